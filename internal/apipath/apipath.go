@@ -1,0 +1,107 @@
+// Package apipath builds the path of a request from a template and checked identifiers, so that no value can change which
+// resource a request reaches.
+package apipath
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Expand replaces each {name} of template by the escaped value that the function gives for name.
+func Expand(template string, value func(name string) (string, error)) (string, error) {
+	var path strings.Builder
+	for rest := template; ; {
+		before, after, found := strings.Cut(rest, "{")
+		path.WriteString(before)
+		if !found {
+			return path.String(), nil
+		}
+		name, tail, _ := strings.Cut(after, "}")
+		v, err := value(name)
+		if err != nil {
+			return "", err
+		}
+		path.WriteString(url.PathEscape(v))
+		rest = tail
+	}
+}
+
+// Relative checks a path that a caller wrote and returns it escaped, with one leading slash, and apart from it the query that it
+// carried.
+func Relative(path string) (string, url.Values, error) {
+	u, err := url.Parse(path)
+	switch {
+	case err != nil:
+		return "", nil, errors.New("is not a path")
+	case u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "":
+		return "", nil, errors.New("is absolute; give it relative to the base URL")
+	case u.Fragment != "" || u.RawFragment != "" || strings.Contains(path, "#"):
+		return "", nil, errors.New("has a fragment")
+	}
+	escaped := strings.TrimPrefix(u.EscapedPath(), "/")
+	if escaped == "" {
+		return "", nil, errors.New("is empty")
+	}
+	for segment := range strings.SplitSeq(escaped, "/") {
+		plain, err := url.PathUnescape(segment)
+		switch {
+		case err != nil:
+			return "", nil, errors.New("is not a path")
+		case plain == "":
+			return "", nil, errors.New("has an empty segment: an id may be missing")
+		case hasDotSegment(plain):
+			return "", nil, errors.New(`has a "." or ".." segment`)
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", nil, errors.New("has a query that cannot be read")
+	}
+	return "/" + escaped, query, nil
+}
+
+// hasDotSegment looks behind escaped separators too: servers and proxies differ in when they unescape.
+func hasDotSegment(plain string) bool {
+	for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// AccountID says what is wrong with an account id, or nil. No reason holds the value: it may be a secret in the wrong place.
+func AccountID(id string) error {
+	if id == "" {
+		return errors.New("is missing")
+	}
+	if len(id) != 32 {
+		return fmt.Errorf("is not 32 hexadecimal digits but %d bytes long", len(id))
+	}
+	for _, c := range []byte(id) {
+		if !isHex(c) {
+			return errors.New("is not 32 hexadecimal digits")
+		}
+	}
+	return nil
+}
+
+// UUID says what is wrong with an id that must be a UUID with dashes, or nil.
+func UUID(id string) error {
+	if id == "" {
+		return errors.New("is empty")
+	}
+	// uuid.Parse takes braces, urn:uuid: and bare digits too, which are of other lengths.
+	if len(id) != 36 || uuid.Validate(id) != nil {
+		return errors.New("is not a UUID with dashes, such as f70ff985-a4ef-4643-bbbc-4a0ed4fc8415")
+	}
+	return nil
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}

@@ -1,0 +1,162 @@
+// Package envelope decodes the JSON object that the API wraps every answer in. It is the one place that chooses the JSON decoder of
+// answers.
+package envelope
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+)
+
+// Bounds on what is kept of errors and messages, which a hostile answer could make as long as it likes.
+const (
+	maxDetails = 32
+	maxChain   = 8
+)
+
+// Envelope is an answer without its result.
+type Envelope struct {
+	// Success is nil where the answer does not have it.
+	Success *bool
+	// Errors and Messages are read in every form that was seen, and never make decoding fail.
+	Errors, Messages []Detail
+	// Info is nil where the answer is not a page.
+	Info *Info
+}
+
+// Detail is an error or a message.
+type Detail struct {
+	Code                               int
+	Message, DocumentationURL, Pointer string
+	Chain                              []Detail
+}
+
+// Info is result_info. A field is zero where the answer does not have it or it is no number.
+type Info struct{ Page, PerPage, Count, TotalCount int }
+
+// Decode reads an answer and puts its result into the value that result points to; nil leaves the result unread. The result of an
+// answer without success is not looked at. An error means that the answer cannot be understood.
+func Decode(body []byte, result any) (*Envelope, error) {
+	if result == nil {
+		return decodeHead(body)
+	}
+	var answer struct {
+		head
+		Result any `json:"result"`
+	}
+	answer.Result = result
+	if err := json.Unmarshal(body, &answer); err != nil {
+		// A failure has a result of any type; that it cannot be read as the right one is not what went wrong.
+		if envelope, headErr := decodeHead(body); headErr == nil && !envelope.succeeded() {
+			return envelope, nil
+		}
+		return nil, err
+	}
+	return answer.envelope(), nil
+}
+
+func decodeHead(body []byte) (*Envelope, error) {
+	var answer head
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, err
+	}
+	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
+		return nil, errors.New("the answer is null")
+	}
+	return answer.envelope(), nil
+}
+
+// head leaves what differs from answer to answer raw, so that no odd form of it hides the rest.
+type head struct {
+	Success    json.RawMessage `json:"success"`
+	Errors     json.RawMessage `json:"errors"`
+	Messages   json.RawMessage `json:"messages"`
+	ResultInfo json.RawMessage `json:"result_info"`
+}
+
+func (h *head) envelope() *Envelope {
+	e := &Envelope{Errors: details(h.Errors), Messages: details(h.Messages), Info: info(h.ResultInfo)}
+	switch string(h.Success) {
+	case "true":
+		e.Success = new(true)
+	case "false":
+		e.Success = new(false)
+	}
+	return e
+}
+
+func (e *Envelope) succeeded() bool { return e.Success != nil && *e.Success }
+
+func details(raw json.RawMessage) []Detail {
+	if len(raw) == 0 || string(raw) == "[]" || string(raw) == "null" {
+		return nil
+	}
+	var value any
+	if json.Unmarshal(raw, &value) != nil {
+		return nil
+	}
+	return detailsOf(value, 0)
+}
+
+func detailsOf(value any, depth int) []Detail {
+	if depth > maxChain {
+		return nil
+	}
+	items, isList := value.([]any)
+	if !isList {
+		items = []any{value}
+	}
+	var list []Detail
+	for _, item := range items[:min(len(items), maxDetails)] {
+		switch item := item.(type) {
+		case string:
+			list = append(list, Detail{Message: item})
+		case map[string]any:
+			source, _ := item["source"].(map[string]any)
+			d := Detail{
+				Code:             number(item["code"]),
+				Message:          text(item["message"]),
+				DocumentationURL: text(item["documentation_url"]),
+				Pointer:          text(source["pointer"]),
+			}
+			if chain, ok := item["error_chain"]; ok && chain != nil {
+				d.Chain = detailsOf(chain, depth+1)
+			}
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func info(raw json.RawMessage) *Info {
+	var fields map[string]any
+	if len(raw) == 0 || json.Unmarshal(raw, &fields) != nil || fields == nil {
+		return nil
+	}
+	return &Info{
+		Page:       number(fields["page"]),
+		PerPage:    number(fields["per_page"]),
+		Count:      number(fields["count"]),
+		TotalCount: number(fields["total_count"]),
+	}
+}
+
+// number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds, is zero.
+func number(value any) int {
+	f, ok := value.(float64)
+	if s, isString := value.(string); isString {
+		n, err := strconv.ParseFloat(s, 64)
+		f, ok = n, err == nil
+	}
+	if !ok || math.IsNaN(f) || f < math.MinInt32 || f > math.MaxInt32 {
+		return 0
+	}
+	return int(f)
+}
+
+func text(value any) string {
+	s, _ := value.(string)
+	return s
+}

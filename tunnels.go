@@ -1,0 +1,390 @@
+package cftunnel
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cftunnel/cftunnel-go/internal/apipath"
+)
+
+// TunnelsService manages tunnels that cloudflared runs, and lists those of every kind.
+type TunnelsService service
+
+// Tunnel is a tunnel of any kind.
+type Tunnel struct {
+	ID         string       `json:"id"`
+	AccountTag string       `json:"account_tag"` // the account's id
+	Name       string       `json:"name"`
+	Type       TunnelType   `json:"tun_type"`
+	Status     TunnelStatus `json:"status"`
+	// ConfigSource says where the configuration of a cloudflared tunnel lives. It is empty for other kinds and for deleted tunnels.
+	ConfigSource ConfigSource `json:"config_src,omitempty"`
+	CreatedAt    time.Time    `json:"created_at,omitzero"`
+	// DeletedAt is zero for a live tunnel. A deleted one can still be read.
+	DeletedAt time.Time `json:"deleted_at,omitzero"`
+	// ConnsActiveAt is when the tunnel came up, zero while it has no connection.
+	ConnsActiveAt time.Time `json:"conns_active_at,omitzero"`
+	// ConnsInactiveAt is when the tunnel lost its last connection, or was created; zero while it has one.
+	ConnsInactiveAt time.Time `json:"conns_inactive_at,omitzero"`
+	// Connections is on its way out of the API and mostly empty. It says nothing about health.
+	Connections []Connection `json:"connections,omitempty"`
+	// Metadata is the JSON object that was stored with the tunnel.
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+	// Token runs the tunnel. Create and Update alone set it, where their answer holds it. It is never encoded as JSON.
+	Token Secret `json:"-"`
+}
+
+// IsDeleted reports whether the tunnel is gone.
+func (t *Tunnel) IsDeleted() bool { return !t.DeletedAt.IsZero() }
+
+// TunnelType is the kind of a tunnel. There may be kinds that this list does not have.
+type TunnelType string
+
+// The kinds that are known.
+const (
+	TunnelTypeCloudflared   TunnelType = "cfd_tunnel"
+	TunnelTypeWARPConnector TunnelType = "warp_connector"
+	TunnelTypeWARP          TunnelType = "warp"
+	TunnelTypeMagic         TunnelType = "magic"
+	TunnelTypeIPsec         TunnelType = "ip_sec"
+	TunnelTypeGRE           TunnelType = "gre"
+	TunnelTypeCNI           TunnelType = "cni"
+)
+
+// TunnelStatus is how a tunnel is. There may be others than these.
+type TunnelStatus string
+
+// The statuses that are known.
+const (
+	TunnelStatusInactive TunnelStatus = "inactive" // it never ran
+	TunnelStatusDegraded TunnelStatus = "degraded" // some connections are missing
+	TunnelStatusHealthy  TunnelStatus = "healthy"
+	TunnelStatusDown     TunnelStatus = "down" // it ran, and has no connection now
+)
+
+// ConfigSource says where a tunnel's configuration lives.
+type ConfigSource string
+
+// Locally managed tunnels read a file beside cloudflared, remotely managed ones are configured through this API.
+const (
+	ConfigSourceLocal      ConfigSource = "local"
+	ConfigSourceCloudflare ConfigSource = "cloudflare"
+)
+
+// TunnelCreateParams describes a new tunnel.
+type TunnelCreateParams struct {
+	// Name must be unique among the account's live tunnels.
+	Name string
+	// ConfigSource is ConfigSourceLocal where it is empty: that is the server's default.
+	ConfigSource ConfigSource
+	// Secret is what the tunnel's token is made of: standard base64 of at least 32 random bytes. The server makes one where it is zero.
+	Secret Secret
+}
+
+// TunnelUpdateParams says what to change. What is zero stays as it is; both zero is an error.
+type TunnelUpdateParams struct {
+	Name string
+	// Secret replaces the tunnel's secret, which makes the tokens of before useless for new connections: standard base64 of at least 32
+	// random bytes.
+	Secret Secret
+}
+
+// TunnelDeleteParams says how to delete.
+type TunnelDeleteParams struct {
+	// Cascade deletes a tunnel together with its connections. Cloudflare does not document it; cloudflared uses it.
+	Cascade bool `url:"cascade,omitempty"`
+}
+
+// TunnelListParams filters a list. Zero fields filter nothing, but for IsDeleted.
+type TunnelListParams struct {
+	Name   string       `url:"name,omitempty"` // the whole name
+	UUID   string       `url:"uuid,omitempty"`
+	Status TunnelStatus `url:"status,omitempty"`
+	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil.
+	IsDeleted     *bool     `url:"is_deleted"`
+	IncludePrefix string    `url:"include_prefix,omitempty"` // of the name
+	ExcludePrefix string    `url:"exclude_prefix,omitempty"` // of the name
+	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// Page counts from 1. All begins with it.
+	Page int `url:"page,omitempty"`
+	// PerPage is 1 to 1000. The default is 1000.
+	PerPage int `url:"per_page,omitempty"`
+}
+
+// AllTypesListParams filters a list of tunnels of all kinds.
+type AllTypesListParams struct {
+	Name   string       `url:"name,omitempty"` // the whole name
+	UUID   string       `url:"uuid,omitempty"`
+	Status TunnelStatus `url:"status,omitempty"`
+	// Types asks for these kinds only; empty asks for all.
+	Types []TunnelType `url:"tun_types,omitempty,comma"`
+	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil.
+	IsDeleted     *bool     `url:"is_deleted"`
+	IncludePrefix string    `url:"include_prefix,omitempty"` // of the name
+	ExcludePrefix string    `url:"exclude_prefix,omitempty"` // of the name
+	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// Page counts from 1. AllTypes begins with it.
+	Page int `url:"page,omitempty"`
+	// PerPage is 1 to 1000. The default is 1000.
+	PerPage int `url:"per_page,omitempty"`
+}
+
+// What the operations on tunnels need.
+const (
+	tunnelsRead = `"Cloudflare One Connectors Read", "Cloudflare One Connector: cloudflared Read" or "Cloudflare Tunnel Read", ` +
+		`or the same with Write`
+	tunnelsWrite = `"Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" or "Cloudflare Tunnel Write"`
+)
+
+const (
+	tunnelsPath = "/accounts/{account_id}/cfd_tunnel"
+	tunnelPath  = tunnelsPath + "/{tunnel_id}"
+)
+
+// The operations of TunnelsService.
+var (
+	opTunnelCreate   = operation{"Tunnels.Create", http.MethodPost, tunnelsPath, tunnelsWrite, true}
+	opTunnelGet      = operation{"Tunnels.Get", http.MethodGet, tunnelPath, tunnelsRead, false}
+	opTunnelList     = operation{"Tunnels.List", http.MethodGet, tunnelsPath, tunnelsRead, false}
+	opTunnelListAll  = operation{"Tunnels.ListAllTypes", http.MethodGet, "/accounts/{account_id}/tunnels", tunnelsRead, false}
+	opTunnelUpdate   = operation{"Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite, true}
+	opTunnelDelete   = operation{"Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite, false}
+	opTunnelGetToken = operation{"Tunnels.Token", http.MethodGet, tunnelPath + "/token", tunnelsWrite, true}
+)
+
+// Create makes a tunnel and returns it with its token: POST /accounts/{account_id}/cfd_tunnel.
+//
+// It is sent again only where it surely was not carried out. Errors: [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where the tunnel may exist
+// all the same, to be looked for with FindByName.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
+func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (*Tunnel, error) {
+	if strings.TrimSpace(params.Name) == "" {
+		return nil, invalid("Name", "is empty")
+	}
+	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
+		return nil, err
+	}
+	return s.one(ctx, request{operation: opTunnelCreate, body: struct {
+		Name         string       `json:"name"`
+		ConfigSource ConfigSource `json:"config_src,omitempty"`
+		Secret       string       `json:"tunnel_secret,omitempty"`
+	}{params.Name, params.ConfigSource, params.Secret.Reveal()}}, opts)
+}
+
+// Get returns a tunnel, also a deleted one, whose IsDeleted is true: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+//
+// Errors: [ErrNotFound] where there never was one of this id.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
+func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+	return s.one(ctx, request{operation: opTunnelGet, tunnelID: tunnelID}, opts)
+}
+
+// List returns one page of the account's tunnels, live ones only where params do not say otherwise: GET /accounts/{account_id}/cfd_tunnel.
+// It holds only what the credentials may read, so that absence is no proof that a tunnel is gone. See [TunnelsService.All] for every page.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
+func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
+	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
+		return nil, err
+	}
+	params.IsDeleted = orFalse(params.IsDeleted)
+	return s.page(ctx, request{operation: opTunnelList, query: params}, opts)
+}
+
+// All yields every tunnel that List would find, from every page: GET /accounts/{account_id}/cfd_tunnel. It asks for 1000 a page where
+// params do not say otherwise, and for no page more than it must. It can be ranged over again, which asks anew. An error is yielded once,
+// with a nil tunnel, and ends it.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
+func (s *TunnelsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
+	return allTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
+		params.Page, params.PerPage = page, perPage
+		return s.List(ctx, params, opts...)
+	})
+}
+
+// ListAllTypes returns one page of the account's tunnels of every kind, live ones only where params do not say otherwise:
+// GET /accounts/{account_id}/tunnels. See [TunnelsService.AllTypes] for every page.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
+func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) (*Page[Tunnel], error) {
+	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
+		return nil, err
+	}
+	for _, kind := range params.Types {
+		if kind == "" || strings.Contains(string(kind), ",") {
+			return nil, invalid("Types", "holds an empty kind or one with a comma")
+		}
+	}
+	params.IsDeleted = orFalse(params.IsDeleted)
+	return s.page(ctx, request{operation: opTunnelListAll, query: params}, opts)
+}
+
+// AllTypes yields every tunnel that ListAllTypes would find, from every page, as [TunnelsService.All] does: GET /accounts/{account_id}/tunnels.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
+func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
+	return allTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
+		params.Page, params.PerPage = page, perPage
+		return s.ListAllTypes(ctx, params, opts...)
+	})
+}
+
+// Update changes a tunnel's name or secret, and returns it with its token where the answer holds that:
+// PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+//
+// Errors: [ErrNotFound], [ErrTunnelNameTaken].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
+func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
+	switch {
+	case params == TunnelUpdateParams{}:
+		return nil, invalid("params", "changes nothing: set Name or Secret")
+	case params.Name != "" && strings.TrimSpace(params.Name) == "":
+		return nil, invalid("Name", "is blank")
+	}
+	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
+		return nil, err
+	}
+	return s.one(ctx, request{operation: opTunnelUpdate, tunnelID: tunnelID, body: struct {
+		Name   string `json:"name,omitempty"`
+		Secret string `json:"tunnel_secret,omitempty"`
+	}{params.Name, params.Secret.Reveal()}}, opts)
+}
+
+// Delete deletes a tunnel and returns it as it was: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+//
+// Errors: [ErrActiveConnections] while it has connections and params.Cascade is not set, [ErrNotFound].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
+func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
+	return s.one(ctx, request{operation: opTunnelDelete, tunnelID: tunnelID, query: params}, opts)
+}
+
+// Token returns the token that cloudflared runs the tunnel with: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token. Whoever has it
+// can run the tunnel. Though it is a GET, it needs a permission to write.
+//
+// Errors: [ErrNotFound].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
+func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
+	token, err := fetch[tokenAnswer](ctx, s.client, request{operation: opTunnelGetToken, tunnelID: tunnelID}, opts)
+	return NewSecret(string(token)), err
+}
+
+// FindByName returns the live tunnel of this name, which it looks for itself in what the server's filter lets through:
+// GET /accounts/{account_id}/cfd_tunnel.
+//
+// Errors: [ErrNotFound] where the credentials can read no such tunnel.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
+func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...CallOption) (*Tunnel, error) {
+	if strings.TrimSpace(name) == "" {
+		return nil, invalid("name", "is empty")
+	}
+	for tunnel, err := range s.All(ctx, TunnelListParams{Name: name}, opts...) {
+		if err != nil {
+			return nil, err
+		}
+		if tunnel.Name == name && !tunnel.IsDeleted() {
+			return tunnel, nil
+		}
+	}
+	return nil, fmt.Errorf("cftunnel: no live tunnel is named %q: %w", name, ErrNotFound)
+}
+
+// tunnelAnswer is a tunnel as answers have it.
+type tunnelAnswer struct {
+	Tunnel
+	RemoteConfig *bool  `json:"remote_config"`
+	Token        string `json:"token"`
+}
+
+func (a tunnelAnswer) complete() bool { return a.ID != "" }
+
+func (a tunnelAnswer) tunnel() Tunnel {
+	t := a.Tunnel
+	if t.ConfigSource == "" && a.RemoteConfig != nil && !t.IsDeleted() {
+		t.ConfigSource = ConfigSourceLocal
+		if *a.RemoteConfig {
+			t.ConfigSource = ConfigSourceCloudflare
+		}
+	}
+	return t
+}
+
+// tokenAnswer is a bare string.
+type tokenAnswer string
+
+func (a tokenAnswer) complete() bool { return a != "" }
+
+// one sends a request whose answer is a tunnel. Only those that change it may bring its token.
+func (s *TunnelsService) one(ctx context.Context, r request, opts []CallOption) (*Tunnel, error) {
+	answer, err := fetch[tunnelAnswer](ctx, s.client, r, opts)
+	if err != nil {
+		return nil, err
+	}
+	tunnel := answer.tunnel()
+	if r.secret {
+		tunnel.Token = NewSecret(answer.Token)
+	}
+	return &tunnel, nil
+}
+
+// page sends a request whose answer is a page of tunnels.
+func (s *TunnelsService) page(ctx context.Context, r request, opts []CallOption) (*Page[Tunnel], error) {
+	var answers []tunnelAnswer
+	r.result = &answers
+	info, err := s.client.send(ctx, r, opts)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page[Tunnel]{Items: make([]Tunnel, len(answers))}
+	for i, answer := range answers {
+		page.Items[i] = answer.tunnel()
+	}
+	if info != nil {
+		page.Info = PageInfo(*info)
+	}
+	return page, nil
+}
+
+func allTunnels(page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+	return pager[Tunnel]{
+		page: page, perPage: perPage, fetch: fetch,
+		identity: func(t *Tunnel) string { return t.ID + "\x00" + t.Name },
+	}.all()
+}
+
+func checkList(uuid string, page, perPage int) error {
+	if uuid != "" {
+		if err := apipath.UUID(uuid); err != nil {
+			return invalid("UUID", "%v", err)
+		}
+	}
+	if page < 0 {
+		return invalid("Page", "is %d; pages count from 1", page)
+	}
+	if perPage < 0 || perPage > maxPerPage {
+		return invalid("PerPage", "is %d; a page holds 1 to %d", perPage, maxPerPage)
+	}
+	return nil
+}
+
+func orFalse(b *bool) *bool {
+	if b == nil {
+		return new(false)
+	}
+	return b
+}

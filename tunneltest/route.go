@@ -1,0 +1,211 @@
+package tunneltest
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// route is an operation and what carries it out. The handler runs under the server's mutex.
+type route struct {
+	method, template string
+	handle           func(*Server, *call) answer
+}
+
+// routes is every operation of the fake.
+var routes = []route{
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel},
+	{http.MethodPatch, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).updateTunnel},
+	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).deleteTunnel},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", (*Server).tunnelToken},
+	{http.MethodGet, "/accounts/{account_id}/tunnels", (*Server).listTunnels},
+}
+
+// call is a request on its way to its handler.
+type call struct {
+	route   *route
+	values  map[string]string // of the template's names
+	query   url.Values
+	body    []byte
+	account *account
+}
+
+// operation names the route as Request and Fault do.
+func (r *route) operation() string { return r.method + " " + r.template }
+
+// match finds the route of a request. Where there is none, problem says why.
+func match(method, path string) (found *route, values map[string]string, problem answer) {
+	parts := strings.Split(path, "/")
+	problem = failure(http.StatusNotFound, 7000, "No route for that URI")
+	for i := range routes {
+		values, fits := fit(routes[i].template, parts)
+		switch {
+		case !fits:
+		case routes[i].method == method:
+			return &routes[i], values, answer{}
+		default:
+			problem = failure(http.StatusMethodNotAllowed, 10000, "Method not allowed for this authentication scheme")
+		}
+	}
+	for _, part := range parts[1:] {
+		if part == "" {
+			problem = failure(http.StatusMethodNotAllowed, 10000, "Method not allowed for this authentication scheme")
+		}
+	}
+	return nil, nil, problem
+}
+
+func fit(template string, parts []string) (map[string]string, bool) {
+	names := strings.Split(template, "/")
+	if len(names) != len(parts) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, name := range names {
+		if !strings.HasPrefix(name, "{") {
+			if name != parts[i] {
+				return nil, false
+			}
+			continue
+		}
+		value, err := url.PathUnescape(parts[i])
+		if err != nil || value == "" {
+			return nil, false
+		}
+		values[strings.Trim(name, "{}")] = value
+	}
+	return values, true
+}
+
+// serve takes a request through what the real API has on the way: the network's faults, the quota, authentication, the account.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	path, underBase := strings.CutPrefix(r.URL.EscapedPath(), basePath)
+	found, values, problem := match(r.Method, path)
+	if !underBase {
+		found, problem = nil, failure(http.StatusNotFound, 7000, "No route for that URI")
+	}
+	record, fault := s.arrive(r, path, found)
+	s.sleep(s.latency)
+	if fault.Cut == CutBefore {
+		panic(http.ErrAbortHandler)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+
+	a := s.work(r, record, fault, body, func() answer {
+		if problem := s.authenticate(r.Header); problem != nil {
+			return *problem
+		}
+		if found == nil {
+			return problem
+		}
+		c := &call{route: found, values: values, query: r.URL.Query(), body: body}
+		if id, ok := values["account_id"]; ok {
+			if !isAccountID(id) {
+				return failure(http.StatusNotFound, 7003, "Could not route to "+path+", perhaps your object identifier is invalid?")
+			}
+			c.account = s.account(id)
+		}
+		return found.handle(s, c)
+	})
+
+	s.sleep(fault.Delay)
+	if fault.Cut == CutAfter {
+		panic(http.ErrAbortHandler)
+	}
+	if fault.Cut != CutInside {
+		s.mu.Lock()
+		record.Status = a.status
+		s.mu.Unlock()
+	}
+	a.write(w, fault)
+}
+
+// arrive records the request and picks its fault.
+func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, Fault) {
+	record := &Request{Time: s.now(), Method: r.Method, Path: path, Query: r.URL.Query(), Header: r.Header.Clone()}
+	for _, name := range []string{"Authorization", "X-Auth-Key"} {
+		if record.Header.Get(name) != "" {
+			record.Header.Set(name, cftunnel.Secret{}.String())
+		}
+	}
+	if found != nil {
+		record.Operation = found.operation()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, record)
+	return record, s.takeFault(record.Operation)
+}
+
+// work counts the request, and does it unless the quota or the fault is before it.
+func (s *Server) work(r *http.Request, record *Request, fault Fault, body []byte, do func() answer) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record.Body = cftunnel.NewSecret(string(body))
+	now := s.now()
+	rest := s.quota.admit(now)
+	header := s.quota.header(now)
+
+	var a answer
+	switch {
+	case rest > 0:
+		a = refusal(rest)
+	case fault.replaces() && !fault.Work:
+		a = answer{status: http.StatusOK, header: http.Header{}}
+	default:
+		a = do()
+		record.Done = a.succeeded()
+	}
+	if fault.replaces() && rest == 0 {
+		a.status, a.body = http.StatusOK, []byte(fault.Body)
+		if fault.Status != 0 {
+			a.status = fault.Status
+		}
+	}
+	maps.Copy(a.header, header)
+	return a
+}
+
+// authenticate says what is wrong with the credentials, or nil.
+func (s *Server) authenticate(header http.Header) *answer {
+	var problem answer
+	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
+	key := header.Get("X-Auth-Key")
+	switch {
+	case isBearer && bearer == s.apiToken.Reveal():
+		return nil
+	case header.Get("Authorization") == "" && key != "" && header.Get("X-Auth-Email") != "":
+		if key == s.apiToken.Reveal() {
+			return nil
+		}
+		problem = failure(http.StatusBadRequest, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+	case header.Get("Authorization") == "":
+		problem = failure(http.StatusBadRequest, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+	case !isBearer || !isPlainToken(bearer):
+		problem = failure(http.StatusBadRequest, 6003, "Invalid request headers",
+			apiError{Code: 6111, Message: "Invalid format for Authorization header"})
+	default:
+		problem = failure(http.StatusUnauthorized, 1000, "Invalid API Token")
+	}
+	return &problem
+}
+
+// isPlainToken reports whether a bearer token looks like an API token; a tunnel token does not.
+func isPlainToken(token string) bool {
+	return token != "" && !strings.HasPrefix(token, "eyJ") && strings.Trim(token, tokenCharacters) == ""
+}
+
+const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+func isAccountID(id string) bool {
+	return len(id) == 32 && strings.Trim(id, "0123456789abcdefABCDEF") == ""
+}

@@ -1,0 +1,201 @@
+// Package tunneltest is a stateful fake of Cloudflare's API for tunnels, for the tests of programs that use it, through package cftunnel
+// or not. It keeps tunnels as the real API does, with its rules, errors and codes, counts requests against a quota, fails when it is told
+// to, and records what it was asked and what it did.
+//
+//	srv := tunneltest.NewServer()
+//	defer srv.Close()
+//	client, err := srv.NewClient()
+//
+// Every well-formed account id is an account, with tunnels of its own. The API token works on all of them, and is taken as the key of the
+// old X-Auth-Email and X-Auth-Key pair too.
+package tunneltest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// basePath is where the API is, as on the real server, so that a client which forgets its base URL's path fails.
+const basePath = "/client/v4"
+
+// Server is the fake. Make it with [NewServer].
+type Server struct {
+	accountID string
+	apiToken  cftunnel.Secret
+	latency   time.Duration
+	now       func() time.Time
+	quota     quota
+
+	closing chan struct{}
+
+	listen struct {
+		sync.Mutex
+		server *http.Server
+		url    string
+	}
+
+	mu       sync.Mutex
+	accounts map[string]*account
+	faults   []*Fault
+	requests []*Request
+}
+
+// Option configures a Server.
+type Option func(*Server)
+
+// WithAccountID names the account of [Server.AccountID]: 32 hexadecimal digits. The default is a random one.
+func WithAccountID(id string) Option { return func(s *Server) { s.accountID = id } }
+
+// WithAPIToken sets the API token that the server accepts. The default is a random one.
+func WithAPIToken(token string) Option {
+	return func(s *Server) { s.apiToken = cftunnel.NewSecret(token) }
+}
+
+// WithQuota refuses requests as the real API does: after n in any window, every request is answered with 429 until a whole window has
+// passed. There is no quota by default.
+func WithQuota(n int, window time.Duration) Option {
+	return func(s *Server) { s.quota.limit, s.quota.window = n, window }
+}
+
+// WithLatency makes every request take at least so long before anything is done.
+func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
+
+// WithClock sets where the server's time comes from: the times in its answers, and the quota's windows. The default is time.Now.
+func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
+
+// NewServer returns a fake without tunnels. It listens on the loopback interface from the first call of URL or NewClient on, so that a
+// test which serves Handler itself, in a synctest bubble for instance, has nothing open.
+func NewServer(opts ...Option) *Server {
+	s := &Server{
+		accountID: randomHex(16),
+		apiToken:  cftunnel.NewSecret(randomHex(20)),
+		now:       time.Now,
+		closing:   make(chan struct{}),
+		accounts:  map[string]*account{},
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
+
+// URL returns the base URL for clients. It ends in /client/v4.
+func (s *Server) URL() string {
+	s.listen.Lock()
+	defer s.listen.Unlock()
+	if s.listen.server != nil {
+		return s.listen.url
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic("tunneltest: no port to listen on: " + err.Error())
+	}
+	s.listen.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
+	s.listen.url = "http://" + listener.Addr().String() + basePath
+	go func() { _ = s.listen.server.Serve(listener) }()
+	return s.listen.url
+}
+
+// Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// Close ends the server and its connections, and every delay that is still under way.
+func (s *Server) Close() {
+	s.listen.Lock()
+	defer s.listen.Unlock()
+	select {
+	case <-s.closing:
+		return
+	default:
+		close(s.closing)
+	}
+	if s.listen.server != nil {
+		_ = s.listen.server.Close()
+	}
+}
+
+// AccountID returns the account that NewClient's clients work on and SeedTunnels fills.
+func (s *Server) AccountID() string { return s.accountID }
+
+// APIToken returns the API token that the server accepts.
+func (s *Server) APIToken() cftunnel.Secret { return s.apiToken }
+
+// NewClient returns a client of this server. It is paced to the server's quota, or not at all where that has none; opts come after and
+// win.
+func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
+	pacing := cftunnel.WithLimiter(nil)
+	if s.quota.limit > 0 {
+		pacing = cftunnel.WithRateLimit(s.quota.limit, s.quota.window)
+	}
+	return cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithBaseURL(s.URL()),
+		cftunnel.WithAPIToken(s.apiToken.Reveal()),
+		cftunnel.WithAccountID(s.accountID),
+		pacing,
+	}, opts...)...)
+}
+
+// Request is what the server keeps of a request.
+type Request struct {
+	Time time.Time
+	// Operation is the method and the path template, "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", empty where there is none.
+	Operation string
+	// Method and Path are as they came, Path below the base URL.
+	Method, Path string
+	Query        url.Values
+	// Header has no credentials.
+	Header http.Header
+	// Body may hold a tunnel's secret. Two requests with the same body have equal ones.
+	Body cftunnel.Secret
+	// Done reports whether the server carried the request out, whatever it then answered.
+	Done bool
+	// Status is what it answered, 0 where it cut the connection or has not answered yet.
+	Status int
+}
+
+// Requests returns every request so far, in the order in which they came.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Request, len(s.requests))
+	for i, r := range s.requests {
+		list[i] = *r
+		list[i].Query, list[i].Header = cloneValues(r.Query), r.Header.Clone()
+	}
+	return list
+}
+
+func cloneValues(values url.Values) url.Values {
+	clone := make(url.Values, len(values))
+	for key, list := range values {
+		clone[key] = slices.Clone(list)
+	}
+	return clone
+}
+
+// sleep waits unless the server is closed meanwhile. That the client has gone does not end it: a real server does not know either.
+func (s *Server) sleep(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing:
+	}
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}

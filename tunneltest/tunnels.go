@@ -1,0 +1,262 @@
+package tunneltest
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// tunnelJSON is a tunnel as answers have it, in the order in which they have it.
+type tunnelJSON struct {
+	ID              string                `json:"id"`
+	AccountTag      string                `json:"account_tag"`
+	CreatedAt       timestamp             `json:"created_at"`
+	DeletedAt       *timestamp            `json:"deleted_at"`
+	Name            string                `json:"name"`
+	Connections     *[]any                `json:"connections,omitempty"`
+	ConnsActiveAt   *timestamp            `json:"conns_active_at"`
+	ConnsInactiveAt *timestamp            `json:"conns_inactive_at"`
+	Type            string                `json:"tun_type"`
+	Metadata        json.RawMessage       `json:"metadata"`
+	Status          cftunnel.TunnelStatus `json:"status"`
+	RemoteConfig    *bool                 `json:"remote_config,omitempty"`
+	ConfigSource    cftunnel.ConfigSource `json:"config_src,omitempty"`
+	Credentials     *credentialsJSON      `json:"credentials_file,omitempty"`
+	Token           string                `json:"token,omitempty"`
+}
+
+type credentialsJSON struct {
+	AccountTag   string
+	TunnelID     string
+	TunnelName   string
+	TunnelSecret string
+}
+
+// json is the tunnel as GET and lists have it: without connections, which left them in October 2026, and when it is deleted without
+// config_src.
+func (t *tunnel) json(a *account) tunnelJSON {
+	j := tunnelJSON{
+		ID: t.id, AccountTag: a.id, Name: t.name, Type: t.kind, Metadata: t.metadata, Status: t.status(),
+		CreatedAt: timestamp{t.created}, DeletedAt: orNull(t.deleted),
+		ConnsActiveAt: orNull(t.activeAt()), ConnsInactiveAt: orNull(t.inactiveAt()),
+	}
+	if t.kind == string(cftunnel.TunnelTypeCloudflared) {
+		j.RemoteConfig = new(t.remote)
+		if t.deleted.IsZero() {
+			j.ConfigSource = cftunnel.ConfigSourceLocal
+			if t.remote {
+				j.ConfigSource = cftunnel.ConfigSourceCloudflare
+			}
+		}
+	}
+	return j
+}
+
+// change is the body of a create or an update.
+type change struct {
+	Name         string                `json:"name"`
+	ConfigSource cftunnel.ConfigSource `json:"config_src"`
+	Secret       string                `json:"tunnel_secret"`
+}
+
+// read decodes the body and checks what both kinds of change have in common.
+func (c *change) read(body []byte) *answer {
+	if err := json.Unmarshal(body, c); err != nil {
+		return bad("The request's body is no JSON object of the right shape")
+	}
+	if c.Secret == "" {
+		return nil
+	}
+	if raw, err := base64.StdEncoding.DecodeString(c.Secret); err != nil || len(raw) < 32 {
+		return bad("tunnel_secret must be at least 32 bytes in base64")
+	}
+	return nil
+}
+
+func bad(message string) *answer {
+	a := failure(http.StatusBadRequest, 1001, message)
+	return &a
+}
+
+func nameTaken() answer {
+	return failure(http.StatusConflict, 1013, "A tunnel of this name exists already")
+}
+
+func notFound() answer { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
+
+func (s *Server) createTunnel(c *call) answer {
+	var body change
+	if problem := body.read(c.body); problem != nil {
+		return *problem
+	}
+	switch {
+	case strings.TrimSpace(body.Name) == "":
+		return *bad("name is required")
+	case body.ConfigSource != "" && body.ConfigSource != cftunnel.ConfigSourceLocal && body.ConfigSource != cftunnel.ConfigSourceCloudflare:
+		return *bad("config_src must be local or cloudflare")
+	case c.account.nameTaken(body.Name, nil):
+		return nameTaken()
+	}
+	remote := body.ConfigSource == cftunnel.ConfigSourceCloudflare
+	t := c.account.add(body.Name, string(cftunnel.TunnelTypeCloudflared), remote, body.Secret, s.now())
+	j := t.json(c.account)
+	// The answer to a create tells the source of the configuration by remote_config alone.
+	j.ConfigSource = ""
+	j.Connections = &[]any{}
+	j.Credentials = &credentialsJSON{c.account.id, t.id, t.name, t.secret}
+	j.Token = c.account.token(t)
+	return success(j)
+}
+
+// tunnel returns the one that the path names, of a kind that the path is for, or nil.
+func (c *call) tunnel() *tunnel {
+	t := c.account.byID[strings.ToLower(c.values["tunnel_id"])]
+	if t == nil || !strings.Contains(c.route.template, "/"+t.kind+"/") {
+		return nil
+	}
+	return t
+}
+
+// liveTunnel is tunnel, but for deleted ones.
+func (c *call) liveTunnel() *tunnel {
+	if t := c.tunnel(); t != nil && t.deleted.IsZero() {
+		return t
+	}
+	return nil
+}
+
+func (s *Server) getTunnel(c *call) answer {
+	t := c.tunnel()
+	if t == nil {
+		return notFound()
+	}
+	return success(t.json(c.account))
+}
+
+func (s *Server) updateTunnel(c *call) answer {
+	t := c.liveTunnel()
+	if t == nil {
+		return notFound()
+	}
+	var body change
+	if problem := body.read(c.body); problem != nil {
+		return *problem
+	}
+	if c.account.nameTaken(body.Name, t) {
+		return nameTaken()
+	}
+	t.name, t.secret = cmp.Or(body.Name, t.name), cmp.Or(body.Secret, t.secret)
+	j := t.json(c.account)
+	j.Token = c.account.token(t)
+	return success(j)
+}
+
+// deleteTunnel answers for a tunnel that is deleted already as it did the first time, so that a repeated request does no harm.
+func (s *Server) deleteTunnel(c *call) answer {
+	t := c.tunnel()
+	switch {
+	case t == nil:
+		return notFound()
+	case len(t.connectors) > 0 && c.query.Get("cascade") != "true":
+		return failure(http.StatusBadRequest, 1022, "The tunnel has active connections. Clean them up before it is deleted.")
+	case t.deleted.IsZero():
+		t.connectors = nil
+		t.follow(s.now())
+		t.deleted = s.now()
+	}
+	return success(t.json(c.account))
+}
+
+func (s *Server) tunnelToken(c *call) answer {
+	t := c.liveTunnel()
+	if t == nil {
+		return notFound()
+	}
+	return success(c.account.token(t))
+}
+
+// listTunnels serves lists of one kind and of all.
+func (s *Server) listTunnels(c *call) answer {
+	keep, problem := filter(c.query, c.route.template)
+	if problem != nil {
+		return *problem
+	}
+	number, perPage := 1, 1000
+	for name, value := range map[string]*int{"page": &number, "per_page": &perPage} {
+		if c.query.Get(name) == "" {
+			continue
+		}
+		n, err := strconv.Atoi(c.query.Get(name))
+		if err != nil || n < 1 {
+			return *bad(name + " must be a whole number from 1")
+		}
+		*value = n
+	}
+	perPage = min(perPage, 1000)
+
+	var found []*tunnel
+	for _, t := range c.account.tunnels {
+		if keep(t) {
+			found = append(found, t)
+		}
+	}
+	from := len(found)
+	if number-1 <= len(found)/perPage {
+		from = min((number-1)*perPage, len(found))
+	}
+	result := []tunnelJSON{}
+	for _, t := range found[from:min(from+perPage, len(found))] {
+		result = append(result, t.json(c.account))
+	}
+	return page(result, resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: len(found)})
+}
+
+// filter reads the query of a list. Parameters that it does not know are ignored, as the API does.
+func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
+	var tests []func(*tunnel) bool
+	// Since December 2025 a list without is_deleted is of live tunnels.
+	deleted := query.Get("is_deleted") == "true"
+	tests = append(tests, func(t *tunnel) bool { return t.deleted.IsZero() != deleted })
+	if _, kind, _ := strings.Cut(template, "{account_id}/"); kind != "tunnels" {
+		tests = append(tests, func(t *tunnel) bool { return t.kind == kind })
+	}
+	for name, test := range map[string]func(t *tunnel, value string) bool{
+		"name":           func(t *tunnel, value string) bool { return t.name == value },
+		"uuid":           func(t *tunnel, value string) bool { return strings.EqualFold(t.id, value) },
+		"status":         func(t *tunnel, value string) bool { return string(t.status()) == value },
+		"include_prefix": func(t *tunnel, value string) bool { return strings.HasPrefix(t.name, value) },
+		"name_prefix":    func(t *tunnel, value string) bool { return strings.HasPrefix(t.name, value) },
+		"exclude_prefix": func(t *tunnel, value string) bool { return !strings.HasPrefix(t.name, value) },
+		"tun_types":      func(t *tunnel, value string) bool { return slices.Contains(strings.Split(value, ","), t.kind) },
+	} {
+		if value := query.Get(name); value != "" {
+			tests = append(tests, func(t *tunnel) bool { return test(t, value) })
+		}
+	}
+	for name, test := range map[string]func(t *tunnel, at time.Time) bool{
+		"existed_at":      (*tunnel).existedAt,
+		"was_active_at":   (*tunnel).wasActiveAt,
+		"was_inactive_at": func(t *tunnel, at time.Time) bool { return t.existedAt(at) && !t.wasActiveAt(at) },
+	} {
+		value := query.Get(name)
+		if value == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return nil, bad(name + " must be a time as in RFC 3339")
+		}
+		tests = append(tests, func(t *tunnel) bool { return test(t, at) })
+	}
+	return func(t *tunnel) bool {
+		return !slices.ContainsFunc(tests, func(test func(*tunnel) bool) bool { return !test(t) })
+	}, nil
+}
