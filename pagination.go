@@ -1,6 +1,7 @@
 package cftunnel
 
 import (
+	"cmp"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -33,10 +34,7 @@ type pager[T any] struct {
 // all yields every item. An error is yielded once, with no item, and ends it.
 func (p pager[T]) all() iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		page, perPage := max(p.page, 1), p.perPage
-		if perPage == 0 {
-			perPage = maxPerPage
-		}
+		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, maxPerPage)
 		seen := (page - 1) * perPage
 		known := knownPages[T]{seed: maphash.MakeSeed(), hashes: map[uint64]bool{}}
 		for ; ; page++ {

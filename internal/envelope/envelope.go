@@ -4,10 +4,13 @@ package envelope
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Bounds on what is kept of errors and messages, which a hostile answer could make as long as it likes.
@@ -52,7 +55,7 @@ func Decode(body []byte, result any) (*Envelope, error) {
 		if envelope, headErr := decodeHead(body); headErr == nil && !envelope.succeeded() {
 			return envelope, nil
 		}
-		return nil, err
+		return nil, describe(err)
 	}
 	return answer.envelope(), nil
 }
@@ -60,12 +63,24 @@ func Decode(body []byte, result any) (*Envelope, error) {
 func decodeHead(body []byte) (*Envelope, error) {
 	var answer head
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, err
+		return nil, describe(err)
 	}
 	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
 		return nil, errors.New("the answer is null")
 	}
 	return answer.envelope(), nil
+}
+
+// describe says what is wrong with an answer in words of its own: a decoder's may quote the value, and the value may be a secret.
+func describe(err error) error {
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is not valid JSON from byte %d on", e.Offset)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(e.Value, " ")
+		return fmt.Errorf("%s is of the wrong type, %s", cmp.Or(e.Field, "the whole"), kind)
+	}
+	return errors.New("it has a value of the wrong form")
 }
 
 // head leaves what differs from answer to answer raw, so that no odd form of it hides the rest.

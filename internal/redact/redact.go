@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -41,9 +42,10 @@ func replacer(header http.Header, body []byte) *strings.Replacer {
 	var forms []string
 	for _, secret := range secrets {
 		quoted, _ := json.Marshal(secret)
+		goQuoted := strconv.Quote(secret)
 		for _, form := range []string{
 			secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret),
-			strings.ReplaceAll(secret, "/", `\/`), strings.Trim(string(quoted), `"`),
+			strings.ReplaceAll(secret, "/", `\/`), string(quoted[1 : len(quoted)-1]), goQuoted[1 : len(goQuoted)-1],
 		} {
 			if form != "" && !slices.Contains(forms, form) {
 				forms = append(forms, form)

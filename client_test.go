@@ -1,0 +1,373 @@
+package cftunnel_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func TestRequestsCarryWhatTheyMust(t *testing.T) {
+	t.Parallel()
+	var seen *http.Request
+	capture := func(w http.ResponseWriter, r *http.Request) {
+		seen = r.Clone(r.Context())
+		answering(200, `{"success":true,"result":{"id":"x"}}`)(w, r)
+	}
+	client := clientOf(t, capture, cftunnel.WithUserAgent("operator/1.2"))
+
+	_, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.NoError(t, err)
+	assert.Equal(t, "/accounts/"+accountID+"/cfd_tunnel/"+tunnelID, seen.URL.Path)
+	assert.Equal(t, "Bearer "+apiToken, seen.Header.Get("Authorization"))
+	assert.Equal(t, "application/json", seen.Header.Get("Accept"))
+	assert.Regexp(t, `^operator/1\.2 cftunnel-go/\d+\.\d+\.\d+$`, seen.Header.Get("User-Agent"))
+	assert.Empty(t, seen.Header.Get("Content-Type"))
+	assert.Zero(t, seen.ContentLength)
+
+	_, err = client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+	require.NoError(t, err)
+	assert.Equal(t, "application/json", seen.Header.Get("Content-Type"))
+	assert.Positive(t, seen.ContentLength, "no chunked encoding")
+
+	_, err = client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
+	require.NoError(t, err)
+	assert.Empty(t, seen.Header.Get("Content-Type"))
+	assert.Empty(t, seen.URL.RawQuery)
+}
+
+func TestOldKeyPairWorks(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	t.Cleanup(srv.Close)
+	client, err := srv.NewClient(cftunnel.WithAPIKey("a@example.com", srv.APIToken().Reveal()))
+	require.NoError(t, err)
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+}
+
+func TestOddIDsNeverLeaveTheProcess(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	for _, id := range []string{
+		"", " ", ".", "..", "../../zones/1?x=", "x", tunnelID + "/token", tunnelID + "?a=b", tunnelID + "#", " " + tunnelID,
+		"{" + tunnelID + "}", "urn:uuid:" + tunnelID, strings.ReplaceAll(tunnelID, "-", ""), strings.ReplaceAll(tunnelID, "-", "_"),
+		strings.Replace(tunnelID, "f", "g", 1), tunnelID[:35] + "\n", planted,
+	} {
+		for name, call := range map[string]func() error{
+			"Get": func() error { _, err := client.Tunnels.Get(ctx, id); return err },
+			"Update": func() error {
+				_, err := client.Tunnels.Update(ctx, id, cftunnel.TunnelUpdateParams{Name: "n"})
+				return err
+			},
+			"Delete": func() error { _, err := client.Tunnels.Delete(ctx, id, cftunnel.TunnelDeleteParams{}); return err },
+			"Token":  func() error { _, err := client.Tunnels.Token(ctx, id); return err },
+		} {
+			err := call()
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%s of %q: %v", name, id, err)
+			assert.Equal(t, "tunnelID", refused.Name)
+			assert.NotContains(t, err.Error(), planted)
+		}
+	}
+	assert.Empty(t, srv.Requests())
+}
+
+func TestMissingAccountIsNamed(t *testing.T) {
+	t.Parallel()
+	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken))
+	require.NoError(t, err)
+	assert.Empty(t, client.AccountID())
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "accountID", refused.Name)
+}
+
+func TestForAccount(t *testing.T) {
+	t.Parallel()
+	srv, parent := newFake(t)
+	other := strings.Repeat("a", 32)
+	child, err := parent.ForAccount(other)
+	require.NoError(t, err)
+	assert.Equal(t, other, child.AccountID())
+	assert.Equal(t, srv.AccountID(), parent.AccountID())
+
+	_, err = child.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.NoError(t, err)
+	_, err = parent.Tunnels.FindByName(t.Context(), "n")
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+
+	for _, id := range []string{"", "x", "../" + other[:29]} {
+		_, err = parent.ForAccount(id)
+		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%q", id)
+		assert.Equal(t, "accountID", refused.Name)
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var strayed atomic.Int32
+			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed.Add(1) }))
+			t.Cleanup(elsewhere.Close)
+			follower := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, elsewhere.URL, status)
+			}, cftunnel.WithHTTPClient(follower))
+
+			_, err := client.Tunnels.Get(t.Context(), tunnelID)
+			failure, ok := errors.AsType[*cftunnel.Error](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, status, failure.StatusCode)
+			assert.Equal(t, 1, failure.Attempts)
+			_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			require.Error(t, err)
+			assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.Zero(t, strayed.Load())
+		})
+	}
+}
+
+func TestAnswersThatAreNoSuccess(t *testing.T) {
+	t.Parallel()
+	const secretText = "eyJhIjoic2VjcmV0In0"
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		code    int  // that the error must have
+		unknown bool // whether a write may have been carried out
+	}{
+		"success false":                {200, `{"success":false,"errors":[{"code":1013,"message":"m"}],"result":{}}`, 1013, false},
+		"success false, no reason":     {200, `{"success":false,"errors":null,"result":null}`, 0, false},
+		"success false, odd result":    {200, `{"success":false,"errors":[{"code":"1013","message":"m"}],"result":"x"}`, 1013, false},
+		"success missing":              {200, `{"errors":[],"result":{"id":"x","token":"` + secretText + `"}}`, 0, true},
+		"success a string":             {200, `{"success":"true","result":{"id":"x"}}`, 0, true},
+		"success null":                 {200, `{"success":null,"result":{"id":"x"}}`, 0, true},
+		"result missing":               {200, `{"success":true,"errors":[]}`, 0, true},
+		"result null":                  {200, `{"success":true,"errors":[],"result":null}`, 0, true},
+		"result without an id":         {200, `{"success":true,"errors":[],"result":{}}`, 0, true},
+		"result of another type":       {200, `{"success":true,"errors":[],"result":["` + secretText + `"]}`, 0, true},
+		"truncated":                    {200, `{"success":true,"errors":[],"result":{"id":"x","token":"` + secretText, 0, true},
+		"empty":                        {200, ``, 0, true},
+		"null":                         {200, `null`, 0, true},
+		"array":                        {200, `[]`, 0, true},
+		"HTML":                         {200, `<html>welcome</html>`, 0, true},
+		"success with an error status": {400, `{"success":true,"errors":[],"result":{"id":"x"}}`, 0, false},
+		"server error in HTML":         {502, `<html>bad gateway</html>`, 0, true},
+		"server error, empty":          {503, ``, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := clientOf(t, answering(test.status, test.body), once)
+			var read, write *cftunnel.Error
+			tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+			require.ErrorAs(t, err, &read)
+			assert.Nil(t, tunnel)
+			assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown, "a read changes nothing")
+
+			tunnel, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			require.ErrorAs(t, err, &write)
+			assert.Nil(t, tunnel)
+			assert.Equal(t, test.unknown, errors.Is(err, cftunnel.ErrOutcomeUnknown))
+
+			for _, failure := range []*cftunnel.Error{read, write} {
+				assert.Equal(t, test.status, failure.StatusCode)
+				assert.Equal(t, "8f2ab-FRA", failure.RayID)
+				assert.Contains(t, failure.Error(), "8f2ab-FRA")
+				assert.NotContains(t, fmt.Sprintf("%s %+v", failure, *failure), secretText)
+				if test.code != 0 {
+					assert.True(t, cftunnel.HasCode(failure, test.code))
+				}
+			}
+		})
+	}
+}
+
+func TestAnswersInOddFormsAreTaken(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"without errors and messages":  `{"success":true,"result":{"id":"x"}}`,
+		"with messages of any kind":    `{"success":true,"errors":null,"messages":{"code":"1","message":null},"result":{"id":"x"}}`,
+		"with nulls":                   `{"success":true,"result":{"id":"x","created_at":null,"deleted_at":null,"connections":null,"metadata":null}}`,
+		"with fields nobody knows":     `{"success":true,"more":1,"result":{"id":"x","more":{"a":[1]}}}`,
+		"with a kind nobody knows":     `{"success":true,"result":{"id":"x","tun_type":"quantum","status":"superposed"}}`,
+		"with result_info out of type": `{"success":true,"result":{"id":"x"},"result_info":"none"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := clientOf(t, answering(200, body))
+			tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+			require.NoError(t, err)
+			assert.Equal(t, "x", tunnel.ID)
+			assert.False(t, tunnel.IsDeleted())
+		})
+	}
+}
+
+func TestAnswersBeyondTheLimitAreErrors(t *testing.T) {
+	t.Parallel()
+	body := `{"success":true,"result":{"id":"x","name":"` + strings.Repeat("n", 1000) + `"}}`
+	get := func(limit int64) error {
+		client := clientOf(t, answering(200, body), cftunnel.WithMaxResponseBytes(limit))
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		return err
+	}
+	require.NoError(t, get(int64(len(body))))
+	err := get(int64(len(body)) - 1)
+	failure, ok := errors.AsType[*cftunnel.Error](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, 1, failure.Attempts, "another attempt would be as long")
+	assert.Contains(t, err.Error(), "larger than the limit")
+}
+
+func TestDo(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	base := "accounts/" + srv.AccountID() + "/cfd_tunnel"
+
+	var created struct{ ID, Token string }
+	require.NoError(t, client.Do(ctx, http.MethodPost, base, map[string]any{"name": "n"}, &created))
+	assert.NotEmpty(t, created.Token)
+
+	var list []cftunnel.Tunnel
+	require.NoError(t, client.Do(ctx, http.MethodGet, "/"+base+"?name=n", nil, &list, cftunnel.AddQuery("is_deleted", "false")))
+	require.Len(t, list, 1)
+	assert.Equal(t, created.ID, list[0].ID)
+	assert.Equal(t, "n", srv.Requests()[1].Query.Get("name"))
+	assert.Equal(t, "false", srv.Requests()[1].Query.Get("is_deleted"))
+
+	require.NoError(t, client.Do(ctx, http.MethodDelete, base+"/"+created.ID, nil, nil))
+	assert.Equal(t, 1, carriedOut(srv, opDelete))
+
+	err := client.Do(ctx, http.MethodPatch, base+"/"+tunnelID, json.RawMessage(`{"name":"m"}`), nil)
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.Contains(t, err.Error(), "PATCH /"+base+"/"+tunnelID)
+}
+
+func TestDoRefusesBadArguments(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	for name, test := range map[string]struct {
+		method, path string
+		body, result any
+		argument     string
+	}{
+		"empty method":         {"", "a", nil, nil, "method"},
+		"method in lower case": {"get", "a", nil, nil, "method"},
+		"CONNECT":              {"CONNECT", "a", nil, nil, "method"},
+		"empty path":           {"GET", "", nil, nil, "path"},
+		"slash":                {"GET", "/", nil, nil, "path"},
+		"absolute URL":         {"GET", "https://evil.example.com/a", nil, nil, "path"},
+		"another host":         {"GET", "//evil.example.com/a", nil, nil, "path"},
+		"dots":                 {"GET", "accounts/../user", nil, nil, "path"},
+		"dots escaped":         {"GET", "accounts/%2e%2E/user", nil, nil, "path"},
+		"dots behind a slash":  {"GET", "accounts/a%2f../user", nil, nil, "path"},
+		"an id left out":       {"GET", "accounts//cfd_tunnel", nil, nil, "path"},
+		"the last id left out": {"DELETE", "accounts/a/cfd_tunnel/", nil, nil, "path"},
+		"fragment":             {"GET", "accounts#a", nil, nil, "path"},
+		"line break":           {"GET", "accounts\n", nil, nil, "path"},
+		"body of no JSON":      {"POST", "a", func() {}, nil, "body"},
+		"body with a Secret":   {"POST", "a", map[string]any{"s": cftunnel.NewSecret(planted)}, nil, "body"},
+		"result by value":      {"GET", "a", nil, struct{}{}, "result"},
+		"result nil pointer":   {"GET", "a", nil, (*string)(nil), "result"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := client.Do(t.Context(), test.method, test.path, test.body, test.result)
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, test.argument, refused.Name)
+			assert.NotContains(t, err.Error(), planted)
+		})
+	}
+	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
+}
+
+func TestOperationNamesTheTemplate(t *testing.T) {
+	t.Parallel()
+	var templates []string
+	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x"}}`), cftunnel.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			templates = append(templates, cftunnel.Operation(r.Context()))
+			return http.DefaultTransport.RoundTrip(r)
+		}),
+	}))
+	_, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.NoError(t, err)
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, nil))
+	assert.Equal(t, []string{"/accounts/{account_id}/cfd_tunnel/{tunnel_id}", "/user/tokens/verify"}, templates)
+	assert.Empty(t, cftunnel.Operation(t.Context()))
+}
+
+func TestLogTellsOfEveryAttemptAndNoSecret(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	srv, client := newFake(t, cftunnel.WithLogger(logger), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
+	srv.Inject(tunneltest.Fault{Status: 503, Body: "try later"})
+	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: validSecret})
+	require.NoError(t, err)
+
+	var records []map[string]any
+	for line := range strings.Lines(log.String()) {
+		var record map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		assert.Positive(t, record["duration"])
+		assert.NotEmpty(t, record["ray_id"])
+		records = append(records, record)
+	}
+	require.Len(t, records, 3)
+	for i, want := range []map[string]any{
+		{"level": "WARN", "operation": "Tunnels.List", "method": "GET", "path": "/accounts/{account_id}/cfd_tunnel", "status": 503.0, "attempt": 1.0},
+		{"level": "DEBUG", "operation": "Tunnels.List", "method": "GET", "path": "/accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 2.0},
+		{"level": "DEBUG", "operation": "Tunnels.Create", "method": "POST", "path": "/accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 1.0},
+	} {
+		for key, value := range want {
+			assert.Equal(t, value, records[i][key], "%d %s", i, key)
+		}
+	}
+	assert.Contains(t, records[0]["error"], "try later")
+	for _, secret := range []string{srv.APIToken().Reveal(), validSecret.Reveal(), tunnel.Token.Reveal()} {
+		assert.NotContains(t, log.String(), secret)
+	}
+}
+
+func TestClientIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	var group sync.WaitGroup
+	for i := range 32 {
+		group.Go(func() {
+			tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("n", i)})
+			if !assert.NoError(t, err) {
+				return
+			}
+			_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{})
+			assert.NoError(t, err)
+		})
+	}
+	group.Wait()
+	assert.Equal(t, 32, carriedOut(srv, opCreate))
+	assert.Equal(t, 32, carriedOut(srv, opDelete))
+}

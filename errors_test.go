@@ -1,0 +1,253 @@
+package cftunnel_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+var sentinels = []error{
+	cftunnel.ErrBadRequest, cftunnel.ErrUnauthorized, cftunnel.ErrForbidden, cftunnel.ErrNotFound, cftunnel.ErrConflict,
+	cftunnel.ErrRateLimited, cftunnel.ErrServer, cftunnel.ErrTunnelNameTaken, cftunnel.ErrActiveConnections, cftunnel.ErrOutcomeUnknown,
+}
+
+func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status, code int
+		want         []error
+	}{
+		{400, 0, []error{cftunnel.ErrBadRequest}},
+		{400, 1022, []error{cftunnel.ErrBadRequest, cftunnel.ErrActiveConnections}},
+		{401, 1000, []error{cftunnel.ErrUnauthorized}},
+		{403, 10000, []error{cftunnel.ErrForbidden}},
+		{404, 7003, []error{cftunnel.ErrNotFound}},
+		{405, 10000, nil},
+		{409, 1013, []error{cftunnel.ErrConflict, cftunnel.ErrTunnelNameTaken}},
+		{429, 10429, []error{cftunnel.ErrRateLimited}},
+		{500, 0, []error{cftunnel.ErrServer}},
+		{530, 0, []error{cftunnel.ErrServer}},
+		{200, 1013, []error{cftunnel.ErrTunnelNameTaken}},
+	} {
+		t.Run(fmt.Sprint(test.status, test.code), func(t *testing.T) {
+			t.Parallel()
+			body := fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":"m"}],"result":null}`, test.code)
+			client := clientOf(t, answering(test.status, body), once)
+			_, err := client.Tunnels.Get(t.Context(), tunnelID)
+			for _, sentinel := range sentinels {
+				wanted := false
+				for _, want := range test.want {
+					wanted = wanted || want == sentinel
+				}
+				assert.Equal(t, wanted, errors.Is(err, sentinel), "%v", sentinel)
+			}
+		})
+	}
+}
+
+func TestErrorKeepsEverythingTheAPISaid(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(403, `{"success":false,"messages":[],"result":null,"errors":[
+		{"code":10000,"message":"Authentication error","documentation_url":"https://d.example.com","source":{"pointer":"/name"},
+		 "error_chain":[{"code":"9109","message":"Unauthorized to access requested resource"},"text alone"]},
+		{"code":7003,"message":"second\nline"}]}`))
+	_, err := client.Tunnels.Token(t.Context(), tunnelID)
+	failure, ok := errors.AsType[*cftunnel.Error](err)
+	require.True(t, ok)
+	assert.Equal(t, http.StatusForbidden, failure.StatusCode)
+	assert.Equal(t, http.MethodGet, failure.Method)
+	assert.Equal(t, "/accounts/"+accountID+"/cfd_tunnel/"+tunnelID+"/token", failure.Path)
+	assert.Equal(t, "8f2ab-FRA", failure.RayID)
+	assert.Equal(t, 1, failure.Attempts)
+	assert.Equal(t, []cftunnel.ErrorDetail{
+		{
+			Code: 10000, Message: "Authentication error", DocumentationURL: "https://d.example.com", Pointer: "/name",
+			Chain: []cftunnel.ErrorDetail{{Code: 9109, Message: "Unauthorized to access requested resource"}, {Message: "text alone"}},
+		},
+		{Code: 7003, Message: "second\nline"},
+	}, failure.Errors)
+
+	assert.Equal(t, `cftunnel: GET /accounts/`+accountID+`/cfd_tunnel/`+tunnelID+`/token: 403 Forbidden; `+
+		`10000: Authentication error at /name [9109: Unauthorized to access requested resource, text alone]; 7003: second line; `+
+		`the credentials need one of the permissions "Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" `+
+		`or "Cloudflare Tunnel Write" (ray 8f2ab-FRA)`, err.Error())
+
+	assert.True(t, cftunnel.HasCode(err, 10000))
+	assert.True(t, cftunnel.HasCode(err, 1, 9109), "in the chain")
+	assert.True(t, cftunnel.HasCode(fmt.Errorf("outer: %w", errors.Join(io.EOF, err)), 7003), "behind other errors")
+	assert.False(t, cftunnel.HasCode(err, 1013))
+	assert.False(t, cftunnel.HasCode(nil, 1013))
+	assert.False(t, cftunnel.HasCode(io.EOF, 1013))
+}
+
+func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	get := func(status int, body string) *cftunnel.Error {
+		client := clientOf(t, answering(status, body), once)
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		require.True(t, ok, "%v", err)
+		return failure
+	}
+	failure := get(502, "<html>\n  <title>Bad gateway</title>\xff"+strings.Repeat("é", 5000))
+	assert.Equal(t, 502, failure.StatusCode)
+	assert.True(t, strings.HasPrefix(failure.Body, "<html> <title>Bad gateway</title>"), failure.Body)
+	assert.Less(t, len(failure.Body), 600)
+	assert.Contains(t, failure.Error(), "Bad gateway")
+
+	assert.Equal(t, "upstream connect error", get(503, "upstream connect error").Body)
+	assert.Equal(t, "<html>a captive portal</html>", get(200, "<html>a captive portal</html>").Body)
+	assert.Empty(t, get(503, "").Body)
+	assert.Empty(t, get(503, `{"success":false,"errors":[{"code":1,"message":"m"}]}`).Body)
+	assert.Empty(t, get(200, `{"success":true,"result":{"token":"`+planted).Body, "a cut answer may hold a secret")
+}
+
+func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, planted), once)
+	_, err := client.Tunnels.Token(t.Context(), tunnelID)
+	require.Error(t, err)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), planted)
+	var token string
+	err = client.Do(t.Context(), http.MethodGet, "token", nil, &token)
+	require.Error(t, err)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), planted)
+}
+
+// show prints an error in every way, that of each cause included.
+func show(err error) string {
+	var all strings.Builder
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		encoded, _ := json.Marshal(e)
+		fmt.Fprintf(&all, "%v %+v %#v %q %s\n", e, e, e, e, encoded)
+	}
+	if failure, ok := errors.AsType[*cftunnel.Error](err); ok {
+		fmt.Fprintf(&all, "%+v %#v", *failure, *failure)
+	}
+	slog.New(slog.NewTextHandler(&all, nil)).Error("text", "err", err)
+	slog.New(slog.NewJSONHandler(&all, nil)).Error("json", "err", err)
+	return all.String()
+}
+
+func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
+	t.Parallel()
+	odd := cftunnel.NewSecret("Pz8/Pj4+PDw8" + strings.Repeat("+/", 16)) // every character that some encoding changes
+	token := apiToken + "~!&<'\"%"
+	echo := func(write func(w http.ResponseWriter, secret string)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			var sent struct {
+				Secret string `json:"tunnel_secret"`
+			}
+			_ = json.Unmarshal(body, &sent)
+			write(w, r.Header.Get("Authorization")+" "+r.Header.Get("X-Auth-Key")+" "+sent.Secret+" "+r.Header.Get("X-Service-Token"))
+		}
+	}
+	detail := func(format string) http.HandlerFunc {
+		return echo(func(w http.ResponseWriter, secret string) {
+			quoted, _ := json.Marshal(strings.Repeat("x", 1000) + secret)
+			w.WriteHeader(400)
+			_, _ = fmt.Fprintf(w, format, quoted)
+		})
+	}
+	text := func(status int, encode func(string) string) http.HandlerFunc {
+		return echo(func(w http.ResponseWriter, secret string) {
+			w.WriteHeader(status)
+			_, _ = fmt.Fprint(w, "you sent ", encode(secret))
+		})
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"in a message":        detail(`{"success":false,"errors":[{"code":1,"message":%s}]}`),
+		"in a plain message":  detail(`{"success":false,"errors":[%s]}`),
+		"in a chain":          detail(`{"success":false,"errors":[{"code":1,"error_chain":[{"message":%s}]}]}`),
+		"in a pointer":        detail(`{"success":false,"errors":[{"code":1,"source":{"pointer":%s}}]}`),
+		"in a link":           detail(`{"success":false,"errors":[{"code":1,"documentation_url":%s}]}`),
+		"in text":             text(502, func(s string) string { return s }),
+		"in text, escaped":    text(502, url.QueryEscape),
+		"in text, for a path": text(502, url.PathEscape),
+		"in HTML":             text(502, html.EscapeString),
+		"in JSON of its own":  text(502, func(s string) string { q, _ := json.Marshal(s); return string(q) }),
+		"at the end of a cut": text(502, func(s string) string { return strings.Repeat("x", 480) + s }),
+		"in the ray id":       echo(func(w http.ResponseWriter, s string) { w.Header().Set("Cf-Ray", s); w.WriteHeader(500) }),
+		"in an answer of 200": text(200, func(s string) string { return s }),
+		"in a redirect": echo(func(w http.ResponseWriter, s string) {
+			w.Header().Set("Location", "https://e.example.com/"+s)
+			w.WriteHeader(302)
+		}),
+		"in an unread result": echo(func(w http.ResponseWriter, s string) { _ = json.NewEncoder(w).Encode(m{"success": true, "result": s}) }),
+		"in a time out of form": echo(func(w http.ResponseWriter, s string) {
+			_ = json.NewEncoder(w).Encode(m{"success": true, "result": m{"id": "x", "created_at": s}})
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, credentials := range []cftunnel.Option{cftunnel.WithAPIToken(token), cftunnel.WithAPIKey("a@example.com", token)} {
+				var info cftunnel.ResponseInfo
+				var log strings.Builder
+				logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				client := clientOf(t, handler, once, credentials, cftunnel.WithLogger(logger))
+				_, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Secret: odd},
+					cftunnel.CaptureResponse(&info), cftunnel.AddHeader("X-Service-Token", planted))
+				require.Error(t, err)
+				shown := show(err) + log.String() + info.RayID + fmt.Sprint(info.Messages)
+				for _, secret := range []string{token, odd.Reveal(), planted} {
+					for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret)} {
+						assert.NotContains(t, shown, form)
+					}
+					assert.NotContains(t, shown, secret[:12], "not even a part")
+				}
+			}
+		})
+	}
+}
+
+func TestSecretsInATransportsErrorComeOutOfNoError(t *testing.T) {
+	t.Parallel()
+	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("dump %v: %w", r.Header, io.ErrClosedPipe)
+		}),
+	}))
+	_, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.ErrorIs(t, err, io.ErrClosedPipe, "what it was can still be found")
+	assert.NotContains(t, show(err), apiToken)
+}
+
+func TestNoErrorHoldsARequest(t *testing.T) {
+	t.Parallel()
+	_, client := newFake(t, once, cftunnel.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe }),
+	}))
+	_, err := client.Tunnels.Get(t.Context(), tunnelID)
+	wrapper, ok := errors.AsType[*url.Error](err)
+	assert.False(t, ok, "%v", wrapper)
+}
+
+func TestCancelledBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"})
+	require.ErrorIs(t, err, context.Canceled)
+	failure, ok := errors.AsType[*cftunnel.Error](err)
+	require.True(t, ok)
+	assert.Zero(t, failure.Attempts)
+	assert.Zero(t, failure.StatusCode)
+	assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	assert.Contains(t, err.Error(), "not sent")
+	assert.Empty(t, srv.Requests())
+}

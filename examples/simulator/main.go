@@ -1,0 +1,168 @@
+// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls that stand for a replica of cloudflared
+// starting and stopping:
+//
+//	POST   /simulator/connectors                 {"token":"eyJ…"}  →  {"connector_id":"…"}
+//	DELETE /simulator/connectors/{connector_id}
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// Exit codes: a bad command line is 2, as the flag package has it.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// settings is the command line.
+type settings struct {
+	addr, account, token string
+	quota                int
+	window               time.Duration
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s settings
+	flags := s.flags(stderr)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return exitUsage // flags has told
+	}
+	if err := s.check(flags); err != nil {
+		fmt.Fprintln(stderr, "simulator:", err)
+		return exitUsage
+	}
+	if err := serve(ctx, s, stdout); err != nil {
+		fmt.Fprintln(stderr, "simulator:", err)
+		return exitFailed
+	}
+	return 0
+}
+
+func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet("simulator", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787", "`address` to listen on; a port of 0 takes a free one")
+	flags.StringVar(&s.account, "account", "", "account `id`, 32 hexadecimal digits (default: a random one)")
+	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
+	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
+	flags.DurationVar(&s.window, "window", 5*time.Minute, "`length` of the quota's window, and of the refusal that follows")
+	return flags
+}
+
+// check refuses what no client could use as a client refuses it.
+func (s *settings) check(flags *flag.FlagSet) error {
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case s.quota < 0:
+		return fmt.Errorf("-quota is %d; it cannot be negative", s.quota)
+	case s.window <= 0:
+		return fmt.Errorf("-window is %s; it must be longer than nothing", s.window)
+	}
+	if s.account != "" {
+		if _, err := cftunnel.NewClient(cftunnel.WithAPIToken("any"), cftunnel.WithAccountID(s.account)); err != nil {
+			return fmt.Errorf("-account: %w", err)
+		}
+	}
+	if s.token != "" {
+		if _, err := cftunnel.NewClient(cftunnel.WithAPIToken(s.token)); err != nil {
+			return fmt.Errorf("-token: %w", err)
+		}
+	}
+	return nil
+}
+
+// serve runs until the context ends.
+func serve(ctx context.Context, s settings, stdout io.Writer) error {
+	var opts []tunneltest.Option
+	if s.account != "" {
+		opts = append(opts, tunneltest.WithAccountID(s.account))
+	}
+	if s.token != "" {
+		opts = append(opts, tunneltest.WithAPIToken(s.token))
+	}
+	if s.quota > 0 {
+		opts = append(opts, tunneltest.WithQuota(s.quota, s.window))
+	}
+	fake := tunneltest.NewServer(opts...)
+	defer fake.Close()
+
+	listener, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", listener.Addr())
+	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
+	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal()) // of the fake, and good for nothing else
+
+	server := &http.Server{Handler: handler(fake), ReadHeaderTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// handler serves the API and the replicas beside it.
+func handler(fake *tunneltest.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /simulator/connectors", func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Token string `json:"token"`
+		}
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&body); err != nil {
+			answer(w, http.StatusBadRequest, map[string]string{"error": `the body must be {"token":"…"}`})
+			return
+		}
+		id, err := fake.Connect(cftunnel.NewSecret(body.Token))
+		if err != nil {
+			answer(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		answer(w, http.StatusOK, map[string]string{"connector_id": id})
+	})
+	mux.HandleFunc("DELETE /simulator/connectors/{connector_id}", func(w http.ResponseWriter, r *http.Request) {
+		fake.Disconnect(r.PathValue("connector_id"))
+		answer(w, http.StatusOK, map[string]string{})
+	})
+	api := fake.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A ServeMux redirects paths with empty parts, which the API answers itself.
+		if strings.HasPrefix(r.URL.Path, "/simulator/") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+const account = "0123456789abcdef0123456789abcdef"
+
+// simulate runs the simulator until the test ends and returns the environment that it prints.
+func simulate(t *testing.T, args ...string) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	code := make(chan int)
+	var stderr bytes.Buffer
+	go func() { code <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), writer, &stderr) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.Zero(t, <-code, stderr.String())
+	})
+	environment := map[string]string{}
+	lines := bufio.NewScanner(reader)
+	for range 3 {
+		require.True(t, lines.Scan())
+		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
+		require.True(t, found, lines.Text())
+		environment[name] = value
+	}
+	return environment
+}
+
+func dial(t *testing.T, environment map[string]string) *cftunnel.Client {
+	t.Helper()
+	client, err := cftunnel.NewClient(cftunnel.WithBaseURL(environment["CLOUDFLARE_BASE_URL"]),
+		cftunnel.WithAPIToken(environment["CLOUDFLARE_API_TOKEN"]), cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// control makes one of the two calls beside the API.
+func control(t *testing.T, method, url, body string) (int, map[string]string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	var answer map[string]string
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
+	return response.StatusCode, answer
+}
+
+func TestSimulatorServesTheAPIAndReplicas(t *testing.T) {
+	t.Parallel()
+	environment := simulate(t, "-account", account, "-token", "a-token")
+	assert.Equal(t, account, environment["CLOUDFLARE_ACCOUNT_ID"])
+	assert.Equal(t, "a-token", environment["CLOUDFLARE_API_TOKEN"])
+	client := dial(t, environment)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.NoError(t, err)
+
+	connectors := strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4") + "/simulator/connectors"
+	status, answer := control(t, http.MethodPost, connectors, fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal()))
+	assert.Equal(t, http.StatusOK, status)
+	tunnel, err = client.Tunnels.Get(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, tunnel.Status)
+
+	status, _ = control(t, http.MethodDelete, connectors+"/"+answer["connector_id"], "")
+	assert.Equal(t, http.StatusOK, status)
+	tunnel, err = client.Tunnels.Get(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.Equal(t, cftunnel.TunnelStatusDown, tunnel.Status)
+
+	for _, body := range []string{"", "{", `{"token":""}`, `{"token":"eyJ"}`} {
+		status, answer = control(t, http.MethodPost, connectors, body)
+		assert.Equal(t, http.StatusBadRequest, status)
+		assert.NotEmpty(t, answer["error"])
+	}
+}
+
+func TestSimulatorMakesUpWhatIsNotGiven(t *testing.T) {
+	t.Parallel()
+	environment := simulate(t)
+	assert.Regexp(t, regexp.MustCompile(`^http://127\.0\.0\.1:\d+/client/v4$`), environment["CLOUDFLARE_BASE_URL"])
+	_, err := dial(t, environment).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+}
+
+func TestSimulatorKeepsTheQuota(t *testing.T) {
+	t.Parallel()
+	client := dial(t, simulate(t, "-quota", "2", "-window", "1h"))
+	var info cftunnel.ResponseInfo
+	for range 2 {
+		_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+		require.NoError(t, err)
+	}
+	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+	require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+	assert.Equal(t, "3600", info.Header.Get("Retry-After"))
+}
+
+func TestPathsWithEmptyPartsReachTheAPI(t *testing.T) {
+	t.Parallel()
+	environment := simulate(t, "-token", "a-token")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, environment["CLOUDFLARE_BASE_URL"]+"/accounts//cfd_tunnel", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer a-token")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
+}
+
+func TestBadCommandLines(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		code int
+		said string
+	}{
+		{[]string{"-help"}, 0, "-quota"},
+		{[]string{"-nonsense"}, exitUsage, "-nonsense"},
+		{[]string{"extra"}, exitUsage, "extra"},
+		{[]string{"-quota", "-1"}, exitUsage, "-quota"},
+		{[]string{"-window", "0s"}, exitUsage, "-window"},
+		{[]string{"-account", "x"}, exitUsage, "-account"},
+		{[]string{"-token", "a b"}, exitUsage, "-token"},
+		{[]string{"-addr", "127.0.0.1:port"}, exitFailed, "port"},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			assert.Equal(t, test.code, run(t.Context(), test.args, &stdout, &stderr))
+			assert.Contains(t, stderr.String(), test.said)
+			assert.Empty(t, stdout.String())
+		})
+	}
+}

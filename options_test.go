@@ -1,0 +1,323 @@
+package cftunnel_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+func TestBadOptionsAreRefused(t *testing.T) {
+	t.Parallel()
+	tunnelToken := "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLCJ0IjoiZjcwZmY5ODUtYTRlZi00NjQzLWJiYmMtNGEwZWQ0ZmM4NDE1IiwicyI6IkFRSURCQVVHIn0="
+	withToken := cftunnel.WithAPIToken(apiToken)
+	for name, test := range map[string]struct {
+		opts         []cftunnel.Option
+		argument, is string
+	}{
+		"no credentials":              {nil, "credentials", "missing"},
+		"empty token":                 {[]cftunnel.Option{cftunnel.WithAPIToken("")}, "apiToken", "empty"},
+		"token with a line break":     {[]cftunnel.Option{cftunnel.WithAPIToken(planted + "\n")}, "apiToken", "white space"},
+		"token with a space":          {[]cftunnel.Option{cftunnel.WithAPIToken("Bearer " + planted)}, "apiToken", "white space"},
+		"token beyond ASCII":          {[]cftunnel.Option{cftunnel.WithAPIToken(planted + "é")}, "apiToken", "header"},
+		"tunnel token":                {[]cftunnel.Option{cftunnel.WithAPIToken(tunnelToken)}, "apiToken", "tunnel token"},
+		"tunnel token as documented":  {[]cftunnel.Option{cftunnel.WithAPIToken("eyJhIjoiNWFiNGU5Z...")}, "apiToken", "tunnel token"},
+		"key without email":           {[]cftunnel.Option{cftunnel.WithAPIKey("", planted)}, "email", "empty"},
+		"email without key":           {[]cftunnel.Option{cftunnel.WithAPIKey("a@example.com", "")}, "key", "empty"},
+		"key with a line break":       {[]cftunnel.Option{cftunnel.WithAPIKey("a@example.com", planted+"\r\nX: y")}, "key", "header"},
+		"nil token source":            {[]cftunnel.Option{cftunnel.WithTokenSource(nil)}, "source", "nil"},
+		"short account":               {[]cftunnel.Option{withToken, cftunnel.WithAccountID("0123")}, "accountID", "32"},
+		"account not hexadecimal":     {[]cftunnel.Option{withToken, cftunnel.WithAccountID(strings.Repeat("z", 32))}, "accountID", "hexadecimal"},
+		"empty account":               {[]cftunnel.Option{withToken, cftunnel.WithAccountID("")}, "accountID", "missing"},
+		"plain http":                  {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("http://api.example.com")}, "baseURL", "plain http"},
+		"plain http by a lookalike":   {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("http://localhost.example.com")}, "baseURL", "plain http"},
+		"relative base URL":           {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("/client/v4")}, "baseURL", "absolute"},
+		"base URL without a host":     {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("https://:443/")}, "baseURL", "absolute"},
+		"base URL of another scheme":  {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("ftp://localhost")}, "baseURL", "neither"},
+		"base URL with a password":    {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("https://u:" + planted + "@example.com")}, "baseURL", "password"},
+		"base URL with a query":       {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("https://example.com?a=b")}, "baseURL", "query"},
+		"base URL that does not read": {[]cftunnel.Option{withToken, cftunnel.WithBaseURL("https://exa mple.com:" + planted)}, "baseURL", "absolute"},
+		"nil HTTP client":             {[]cftunnel.Option{withToken, cftunnel.WithHTTPClient(nil)}, "httpClient", "nil"},
+		"user agent of two lines":     {[]cftunnel.Option{withToken, cftunnel.WithUserAgent("a\r\nb")}, "userAgent", "header"},
+		"no requests at all":          {[]cftunnel.Option{withToken, cftunnel.WithRateLimit(0, time.Minute)}, "requests", "is 0"},
+		"negative requests":           {[]cftunnel.Option{withToken, cftunnel.WithRateLimit(-1, time.Minute)}, "requests", "is -1"},
+		"no window":                   {[]cftunnel.Option{withToken, cftunnel.WithRateLimit(1, 0)}, "window", "is 0s"},
+		"negative attempts":           {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: -1})}, "MaxAttempts", "negative"},
+		"negative delay":              {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: -1})}, "BaseDelay", "negative"},
+		"negative longest delay":      {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: -1})}, "MaxDelay", "negative"},
+		"delay above the longest":     {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 2, MaxDelay: 1})}, "BaseDelay", "more than MaxDelay"},
+		"no time-out":                 {[]cftunnel.Option{withToken, cftunnel.WithTimeout(0)}, "timeout", "longer than nothing"},
+		"no bytes":                    {[]cftunnel.Option{withToken, cftunnel.WithMaxResponseBytes(0)}, "maxResponseBytes", "at least 1"},
+		"nil option":                  {[]cftunnel.Option{withToken, nil}, "opts", "nil"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, err := cftunnel.NewClient(test.opts...)
+			assert.Nil(t, client)
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, test.argument, refused.Name)
+			assert.Contains(t, refused.Reason, test.is)
+			assert.Contains(t, err.Error(), test.argument)
+			assert.NotContains(t, err.Error(), planted)
+			assert.NotContains(t, err.Error(), tunnelToken)
+		})
+	}
+}
+
+func TestGoodOptionsAreTaken(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]cftunnel.Option{
+		"an old token that begins like JSON in base64": cftunnel.WithAPIToken("eyJ" + strings.Repeat("q", 37)),
+		"http to localhost":                            cftunnel.WithBaseURL("http://localhost:8787/client/v4"),
+		"http to 127.0.0.0/8":                          cftunnel.WithBaseURL("http://127.1.2.3"),
+		"http to ::1":                                  cftunnel.WithBaseURL("http://[::1]:80/"),
+		"https":                                        cftunnel.WithBaseURL("https://api.example.com/client/v4/"),
+		"one request in a long while":                  cftunnel.WithRateLimit(1, 1000*time.Hour),
+		"a base delay above the default longest":       cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Minute}),
+		"a longest delay below the default base":       cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}),
+		"no logger":                                    cftunnel.WithLogger(nil),
+		"upper case account":                           cftunnel.WithAccountID(strings.ToUpper(accountID)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), opt)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestCallersHTTPClientStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	own := &http.Client{Timeout: time.Minute}
+	_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(own))
+	require.NoError(t, err)
+	assert.Nil(t, own.CheckRedirect)
+	assert.Nil(t, own.Transport)
+}
+
+// environmentProbe makes this test binary a program that has an environment of its own; one process cannot have several at a time.
+const environmentProbe = "CFTUNNEL_TEST_PROBE"
+
+type probed struct{ Error, URL, Authorization, Email, Key string }
+
+func TestMain(m *testing.M) {
+	if scenario := os.Getenv(environmentProbe); scenario != "" {
+		_ = json.NewEncoder(os.Stdout).Encode(probe(scenario))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func probe(scenario string) (seen probed) {
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		seen.URL, seen.Authorization = r.URL.String(), r.Header.Get("Authorization")
+		seen.Email, seen.Key = r.Header.Get("X-Auth-Email"), r.Header.Get("X-Auth-Key")
+		return nil, errors.New("no network here")
+	})
+	opts := []cftunnel.Option{cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithEnvironment(), once}
+	switch scenario {
+	case "explicit token":
+		opts = append(opts, cftunnel.WithAPIToken("explicit"))
+	case "explicit key":
+		opts = append(opts, cftunnel.WithAPIKey("explicit@example.com", "explicit"))
+	case "explicit before":
+		opts = append([]cftunnel.Option{
+			cftunnel.WithBaseURL("https://explicit.example.com"), cftunnel.WithAccountID(strings.Repeat("e", 32)),
+		}, opts...)
+	}
+	client, err := cftunnel.NewClient(opts...)
+	if err != nil {
+		seen.Error = err.Error()
+		return seen
+	}
+	_, err = client.Tunnels.Get(context.Background(), tunnelID)
+	if _, ok := errors.AsType[*cftunnel.InvalidArgumentError](err); ok {
+		seen.Error = err.Error()
+	}
+	return seen
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	const tunnelPath = "/accounts/" + accountID + "/cfd_tunnel/" + tunnelID
+	const cloudflare = "https://api.cloudflare.com/client/v4"
+	account := "CLOUDFLARE_ACCOUNT_ID=" + accountID
+	for name, test := range map[string]struct {
+		scenario string
+		env      []string
+		want     probed
+	}{
+		"token": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok"},
+			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
+		"key": {"plain", []string{account, "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
+			probed{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
+		"token before key": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
+			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
+		"base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=http://127.0.0.1:1/client/v4/"},
+			probed{URL: "http://127.0.0.1:1/client/v4" + tunnelPath, Authorization: "Bearer tok"}},
+		"explicit token wins": {"explicit token", []string{account, "CLOUDFLARE_API_TOKEN=bad token", "CLOUDFLARE_API_KEY=k"},
+			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer explicit"}},
+		"explicit key wins": {"explicit key", []string{account, "CLOUDFLARE_API_TOKEN=tok"},
+			probed{URL: cloudflare + tunnelPath, Email: "explicit@example.com", Key: "explicit"}},
+		"explicit option wins from before too": {"explicit before", []string{"CLOUDFLARE_ACCOUNT_ID=bad", "CLOUDFLARE_BASE_URL=bad", "CLOUDFLARE_API_TOKEN=tok"},
+			probed{URL: "https://explicit.example.com" + strings.Replace(tunnelPath, accountID, strings.Repeat("e", 32), 1), Authorization: "Bearer tok"}},
+		"nothing set": {"plain", []string{account},
+			probed{Error: "cftunnel: credentials are missing: use WithAPIToken, WithAPIKey or WithTokenSource, or WithEnvironment with CLOUDFLARE_API_TOKEN set"}},
+		"empty is not set": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=", "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
+			probed{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
+		"key without email": {"plain", []string{account, "CLOUDFLARE_API_KEY=k"},
+			probed{Error: "cftunnel: CLOUDFLARE_EMAIL is empty"}},
+		"bad token": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=a b"},
+			probed{Error: "cftunnel: CLOUDFLARE_API_TOKEN has white space or other characters that a header cannot hold"}},
+		"bad account": {"plain", []string{"CLOUDFLARE_ACCOUNT_ID=x", "CLOUDFLARE_API_TOKEN=tok"},
+			probed{Error: "cftunnel: CLOUDFLARE_ACCOUNT_ID is not 32 hexadecimal digits but 1 bytes long"}},
+		"bad base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=x"},
+			probed{Error: "cftunnel: CLOUDFLARE_BASE_URL is not an absolute URL"}},
+		"no account": {"plain", []string{"CLOUDFLARE_API_TOKEN=tok"},
+			probed{Error: "cftunnel: accountID is missing: use WithAccountID or ForAccount"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			program, err := os.Executable()
+			require.NoError(t, err)
+			cmd := exec.CommandContext(t.Context(), program)
+			cmd.Env = append([]string{environmentProbe + "=" + test.scenario}, test.env...)
+			out, err := cmd.Output()
+			require.NoError(t, err)
+			var seen probed
+			require.NoError(t, json.Unmarshal(out, &seen), "%s", out)
+			assert.Equal(t, test.want, seen)
+		})
+	}
+}
+
+func TestBadCallOptionsAreRefused(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	for name, test := range map[string]struct {
+		opt      cftunnel.CallOption
+		argument string
+	}{
+		"nil":                    {nil, "opts"},
+		"nowhere to capture to":  {cftunnel.CaptureResponse(nil), "info"},
+		"header without a name":  {cftunnel.AddHeader("", "v"), "key"},
+		"header of two words":    {cftunnel.AddHeader("a b", "v"), "key"},
+		"header of two lines":    {cftunnel.AddHeader("X-A", planted+"\r\nX-B: c"), "value"},
+		"other credentials":      {cftunnel.AddHeader("authorization", "Bearer "+planted), "key"},
+		"other key":              {cftunnel.AddHeader("x-auth-key", planted), "key"},
+		"query without a name":   {cftunnel.AddQuery("", "v"), "key"},
+		"not even one attempt":   {cftunnel.MaxAttempts(0), "maxAttempts"},
+		"fewer attempts than no": {cftunnel.MaxAttempts(-3), "maxAttempts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := client.Tunnels.Get(t.Context(), tunnelID, test.opt)
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, test.argument, refused.Name)
+			assert.NotContains(t, err.Error(), planted)
+		})
+	}
+	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
+}
+
+func TestCallOptionsReachTheRequest(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{Name: "n"},
+		cftunnel.AddHeader("X-Trace", "1"), cftunnel.AddHeader("X-Trace", "2"), cftunnel.AddQuery("name_prefix", "a&b"), cftunnel.AddQuery("name", "m"))
+	require.NoError(t, err)
+	request := srv.Requests()[0]
+	assert.Equal(t, []string{"1", "2"}, request.Header.Values("X-Trace"))
+	assert.Equal(t, []string{"a&b"}, request.Query["name_prefix"])
+	assert.Equal(t, []string{"n", "m"}, request.Query["name"])
+}
+
+func TestCaptureResponse(t *testing.T) {
+	t.Parallel()
+	t.Run("of a success, messages and all", func(t *testing.T) {
+		t.Parallel()
+		client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[{"code":10000,"message":"all is well"},"plain"],"result":{"id":"x"}}`))
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.NoError(t, err)
+		assert.Equal(t, 200, info.StatusCode)
+		assert.Equal(t, 1, info.Attempts)
+		assert.Equal(t, "8f2ab-FRA", info.RayID)
+		assert.Equal(t, "8f2ab-FRA", info.Header.Get("Cf-Ray"))
+		assert.Equal(t, []cftunnel.Message{{Code: 10000, Message: "all is well"}, {Message: "plain"}}, info.Messages)
+	})
+	t.Run("of a failure", func(t *testing.T) {
+		t.Parallel()
+		_, client := newFake(t)
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.ErrorIs(t, err, cftunnel.ErrNotFound)
+		assert.Equal(t, 404, info.StatusCode)
+		assert.NotEmpty(t, info.RayID)
+	})
+	t.Run("of no answer", func(t *testing.T) {
+		t.Parallel()
+		transport := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+		_, client := newFake(t, cftunnel.WithHTTPClient(&http.Client{Transport: transport}), once)
+		info := cftunnel.ResponseInfo{StatusCode: 200, RayID: "old"}
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.Error(t, err)
+		assert.Equal(t, cftunnel.ResponseInfo{Attempts: 1}, info)
+	})
+}
+
+func TestTokenSource(t *testing.T) {
+	t.Parallel()
+	t.Run("is asked before every attempt", func(t *testing.T) {
+		t.Parallel()
+		var seen []string
+		tokens := 0
+		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			seen = append(seen, r.Header.Get("Authorization"))
+			answering(503, "")(w, r)
+		}, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}),
+			cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+				tokens++
+				return cftunnel.NewSecret(fmt.Sprintf("token-%d", tokens)), nil
+			}))
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		require.ErrorIs(t, err, cftunnel.ErrServer)
+		assert.Equal(t, []string{"Bearer token-1", "Bearer token-2"}, seen)
+	})
+	t.Run("ends the call, unsent, by its error", func(t *testing.T) {
+		t.Parallel()
+		broken := errors.New("vault is sealed")
+		srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+			return cftunnel.Secret{}, broken
+		}))
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		require.ErrorIs(t, err, broken)
+		assert.Contains(t, err.Error(), "not sent")
+		assert.Empty(t, srv.Requests())
+	})
+	t.Run("may not give what is no API token", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+			return cftunnel.NewSecret(planted + "\n"), nil
+		}))
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		assert.True(t, ok, "%v", err)
+		assert.NotContains(t, err.Error(), planted)
+		assert.Empty(t, srv.Requests())
+	})
+}

@@ -1,0 +1,252 @@
+package cftunnel_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func list(ctx context.Context, client *cftunnel.Client) error {
+	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+	return err
+}
+
+func TestFamilyStaysBelowTheQuota(t *testing.T) {
+	t.Parallel()
+	const quota, window = 1200, 5 * time.Minute
+	inBubble(t, []tunneltest.Option{tunneltest.WithQuota(quota, window)}, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		parent := dial()
+		family := []*cftunnel.Client{parent}
+		for _, digit := range "abcd" {
+			child, err := parent.ForAccount(strings.Repeat(string(digit), 32))
+			require.NoError(t, err)
+			family = append(family, child)
+		}
+		const calls = 4000
+		work := make(chan int)
+		var group sync.WaitGroup
+		for worker := range 64 {
+			group.Go(func() {
+				for range work {
+					assert.NoError(t, list(t.Context(), family[worker%len(family)]))
+				}
+			})
+		}
+		began := time.Now()
+		for i := range calls {
+			work <- i
+		}
+		close(work)
+		group.Wait()
+		took := time.Since(began)
+
+		requests := srv.Requests()
+		require.Len(t, requests, calls)
+		for i := range requests {
+			assert.Equal(t, 200, requests[i].Status)
+			if i >= quota {
+				assert.Greater(t, requests[i].Time.Sub(requests[i-quota].Time), window)
+			}
+		}
+		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(), "most of the quota is used")
+	})
+}
+
+func TestRetriesArePacedLikeFirstAttempts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithRateLimit(10, 10*time.Second), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
+		srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+		for range 10 {
+			require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrServer)
+		}
+		requests := srv.Requests()
+		require.Len(t, requests, 40)
+		for i := 10; i < len(requests); i++ {
+			assert.Greater(t, requests[i].Time.Sub(requests[i-10].Time), 10*time.Second)
+		}
+	})
+}
+
+func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithRateLimit(1, time.Minute))
+		require.NoError(t, list(t.Context(), client))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := list(ctx, client)
+		assert.Zero(t, time.Since(began))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		require.True(t, ok)
+		assert.Zero(t, failure.Attempts)
+		assert.NotErrorIs(t, err, cftunnel.ErrRateLimited, "the server refused nothing")
+		assert.Len(t, srv.Requests(), 1)
+	})
+}
+
+func TestLongHoldFailsAtOnceForTheWholeFamily(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		retryAfter string
+		deadline   time.Duration
+	}{
+		"beyond the deadline":          {"10", 3 * time.Second},
+		"beyond MaxDelay":              {"300", time.Hour},
+		"beyond both":                  {"300", 3 * time.Second},
+		"beyond MaxDelay, as a date":   {"Sat, 01 Jan 2000 00:05:00 GMT", time.Hour}, // synctest's clock begins with 2000
+		"beyond what a header can say": {"99999999999999999999", time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+				parent := dial()
+				child, err := parent.ForAccount(strings.Repeat("a", 32))
+				require.NoError(t, err)
+				srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.retryAfter}},
+					Body: `{"success":false,"errors":[{"code":10429,"message":"slow down"}]}`})
+				ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
+				defer cancel()
+				began := time.Now()
+
+				err = list(ctx, parent)
+				require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+				assert.True(t, cftunnel.HasCode(err, 10429))
+				failure, ok := errors.AsType[*cftunnel.Error](err)
+				require.True(t, ok)
+				assert.Equal(t, 429, failure.StatusCode)
+				assert.Equal(t, 1, failure.Attempts)
+				assert.GreaterOrEqual(t, failure.RetryAfter, 10*time.Second)
+
+				for _, client := range []*cftunnel.Client{parent, child} {
+					_, err = client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"})
+					require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+					require.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+					failure, ok = errors.AsType[*cftunnel.Error](err)
+					require.True(t, ok)
+					assert.Zero(t, failure.Attempts)
+					assert.GreaterOrEqual(t, failure.RetryAfter, 10*time.Second)
+				}
+				assert.Zero(t, time.Since(began))
+				assert.Len(t, srv.Requests(), 1)
+			})
+		})
+	}
+}
+
+func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]cftunnel.Option{
+		"paced":                cftunnel.WithRateLimit(1200, 5*time.Minute),
+		"not paced":            cftunnel.WithLimiter(nil),
+		"with another limiter": cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+				parent := dial(opt)
+				child, err := parent.ForAccount(strings.Repeat("a", 32))
+				require.NoError(t, err)
+				srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
+				began := time.Now()
+				var group sync.WaitGroup
+				group.Go(func() { assert.NoError(t, list(t.Context(), parent)) })
+				synctest.Wait()
+				for range 3 {
+					group.Go(func() { assert.NoError(t, list(t.Context(), child)) })
+				}
+				group.Wait()
+				for _, request := range srv.Requests()[1:] {
+					assert.GreaterOrEqual(t, request.Time.Sub(began), 7*time.Second)
+				}
+				assert.Less(t, time.Since(began), 10*time.Second)
+			})
+		})
+	}
+}
+
+func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial()
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
+		var group sync.WaitGroup
+		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
+		synctest.Wait()
+		for range 50 {
+			group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
+		}
+		group.Wait()
+		requests := srv.Requests()[1:]
+		require.Len(t, requests, 51)
+		for i := 1; i < len(requests); i++ {
+			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), 200*time.Millisecond)
+		}
+	})
+}
+
+func TestRefusalWithoutRetryAfterHoldsNobodyElse(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial()
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 429})
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.NoError(t, err)
+		assert.Equal(t, "n", tunnel.Name)
+		assert.Len(t, srv.Requests(), 2)
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+	})
+}
+
+func TestLimiterIsAskedForEveryAttemptAndToldOfHolds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		limiter := &countingLimiter{}
+		client := dial(cftunnel.WithLimiter(limiter))
+		srv.Inject(tunneltest.Fault{Status: 500})
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+		require.NoError(t, list(t.Context(), client))
+		assert.EqualValues(t, 3, limiter.waits.Load())
+		assert.EqualValues(t, 1, limiter.holds.Load())
+	})
+}
+
+type brokenLimiter struct{ err error }
+
+func (l brokenLimiter) Wait(context.Context) error { return l.err }
+
+func TestErrorsOfALimiter(t *testing.T) {
+	t.Parallel()
+	t.Run("end the call, unsent", func(t *testing.T) {
+		t.Parallel()
+		broken := errors.New("redis is away")
+		srv, client := newFake(t, cftunnel.WithLimiter(brokenLimiter{broken}))
+		err := list(t.Context(), client)
+		require.ErrorIs(t, err, broken)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded)
+		assert.Empty(t, srv.Requests())
+	})
+	t.Run("of x/time/rate, which hides the deadline", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, cftunnel.WithLimiter(rate.NewLimiter(rate.Every(time.Hour), 1)))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.NoError(t, list(ctx, client))
+		require.ErrorIs(t, list(ctx, client), context.DeadlineExceeded)
+		assert.Len(t, srv.Requests(), 1)
+	})
+}

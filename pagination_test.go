@@ -1,0 +1,304 @@
+package cftunnel_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams) (names []string, err error) {
+	t.Helper()
+	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
+		if err != nil {
+			assert.Nil(t, tunnel)
+			return names, err
+		}
+		names = append(names, tunnel.Name)
+	}
+	return names, nil
+}
+
+func TestAllAsksForNoPageMoreThanItMust(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ tunnels, perPage, requests int }{
+		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3}, {10, 3, 4}, {9, 3, 3}, {1, 1, 1},
+	} {
+		t.Run(fmt.Sprintf("%d tunnels by %d", test.tunnels, test.perPage), func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t)
+			seeded := srv.SeedTunnels(test.tunnels)
+			names, err := collect(t, client, cftunnel.TunnelListParams{PerPage: test.perPage})
+			require.NoError(t, err)
+			require.Len(t, names, len(seeded))
+			for i, tunnel := range seeded {
+				assert.Equal(t, tunnel.Name, names[i])
+			}
+			requests := srv.Requests()
+			assert.Len(t, requests, test.requests)
+			for i, request := range requests {
+				assert.Equal(t, strconv.Itoa(i+1), request.Query.Get("page"))
+				want := "1000"
+				if test.perPage > 0 {
+					want = strconv.Itoa(test.perPage)
+				}
+				assert.Equal(t, want, request.Query.Get("per_page"))
+			}
+		})
+	}
+}
+
+func TestListReturnsOnePage(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(5)
+	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{Page: 2, PerPage: 3})
+	require.NoError(t, err)
+	assert.Len(t, page.Items, 2)
+	assert.Equal(t, cftunnel.PageInfo{Page: 2, PerPage: 3, Count: 2, TotalCount: 5}, page.Info)
+
+	page, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{Page: 9})
+	require.NoError(t, err)
+	assert.Empty(t, page.Items)
+	assert.Len(t, srv.Requests(), 2)
+}
+
+func TestAllBeginsWhereItIsTold(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(6)
+	names, err := collect(t, client, cftunnel.TunnelListParams{Page: 2, PerPage: 2})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"seed-00003", "seed-00004", "seed-00005", "seed-00006"}, names)
+	assert.Len(t, srv.Requests(), 2)
+}
+
+func TestAllTypesPagesToo(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(5)
+	n := 0
+	for _, err := range client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{PerPage: 2}) {
+		require.NoError(t, err)
+		n++
+	}
+	assert.Equal(t, 5, n)
+	assert.Len(t, srv.Requests(), 3)
+}
+
+func TestAllCanBeRangedTwice(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(3)
+	all := client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2})
+	for range 2 {
+		n := 0
+		for _, err := range all {
+			require.NoError(t, err)
+			n++
+		}
+		assert.Equal(t, 3, n)
+	}
+	assert.Len(t, srv.Requests(), 4)
+}
+
+func TestBreakAsksNoMore(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(4)
+	n := 0
+	for _, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2}) {
+		require.NoError(t, err)
+		if n++; n == 2 {
+			break
+		}
+	}
+	assert.Len(t, srv.Requests(), 1)
+}
+
+func TestContextReachesEveryPage(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(4)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got int
+	var failures []error
+	for _, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{PerPage: 2}) {
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		got++
+		cancel()
+	}
+	assert.Equal(t, 2, got, "what the first page holds")
+	require.Len(t, failures, 1)
+	require.ErrorIs(t, failures[0], context.Canceled)
+	assert.Len(t, srv.Requests(), 1)
+}
+
+func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(4)
+	var failures []error
+	n := 0
+	for _, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2}) {
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		if n++; n == 2 {
+			srv.Inject(tunneltest.Fault{Status: 403, Body: `{"success":false,"errors":[{"code":10000,"message":"no"}]}`})
+		}
+	}
+	assert.Equal(t, 2, n)
+	require.Len(t, failures, 1)
+	require.ErrorIs(t, failures[0], cftunnel.ErrForbidden)
+}
+
+// liar serves a list of n items, as the function says of each page.
+type liar struct {
+	mu       sync.Mutex
+	requests int
+}
+
+func (l *liar) serve(pageOf func(page, perPage int) (items []int, info any)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		l.requests++
+		l.mu.Unlock()
+		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		perPage, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
+		items, info := pageOf(page, perPage)
+		result := make([]map[string]any, len(items))
+		for i, item := range items {
+			result[i] = map[string]any{"id": fmt.Sprint("id-", item), "name": fmt.Sprint(item)}
+		}
+		answer := map[string]any{"success": true, "result": result}
+		if info != nil {
+			answer["result_info"] = info
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}
+}
+
+// slice returns the items of a page, from 0 to n-1.
+func slice(n, page, perPage int) []int {
+	var items []int
+	for i := (page - 1) * perPage; i < min(page*perPage, n); i++ {
+		items = append(items, i)
+	}
+	return items
+}
+
+type m = map[string]any
+
+func TestAllAgainstServersThatLie(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		page            func(page, perPage int) ([]int, any)
+		items, requests int
+		fails           bool
+	}{
+		"no result_info, short page": {func(page, _ int) ([]int, any) { return slice(3, page, 10), nil }, 3, 2, false},
+		"no result_info, many pages": {func(page, _ int) ([]int, any) { return slice(25, page, 10), nil }, 25, 4, false},
+		"result_info of another type": {func(page, _ int) ([]int, any) {
+			return slice(3, page, 10), "none"
+		}, 3, 2, false},
+		"clamped per_page": {func(page, _ int) ([]int, any) {
+			return slice(250, page, 100), m{"page": page, "per_page": 100, "total_count": 250}
+		}, 250, 3, false},
+		"clamped per_page, no total": {func(page, _ int) ([]int, any) {
+			return slice(200, page, 100), m{"page": page, "per_page": 100}
+		}, 200, 3, false},
+		"clamped per_page, exact total": {func(page, _ int) ([]int, any) {
+			return slice(200, page, 100), m{"per_page": 100, "total_count": 200}
+		}, 200, 2, false},
+		"total of everything, not of the filter": {func(page, _ int) ([]int, any) {
+			return slice(15, page, 10), m{"per_page": 10, "total_count": 1000}
+		}, 15, 2, false},
+		"total of another list, smaller than a page": {func(page, _ int) ([]int, any) {
+			return slice(15, page, 10), m{"per_page": 10, "total_count": 3}
+		}, 15, 2, false},
+		"total as a string": {func(page, _ int) ([]int, any) {
+			return slice(20, page, 10), m{"per_page": "10", "total_count": "20"}
+		}, 20, 2, false},
+		"negative numbers": {func(page, _ int) ([]int, any) {
+			return slice(15, page, 10), m{"page": -1, "per_page": -10, "count": -5, "total_count": -1}
+		}, 15, 3, false},
+		"never ends, but tells a total": {func(page, _ int) ([]int, any) {
+			return slice(1<<20, page, 10), m{"per_page": 10, "total_count": 25}
+		}, 30, 3, false},
+		"the same page for ever": {func(int, int) ([]int, any) { return slice(10, 1, 10), nil }, 10, 2, true},
+		"the same page for ever, with a total": {func(int, int) ([]int, any) {
+			return slice(10, 1, 10), m{"per_page": 10, "total_count": 1000}
+		}, 10, 2, true},
+		"two pages in turn": {func(page, _ int) ([]int, any) { return slice(20, (page-1)%2+1, 10), nil }, 20, 3, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var server liar
+			client := clientOf(t, server.serve(test.page))
+			names, err := collect(t, client, cftunnel.TunnelListParams{})
+			assert.Equal(t, test.fails, err != nil, "%v", err)
+			if test.fails {
+				assert.Contains(t, err.Error(), "repeats")
+			}
+			assert.Len(t, names, test.items)
+			for i, name := range names {
+				assert.Equal(t, strconv.Itoa(i), name)
+			}
+			assert.Equal(t, test.requests, server.requests)
+		})
+	}
+}
+
+func TestListTakesNullForNone(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[],"result":null}`))
+	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+	assert.Empty(t, page.Items)
+	names, err := collect(t, client, cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+	assert.Empty(t, names)
+}
+
+func TestListOfAnotherTypeIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, result := range []string{`{}`, `"x"`, `[1]`} {
+		client := clientOf(t, answering(200, `{"success":true,"result":`+result+`}`))
+		_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+		_, ok := errors.AsType[*cftunnel.Error](err)
+		assert.True(t, ok, "%s: %v", result, err)
+	}
+}
+
+func TestPagesDoNotShareMemory(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(4)
+	var kept []*cftunnel.Tunnel
+	for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2}) {
+		require.NoError(t, err)
+		kept = append(kept, tunnel)
+	}
+	var names []string
+	for _, tunnel := range kept {
+		names = append(names, tunnel.Name)
+	}
+	assert.Equal(t, "seed-00001 seed-00002 seed-00003 seed-00004", strings.Join(names, " "))
+}

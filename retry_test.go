@@ -1,0 +1,448 @@
+package cftunnel_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+type dialFunc = func(...cftunnel.Option) *cftunnel.Client
+
+// methods calls an operation of each HTTP method on a tunnel that exists.
+var methods = map[string]struct {
+	operation  string
+	idempotent bool
+	call       func(ctx context.Context, c *cftunnel.Client, id string) error
+}{
+	"GET": {opGet, true, func(ctx context.Context, c *cftunnel.Client, id string) error {
+		_, err := c.Tunnels.Get(ctx, id)
+		return err
+	}},
+	"PATCH": {opUpdate, true, func(ctx context.Context, c *cftunnel.Client, id string) error {
+		_, err := c.Tunnels.Update(ctx, id, cftunnel.TunnelUpdateParams{Name: "other"})
+		return err
+	}},
+	"DELETE": {opDelete, true, func(ctx context.Context, c *cftunnel.Client, id string) error {
+		_, err := c.Tunnels.Delete(ctx, id, cftunnel.TunnelDeleteParams{})
+		return err
+	}},
+	"POST": {opCreate, false, func(ctx context.Context, c *cftunnel.Client, _ string) error {
+		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "other"})
+		return err
+	}},
+}
+
+func TestStatusesThatAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	again := map[int]bool{429: true, 500: true, 502: true, 503: true, 504: true}
+	for status := 520; status <= 530; status++ {
+		again[status] = true
+	}
+	for _, status := range []int{400, 401, 403, 404, 405, 408, 409, 410, 422, 425, 429, 500, 501, 502, 503, 504, 505, 511, 519, 520, 525, 530, 531} {
+		for method, m := range methods {
+			t.Run(fmt.Sprint(status, " ", method), func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+					client, tunnel := dial(), srv.SeedTunnels(1)[0]
+					srv.Inject(tunneltest.Fault{Operation: m.operation, Status: status, Times: tunneltest.Always})
+					err := m.call(t.Context(), client, tunnel.ID)
+					failure, ok := errors.AsType[*cftunnel.Error](err)
+					require.True(t, ok, "%v", err)
+					attempts := 1
+					if again[status] && (m.idempotent || status == 429) {
+						attempts = 4
+					}
+					assert.Len(t, srv.Requests(), attempts)
+					assert.Equal(t, attempts, failure.Attempts)
+					assert.Equal(t, status, failure.StatusCode)
+					assert.Equal(t, method != "GET" && status >= 500, errors.Is(err, cftunnel.ErrOutcomeUnknown))
+					assert.Zero(t, carriedOut(srv, m.operation))
+				})
+			})
+		}
+	}
+}
+
+func TestConnectionsThatBreak(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]tunneltest.Cut{
+		"before the request is read": tunneltest.CutBefore,
+		"after the work":             tunneltest.CutAfter,
+		"inside the answer":          tunneltest.CutInside,
+	} {
+		for method, m := range methods {
+			t.Run(method+" cut "+name, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+					client, tunnel := dial(), srv.SeedTunnels(1)[0]
+					srv.Inject(tunneltest.Fault{Operation: m.operation, Cut: cut})
+					err := m.call(t.Context(), client, tunnel.ID)
+					if m.idempotent {
+						require.NoError(t, err)
+						assert.Len(t, srv.Requests(), 2)
+						return
+					}
+					failure, ok := errors.AsType[*cftunnel.Error](err)
+					require.True(t, ok, "%v", err)
+					require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+					assert.Equal(t, 1, failure.Attempts)
+					assert.Len(t, srv.Requests(), 1, "a create is not repeated")
+					if cut == tunneltest.CutBefore {
+						assert.Zero(t, carriedOut(srv, opCreate))
+					} else {
+						assert.Equal(t, 1, carriedOut(srv, opCreate))
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestCreateIsRepeatedWhereNoConnectionWasGot(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		refusals := 3
+		transport := handlerTransport(t, srv, func() error {
+			if refusals--; refusals >= 0 {
+				return errors.New("connection refused")
+			}
+			return nil
+		})
+		client := dial(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"}, cftunnel.CaptureResponse(&info))
+		require.NoError(t, err)
+		assert.Equal(t, 4, info.Attempts)
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+
+		refusals = 100
+		_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "m"})
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown, "nothing was ever sent")
+	})
+}
+
+func TestRoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID),
+			cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+				calls++
+				return nil, net.ErrClosed
+			})}))
+		require.NoError(t, err)
+		_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.ErrorIs(t, err, net.ErrClosed)
+		assert.Equal(t, 1, calls)
+		_, err = client.Tunnels.Get(t.Context(), tunnelID)
+		require.Error(t, err)
+		assert.Equal(t, 1+4, calls)
+	})
+}
+
+func TestAnswerSlowerThanTheTimeout(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(cftunnel.WithTimeout(time.Second)), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Operation: opGet, Delay: time.Minute})
+		_, err := client.Tunnels.Get(t.Context(), tunnel.ID)
+		require.NoError(t, err, "another attempt is quicker")
+
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
+		began := time.Now()
+		_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		assert.Equal(t, time.Second, time.Since(began))
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Contains(t, err.Error(), "no whole answer within 1s")
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+		time.Sleep(time.Hour) // for the fake's delays to end
+	})
+}
+
+func TestContextEndsACallAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cancel func(context.Context) (context.Context, context.CancelFunc)
+		want   error
+	}{
+		"by a deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, context.DeadlineExceeded},
+		"by cancelling": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, context.Canceled},
+		"by cancelling with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			time.AfterFunc(time.Second, func() { cancel(errors.New("shutdown")) })
+			return ctx, func() { cancel(nil) }
+		}, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+				client := dial()
+				srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
+				ctx, cancel := test.cancel(t.Context())
+				defer cancel()
+				began := time.Now()
+				_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"})
+				assert.Equal(t, time.Second, time.Since(began))
+				require.ErrorIs(t, err, test.want)
+				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+				assert.Len(t, srv.Requests(), 1)
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
+	t.Parallel()
+	t.Run("where the pause would outlast the deadline, at once", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client := dial()
+			srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			began := time.Now()
+			_, err := client.Tunnels.Get(ctx, tunnelID)
+			assert.Zero(t, time.Since(began))
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			failure, ok := errors.AsType[*cftunnel.Error](err)
+			require.True(t, ok)
+			assert.Equal(t, 503, failure.StatusCode)
+			assert.Equal(t, 20*time.Second, failure.RetryAfter)
+		})
+	})
+	t.Run("where the context ends in the pause", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client := dial()
+			srv.Inject(tunneltest.Fault{Status: 502, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			began := time.Now()
+			_, err := client.Tunnels.Get(ctx, tunnelID)
+			assert.Equal(t, time.Second, time.Since(began))
+			require.ErrorIs(t, err, context.Canceled)
+			failure, ok := errors.AsType[*cftunnel.Error](err)
+			require.True(t, ok)
+			assert.Equal(t, 502, failure.StatusCode)
+		})
+	})
+	t.Run("where a later attempt has no answer", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client := dial()
+			srv.Inject(tunneltest.Fault{Status: 503, Body: `{"success":false,"errors":[{"code":4242,"message":"m"}]}`})
+			srv.Inject(tunneltest.Fault{Delay: time.Hour})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := client.Tunnels.Get(ctx, tunnelID)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorIs(t, err, cftunnel.ErrServer)
+			assert.True(t, cftunnel.HasCode(err, 4242))
+			failure, ok := errors.AsType[*cftunnel.Error](err)
+			require.True(t, ok)
+			assert.Equal(t, 2, failure.Attempts)
+			time.Sleep(2 * time.Hour)
+		})
+	})
+}
+
+func TestDoubtOfAnEarlierAttemptRemains(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
+		_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
+		require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.Equal(t, 1, carriedOut(srv, opUpdate))
+	})
+}
+
+func TestPausesAreJitteredAndBounded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
+		srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+		bounds := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second}
+		longest := make([]time.Duration, len(bounds))
+		for range 200 {
+			before := len(srv.Requests())
+			_, err := client.Tunnels.Get(t.Context(), tunnelID)
+			require.Error(t, err)
+			requests := srv.Requests()[before:]
+			require.Len(t, requests, 5)
+			for i, bound := range bounds {
+				pause := requests[i+1].Time.Sub(requests[i].Time)
+				assert.LessOrEqual(t, pause, bound)
+				longest[i] = max(longest[i], pause)
+			}
+		}
+		for i, bound := range bounds {
+			assert.Greater(t, longest[i], bound*8/10, "the whole of the bound is used")
+		}
+	})
+}
+
+func TestMaxAttempts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		policy cftunnel.RetryPolicy
+		opts   []cftunnel.CallOption
+		want   int
+	}{
+		{"by default", cftunnel.RetryPolicy{}, nil, 4},
+		{"off", cftunnel.RetryPolicy{MaxAttempts: 1}, nil, 1},
+		{"of the client", cftunnel.RetryPolicy{MaxAttempts: 6}, nil, 6},
+		{"of the call", cftunnel.RetryPolicy{MaxAttempts: 6}, []cftunnel.CallOption{cftunnel.MaxAttempts(2)}, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+				client := dial(cftunnel.WithRetry(test.policy))
+				srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+				_, err := client.Tunnels.Get(t.Context(), tunnelID, test.opts...)
+				require.ErrorIs(t, err, cftunnel.ErrServer)
+				assert.Len(t, srv.Requests(), test.want)
+			})
+		})
+	}
+}
+
+// stale is a server that answers each connection's first request and cuts it at the second, as one does that closes idle connections.
+func stale(t *testing.T, answer string) (url string, seen *atomic.Int32) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	seen = &atomic.Int32{}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buffer := make([]byte, 16<<10)
+				for request := range 2 {
+					if _, err := conn.Read(buffer); err != nil {
+						return
+					}
+					seen.Add(1)
+					if request == 0 {
+						_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
+					}
+				}
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String(), seen
+}
+
+func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
+	t.Parallel()
+	const answer = `{"success":true,"result":{"id":"x"}}`
+	dial := func(t *testing.T, opts ...cftunnel.Option) (*cftunnel.Client, *atomic.Int32, *countingLimiter) {
+		url, seen := stale(t, answer)
+		pace := &countingLimiter{}
+		client, err := cftunnel.NewClient(append([]cftunnel.Option{
+			cftunnel.WithBaseURL(url), cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithLimiter(pace),
+			cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}),
+		}, opts...)...)
+		require.NoError(t, err)
+		t.Cleanup(client.CloseIdleConnections)
+		_, err = client.Tunnels.Get(t.Context(), tunnelID) // leaves a connection that dies when it is used again
+		require.NoError(t, err)
+		seen.Store(0)
+		pace.waits.Store(0)
+		return client, seen, pace
+	}
+	t.Run("GET", func(t *testing.T) {
+		t.Parallel()
+		client, seen, pace := dial(t)
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.NoError(t, err)
+		assert.Equal(t, 2, info.Attempts)
+		assert.EqualValues(t, 2, seen.Load())
+		assert.EqualValues(t, 2, pace.waits.Load())
+	})
+	t.Run("GET with one attempt", func(t *testing.T) {
+		t.Parallel()
+		client, _, _ := dial(t)
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.MaxAttempts(1))
+		require.Error(t, err)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		require.True(t, ok)
+		assert.Equal(t, 1, failure.Attempts)
+	})
+	for name, opts := range map[string][]cftunnel.CallOption{
+		"POST":                         nil,
+		"POST with Idempotency-Key":    {cftunnel.AddHeader("Idempotency-Key", "k")},
+		"POST with X-Idempotency-Key":  {cftunnel.AddHeader("X-Idempotency-Key", "k")},
+		"POST with an Idempotency-Key": {cftunnel.AddHeader("idempotency-key", "k")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, seen, pace := dial(t)
+			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"}, opts...)
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.EqualValues(t, 1, seen.Load())
+			assert.EqualValues(t, 1, pace.waits.Load())
+		})
+		t.Run(name+" without a body", func(t *testing.T) {
+			t.Parallel()
+			client, seen, pace := dial(t)
+			err := client.Do(t.Context(), http.MethodPost, "accounts", nil, nil, opts...)
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.EqualValues(t, 1, seen.Load())
+			assert.EqualValues(t, 1, pace.waits.Load())
+		})
+	}
+}
+
+// countingLimiter lets everybody through.
+type countingLimiter struct {
+	waits atomic.Int32
+	holds atomic.Int32
+}
+
+func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }
+func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }
+
+func TestCertificatesAreNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	t.Cleanup(srv.Close)
+	client, err := srv.NewClient(cftunnel.WithBaseURL(strings.Replace(srv.URL(), "http:", "https:", 1)))
+	require.NoError(t, err)
+	_, err = client.Tunnels.Get(t.Context(), tunnelID)
+	failure, ok := errors.AsType[*cftunnel.Error](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, 1, failure.Attempts)
+}

@@ -1,0 +1,332 @@
+package cftunnel_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+var validSecret = cftunnel.NewSecret(base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret >?>")))
+
+func TestLifeOfATunnel(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+
+	created, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare, Secret: validSecret,
+	})
+	require.NoError(t, err)
+	assert.Equal(t, srv.AccountID(), created.AccountTag)
+	assert.Equal(t, "blog", created.Name)
+	assert.Equal(t, cftunnel.TunnelTypeCloudflared, created.Type)
+	assert.Equal(t, cftunnel.TunnelStatusInactive, created.Status)
+	assert.Equal(t, cftunnel.ConfigSourceCloudflare, created.ConfigSource, "the answer to a create has remote_config alone")
+	assert.False(t, created.CreatedAt.IsZero())
+	assert.True(t, created.ConnsActiveAt.IsZero())
+	assert.Equal(t, created.CreatedAt, created.ConnsInactiveAt)
+	assert.JSONEq(t, "{}", string(created.Metadata))
+
+	token, err := client.Tunnels.Token(ctx, created.ID)
+	require.NoError(t, err)
+	assert.Equal(t, created.Token, token)
+	var fields map[string]string
+	raw, err := base64.StdEncoding.DecodeString(token.Reveal())
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &fields))
+	assert.Equal(t, map[string]string{"a": srv.AccountID(), "t": created.ID, "s": validSecret.Reveal()}, fields)
+
+	_, err = client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	require.ErrorIs(t, err, cftunnel.ErrTunnelNameTaken)
+	require.ErrorIs(t, err, cftunnel.ErrConflict)
+
+	connector, err := srv.Connect(token)
+	require.NoError(t, err)
+	got, err := client.Tunnels.Get(ctx, created.ID)
+	require.NoError(t, err)
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
+	assert.False(t, got.ConnsActiveAt.IsZero())
+	assert.True(t, got.Token.IsZero())
+
+	_, err = client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{})
+	require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
+	srv.Disconnect(connector)
+
+	renamed, err := client.Tunnels.Update(ctx, created.ID, cftunnel.TunnelUpdateParams{Name: "journal"})
+	require.NoError(t, err)
+	assert.Equal(t, "journal", renamed.Name)
+	assert.Equal(t, token, renamed.Token)
+
+	rotated, err := client.Tunnels.Update(ctx, created.ID, cftunnel.TunnelUpdateParams{
+		Secret: cftunnel.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))),
+	})
+	require.NoError(t, err)
+	assert.NotEqual(t, token, rotated.Token)
+
+	deleted, err := client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{})
+	require.NoError(t, err)
+	assert.True(t, deleted.IsDeleted())
+	got, err = client.Tunnels.Get(ctx, created.ID)
+	require.NoError(t, err, "a deleted tunnel can be read")
+	assert.True(t, got.IsDeleted())
+	assert.Empty(t, got.ConfigSource)
+	_, err = client.Tunnels.FindByName(ctx, "journal")
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+}
+
+func TestDeleteCascades(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.NoError(t, err)
+	_, err = srv.Connect(tunnel.Token)
+	require.NoError(t, err)
+	_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+	require.NoError(t, err)
+}
+
+func TestRequestBodies(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	for _, test := range []struct {
+		call func() error
+		body string
+	}{
+		{func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "a <b>"})
+			return err
+		}, `{"name":"a <b>"}`},
+		{func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceLocal, Secret: validSecret})
+			return err
+		}, `{"name":"n","config_src":"local","tunnel_secret":"` + validSecret.Reveal() + `"}`},
+		{func() error {
+			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "m"})
+			return err
+		}, `{"name":"m"}`},
+		{func() error {
+			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+			return err
+		}, `{"tunnel_secret":"` + validSecret.Reveal() + `"}`},
+	} {
+		_ = test.call()
+		requests := srv.Requests()
+		assert.JSONEq(t, test.body, requests[len(requests)-1].Body.Reveal())
+	}
+}
+
+func TestListQueries(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 317854000, time.FixedZone("", 3600))
+	everything := cftunnel.TunnelListParams{
+		Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+		ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
+	}
+	const rest = "&existed_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&include_prefix=a&is_deleted=true&name=n&page=2&per_page=7&status=down"
+	const end = "&uuid=" + tunnelID + "&was_active_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&was_inactive_at=2026-03-01T11%3A00%3A00.317854Z"
+	for _, test := range []struct {
+		call  func() error
+		query string
+	}{
+		{func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}); return err }, "is_deleted=false"},
+		{func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{IsDeleted: new(false)})
+			return err
+		}, "is_deleted=false"},
+		{func() error { _, err := client.Tunnels.List(ctx, everything); return err }, "exclude_prefix=b" + rest + end},
+		{func() error { _, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{}); return err }, "is_deleted=false"},
+		{func() error {
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{
+				Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+				ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
+				Types: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
+			})
+			return err
+		}, "exclude_prefix=b" + rest + "&tun_types=cfd_tunnel%2Cwarp_connector" + end},
+	} {
+		require.NoError(t, test.call())
+		requests := srv.Requests()
+		assert.Equal(t, test.query, requests[len(requests)-1].Query.Encode())
+	}
+}
+
+func TestBadParametersAreRefused(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	short := cftunnel.NewSecret(base64.StdEncoding.EncodeToString([]byte(planted)))
+	for name, test := range map[string]struct {
+		call     func() error
+		argument string
+	}{
+		"create without a name": {func() error { _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{}); return err }, "Name"},
+		"create with a blank name": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: " \t"})
+			return err
+		}, "Name"},
+		"create with a short secret": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: short})
+			return err
+		}, "Secret"},
+		"create with a secret that is no base64": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(planted + "!")})
+			return err
+		}, "Secret"},
+		"update of nothing": {func() error {
+			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{})
+			return err
+		}, "params"},
+		"update to a blank name": {func() error {
+			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "  "})
+			return err
+		}, "Name"},
+		"update to a short secret": {func() error {
+			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: short})
+			return err
+		}, "Secret"},
+		"list of an odd UUID": {func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{UUID: planted})
+			return err
+		}, "UUID"},
+		"list of a negative page": {func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{Page: -1}); return err }, "Page"},
+		"list of negative pages": {func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: -1})
+			return err
+		}, "PerPage"},
+		"list of pages too long": {func() error {
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{PerPage: 1001})
+			return err
+		}, "PerPage"},
+		"list of two kinds in one": {func() error {
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{"a,b"}})
+			return err
+		}, "Types"},
+		"all of a negative page": {func() error {
+			for _, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{Page: -1}) {
+				return err
+			}
+			return nil
+		}, "Page"},
+		"all of an odd UUID": {func() error {
+			for _, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{UUID: "x"}) {
+				return err
+			}
+			return nil
+		}, "UUID"},
+		"find no name": {func() error { _, err := client.Tunnels.FindByName(ctx, ""); return err }, "name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := test.call()
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, test.argument, refused.Name)
+			assert.NotContains(t, err.Error(), planted)
+		})
+	}
+	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
+}
+
+func TestFindByNameTrustsNoFilter(t *testing.T) {
+	t.Parallel()
+	item := func(id, name, deleted string) string {
+		return fmt.Sprintf(`{"id":%q,"name":%q,"deleted_at":%s}`, id, name, deleted)
+	}
+	const gone = `"2026-01-01T00:00:00Z"`
+	// A server that ignores every filter, and has the live one on its second page.
+	pages := map[string]string{
+		"1": item("1", "blog-2", "null") + "," + item("2", "Blog", "null") + "," + item("3", "blog", gone),
+		"2": item("4", "blog", `"0001-01-01T00:00:00Z"`) + "," + item("5", "blog", gone),
+	}
+	var asked []string
+	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		page := r.URL.Query().Get("page")
+		asked = append(asked, r.URL.Query().Get("name")+" "+r.URL.Query().Get("is_deleted")+" "+page)
+		answering(200, `{"success":true,"result":[`+pages[page]+`]}`)(w, r)
+	})
+	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
+	require.NoError(t, err)
+	assert.Equal(t, "4", tunnel.ID)
+	assert.Equal(t, []string{"blog false 1", "blog false 2"}, asked)
+
+	_, err = client.Tunnels.FindByName(t.Context(), "shop")
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.Contains(t, err.Error(), `"shop"`)
+}
+
+func TestConfigSourceIsDerived(t *testing.T) {
+	t.Parallel()
+	for fields, want := range map[string]cftunnel.ConfigSource{
+		`"config_src":"local"`:                            cftunnel.ConfigSourceLocal,
+		`"config_src":"cloudflare","remote_config":false`: cftunnel.ConfigSourceCloudflare,
+		`"remote_config":true`:                            cftunnel.ConfigSourceCloudflare,
+		`"remote_config":false`:                           cftunnel.ConfigSourceLocal,
+		`"remote_config":null`:                            "",
+		`"name":"x"`:                                      "",
+		`"config_src":"elsewhere"`:                        "elsewhere",
+		`"remote_config":true,"deleted_at":"2026-01-01T00:00:00.000001Z"`: "",
+	} {
+		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x",`+fields+`}}`))
+		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+		require.NoError(t, err)
+		assert.Equal(t, want, tunnel.ConfigSource, fields)
+	}
+}
+
+func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","created_at":"2021-01-25T18:22:34.317854Z",
+		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
+	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.NoError(t, err)
+	assert.Equal(t, time.Date(2021, 1, 25, 18, 22, 34, 317854000, time.UTC), tunnel.CreatedAt)
+	assert.True(t, tunnel.DeletedAt.IsZero())
+	assert.True(t, tunnel.ConnsActiveAt.IsZero())
+	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
+	assert.False(t, tunnel.IsDeleted())
+
+	encoded, err := json.Marshal(tunnel)
+	require.NoError(t, err)
+	assert.NotContains(t, string(encoded), "deleted_at")
+}
+
+func TestConnectionsAreRead(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","connections":[{"id":"c","uuid":"c","client_id":"k",
+		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
+	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.NoError(t, err)
+	assert.Equal(t, []cftunnel.Connection{{
+		ID: "c", ClientID: "k", ClientVersion: "2026.10.0", ColoName: "DFW", OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
+		OriginIP: "10.1.0.137", IsPendingReconnect: true,
+	}, {}}, tunnel.Connections)
+}
+
+func TestTokenIsKeptAsItCame(t *testing.T) {
+	t.Parallel()
+	odd := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
+	client := clientOf(t, answering(200, `{"success":true,"result":"`+odd+`"}`))
+	token, err := client.Tunnels.Token(t.Context(), tunnelID)
+	require.NoError(t, err)
+	assert.Equal(t, odd, token.Reveal())
+
+	for _, result := range []string{`""`, `null`, `{}`, `1`} {
+		client := clientOf(t, answering(200, `{"success":true,"result":`+result+`}`))
+		_, err := client.Tunnels.Token(t.Context(), tunnelID)
+		require.Error(t, err, result)
+	}
+}
