@@ -1,6 +1,7 @@
 package tunneltest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -43,8 +44,13 @@ const (
 	CutInside
 )
 
-// Inject makes the next requests meet f. Of several faults that fit a request, the one that was injected first befalls it.
+// Inject makes the next requests meet f. Of several faults that fit a request, the one that was injected first befalls it. It panics for a
+// Status that no answer can have.
 func (s *Server) Inject(f Fault) {
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		panic(fmt.Sprintf("tunneltest: a fault with the status %d", f.Status))
+	}
+	f.Header = f.Header.Clone()
 	if f.Times == 0 {
 		f.Times = 1
 	}

@@ -44,17 +44,21 @@ func (q *quota) header(now time.Time) http.Header {
 	if q.limit == 0 {
 		return header
 	}
-	reset := q.window
+	left, reset := q.limit-len(q.times), q.window
 	if len(q.times) > 0 {
 		reset = q.times[0].Add(q.window).Sub(now)
 	}
+	if rest := q.refused.Sub(now); rest > 0 {
+		left, reset = 0, rest
+	}
 	header.Set("Ratelimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, q.limit, seconds(q.window)))
-	header.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, q.limit-len(q.times), seconds(reset)))
+	header.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, left, seconds(reset)))
 	return header
 }
 
-func refusal(rest time.Duration) answer {
+func refusal(rest time.Duration, header http.Header) answer {
 	a := failure(http.StatusTooManyRequests, 10429, "More requests than the rate limit allows. Wait before the next one.")
+	a.header = header
 	a.header.Set("Retry-After", strconv.Itoa(seconds(rest)))
 	return a
 }

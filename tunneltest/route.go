@@ -1,8 +1,8 @@
 package tunneltest
 
 import (
+	"cmp"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -92,7 +92,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	record, fault := s.arrive(r, path, found)
 	s.sleep(s.latency)
-	if fault.Cut == CutBefore {
+	if fault.Cut == CutBefore || s.isClosed() {
 		panic(http.ErrAbortHandler)
 	}
 	body, err := io.ReadAll(r.Body)
@@ -100,7 +100,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 
-	a := s.work(r, record, fault, body, func() answer {
+	a := s.work(record, fault, body, func() answer {
 		if problem := s.authenticate(r.Header); problem != nil {
 			return *problem
 		}
@@ -131,9 +131,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // arrive records the request and picks its fault.
 func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, Fault) {
-	record := &Request{Time: s.now(), Method: r.Method, Path: path, Query: r.URL.Query(), Header: r.Header.Clone()}
-	for _, name := range []string{"Authorization", "X-Auth-Key"} {
-		if record.Header.Get(name) != "" {
+	record := &Request{Method: r.Method, Path: path, Query: r.URL.Query(), Header: r.Header.Clone()}
+	for _, name := range []string{"Authorization", "X-Auth-Key", "X-Auth-User-Service-Key", "Proxy-Authorization", "Cookie"} {
+		if _, ok := record.Header[name]; ok {
 			record.Header.Set(name, cftunnel.Secret{}.String())
 		}
 	}
@@ -142,36 +142,31 @@ func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, F
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	record.Time = s.now()
 	s.requests = append(s.requests, record)
 	return record, s.takeFault(record.Operation)
 }
 
 // work counts the request, and does it unless the quota or the fault is before it.
-func (s *Server) work(r *http.Request, record *Request, fault Fault, body []byte, do func() answer) answer {
+func (s *Server) work(record *Request, fault Fault, body []byte, do func() answer) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Body = cftunnel.NewSecret(string(body))
 	now := s.now()
 	rest := s.quota.admit(now)
 	header := s.quota.header(now)
-
-	var a answer
-	switch {
-	case rest > 0:
-		a = refusal(rest)
-	case fault.replaces() && !fault.Work:
-		a = answer{status: http.StatusOK, header: http.Header{}}
-	default:
+	if rest > 0 && !fault.replaces() {
+		return refusal(rest, header)
+	}
+	a := answer{status: http.StatusOK}
+	if rest == 0 && (fault.Work || !fault.replaces()) {
 		a = do()
 		record.Done = a.succeeded()
 	}
-	if fault.replaces() && rest == 0 {
-		a.status, a.body = http.StatusOK, []byte(fault.Body)
-		if fault.Status != 0 {
-			a.status = fault.Status
-		}
+	if fault.replaces() {
+		a.status, a.body = cmp.Or(fault.Status, http.StatusOK), []byte(fault.Body)
 	}
-	maps.Copy(a.header, header)
+	a.header = header
 	return a
 }
 
@@ -181,13 +176,13 @@ func (s *Server) authenticate(header http.Header) *answer {
 	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
 	key := header.Get("X-Auth-Key")
 	switch {
-	case isBearer && bearer == s.apiToken.Reveal():
+	case isBearer && bearer != "" && bearer == s.apiToken.Reveal():
 		return nil
 	case header.Get("Authorization") == "" && key != "" && header.Get("X-Auth-Email") != "":
 		if key == s.apiToken.Reveal() {
 			return nil
 		}
-		problem = failure(http.StatusBadRequest, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+		problem = failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
 	case header.Get("Authorization") == "":
 		problem = failure(http.StatusBadRequest, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 	case !isBearer || !isPlainToken(bearer):

@@ -98,6 +98,9 @@ func (s *Server) URL() string {
 	if err != nil {
 		panic("tunneltest: no port to listen on: " + err.Error())
 	}
+	if s.isClosed() {
+		_ = listener.Close() // its port refuses, as that of a server that was closed
+	}
 	s.listen.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
 	s.listen.url = "http://" + listener.Addr().String() + basePath
 	go func() { _ = s.listen.server.Serve(listener) }()
@@ -111,14 +114,21 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 func (s *Server) Close() {
 	s.listen.Lock()
 	defer s.listen.Unlock()
-	select {
-	case <-s.closing:
+	if s.isClosed() {
 		return
-	default:
-		close(s.closing)
 	}
+	close(s.closing)
 	if s.listen.server != nil {
 		_ = s.listen.server.Close()
+	}
+}
+
+func (s *Server) isClosed() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -180,6 +190,9 @@ func cloneValues(values url.Values) url.Values {
 	}
 	return clone
 }
+
+// stamp is the time to keep in the state, as precise as answers tell it.
+func (s *Server) stamp() time.Time { return s.now().Truncate(time.Microsecond) }
 
 // sleep waits unless the server is closed meanwhile. That the client has gone does not end it: a real server does not know either.
 func (s *Server) sleep(d time.Duration) {

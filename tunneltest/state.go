@@ -167,8 +167,12 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	a := s.account(s.accountID)
 	seeded := make([]cftunnel.Tunnel, n)
 	for i := range seeded {
-		t := a.add(fmt.Sprintf("seed-%05d", len(a.tunnels)+1), string(cftunnel.TunnelTypeCloudflared), true, "", s.now())
-		at := t.created.UTC().Truncate(time.Microsecond)
+		name := fmt.Sprintf("seed-%05d", len(a.tunnels)+1)
+		for n := 1; a.nameTaken(name, nil); n++ {
+			name = fmt.Sprintf("seed-%05d-%d", len(a.tunnels)+1, n)
+		}
+		t := a.add(name, string(cftunnel.TunnelTypeCloudflared), true, "", s.stamp())
+		at := t.created.UTC()
 		seeded[i] = cftunnel.Tunnel{
 			ID: t.id, AccountTag: a.id, Name: t.name, Type: cftunnel.TunnelTypeCloudflared, Status: t.status(),
 			ConfigSource: cftunnel.ConfigSourceCloudflare, CreatedAt: at, ConnsInactiveAt: at, Metadata: slices.Clone(t.metadata),
@@ -197,7 +201,7 @@ func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) 
 	case len(t.connectors) >= maxConnectors:
 		return "", fmt.Errorf("tunneltest: tunnel %s has %d connectors already", t.id, maxConnectors)
 	}
-	now := s.now()
+	now := s.stamp()
 	c := &connector{id: uuid.NewString(), run: now, version: "2026.10.0"}
 	for _, colo := range []string{"fra06", "fra10", "ams01", "ams13"} {
 		c.conns = append(c.conns, connection{id: uuid.NewString(), colo: colo, opened: now})
@@ -214,7 +218,7 @@ func (s *Server) Disconnect(connectorID string) {
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
 			t.connectors = slices.DeleteFunc(t.connectors, func(c *connector) bool { return c.id == connectorID })
-			t.follow(s.now())
+			t.follow(s.stamp())
 		}
 	}
 }

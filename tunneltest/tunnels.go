@@ -1,9 +1,11 @@
 package tunneltest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -69,7 +71,7 @@ type change struct {
 
 // read decodes the body and checks what both kinds of change have in common.
 func (c *change) read(body []byte) *answer {
-	if err := json.Unmarshal(body, c); err != nil {
+	if err := json.Unmarshal(body, c); err != nil || string(bytes.TrimSpace(body)) == "null" {
 		return bad("The request's body is no JSON object of the right shape")
 	}
 	if c.Secret == "" {
@@ -106,7 +108,7 @@ func (s *Server) createTunnel(c *call) answer {
 		return nameTaken()
 	}
 	remote := body.ConfigSource == cftunnel.ConfigSourceCloudflare
-	t := c.account.add(body.Name, string(cftunnel.TunnelTypeCloudflared), remote, body.Secret, s.now())
+	t := c.account.add(body.Name, string(cftunnel.TunnelTypeCloudflared), remote, body.Secret, s.stamp())
 	j := t.json(c.account)
 	// The answer to a create tells the source of the configuration by remote_config alone.
 	j.ConfigSource = ""
@@ -150,7 +152,10 @@ func (s *Server) updateTunnel(c *call) answer {
 	if problem := body.read(c.body); problem != nil {
 		return *problem
 	}
-	if c.account.nameTaken(body.Name, t) {
+	switch {
+	case body.Name != "" && strings.TrimSpace(body.Name) == "":
+		return *bad("name must not be blank")
+	case c.account.nameTaken(body.Name, t):
 		return nameTaken()
 	}
 	t.name, t.secret = cmp.Or(body.Name, t.name), cmp.Or(body.Secret, t.secret)
@@ -169,8 +174,8 @@ func (s *Server) deleteTunnel(c *call) answer {
 		return failure(http.StatusBadRequest, 1022, "The tunnel has active connections. Clean them up before it is deleted.")
 	case t.deleted.IsZero():
 		t.connectors = nil
-		t.follow(s.now())
-		t.deleted = s.now()
+		t.follow(s.stamp())
+		t.deleted = s.stamp()
 	}
 	return success(t.json(c.account))
 }
@@ -194,11 +199,11 @@ func (s *Server) listTunnels(c *call) answer {
 		if c.query.Get(name) == "" {
 			continue
 		}
-		n, err := strconv.Atoi(c.query.Get(name))
-		if err != nil || n < 1 {
+		n, err := strconv.ParseInt(c.query.Get(name), 10, 0)
+		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
 			return *bad(name + " must be a whole number from 1")
 		}
-		*value = n
+		*value = int(n) // out of range, it is the largest there is
 	}
 	perPage = min(perPage, 1000)
 
@@ -225,8 +230,12 @@ func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
 	// Since December 2025 a list without is_deleted is of live tunnels.
 	deleted := query.Get("is_deleted") == "true"
 	tests = append(tests, func(t *tunnel) bool { return t.deleted.IsZero() != deleted })
+	types := query.Get("tun_types")
 	if _, kind, _ := strings.Cut(template, "{account_id}/"); kind != "tunnels" {
-		tests = append(tests, func(t *tunnel) bool { return t.kind == kind })
+		types = kind
+	}
+	if types != "" {
+		tests = append(tests, func(t *tunnel) bool { return slices.Contains(strings.Split(types, ","), t.kind) })
 	}
 	for name, test := range map[string]func(t *tunnel, value string) bool{
 		"name":           func(t *tunnel, value string) bool { return t.name == value },
@@ -235,7 +244,6 @@ func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
 		"include_prefix": func(t *tunnel, value string) bool { return strings.HasPrefix(t.name, value) },
 		"name_prefix":    func(t *tunnel, value string) bool { return strings.HasPrefix(t.name, value) },
 		"exclude_prefix": func(t *tunnel, value string) bool { return !strings.HasPrefix(t.name, value) },
-		"tun_types":      func(t *tunnel, value string) bool { return slices.Contains(strings.Split(value, ","), t.kind) },
 	} {
 		if value := query.Get(name); value != "" {
 			tests = append(tests, func(t *tunnel) bool { return test(t, value) })
