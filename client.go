@@ -160,16 +160,27 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	if err != nil {
 		return invalid("path", "%v", err)
 	}
-	if v := reflect.ValueOf(result); result != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		return invalid("result", "is not a pointer to a value")
-	}
-	_, err = c.send(ctx, request{
+	r := request{
 		operation: operation{name: "Do", method: method, template: relative, secret: true},
 		query:     values,
 		body:      body,
-		result:    result,
-	}, opts)
-	return err
+	}
+	if result == nil {
+		_, err = c.send(ctx, r, opts)
+		return err
+	}
+	target := reflect.ValueOf(result)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return invalid("result", "is not a pointer to a value")
+	}
+	// A call that fails must leave the caller's value alone.
+	fresh := reflect.New(target.Type().Elem())
+	r.result = fresh.Interface()
+	if _, err := c.send(ctx, r, opts); err != nil {
+		return err
+	}
+	target.Elem().Set(fresh.Elem())
+	return nil
 }
 
 // operation is an endpoint.

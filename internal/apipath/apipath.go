@@ -25,6 +25,9 @@ func Expand(template string, value func(name string) (string, error)) (string, e
 		if err != nil {
 			return "", err
 		}
+		if v == "" || v == "." || v == ".." {
+			return "", fmt.Errorf("%s cannot be a part of a path", name)
+		}
 		path.WriteString(url.PathEscape(v))
 		rest = tail
 	}
@@ -64,8 +67,15 @@ func Relative(path string) (string, url.Values, error) {
 	return "/" + escaped, query, nil
 }
 
-// hasDotSegment looks behind escaped separators too: servers and proxies differ in when they unescape.
+// hasDotSegment looks behind escapes of every depth: servers and proxies differ in when and how often they unescape.
 func hasDotSegment(plain string) bool {
+	for {
+		next, err := url.PathUnescape(plain)
+		if err != nil || next == plain {
+			break
+		}
+		plain = next
+	}
 	for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
 		if part == "." || part == ".." {
 			return true

@@ -39,9 +39,12 @@ type Detail struct {
 // Info is result_info. A field is zero where the answer does not have it or it is no number.
 type Info struct{ Page, PerPage, Count, TotalCount int }
 
-// Decode reads an answer and puts its result into the value that result points to; nil leaves the result unread. The result of an
-// answer without success is not looked at. An error means that the answer cannot be understood.
+// Decode reads an answer and puts its result into the value that result points to; nil leaves the result unread. An error means that the
+// answer cannot be understood. With an error, and without success, the value is not to be used: it may be filled in part.
 func Decode(body []byte, result any) (*Envelope, error) {
+	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
+		return nil, errors.New("it is null")
+	}
 	if result == nil {
 		return decodeHead(body)
 	}
@@ -64,9 +67,6 @@ func decodeHead(body []byte) (*Envelope, error) {
 	var answer head
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, describe(err)
-	}
-	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
-		return nil, errors.New("the answer is null")
 	}
 	return answer.envelope(), nil
 }
@@ -108,11 +108,7 @@ func details(raw json.RawMessage) []Detail {
 	if len(raw) == 0 || string(raw) == "[]" || string(raw) == "null" {
 		return nil
 	}
-	var value any
-	if json.Unmarshal(raw, &value) != nil {
-		return nil
-	}
-	return detailsOf(value, 0)
+	return detailsOf(anyOf(raw), 0)
 }
 
 func detailsOf(value any, depth int) []Detail {
@@ -126,6 +122,8 @@ func detailsOf(value any, depth int) []Detail {
 	var list []Detail
 	for _, item := range items[:min(len(items), maxDetails)] {
 		switch item := item.(type) {
+		case json.Number:
+			list = append(list, Detail{Code: number(item)})
 		case string:
 			list = append(list, Detail{Message: item})
 		case map[string]any:
@@ -146,8 +144,8 @@ func detailsOf(value any, depth int) []Detail {
 }
 
 func info(raw json.RawMessage) *Info {
-	var fields map[string]any
-	if len(raw) == 0 || json.Unmarshal(raw, &fields) != nil || fields == nil {
+	fields, ok := anyOf(raw).(map[string]any)
+	if !ok {
 		return nil
 	}
 	return &Info{
@@ -158,14 +156,25 @@ func info(raw json.RawMessage) *Info {
 	}
 }
 
+// anyOf leaves numbers as they stand: one that no float holds must not spoil the rest.
+func anyOf(raw json.RawMessage) (value any) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	_ = decoder.Decode(&value)
+	return value
+}
+
 // number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds, is zero.
 func number(value any) int {
-	f, ok := value.(float64)
-	if s, isString := value.(string); isString {
-		n, err := strconv.ParseFloat(s, 64)
-		f, ok = n, err == nil
+	var f float64
+	switch value := value.(type) {
+	case json.Number:
+		f, _ = value.Float64()
+	case string:
+		n, _ := strconv.Atoi(value)
+		f = float64(n)
 	}
-	if !ok || math.IsNaN(f) || f < math.MinInt32 || f > math.MaxInt32 {
+	if f < math.MinInt32 || f > math.MaxInt32 {
 		return 0
 	}
 	return int(f)

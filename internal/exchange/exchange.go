@@ -4,9 +4,11 @@ package exchange
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -60,6 +62,10 @@ var errRepeat = errors.New("the connection was closed before the request was car
 
 // Do sends r and reads its answer. It returns when the context ends, and leaves nothing open.
 func Do(ctx context.Context, client *http.Client, r Request) Answer {
+	// A transport that refuses an ended context reports nothing, as one that sends.
+	if err := ctx.Err(); err != nil {
+		return Answer{Err: err}
+	}
 	attempt, cancel := context.WithTimeoutCause(ctx, r.Timeout, &TimeoutError{After: r.Timeout})
 	defer cancel()
 	var connection connection
@@ -71,9 +77,9 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	answer := receive(client, req, r.MaxBytes)
 	answer.Sent = connection.sent() && !(errors.Is(answer.Err, errRepeat) && !replayable(r.Header))
 	switch {
-	case answer.Err == nil:
 	case connection.refused != nil:
-		answer.Err = connection.refused
+		answer = Answer{Sent: true, Err: connection.refused}
+	case answer.Err == nil:
 	case ctx.Err() != nil && !errors.Is(answer.Err, ctx.Err()):
 		// The transport may report the context's cause, or a network time-out that the context's deadline set.
 		answer.Err = fmt.Errorf("%w: %w", ctx.Err(), answer.Err)
@@ -157,13 +163,23 @@ func (c *connection) sent() bool { return c.got.Load() || !c.asked.Load() }
 func (c *connection) trace(ctx context.Context, cancel context.CancelFunc, onRepeat func(context.Context) error) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { c.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) {
-			if c.got.Swap(true) {
-				if err := onRepeat(ctx); err != nil {
-					c.refused = err
-					cancel()
-				}
+		GotConn: func(info httptrace.GotConnInfo) {
+			if !c.got.Swap(true) {
+				return
+			}
+			if c.refused = onRepeat(ctx); c.refused == nil {
+				return
+			}
+			cancel()
+			// HTTP/1 writes before it looks at the context. HTTP/2 looks first, and shares the connection.
+			if !isHTTP2(info.Conn) {
+				_ = info.Conn.Close()
 			}
 		},
 	})
+}
+
+func isHTTP2(conn net.Conn) bool {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }

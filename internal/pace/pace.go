@@ -18,11 +18,19 @@ type Gate struct {
 	limiter *rate.Limiter // nil where only holds count
 
 	mu       sync.Mutex
-	queue    list.List // of chan struct{}, closed when its caller comes to the front
+	queue    list.List // of *place
 	reserved bool      // the caller at the front has taken its token and waits for its time
 	until    time.Time // the end of the hold
 	drain    bool      // the hold's end is to find no burst
 	moved    chan struct{}
+}
+
+// place is a caller's in the queue.
+type place struct {
+	element *list.Element
+	turn    chan struct{} // closed when it comes to the front
+	called  bool
+	moved   <-chan struct{} // closed by the first hold that the caller has not considered
 }
 
 // HeldError says that a hold lasts longer than a caller is ready to wait.
@@ -58,7 +66,7 @@ func NewHold(maxHold time.Duration) *Gate {
 func (g *Gate) Hold(until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !until.After(g.until) {
+	if !until.After(g.until) || !until.After(time.Now()) {
 		return
 	}
 	g.until, g.drain = until, true
@@ -85,20 +93,25 @@ func (g *Gate) Wait(ctx context.Context) error {
 		g.mu.Unlock()
 		return nil
 	}
-	if err := g.inTime(ctx, time.Now()); err != nil {
+	if err := g.inTime(ctx, time.Now(), g.queue.Len()); err != nil {
 		g.mu.Unlock()
 		return err
 	}
-	turn := make(chan struct{})
-	place := g.queue.PushBack(turn)
+	p := &place{turn: make(chan struct{}), moved: g.moved}
+	p.element = g.queue.PushBack(p)
 	g.callFront()
 	g.mu.Unlock()
-	defer g.leave(place)
 
-	if err := g.comeToFront(ctx, turn); err != nil {
-		return err
+	err := g.comeToFront(ctx, p)
+	if err == nil {
+		err = g.takeToken(ctx, p)
 	}
-	return g.takeToken(ctx)
+	if err != nil {
+		g.mu.Lock()
+		g.leave(p)
+		g.mu.Unlock()
+	}
+	return err
 }
 
 // pass takes a token where that needs no waiting.
@@ -116,26 +129,28 @@ func (g *Gate) settle(now time.Time) {
 		return
 	}
 	g.drain = false
-	if g.limiter == nil {
-		return
-	}
-	if spare := int(g.limiter.TokensAt(now)) - 1; spare > 0 {
-		g.limiter.AllowN(now, spare)
+	if g.limiter != nil && g.limiter.TokensAt(now) > 1 {
+		g.limiter = rate.NewLimiter(g.limiter.Limit(), g.limiter.Burst())
+		g.limiter.AllowN(now, g.limiter.Burst()-1)
 	}
 }
 
-// inTime says why a caller that now takes the last place cannot be let through in time, or nil.
-func (g *Gate) inTime(ctx context.Context, now time.Time) error {
+// inTime says why a caller with so many ahead of it cannot be let through in time, or nil.
+func (g *Gate) inTime(ctx context.Context, now time.Time, ahead int) error {
 	if err := g.patient(ctx, now); err != nil || g.limiter == nil {
 		return err
 	}
-	ahead := g.queue.Len()
-	if g.reserved {
-		ahead--
-	}
 	start, tokens := now, g.limiter.TokensAt(now)
-	if g.until.After(now) {
-		start, tokens = g.until, 1
+	switch {
+	case g.until.After(now):
+		// At its end the bucket holds one token, or what it has gathered if that is less. A reservation is given back for it.
+		start, tokens = g.until, g.limiter.TokensAt(g.until)
+		if g.reserved {
+			tokens++
+		}
+		tokens = min(tokens, 1)
+	case g.reserved:
+		ahead-- // its token is taken
 	}
 	seconds := max(0, float64(ahead+1)-tokens) / float64(g.limiter.Limit())
 	return tooLate(ctx, start.Sub(now).Seconds()+seconds, now)
@@ -162,36 +177,38 @@ func (g *Gate) patient(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// comeToFront waits for the caller's turn. A hold that begins meanwhile and lasts too long sends it away at once.
-func (g *Gate) comeToFront(ctx context.Context, turn <-chan struct{}) error {
+// comeToFront waits for the caller's turn. A hold that begins meanwhile and makes it late sends it away at once.
+func (g *Gate) comeToFront(ctx context.Context, p *place) error {
 	for {
+		select {
+		case <-p.turn:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.moved:
+		}
 		g.mu.Lock()
-		err, moved := g.patient(ctx, time.Now()), g.moved
+		err := g.inTime(ctx, time.Now(), g.ahead(p))
+		p.moved = g.moved
 		g.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		select {
-		case <-turn:
-			return nil
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
 }
 
-// takeToken waits at the front for the end of a hold and then for a token. Only the front has a reservation, so one that is given back
-// is given back whole.
-func (g *Gate) takeToken(ctx context.Context) error {
+// takeToken waits at the front for the end of a hold and then for a token, and leaves the queue with it. Only the front has a
+// reservation, so one that is given back is given back whole.
+func (g *Gate) takeToken(ctx context.Context, p *place) error {
 	for {
 		g.mu.Lock()
 		now, moved := time.Now(), g.moved
-		if err := g.patient(ctx, now); err != nil {
+		if err := g.inTime(ctx, now, 0); err != nil {
 			g.mu.Unlock()
 			return err
 		}
 		if g.pass(now) {
+			g.leave(p)
 			g.mu.Unlock()
 			return nil
 		}
@@ -200,39 +217,40 @@ func (g *Gate) takeToken(ctx context.Context) error {
 		if wait <= 0 {
 			reservation = g.limiter.ReserveN(now, 1)
 			wait = reservation.DelayFrom(now)
-			if err := tooLate(ctx, wait.Seconds(), now); err != nil {
-				reservation.CancelAt(now)
-				g.mu.Unlock()
-				return err
-			}
 			g.reserved = true
 		}
 		g.mu.Unlock()
 
 		err := sleep(ctx, wait, moved)
 
-		if reservation == nil {
-			if err != nil && err != errMoved {
-				return err
-			}
-			continue
-		}
 		g.mu.Lock()
 		g.reserved = false
-		if err != nil {
+		switch {
+		case err == nil && reservation != nil:
+			g.leave(p)
+			g.mu.Unlock()
+			return nil
+		case reservation != nil:
 			reservation.CancelAt(time.Now())
 		}
 		g.mu.Unlock()
-		if err != errMoved {
+		if err != nil && err != errMoved {
 			return err
 		}
 	}
 }
 
-func (g *Gate) leave(place *list.Element) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.queue.Remove(place)
+// ahead counts those before a caller.
+func (g *Gate) ahead(p *place) int {
+	n := 0
+	for e := p.element.Prev(); e != nil; e = e.Prev() {
+		n++
+	}
+	return n
+}
+
+func (g *Gate) leave(p *place) {
+	g.queue.Remove(p.element)
 	g.callFront()
 }
 
@@ -242,11 +260,10 @@ func (g *Gate) callFront() {
 	if front == nil {
 		return
 	}
-	turn := front.Value.(chan struct{})
-	select {
-	case <-turn:
-	default:
-		close(turn)
+	p := front.Value.(*place)
+	if !p.called {
+		p.called = true
+		close(p.turn)
 	}
 }
 

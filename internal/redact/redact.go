@@ -2,6 +2,8 @@
 package redact
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"html"
 	"net/http"
@@ -15,12 +17,15 @@ import (
 // Mark stands where a secret stood.
 const Mark = "[REDACTED]"
 
+// minLength is that of a text which can be a secret. A shorter one would blot parts of words.
+const minLength = 4
+
 // Blotter replaces the secrets of one request, in each form in which a server is likely to echo them.
-type Blotter struct{ replacer func() *strings.Replacer }
+type Blotter struct{ forms func() []string }
 
 // New returns a Blotter for the secrets in a request's headers and JSON body. It looks for them when the first text is to be blotted.
 func New(header http.Header, body []byte) Blotter {
-	return Blotter{sync.OnceValue(func() *strings.Replacer { return replacer(header, body) })}
+	return Blotter{sync.OnceValue(func() []string { return formsOf(header, body) })}
 }
 
 // Blot returns s without the secrets.
@@ -28,10 +33,36 @@ func (b Blotter) Blot(s string) string {
 	if s == "" {
 		return s
 	}
-	return b.replacer().Replace(s)
+	var spans []span
+	for _, form := range b.forms() {
+		for from := 0; ; {
+			i := strings.Index(s[from:], form)
+			if i < 0 {
+				break
+			}
+			spans = append(spans, span{from + i, from + i + len(form)})
+			from += i + 1
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
+	var out strings.Builder
+	end := 0
+	for _, found := range spans {
+		// Secrets that overlap are one stain: the tail of the second must not stay.
+		if found.from >= end {
+			out.WriteString(s[end:found.from])
+			out.WriteString(Mark)
+		}
+		end = max(end, found.to)
+	}
+	out.WriteString(s[end:])
+	return out.String()
 }
 
-func replacer(header http.Header, body []byte) *strings.Replacer {
+// span is where a secret stands in a text.
+type span struct{ from, to int }
+
+func formsOf(header http.Header, body []byte) []string {
 	secrets := inHeader(header)
 	if len(body) > 0 {
 		var value any
@@ -41,24 +72,31 @@ func replacer(header http.Header, body []byte) *strings.Replacer {
 	}
 	var forms []string
 	for _, secret := range secrets {
+		if len(secret) < minLength {
+			continue
+		}
 		quoted, _ := json.Marshal(secret)
 		goQuoted := strconv.Quote(secret)
-		for _, form := range []string{
-			secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret),
-			strings.ReplaceAll(secret, "/", `\/`), string(quoted[1 : len(quoted)-1]), goQuoted[1 : len(goQuoted)-1],
-		} {
-			if form != "" && !slices.Contains(forms, form) {
-				forms = append(forms, form)
-			}
+		escaped := html.EscapeString(secret)
+		forms = append(forms,
+			secret, url.QueryEscape(secret), url.PathEscape(secret), lowerPercent(url.QueryEscape(secret)), lowerPercent(url.PathEscape(secret)),
+			escaped, strings.ReplaceAll(escaped, "+", "&#43;"),
+			strings.ReplaceAll(secret, "/", `\/`), string(quoted[1:len(quoted)-1]), goQuoted[1:len(goQuoted)-1],
+		)
+	}
+	slices.Sort(forms)
+	return slices.Compact(forms)
+}
+
+// lowerPercent writes the digits of percent escapes in lower case, as some servers do.
+func lowerPercent(escaped string) string {
+	b := []byte(escaped)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
 		}
 	}
-	// Where two forms begin at the same place the longer must win, or its tail would stay.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(forms))
-	for _, form := range forms {
-		pairs = append(pairs, form, Mark)
-	}
-	return strings.NewReplacer(pairs...)
+	return string(b)
 }
 
 func inHeader(header http.Header) []string {

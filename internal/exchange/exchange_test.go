@@ -1,0 +1,804 @@
+package exchange_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cftunnel/cftunnel-go/internal/exchange"
+	"github.com/cftunnel/cftunnel-go/internal/testnet"
+)
+
+const (
+	timeout  = 10 * time.Second
+	maxBytes = 1 << 20
+)
+
+// request is a GET that nothing is to repeat.
+func request(t *testing.T, target string) exchange.Request {
+	t.Helper()
+	return exchange.Request{
+		Method: http.MethodGet, URL: target, Header: http.Header{}, Timeout: timeout, MaxBytes: maxBytes,
+		OnRepeat: func(context.Context) error {
+			assert.Fail(t, "the request was sent again")
+			return nil
+		},
+	}
+}
+
+func post(t *testing.T, target, body string) exchange.Request {
+	t.Helper()
+	r := request(t, target)
+	r.Method, r.Body = http.MethodPost, []byte(body)
+	return r
+}
+
+// roundTripper is one that reports nothing to httptrace.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// inBubble runs body with a client of handler, on synctest's clock. That the bubble ends proves that no goroutine is left.
+func inBubble(t *testing.T, handler http.HandlerFunc, body func(t *testing.T, client *http.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { body(t, testnet.Serve(t, handler).Client(t)) })
+}
+
+// listen serves each connection to a loopback address with serve, which is told its number and closes it by returning. The address
+// can be dialled until the test ends.
+func listen(t *testing.T, serve func(number int, conn net.Conn, requests *bufio.Reader)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for number := 1; ; number++ {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serve(number, conn, bufio.NewReader(conn))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// readRequest reads one request and returns its method, or "" where there is none.
+func readRequest(requests *bufio.Reader) string {
+	req, err := http.ReadRequest(requests)
+	if err != nil {
+		return ""
+	}
+	_, _ = io.Copy(io.Discard, req.Body)
+	return req.Method
+}
+
+const okay = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+func ownClient(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 300_000)
+	for _, body := range []string{"", `{"name":"a"}`, large} {
+		t.Run(strconv.Itoa(len(body))+" bytes", func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+				got, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				assert.Equal(t, body, string(got))
+				assert.Equal(t, int64(len(body)), r.ContentLength)
+				assert.Equal(t, "PUT /a%2Fb?c=d", r.Method+" "+r.RequestURI)
+				assert.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
+				w.Header().Set("Cf-Ray", "123-FRA")
+				w.WriteHeader(http.StatusTeapot)
+				_, _ = io.WriteString(w, "answer: "+string(got))
+			}, func(t *testing.T, client *http.Client) {
+				r := post(t, "http://example.com/a%2Fb?c=d", body)
+				r.Method = http.MethodPut
+				r.Header.Set("Authorization", "Bearer abc")
+				answer := exchange.Do(t.Context(), client, r)
+				require.NoError(t, answer.Err)
+				assert.Equal(t, http.StatusTeapot, answer.Status)
+				assert.Equal(t, "123-FRA", answer.Header.Get("Cf-Ray"))
+				assert.Equal(t, "answer: "+body, string(answer.Body))
+				assert.True(t, answer.Sent)
+			})
+		})
+	}
+}
+
+func TestARefusedConnectionWasNotSentOn(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+
+	answer := exchange.Do(t.Context(), ownClient(t), post(t, "http://"+listener.Addr().String(), "{}"))
+
+	require.ErrorIs(t, answer.Err, syscall.ECONNREFUSED)
+	assert.False(t, answer.Sent)
+	assert.Zero(t, answer.Status)
+}
+
+func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	answer := exchange.Do(t.Context(), ownClient(t), post(t, server.URL, "{}"))
+
+	var certificate *tls.CertificateVerificationError
+	require.ErrorAs(t, answer.Err, &certificate)
+	assert.False(t, answer.Sent)
+}
+
+func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		// net/http lets a dial go on when its request has gone.
+		over := make(chan struct{})
+		defer close(over)
+		dialling := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			<-over
+			return nil, errors.New("nobody waits for it any more")
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		answer := exchange.Do(ctx, &http.Client{Transport: dialling}, post(t, "http://example.com", "{}"))
+		require.ErrorIs(t, answer.Err, context.Canceled)
+		assert.False(t, answer.Sent)
+	})
+}
+
+func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken })}
+
+	answer := exchange.Do(t.Context(), client, post(t, "http://example.com", "{}"))
+
+	require.ErrorIs(t, answer.Err, broken)
+	assert.True(t, answer.Sent)
+}
+
+func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			target := listen(t, func(_ int, _ net.Conn, requests *bufio.Reader) { readRequest(requests) })
+			r := post(t, target, "{}")
+			r.Method = method
+
+			answer := exchange.Do(t.Context(), ownClient(t), r)
+
+			require.ErrorIs(t, answer.Err, io.EOF)
+			assert.True(t, answer.Sent)
+			assert.Zero(t, answer.Status)
+		})
+	}
+}
+
+func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*exchange.Request){
+		"method": func(r *exchange.Request) { r.Method = "GE T" },
+		"URL":    func(r *exchange.Request) { r.URL = "http://[" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := request(t, "http://example.com")
+			spoil(&r)
+			answer := exchange.Do(t.Context(), ownClient(t), r)
+			require.Error(t, answer.Err)
+			assert.False(t, answer.Sent)
+		})
+	}
+}
+
+// The caller names method and path itself, and a query can hold what no error text should.
+func TestAnErrorDoesNotRepeatTheURL(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })}
+
+	answer := exchange.Do(t.Context(), client, request(t, "http://example.com/path?query"))
+
+	assert.EqualError(t, answer.Err, "broken")
+	var wrapper *url.Error
+	assert.NotErrorAs(t, answer.Err, &wrapper)
+}
+
+// An answer that never comes, and one that stops halfway.
+var slow = map[string]struct {
+	handler http.HandlerFunc
+	status  int
+}{
+	"before the answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0},
+	"within the body": {func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "half of")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, http.StatusOK},
+}
+
+func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
+	t.Parallel()
+	for name, c := range slow {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, c.handler, func(t *testing.T, client *http.Client) {
+				ctx, cancel := context.WithTimeout(t.Context(), timeout+1)
+				defer cancel()
+				began := time.Now()
+				answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+
+				assert.Equal(t, timeout, time.Since(began))
+				var late *exchange.TimeoutError
+				require.ErrorAs(t, answer.Err, &late)
+				assert.Equal(t, timeout, late.After)
+				require.ErrorIs(t, answer.Err, context.DeadlineExceeded)
+				require.NotErrorIs(t, answer.Err, context.Canceled)
+				assert.ErrorContains(t, answer.Err, "10s")
+				var asNetwork interface{ Timeout() bool }
+				require.ErrorAs(t, answer.Err, &asNetwork)
+				assert.True(t, asNetwork.Timeout())
+				assert.True(t, answer.Sent)
+				assert.Equal(t, c.status, answer.Status)
+				assert.Nil(t, answer.Body, "half an answer is none")
+			})
+		})
+	}
+}
+
+func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the caller's own reason")
+	const after = 3 * time.Second
+	ends := map[string]struct {
+		context func(context.Context) (context.Context, context.CancelFunc)
+		want    error
+	}{
+		"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(after, cancel)
+			return ctx, cancel
+		}, context.Canceled},
+		"cancel with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			time.AfterFunc(after, func() { cancel(reason) })
+			return ctx, func() { cancel(nil) }
+		}, context.Canceled},
+		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, after)
+		}, context.DeadlineExceeded},
+		"deadline with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeoutCause(ctx, after, reason)
+		}, context.DeadlineExceeded},
+	}
+	for place, c := range slow {
+		for end, e := range ends {
+			t.Run(end+" "+place, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, c.handler, func(t *testing.T, client *http.Client) {
+					ctx, cancel := e.context(t.Context())
+					defer cancel()
+					began := time.Now()
+					answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+
+					assert.Equal(t, after, time.Since(began))
+					require.ErrorIs(t, answer.Err, e.want)
+					var late *exchange.TimeoutError
+					require.NotErrorAs(t, answer.Err, &late, "the attempt had time left")
+					assert.True(t, answer.Sent)
+					assert.Equal(t, c.status, answer.Status)
+				})
+			})
+		}
+	}
+}
+
+// A transport can report the end of its caller's context as an error of its own.
+func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
+	t.Parallel()
+	own := errors.New("i/o timeout")
+	ctx, cancel := context.WithCancel(t.Context())
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		cancel()
+		return nil, own
+	})}
+
+	answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+
+	require.ErrorIs(t, answer.Err, context.Canceled)
+	assert.ErrorIs(t, answer.Err, own)
+}
+
+func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	})}
+	t.Run("the attempt's", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+			var late *exchange.TimeoutError
+			require.ErrorAs(t, answer.Err, &late)
+		})
+	})
+	t.Run("the caller's", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(errors.New("the caller's own reason"))
+			answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+			require.ErrorIs(t, answer.Err, context.Canceled)
+		})
+	})
+}
+
+// bodies are the ways in which an answer of n bytes comes.
+var bodies = map[string]func(w http.ResponseWriter, n int){
+	"with Content-Length": func(w http.ResponseWriter, n int) {
+		w.Header().Set("Content-Length", strconv.Itoa(n))
+		_, _ = io.WriteString(w, strings.Repeat("x", n))
+	},
+	"without Content-Length": func(w http.ResponseWriter, n int) {
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, strings.Repeat("x", n))
+	},
+	"compressed": func(w http.ResponseWriter, n int) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(compressed(strings.Repeat("x", n)))
+	},
+}
+
+func compressed(text string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+func TestABodyUpToTheLimitIsRead(t *testing.T) {
+	t.Parallel()
+	// The larger ones are longer than the buffer that a Content-Length is trusted to ask for.
+	cases := []struct {
+		name     string
+		length   int
+		limit    int64
+		tooLarge bool
+	}{
+		{"empty, no limit worth the name", 0, 1, false},
+		{"exactly the limit", 1000, 1000, false},
+		{"one byte more", 1001, 1000, true},
+		{"one byte less", 999, 1000, false},
+		{"large, exactly the limit", 3 << 20, 3 << 20, false},
+		{"large, one byte more", 3<<20 + 1, 3 << 20, true},
+		{"no limit", 1000, math.MaxInt64, false},
+		{"nearly no limit", 1000, math.MaxInt64 - 1, false},
+	}
+	for kind, write := range bodies {
+		for _, c := range cases {
+			t.Run(c.name+", "+kind, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, func(w http.ResponseWriter, _ *http.Request) { write(w, c.length) }, func(t *testing.T, client *http.Client) {
+					r := request(t, "http://example.com")
+					r.MaxBytes = c.limit
+					answer := exchange.Do(t.Context(), client, r)
+
+					assert.Equal(t, http.StatusOK, answer.Status)
+					if !c.tooLarge {
+						require.NoError(t, answer.Err)
+						assert.Len(t, answer.Body, c.length)
+						return
+					}
+					var large *exchange.TooLargeError
+					require.ErrorAs(t, answer.Err, &large)
+					assert.Equal(t, c.limit, large.Limit)
+					assert.ErrorContains(t, answer.Err, strconv.FormatInt(c.limit, 10))
+					assert.Nil(t, answer.Body)
+				})
+			})
+		}
+	}
+}
+
+func TestAnAnnouncedBodyBeyondTheLimitIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(maxBytes+1))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, func(t *testing.T, client *http.Client) {
+		began := time.Now()
+		answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+		var large *exchange.TooLargeError
+		require.ErrorAs(t, answer.Err, &large)
+		assert.Zero(t, time.Since(began))
+	})
+}
+
+// countingReader counts what is read of it, which never ends.
+type countingReader struct{ n int64 }
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	r.n += int64(len(p))
+	return len(p), nil
+}
+
+func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	endless := &countingReader{}
+	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		// Its end is there for an exchange that would read for ever.
+		body := io.NopCloser(io.LimitReader(endless, 100*maxBytes))
+		return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req}, nil
+	})}
+
+	answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+
+	var large *exchange.TooLargeError
+	require.ErrorAs(t, answer.Err, &large)
+	assert.LessOrEqual(t, endless.n, int64(2*maxBytes))
+}
+
+// A server must not make us allocate what it only announces.
+func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(math.MaxInt64))
+		_, _ = io.WriteString(w, "short")
+	}, func(t *testing.T, client *http.Client) {
+		r := request(t, "http://example.com")
+		r.MaxBytes = math.MaxInt64
+		answer := exchange.Do(t.Context(), client, r)
+		assert.ErrorIs(t, answer.Err, io.ErrUnexpectedEOF)
+	})
+}
+
+func TestACutBodyIsAnErrorBesideTheStatus(t *testing.T) {
+	t.Parallel()
+	whole := compressed(strings.Repeat("a text that compresses ", 100))
+	for name, cut := range map[string]struct{ header, body string }{
+		"Content-Length": {"Content-Length: 100", "half of it"},
+		"chunked":        {"Transfer-Encoding: chunked", "5\r\nhalf \r\n"},
+		"gzip, cut in its middle": {
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)/2), string(whole[:len(whole)/2]),
+		},
+		"gzip without its checksum": {
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)-8), string(whole[:len(whole)-8]),
+		},
+		"gzip without a byte":    {"Content-Encoding: gzip", string(whole[:len(whole)-1])},
+		"gzip without its head":  {"Content-Encoding: gzip\r\nContent-Length: 5", string(whole[:5])},
+		"gzip that is no such":   {"Content-Encoding: gzip\r\nContent-Length: 20", "<html>not gzip</html"},
+		"gzip with a wrong byte": {"Content-Encoding: gzip", string(whole[:len(whole)-8]) + "12345678"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := listen(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+				readRequest(requests)
+				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nCf-Ray: 123\r\n"+cut.header+"\r\n\r\n"+cut.body)
+			})
+
+			answer := exchange.Do(t.Context(), ownClient(t), request(t, target))
+
+			require.Error(t, answer.Err)
+			assert.Equal(t, http.StatusNotFound, answer.Status)
+			assert.Equal(t, "123", answer.Header.Get("Cf-Ray"))
+			assert.Nil(t, answer.Body, "half an answer is none")
+			assert.True(t, answer.Sent)
+		})
+	}
+}
+
+// dying serves a connection's first request and dies on its second, as a server does that closes idle connections just then. It counts
+// the requests that it read.
+func dying(t *testing.T, requests *atomic.Int32) string {
+	t.Helper()
+	return listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
+		for n := 1; readRequest(reader) != ""; n++ {
+			requests.Add(1)
+			if number == 1 && n == 2 {
+				return
+			}
+			_, _ = io.WriteString(conn, okay)
+		}
+	})
+}
+
+// warm leaves an idle connection behind.
+func warm(t *testing.T, client *http.Client, target string) {
+	t.Helper()
+	answer := exchange.Do(t.Context(), client, request(t, target))
+	require.NoError(t, answer.Err)
+	require.Equal(t, "ok", string(answer.Body))
+}
+
+func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	target, client := dying(t, &requests), ownClient(t)
+	warm(t, client, target)
+	asked, before := 0, int32(0)
+	r := request(t, target)
+	r.OnRepeat = func(ctx context.Context) error {
+		asked++
+		before = requests.Load()
+		_, limited := ctx.Deadline()
+		assert.True(t, limited, "the attempt's own context")
+		return nil
+	}
+
+	answer := exchange.Do(t.Context(), client, r)
+
+	require.NoError(t, answer.Err)
+	assert.Equal(t, "ok", string(answer.Body))
+	assert.Equal(t, 1, asked)
+	assert.Equal(t, int32(2), before, "asked before, and not after")
+	assert.Equal(t, int32(3), requests.Load())
+	assert.True(t, answer.Sent)
+}
+
+func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
+	t.Parallel()
+	target, client := listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
+		readRequest(reader)
+		if number == 1 {
+			_, _ = io.WriteString(conn, okay)
+		}
+		readRequest(reader)
+	}), ownClient(t)
+	warm(t, client, target)
+	refused := errors.New("no attempt is left")
+	r := request(t, target)
+	asked := 0
+	r.OnRepeat = func(context.Context) error {
+		asked++
+		return refused
+	}
+
+	began := time.Now()
+	answer := exchange.Do(t.Context(), client, r)
+
+	require.ErrorIs(t, answer.Err, refused)
+	assert.Less(t, time.Since(began), timeout, "nobody waits for an answer")
+	require.NotErrorIs(t, answer.Err, context.Canceled, "nobody cancelled")
+	assert.Zero(t, answer.Status)
+	assert.Equal(t, 1, asked)
+	assert.True(t, answer.Sent)
+}
+
+func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
+	t.Parallel()
+	headers := map[string]http.Header{
+		"no header":         {},
+		"Idempotency-Key":   {"Idempotency-Key": {"abc"}},
+		"X-Idempotency-Key": {"X-Idempotency-Key": {"abc"}},
+	}
+	for name, header := range headers {
+		for _, body := range []string{"", "{}", strings.Repeat("x", 100_000)} {
+			t.Run(name+", "+strconv.Itoa(len(body))+" bytes", func(t *testing.T) {
+				t.Parallel()
+				var requests atomic.Int32
+				target, client := dying(t, &requests), ownClient(t)
+				warm(t, client, target)
+				r := post(t, target, body)
+				r.Header = header
+
+				answer := exchange.Do(t.Context(), client, r)
+
+				require.Error(t, answer.Err)
+				assert.True(t, answer.Sent)
+				assert.Equal(t, int32(2), requests.Load())
+			})
+		}
+	}
+}
+
+// dumb is a connection that takes no more once it is told so.
+type dumb struct {
+	net.Conn
+	closed *atomic.Bool
+}
+
+func (c dumb) Write(p []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+func TestARequestOfWhichNothingWentOutWasNotSent(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	target := listen(t, func(_ int, conn net.Conn, reader *bufio.Reader) {
+		for readRequest(reader) != "" {
+			requests.Add(1)
+			_, _ = io.WriteString(conn, okay)
+		}
+	})
+	var closed atomic.Bool
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return dumb{conn, &closed}, err
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	warm(t, client, target)
+	closed.Store(true)
+
+	answer := exchange.Do(t.Context(), client, post(t, target, "{}"))
+
+	require.Error(t, answer.Err)
+	assert.False(t, answer.Sent)
+	assert.Equal(t, int32(1), requests.Load())
+}
+
+func TestAnIdempotencyKeyChangesNothingElse(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(_ http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				assert.Empty(t, body)
+				assert.Equal(t, method+" abc", r.Method+" "+r.Header.Get("Idempotency-Key"))
+			}, func(t *testing.T, client *http.Client) {
+				r := request(t, "http://example.com")
+				r.Method = method
+				r.Header.Set("Idempotency-Key", "abc")
+				answer := exchange.Do(t.Context(), client, r)
+				require.NoError(t, answer.Err)
+				assert.Equal(t, http.StatusOK, answer.Status)
+			})
+		})
+	}
+}
+
+// trackedBody tells whether it was closed.
+type trackedBody struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (b *trackedBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestEveryBodyIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reader io.Reader
+		length int64
+	}{
+		"read whole":     {strings.NewReader("ok"), 2},
+		"empty":          {strings.NewReader(""), 0},
+		"broken":         {brokenReader{}, -1},
+		"too large":      {strings.NewReader(strings.Repeat("x", maxBytes+1)), -1},
+		"said too large": {strings.NewReader("x"), maxBytes + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := &trackedBody{Reader: c.reader}
+			client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: c.length, Request: req}, nil
+			})}
+			exchange.Do(t.Context(), client, request(t, "http://example.com"))
+			assert.True(t, body.closed.Load())
+		})
+	}
+}
+
+func TestTheAttemptsContextEndsWithIt(t *testing.T) {
+	t.Parallel()
+	var attempt context.Context
+	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		attempt = req.Context()
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+	})}
+
+	answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+
+	require.NoError(t, answer.Err)
+	assert.Error(t, attempt.Err(), "a timer would be left until the time-out")
+}
+
+func TestAConnectionIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := testnet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("x", maxBytes))
+		}))
+		client := network.Client(t)
+		for range 5 {
+			require.NoError(t, exchange.Do(t.Context(), client, request(t, "http://example.com")).Err)
+			synctest.Wait()
+		}
+		assert.Equal(t, 1, network.Dials())
+	})
+}
+
+func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := exchange.NewTransport()
+	transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+
+	for range 2 {
+		answer := exchange.Do(t.Context(), client, post(t, server.URL, "{}"))
+		require.NoError(t, answer.Err)
+		assert.Equal(t, "HTTP/2.0", string(answer.Body))
+		assert.True(t, answer.Sent)
+	}
+}
+
+func TestTheDefaultTransportsAreNobodyElses(t *testing.T) {
+	t.Parallel()
+	assert.NotSame(t, exchange.NewTransport(), exchange.NewTransport())
+	assert.NotSame(t, http.DefaultTransport, exchange.NewTransport())
+}
+
+func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
+	t.Parallel()
+	target := listen(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+		readRequest(requests)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-Long: "+strings.Repeat("x", 2<<20)+"\r\n\r\n")
+	})
+	transport := exchange.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+
+	answer := exchange.Do(t.Context(), &http.Client{Transport: transport}, request(t, target))
+
+	require.ErrorContains(t, answer.Err, "exceeded")
+	assert.True(t, answer.Sent)
+}

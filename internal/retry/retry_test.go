@@ -1,0 +1,167 @@
+package retry_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cftunnel/cftunnel-go/internal/retry"
+)
+
+func TestStatusIsRepeatedWhereTheServerIsBusyOrBroken(t *testing.T) {
+	t.Parallel()
+	repeated := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
+	for code := 100; code < 600; code++ {
+		assert.Equal(t, slices.Contains(repeated, code), retry.Status(code), "status %d", code)
+	}
+	assert.False(t, retry.Status(0), "no answer at all")
+}
+
+func TestOnlyPostIsNotIdempotent(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		assert.True(t, retry.Idempotent(method), method)
+	}
+	assert.False(t, retry.Idempotent(http.MethodPost))
+}
+
+func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"connection cut", io.ErrUnexpectedEOF, true},
+		{"time-out", context.DeadlineExceeded, true},
+		{"handshake cut", errors.New("tls: handshake failure"), true},
+		{"unknown certificate authority", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false},
+		{"no TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, false},
+		{"HTTP in place of HTTPS", http.ErrSchemeMismatch, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, c.want, retry.Broken(c.err))
+			assert.Equal(t, c.want, retry.Broken(fmt.Errorf("dialing: %w", &url.Error{Op: "Get", URL: "/", Err: c.err})), "wrapped")
+		})
+	}
+}
+
+func TestRetryAfterIsReadInEveryForm(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	cases := []struct {
+		name, after, date string
+		want              time.Duration
+	}{
+		{"missing", "", "", 0},
+		{"blank", "  ", "", 0},
+		{"seconds", "120", "", 2 * time.Minute},
+		{"seconds with space around", " 120 ", "", 2 * time.Minute},
+		{"nothing", "0", "", 0},
+		{"a day", "86400", "", day},
+		{"more than a day", "86401", "", day},
+		{"more than a Duration holds", "9223372037", "", day},
+		{"as much as 64 bits hold", "18446744073709551615", "", day},
+		{"more than 64 bits hold", "18446744073709551616", "", day},
+		{"very many digits", strings.Repeat("9", 1000), "", day},
+		{"negative", "-5", "", 0},
+		{"very negative", "-" + strings.Repeat("9", 1000), "", 0},
+		{"fraction", "1.5", "", 0},
+		{"unit", "5s", "", 0},
+		{"hexadecimal", "0x10", "", 0},
+		{"words", "soon", "", 0},
+		{"date", now.Add(90 * time.Second).Format(http.TimeFormat), "", 90 * time.Second},
+		{"date in the past", now.Add(-time.Hour).Format(http.TimeFormat), "", 0},
+		{"date in the far future", now.Add(1000 * day).Format(http.TimeFormat), "", day},
+		{"date in the year 9999", "Fri, 31 Dec 9999 23:59:59 GMT", "", day},
+		{"date in the year 1", "Mon, 01 Jan 0001 00:00:00 GMT", "", 0},
+		{
+			// The server's clock is an hour ahead of ours.
+			"date against the answer's own", now.Add(time.Hour + 30*time.Second).Format(http.TimeFormat),
+			now.Add(time.Hour).Format(http.TimeFormat), 30 * time.Second,
+		},
+		{
+			"date against the answer's own, which is behind ours", now.Add(-time.Hour + 30*time.Second).Format(http.TimeFormat),
+			now.Add(-time.Hour).Format(http.TimeFormat), 30 * time.Second,
+		},
+		{"date against one that cannot be read", now.Add(time.Minute).Format(http.TimeFormat), "yesterday", time.Minute},
+		{"seconds whatever the date", "7", now.Add(time.Hour).Format(http.TimeFormat), 7 * time.Second},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{}
+			if c.after != "" {
+				header.Set("Retry-After", c.after)
+			}
+			if c.date != "" {
+				header.Set("Date", c.date)
+			}
+			assert.Equal(t, c.want, retry.After(header, now))
+		})
+	}
+	assert.Zero(t, retry.After(nil, now), "no header at all")
+}
+
+func TestDelaysStayWithinTheirBounds(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ base, max time.Duration }{
+		{500 * time.Millisecond, 30 * time.Second},
+		{time.Second, time.Second},
+		{time.Second, 3 * time.Second},
+		{7, 1000},
+		{1, 1},
+	}
+	for _, c := range cases {
+		t.Run(c.base.String()+" to "+c.max.String(), func(t *testing.T) {
+			t.Parallel()
+			for range 300 {
+				delays := retry.NewDelays(c.base, c.max)
+				bound := c.base
+				for n := range 12 {
+					if delay := delays.Next(); delay < 0 || delay > bound {
+						require.Failf(t, "out of bounds", "delay %d is %s, the bound %s", n, delay, bound)
+					}
+					bound = min(2*bound, c.max)
+				}
+			}
+		})
+	}
+}
+
+// Full jitter: callers that failed together must not come back together.
+func TestDelaysAreSpreadOverTheirWholeRange(t *testing.T) {
+	t.Parallel()
+	const calls, tenths = 2000, 10
+	base, max := time.Second, 8*time.Second
+	var counts [6][tenths]int
+	for range calls {
+		delays := retry.NewDelays(base, max)
+		for n := range counts {
+			bound := min(base<<n, max)
+			counts[n][min(int(tenths*delays.Next()/bound), tenths-1)]++
+		}
+	}
+	for n := range counts {
+		for tenth, count := range counts[n] {
+			// 200 are to be expected, with a standard deviation of 13.
+			assert.InDelta(t, calls/tenths, count, 100, "delay "+strconv.Itoa(n)+", tenth "+strconv.Itoa(tenth))
+		}
+	}
+}
