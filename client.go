@@ -1,3 +1,34 @@
+// Package cftunnel is a client for Cloudflare Tunnel: it creates, finds, lists, changes and deletes tunnels, reads and rotates their
+// tokens, configures them, and tells which connectors run them.
+//
+//	client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
+//	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+//
+// Six things are good to know.
+//
+// Credentials. A client needs an API token, and nearly every call an account. [WithEnvironment] takes both from CLOUDFLARE_API_TOKEN and
+// CLOUDFLARE_ACCOUNT_ID; [Client.ForAccount] gives a client for another account of the same token.
+//
+// Errors. A bad argument is an [*InvalidArgumentError], and nothing was sent. Everything else that goes wrong with a request is an [*Error],
+// with the status, the API's codes and the ray id; errors.Is finds [ErrNotFound], [ErrTunnelNameTaken] and the other sentinels in it. Ask for
+// [ErrOutcomeUnknown] first: it says that a write may have been carried out although the call failed, so that one must look before doing it
+// again.
+//
+// Retries. GET, PUT, PATCH and DELETE are sent again on 429, 500, 502 to 504, 520 to 530 and broken connections, four times in all with
+// random pauses between; see [WithRetry]. A POST is sent again only on 429, or where no connection was got: nothing is created twice.
+//
+// Rate limit. Cloudflare allows a token 1200 requests in five minutes, and past that refuses every call for five more. A client and those made
+// from it by ForAccount stay below: a tenth of the quota may go at once, the rest evenly, each attempt counted; see [WithRateLimit]. A
+// Retry-After of the server holds all of them back; where it is longer than a call can wait, the call fails at once with [ErrRateLimited].
+// Processes that share a token must share the quota too: [WithLimiter].
+//
+// Secrets. A [Secret] prints as [REDACTED] wherever it is printed, and its text is had from Reveal alone. What was sent as a secret is
+// blotted out of every error.
+//
+// Lists. All and AllTypes read every page, List and ListAllTypes one. They find live tunnels unless they are told otherwise, and only what
+// the credentials may read: that a tunnel is not in a list is no proof that it is gone.
+//
+// Package tunneltest is a fake of the API for tests.
 package cftunnel
 
 import (
@@ -7,6 +38,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -17,7 +49,6 @@ import (
 	"time"
 
 	"github.com/google/go-querystring/query"
-	"golang.org/x/time/rate"
 
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
@@ -31,8 +62,14 @@ const library = "cftunnel-go/0.1.0"
 
 // Client talks to the API for one account. It is safe for concurrent use. Make it with [NewClient].
 type Client struct {
-	// Tunnels manages tunnels: create, find, list, change, delete, and their tokens.
+	// Tunnels manages tunnels: create, find, list, change, delete, and their tokens and configurations.
 	Tunnels *TunnelsService
+	// Connectors tells which replicas of cloudflared run a tunnel, and drops them.
+	Connectors *ConnectorsService
+	// WARPConnectors manages tunnels that WARP runs.
+	WARPConnectors *WARPConnectorsService
+	// Tokens tells whether the client's own API token can be used.
+	Tokens *TokensService
 
 	accountID string
 	*family
@@ -87,13 +124,16 @@ func NewClient(opts ...Option) (*Client, error) {
 func newClient(accountID string, f *family) *Client {
 	c := &Client{accountID: accountID, family: f}
 	c.Tunnels = &TunnelsService{client: c}
+	c.Connectors = &ConnectorsService{client: c}
+	c.WARPConnectors = &WARPConnectorsService{client: c}
+	c.Tokens = &TokensService{client: c}
 	return c
 }
 
 func newFamily(s settings) *family {
 	f := &family{
 		baseURL:          cmp.Or(s.baseURL, defaultBaseURL),
-		http:             newHTTPClient(s.httpClient),
+		http:             exchange.NewClient(s.httpClient),
 		userAgent:        strings.TrimSpace(s.userAgent + " " + library),
 		authorize:        s.authorize,
 		timeout:          s.timeout,
@@ -116,18 +156,6 @@ func newFamily(s settings) *family {
 	return f
 }
 
-// newHTTPClient copies the caller's client, which stays as it is, or makes one.
-func newHTTPClient(own *http.Client) *http.Client {
-	client := &http.Client{}
-	if own != nil {
-		*client = *own
-	} else {
-		client.Transport = exchange.NewTransport()
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return client
-}
-
 // AccountID returns the account that the client works on, or an empty string.
 func (c *Client) AccountID() string { return c.accountID }
 
@@ -146,8 +174,9 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 // Do calls an endpoint that has no method here, on the same road: credentials, pace, retries, envelope and errors.
 //
 // The path is relative to the base URL: "accounts/0123…/cfd_tunnel". A leading slash is forgiven, a query is taken along; an absolute URL,
-// an empty segment and ".." are refused. The caller escapes what it puts into it. The body is encoded as JSON, nil sends none; a [Secret]
-// in it must be revealed. The answer's result is decoded into the value that result points to; nil leaves it unread.
+// an empty segment and ".." are refused. The caller escapes what it puts into it. The body is encoded as JSON, but for a []byte, which is JSON
+// already; nil sends none. A [Secret] in it must be revealed. The value that result points to is replaced by the answer's result; nil leaves
+// that unread.
 //
 // Its errors are those of every call: [*InvalidArgumentError] before anything is sent, else [*Error].
 func (c *Client) Do(ctx context.Context, method, path string, body, result any, opts ...CallOption) error {
@@ -160,10 +189,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	if err != nil {
 		return invalid("path", "%v", err)
 	}
-	r := request{
-		operation: operation{name: "Do", method: method, template: relative, secret: true},
-		query:     values,
-		body:      body,
+	encoded, err := encodeAny(body)
+	if err != nil {
+		return err
+	}
+	r := request{operation: operation{name: "Do", method: method, template: relative, secret: true}, query: values}
+	if encoded != nil {
+		r.body = encoded
 	}
 	if result == nil {
 		_, err = c.send(ctx, r, opts)
@@ -195,12 +227,21 @@ type operation struct {
 // request is what a service asks of the road that all calls take.
 type request struct {
 	operation
-	tunnelID string
-	query    any // url.Values, or a struct with url tags; nil for none
-	body     any // nil for none
-	result   any // a pointer, or nil
+	// What the template names, beside the client's account.
+	tunnelID, connectorID, resource string
+
+	query  any // url.Values, or a struct with url tags; nil for none
+	body   any // nil for none
+	result any // a pointer, or nil
 	// complete reports whether the result holds what the operation promises; nil asks nothing.
 	complete func() bool
+}
+
+// reply is what a success tells beside its result.
+type reply struct {
+	info *envelope.Info // nil where the answer is not a page
+	// works is how many of the attempts may have done the work, that which succeeded among them.
+	works int
 }
 
 // object is a result that can lack what makes it one.
@@ -208,44 +249,56 @@ type object interface{ complete() bool }
 
 // fetch sends r and returns its result, fresh. An answer without one is an error.
 func fetch[T object](ctx context.Context, c *Client, r request, opts []CallOption) (T, error) {
+	result, _, err := fetchReply[T](ctx, c, r, opts)
+	return result, err
+}
+
+// fetchReply is fetch, with what the answer tells beside its result.
+func fetchReply[T object](ctx context.Context, c *Client, r request, opts []CallOption) (T, reply, error) {
 	// A pointer stays nil where the result is null or not there at all.
 	var result *T
 	r.result = &result
 	r.complete = func() bool { return result != nil && (*result).complete() }
-	if _, err := c.send(ctx, r, opts); err != nil {
+	reply, err := c.send(ctx, r, opts)
+	if err != nil {
 		var none T
-		return none, err
+		return none, reply, err
 	}
-	return *result, nil
+	return *result, reply, nil
 }
 
 // send is the road: arguments, path and query, then for each attempt the limiter, HTTP, and the envelope's value or error.
-func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envelope.Info, error) {
+func (c *Client) send(ctx context.Context, r request, opts []CallOption) (reply, error) {
 	if ctx == nil {
-		return nil, invalid("ctx", "is nil")
+		return reply{}, invalid("ctx", "is nil")
 	}
 	options := call{header: http.Header{}, query: url.Values{}, maxAttempts: c.retry.MaxAttempts}
 	for _, opt := range opts {
 		if opt == nil {
-			return nil, invalid("opts", "holds a nil option")
+			return reply{}, invalid("opts", "holds a nil option")
 		}
 		if err := opt(&options); err != nil {
-			return nil, err
+			return reply{}, err
 		}
 	}
 	path, err := c.path(r)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	target, err := c.url(path, r.query, options.query)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	body, err := encode(r.body)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
-	t := trip{client: c, request: r, call: options, path: path, url: target, body: body}
+	if options.info != nil {
+		*options.info = ResponseInfo{}
+	}
+	t := trip{client: c, request: r, options: options, path: path, url: target, body: body}
+	t.blotter.AddURL(target)
+	t.blotter.AddBody(body)
 	return t.run(withOperation(ctx, r.template))
 }
 
@@ -255,7 +308,7 @@ func (c *Client) path(r request) (string, error) {
 		switch name {
 		case "account_id":
 			if c.accountID == "" {
-				return "", invalid("accountID", "is missing: use WithAccountID or ForAccount")
+				return "", invalid("accountID", "is missing: use WithAccountID, ForAccount, or WithEnvironment with %s set", envAccountID)
 			}
 			return c.accountID, nil
 		case "tunnel_id":
@@ -263,6 +316,16 @@ func (c *Client) path(r request) (string, error) {
 				return "", invalid("tunnelID", "%v", err)
 			}
 			return r.tunnelID, nil
+		case "connector_id":
+			if err := apipath.Word(r.connectorID); err != nil {
+				return "", invalid("connectorID", "%v", err)
+			}
+			return r.connectorID, nil
+		case "resource":
+			if err := apipath.Word(r.resource); err != nil {
+				return "", invalid("resource", "%v", err)
+			}
+			return r.resource, nil
 		}
 		return "", fmt.Errorf("cftunnel: no value for %s", name)
 	})
@@ -292,12 +355,29 @@ func encode(body any) ([]byte, error) {
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return nil, invalid("body", "cannot be encoded as JSON: %v", err)
-	}
-	if bytes.Contains(encoded, []byte(`"`+redact.Mark+`"`)) {
-		return nil, invalid("body", "holds a Secret, which would be sent as %s; put what its Reveal returns", redact.Mark)
+		return nil, invalid("body", "cannot be encoded as JSON")
 	}
 	return encoded, nil
+}
+
+// encodeAny is encode for a body that a caller made.
+func encodeAny(body any) (json.RawMessage, error) {
+	switch body := body.(type) {
+	case nil:
+		return nil, nil
+	case []byte:
+		if !json.Valid(body) {
+			return nil, invalid("body", "is not valid JSON")
+		}
+		return body, nil
+	case io.Reader:
+		return nil, invalid("body", "is an io.Reader; give a value to encode, or JSON as a []byte")
+	}
+	encoded, err := encode(body)
+	if err == nil && bytes.Contains(encoded, []byte(`"`+redact.Mark+`"`)) {
+		return nil, invalid("body", "holds a Secret, which would be sent as %s; put what its Reveal returns", redact.Mark)
+	}
+	return encoded, err
 }
 
 type operationKey struct{}
@@ -318,37 +398,40 @@ func Operation(ctx context.Context) string {
 type trip struct {
 	client *Client
 	request
-	call
+	options   call
 	path, url string
 	body      []byte
 
 	attempts atomic.Int32
-	last     *Error // of the latest attempt, nil where it succeeded
-	answered *Error // the latest that came with an answer
-	doubt    bool   // some attempt of a write may have been carried out
+	last     *Error         // of the latest attempt, nil where it succeeded
+	answered *Error         // the latest that came with an answer
+	doubts   int            // attempts of a write that failed and may have been carried out
+	unknown  bool           // whether one of them was, for all that the answers since then tell
+	blotter  redact.Blotter // of everything that was sent so far
 }
 
 // run makes attempts until one succeeds or no other may follow.
-func (t *trip) run(ctx context.Context) (*envelope.Info, error) {
+func (t *trip) run(ctx context.Context) (reply, error) {
 	policy := t.client.retry
 	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
 	for {
-		if err := t.wait(ctx); err != nil {
-			return nil, t.notSent(err)
-		}
+		// The credentials may take their time, so the turn is waited for when they are there.
 		header, err := t.headers(ctx)
 		if err != nil {
-			return nil, t.notSent(err)
+			return reply{}, t.notSent(err)
+		}
+		if err := t.wait(ctx); err != nil {
+			return reply{}, t.notSent(err)
 		}
 		info, again := t.attempt(ctx, header)
 		if t.last == nil {
-			return info, nil
+			return reply{info: info, works: t.doubts + 1}, nil
 		}
-		if !again || int(t.attempts.Load()) >= t.maxAttempts {
-			return nil, t.last
+		if !again || int(t.attempts.Load()) >= t.options.maxAttempts {
+			return reply{}, t.last
 		}
 		if err := t.pause(ctx, delays.Next()); err != nil {
-			return nil, t.notSent(err)
+			return reply{}, t.notSent(err)
 		}
 	}
 }
@@ -372,11 +455,11 @@ func (t *trip) wait(ctx context.Context) error {
 	}
 }
 
-// limiterError puts the context's kind beside an error that a limiter gave because of it. That a *rate.Limiter refuses a wait beyond the
-// deadline is not to be seen from its error.
+// limiterError puts the context's kind beside an error that a limiter gave because of it. That a *rate.Limiter, or what is built on one,
+// refuses a wait beyond the deadline is not to be seen from its error.
 func limiterError(ctx context.Context, limiter Limiter, err error) error {
 	cause := ctx.Err()
-	if l, ok := limiter.(*rate.Limiter); ok && cause == nil && l.Burst() > 0 {
+	if l, ok := limiter.(interface{ Burst() int }); ok && cause == nil && l.Burst() > 0 {
 		cause = context.DeadlineExceeded
 	}
 	if cause == nil || errors.Is(err, cause) {
@@ -390,8 +473,13 @@ func (t *trip) headers(ctx context.Context) (http.Header, error) {
 	if t.body != nil {
 		header.Set("Content-Type", "application/json")
 	}
-	maps.Copy(header, t.header)
-	return header, t.client.authorize(ctx, header)
+	maps.Copy(header, t.options.header)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err := t.client.authorize(ctx, header)
+	t.blotter.AddHeader(header)
+	return header, err
 }
 
 // pause waits before the next attempt, at least as long as the server asked for. A pause that cannot end in time is not begun.
@@ -426,30 +514,29 @@ func (t *trip) attempt(ctx context.Context, header http.Header) (info *envelope.
 		Method: t.method, URL: t.url, Header: header, Body: t.body, Timeout: c.timeout, MaxBytes: c.maxResponseBytes,
 		OnRepeat: t.countRepeat,
 	})
-	blotter := redact.New(header, t.body)
 
 	verdict := t.judge(answer)
-	t.last = t.failure(answer, verdict, blotter)
+	t.last = t.failure(answer, verdict)
 	if after := retry.After(answer.Header, time.Now()); after > 0 && answer.Status == http.StatusTooManyRequests {
 		c.hold(time.Now().Add(after))
 	}
-	t.capture(answer, verdict.envelope, blotter)
-	t.log(ctx, answer, number, time.Since(began), blotter)
+	t.capture(answer, verdict.envelope)
+	t.log(ctx, answer, number, time.Since(began))
 	if verdict.envelope != nil {
 		info = verdict.envelope.Info
 	}
 	return info, verdict.again
 }
 
-// countRepeat makes a request that net/http sends again by itself an attempt like any other.
+// countRepeat makes a request that net/http sends again by itself, without asking how many attempts are left, an attempt that is paced,
+// counted and logged.
 func (t *trip) countRepeat(ctx context.Context) error {
-	if int(t.attempts.Load()) >= t.maxAttempts {
-		return errors.New("the connection was closed, and no attempt is left")
-	}
 	if err := t.wait(ctx); err != nil {
 		return err
 	}
-	t.attempts.Add(1)
+	t.client.logger.LogAttrs(ctx, slog.LevelWarn, "cloudflare api request", slog.String("operation", t.name), slog.String("method", t.method),
+		slog.String("path", t.template), slog.Int("status", 0), slog.Int("attempt", int(t.attempts.Add(1))-1),
+		slog.String("error", "the connection was of no use; net/http sends the request again"))
 	return nil
 }
 
@@ -508,23 +595,29 @@ func (t *trip) judge(answer exchange.Answer) verdict {
 }
 
 // failure returns the error of an attempt, or nil where it succeeded.
-func (t *trip) failure(answer exchange.Answer, v verdict, blotter redact.Blotter) *Error {
+func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 	if !v.failed {
 		return nil
 	}
-	t.doubt = t.doubt || v.doubt
-	cause := blotted(v.err, blotter)
+	switch {
+	case v.doubt:
+		t.doubts++
+		t.unknown = true
+	case answer.Status != 0 && answer.Status != http.StatusTooManyRequests:
+		t.unknown = false // the server has looked, and says how it is
+	}
+	cause := blotted(v.err, &t.blotter)
 	if answer.Status == 0 && t.answered != nil {
 		cause = join(cause, t.answered)
 	}
 	e := t.newError(cause)
 	e.StatusCode = answer.Status
-	e.RayID = rayID(answer, blotter)
+	e.RayID = t.rayID(answer)
 	e.RetryAfter = retry.After(answer.Header, time.Now())
 	if v.envelope != nil {
-		e.Errors = detailsOf(v.envelope.Errors, blotter)
-	} else if answer.Status/100 != 2 || !t.secret {
-		e.Body = excerpt(answer.Body, blotter)
+		e.Errors = detailsOf(v.envelope.Errors, &t.blotter)
+	} else {
+		e.Body = t.excerpt(answer.Body)
 	}
 	if answer.Status != 0 {
 		t.answered = e
@@ -536,7 +629,7 @@ func (t *trip) failure(answer exchange.Answer, v verdict, blotter redact.Blotter
 func (t *trip) newError(cause error) *Error {
 	return &Error{
 		Method: t.method, Path: t.path, Attempts: int(t.attempts.Load()),
-		cause: cause, permissions: t.permissions, unknown: t.doubt,
+		cause: cause, permissions: t.permissions, unknown: t.unknown,
 	}
 }
 
@@ -544,8 +637,11 @@ func (t *trip) newError(cause error) *Error {
 func (t *trip) notSent(err error) error {
 	held, isHeld := errors.AsType[*pace.HeldError](err)
 	if t.last != nil {
+		if isHeld {
+			t.last.held, t.last.RetryAfter = true, max(t.last.RetryAfter, held.Rest)
+		}
 		// A 429 tells of the hold itself.
-		if !errors.Is(t.last, err) && !(isHeld && errors.Is(t.last, ErrRateLimited)) {
+		if !errors.Is(t.last, err) && !(isHeld && t.last.StatusCode == http.StatusTooManyRequests) {
 			t.last.cause = join(err, t.last.cause)
 		}
 		return t.last
@@ -561,17 +657,17 @@ func (t *trip) notSent(err error) error {
 }
 
 // excerpt returns the beginning of a body that is not JSON. One that begins like JSON is not shown at all: it may be a cut answer that
-// holds a secret.
-func excerpt(body []byte, blotter redact.Blotter) string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(body), "\uFFFD"))
-	if strings.IndexAny(text, `{["`) == 0 {
+// holds a secret. Where the operation's answer is one, nothing but a page of HTML is shown.
+func (t *trip) excerpt(body []byte) string {
+	text := strings.Trim(strings.ToValidUTF8(string(body), "\uFFFD"), "\ufeff \t\r\n")
+	if strings.IndexAny(text, `{["`) == 0 || t.secret && !strings.HasPrefix(text, "<") {
 		return ""
 	}
-	return cut(printable(blotter.Blot(text)), maxBody)
+	return cut(printable(t.blotter.Blot(text)), maxBody)
 }
 
-func rayID(answer exchange.Answer, blotter redact.Blotter) string {
-	return cut(printable(blotter.Blot(answer.Header.Get("Cf-Ray"))), maxRayID)
+func (t *trip) rayID(answer exchange.Answer) string {
+	return cut(printable(t.blotter.Blot(answer.Header.Get("Cf-Ray"))), maxRayID)
 }
 
 // join puts two causes under one error; either may be nil.
@@ -585,25 +681,24 @@ func join(first, second error) error {
 	return fmt.Errorf("%w; before that: %w", first, second)
 }
 
-func (t *trip) capture(answer exchange.Answer, e *envelope.Envelope, blotter redact.Blotter) {
-	if t.info == nil {
+// capture keeps what the latest answer told.
+func (t *trip) capture(answer exchange.Answer, e *envelope.Envelope) {
+	info := t.options.info
+	if info == nil {
 		return
 	}
-	*t.info = ResponseInfo{
-		StatusCode: answer.Status,
-		Attempts:   int(t.attempts.Load()),
-		RayID:      rayID(answer, blotter),
-		Header:     answer.Header,
+	if answer.Status != 0 {
+		*info = ResponseInfo{StatusCode: answer.Status, RayID: t.rayID(answer), Header: answer.Header}
+		if e != nil {
+			for _, m := range detailsOf(e.Messages, &t.blotter) {
+				info.Messages = append(info.Messages, Message{Code: m.Code, Message: m.Message})
+			}
+		}
 	}
-	if e == nil {
-		return
-	}
-	for _, m := range detailsOf(e.Messages, blotter) {
-		t.info.Messages = append(t.info.Messages, Message{Code: m.Code, Message: m.Message})
-	}
+	info.Attempts = int(t.attempts.Load())
 }
 
-func (t *trip) log(ctx context.Context, answer exchange.Answer, attempt int32, took time.Duration, blotter redact.Blotter) {
+func (t *trip) log(ctx context.Context, answer exchange.Answer, attempt int32, took time.Duration) {
 	level := slog.LevelDebug
 	if t.last != nil && (answer.Status/100 == 2 || answer.Status == 0 || retry.Status(answer.Status)) {
 		level = slog.LevelWarn
@@ -617,12 +712,14 @@ func (t *trip) log(ctx context.Context, answer exchange.Answer, attempt int32, t
 		slog.String("method", t.method),
 		slog.String("path", t.template),
 		slog.Int("status", answer.Status),
-		slog.String("ray_id", rayID(answer, blotter)),
+		slog.String("ray_id", t.rayID(answer)),
 		slog.Int("attempt", int(attempt)),
 		slog.Duration("duration", took),
 	}
 	if t.last != nil {
-		attrs = append(attrs, slog.String("error", t.last.Error()))
+		withoutBody := *t.last
+		withoutBody.Body = ""
+		attrs = append(attrs, slog.String("error", withoutBody.Error()))
 	}
 	logger.LogAttrs(ctx, level, "cloudflare api request", attrs...)
 }

@@ -129,19 +129,33 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed.Add(1) }))
 			t.Cleanup(elsewhere.Close)
 			follower := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+			var seen atomic.Int32
+			location := elsewhere.URL
 			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, elsewhere.URL, status)
+				seen.Add(1)
+				w.Header().Set("Location", location)
+				w.WriteHeader(status)
 			}, cftunnel.WithHTTPClient(follower))
+			var info cftunnel.ResponseInfo
+			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, nil, cftunnel.CaptureResponse(&info)))
+			assert.Equal(t, elsewhere.URL, info.Header.Get("Location"))
 
-			_, err := client.Tunnels.Get(t.Context(), tunnelID)
-			failure, ok := errors.AsType[*cftunnel.Error](err)
-			require.True(t, ok, "%v", err)
-			assert.Equal(t, status, failure.StatusCode)
-			assert.Equal(t, 1, failure.Attempts)
-			_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			for _, location = range []string{elsewhere.URL, "http://[bad", ""} {
+				_, err := client.Tunnels.Get(t.Context(), tunnelID)
+				failure, ok := errors.AsType[*cftunnel.Error](err)
+				require.True(t, ok, "%v", err)
+				assert.Equal(t, status, failure.StatusCode)
+				assert.Equal(t, 1, failure.Attempts)
+			}
+			location = elsewhere.URL
+			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 			require.Error(t, err)
 			assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			assert.Zero(t, strayed.Load())
+			requests := seen.Load()
+			_, err = client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+			require.Error(t, err)
+			assert.Equal(t, requests+1, seen.Load(), "not even to itself, with a body")
 		})
 	}
 }
@@ -263,6 +277,45 @@ func TestDo(t *testing.T) {
 	assert.Contains(t, err.Error(), "PATCH /"+base+"/"+tunnelID)
 }
 
+func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
+	t.Parallel()
+	type thing struct {
+		ID   string `json:"id"`
+		Size int    `json:"size"`
+	}
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		limit  int64
+	}{
+		"success false":            {200, `{"success":false,"errors":[{"code":1013}],"result":{"id":"new","size":2}}`, 1 << 10},
+		"success missing":          {200, `{"result":{"id":"new","size":2}}`, 1 << 10},
+		"success after the result": {200, `{"result":{"id":"new","size":2},"success":false}`, 1 << 10},
+		"half of another type":     {200, `{"success":true,"result":{"id":"new","size":"2"}}`, 1 << 10},
+		"an error status":          {404, `{"success":true,"result":{"id":"new","size":2}}`, 1 << 10},
+		"cut":                      {200, `{"success":true,"result":{"id":"new","size":2}`, 1 << 10},
+		"too large":                {200, `{"success":true,"result":{"id":"new","size":2}}`, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := clientOf(t, answering(test.status, test.body), once, cftunnel.WithMaxResponseBytes(test.limit))
+			result := thing{ID: "old", Size: 1}
+			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, &result))
+			assert.Equal(t, thing{ID: "old", Size: 1}, result)
+		})
+	}
+}
+
+func TestDoSendsJSONAsItIs(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	path := "accounts/" + srv.AccountID() + "/cfd_tunnel"
+	for i, body := range []any{[]byte(`{"name":"a"}`), json.RawMessage(`{"name":"b"}`), map[string]string{"name": "c"}} {
+		require.NoError(t, client.Do(t.Context(), http.MethodPost, path, body, nil))
+		assert.JSONEq(t, fmt.Sprintf(`{"name":%q}`, string(rune('a'+i))), srv.Requests()[i].Body.Reveal())
+	}
+}
+
 func TestDoRefusesBadArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
@@ -287,6 +340,8 @@ func TestDoRefusesBadArguments(t *testing.T) {
 		"line break":           {"GET", "accounts\n", nil, nil, "path"},
 		"body of no JSON":      {"POST", "a", func() {}, nil, "body"},
 		"body with a Secret":   {"POST", "a", map[string]any{"s": cftunnel.NewSecret(planted)}, nil, "body"},
+		"body of a reader":     {"POST", "a", strings.NewReader("{}"), nil, "body"},
+		"body of odd bytes":    {"POST", "a", []byte("{"), nil, "body"},
 		"result by value":      {"GET", "a", nil, struct{}{}, "result"},
 		"result nil pointer":   {"GET", "a", nil, (*string)(nil), "result"},
 	} {
@@ -347,7 +402,8 @@ func TestLogTellsOfEveryAttemptAndNoSecret(t *testing.T) {
 			assert.Equal(t, value, records[i][key], "%d %s", i, key)
 		}
 	}
-	assert.Contains(t, records[0]["error"], "try later")
+	assert.Contains(t, records[0]["error"], "503")
+	assert.NotContains(t, log.String(), "try later", "no bodies")
 	for _, secret := range []string{srv.APIToken().Reveal(), validSecret.Reveal(), tunnel.Token.Reveal()} {
 		assert.NotContains(t, log.String(), secret)
 	}

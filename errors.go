@@ -15,29 +15,34 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// What errors.Is finds in the errors of this package.
+// What errors.Is finds in the errors of this package. Several can fit one error: a delete whose answer was lost, and whose repetition found
+// nothing left, is both ErrOutcomeUnknown and ErrNotFound. Ask for ErrOutcomeUnknown first.
 var (
 	// ErrBadRequest: status 400.
-	ErrBadRequest = errors.New("cftunnel: bad request")
+	ErrBadRequest = errors.New("bad request")
 	// ErrUnauthorized: status 401, the credentials are unknown or dead.
-	ErrUnauthorized = errors.New("cftunnel: unauthorized")
+	ErrUnauthorized = errors.New("unauthorized")
 	// ErrForbidden: status 403, the credentials lack a permission, or are dead.
-	ErrForbidden = errors.New("cftunnel: forbidden")
-	// ErrNotFound: status 404, or no live tunnel of the name that was looked for.
-	ErrNotFound = errors.New("cftunnel: not found")
+	ErrForbidden = errors.New("forbidden")
+	// ErrNotFound: status 404; of FindByName, that there is no live tunnel of this name, and nothing else.
+	ErrNotFound = errors.New("not found")
 	// ErrConflict: status 409.
-	ErrConflict = errors.New("cftunnel: conflict")
-	// ErrRateLimited: status 429, or a call that was not sent because an earlier 429 still holds it back.
-	ErrRateLimited = errors.New("cftunnel: rate limited")
+	ErrConflict = errors.New("conflict")
+	// ErrRateLimited: status 429, or a call that was not sent because an earlier 429 still holds it back. A call that the client's own
+	// pace cannot let through before its deadline is a context.DeadlineExceeded, since nobody refused it.
+	ErrRateLimited = errors.New("rate limited")
 	// ErrServer: status 500 and above.
-	ErrServer = errors.New("cftunnel: server error")
+	ErrServer = errors.New("server error")
 	// ErrTunnelNameTaken: code 1013, a live tunnel has this name already.
-	ErrTunnelNameTaken = errors.New("cftunnel: tunnel name taken")
+	ErrTunnelNameTaken = errors.New("tunnel name taken")
 	// ErrActiveConnections: code 1022, the tunnel still has connections and cannot be deleted.
-	ErrActiveConnections = errors.New("cftunnel: tunnel has active connections")
-	// ErrOutcomeUnknown: a write that may have been carried out. An attempt was cut, cancelled or timed out after it was sent, was
-	// answered with a status of 500 or above, or its answer could not be read. Look before doing it again.
-	ErrOutcomeUnknown = errors.New("cftunnel: outcome unknown")
+	ErrActiveConnections = errors.New("tunnel has active connections")
+	// ErrConcurrentUpdate: somebody else changed a tunnel's configuration at the same time, and their change, or this one, was not kept.
+	ErrConcurrentUpdate = errors.New("concurrent update")
+	// ErrOutcomeUnknown: a write that may have been carried out. Its last attempt was cut, cancelled or timed out after it was sent, was
+	// answered with a status of 500 or above, or its answer could not be read; or an earlier one was, and those after it were refused
+	// with 429 or not sent. Look before doing it again.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
 // Codes of the API that have a sentinel.
@@ -45,6 +50,9 @@ const (
 	codeTunnelNameTaken   = 1013
 	codeActiveConnections = 1022
 )
+
+// codeNoRoute says that the server does not know the endpoint.
+const codeNoRoute = 7000
 
 // Error is a call that failed: an answer that says so, an answer that cannot be read, or none at all. Use errors.Is with the sentinels of
 // this package, errors.As to read the fields, and [HasCode] for the API's numeric codes.
@@ -61,7 +69,7 @@ type Error struct {
 	Errors []ErrorDetail
 	// RetryAfter is how long the server, or the hold that it asked for earlier, wants the caller to wait; 0 where it did not say.
 	RetryAfter time.Duration
-	// Attempts counts the requests that were sent. 0 means that nothing left the process.
+	// Attempts counts the attempts, those that got no connection too. 0 means that nothing left the process.
 	Attempts int
 	// Body is the beginning of an answer that was not JSON.
 	Body string
@@ -70,6 +78,7 @@ type Error struct {
 	permissions string
 	held        bool
 	unknown     bool
+	noAbsence   bool // a 404 that does not say that what was looked for is not there
 }
 
 // ErrorDetail is one error of the API's answer.
@@ -141,7 +150,7 @@ func (e *Error) Is(target error) bool {
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound
+		return e.StatusCode == http.StatusNotFound && !e.noAbsence
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:
@@ -226,7 +235,7 @@ const (
 )
 
 // detailsOf blots before it cuts: a cut could leave a part of a secret that is no longer known as one.
-func detailsOf(details []envelope.Detail, blotter redact.Blotter) []ErrorDetail {
+func detailsOf(details []envelope.Detail, blotter *redact.Blotter) []ErrorDetail {
 	if len(details) == 0 {
 		return nil
 	}
@@ -270,7 +279,7 @@ type blottedError struct {
 func (e *blottedError) Error() string        { return e.text }
 func (e *blottedError) Is(target error) bool { return errors.Is(e.err, target) }
 
-func blotted(err error, blotter redact.Blotter) error {
+func blotted(err error, blotter *redact.Blotter) error {
 	if err == nil {
 		return nil
 	}

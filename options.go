@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ type settings struct {
 type authorizer func(context.Context, http.Header) error
 
 // Limiter paces requests: Wait returns when one may be sent, or with an error when it may not or when the context ends. It is called
-// once for every attempt, by many goroutines at once. A *rate.Limiter of golang.org/x/time/rate is one.
+// before every attempt, again where a hold of the server began while it waited, and by many goroutines at once. A *rate.Limiter of golang.org/x/time/rate is one.
 //
 // Where a Limiter also has the method Hold(until time.Time), it is told of the server's Retry-After, so that others who share it can wait
 // too.
@@ -148,8 +149,9 @@ func WithUserAgent(userAgent string) Option {
 }
 
 // WithRateLimit sets the quota that the client and its relatives made by [Client.ForAccount] keep below: never more than so many
-// requests, attempts counted, in any window of this length. The default is Cloudflare's own limit for a token, 1200 in five minutes. Where
-// several processes use one token, give each its share, or use [WithLimiter].
+// requests, attempts counted, in any window of this length. A tenth of them, at least one, may go at once, the rest evenly. A call waits for
+// its turn as long as its context allows. The default is Cloudflare's own limit for a token, 1200 in five minutes: 120 at once, then 3.56 a
+// second. Where several processes use one token, give each its share, or use [WithLimiter].
 func WithRateLimit(requests int, window time.Duration) Option {
 	return func(s *settings) error {
 		if requests < 1 {
@@ -167,6 +169,9 @@ func WithRateLimit(requests int, window time.Duration) Option {
 // everybody back.
 func WithLimiter(limiter Limiter) Option {
 	return func(s *settings) error {
+		if v := reflect.ValueOf(limiter); limiter != nil && v.Kind() == reflect.Pointer && v.IsNil() {
+			return invalid("limiter", "is a nil pointer")
+		}
 		s.limiter, s.ownLimiter = limiter, true
 		return nil
 	}
@@ -191,7 +196,7 @@ func WithRetry(policy RetryPolicy) Option {
 	}
 }
 
-// WithTimeout bounds one attempt, from its first byte to the last of its answer. The default is 30 s. The context bounds the whole call.
+// WithTimeout bounds one attempt, from asking for a connection to the last byte of the answer. The default is 30 s. The context bounds the whole call.
 func WithTimeout(timeout time.Duration) Option {
 	return func(s *settings) error {
 		if timeout <= 0 {
@@ -311,7 +316,7 @@ func (s *settings) setBaseURL(name, baseURL string) error {
 }
 
 func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 func checkAPIToken(name, token string) error {
@@ -319,7 +324,7 @@ func checkAPIToken(name, token string) error {
 		return err
 	}
 	if isTunnelToken(token) {
-		return invalid(name, "is a tunnel token (eyJ…), which runs a tunnel; the API takes an API token")
+		return invalid(name, "is a tunnel token, or another one of the kind eyJ…; the API takes an API token")
 	}
 	return nil
 }
@@ -386,7 +391,7 @@ type call struct {
 type ResponseInfo struct {
 	// StatusCode is 0 where no answer came.
 	StatusCode int
-	// Attempts counts the requests that were sent.
+	// Attempts counts the attempts, those that got no connection too.
 	Attempts int
 	// RayID is Cloudflare's name of the request.
 	RayID string
@@ -443,7 +448,8 @@ func AddQuery(key, value string) CallOption {
 	}
 }
 
-// MaxAttempts overrides the client's number of attempts for one call. 1 sends it once.
+// MaxAttempts overrides the client's number of attempts for one call. With 1, a call is sent once; net/http alone may send a GET again by
+// itself where the connection that it took had died, which is counted and paced.
 func MaxAttempts(n int) CallOption {
 	return func(c *call) error {
 		if n < 1 {

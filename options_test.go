@@ -15,8 +15,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
 func TestBadOptionsAreRefused(t *testing.T) {
@@ -60,6 +62,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"delay above the longest":     {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 2, MaxDelay: 1})}, "BaseDelay", "more than MaxDelay"},
 		"no time-out":                 {[]cftunnel.Option{withToken, cftunnel.WithTimeout(0)}, "timeout", "longer than nothing"},
 		"no bytes":                    {[]cftunnel.Option{withToken, cftunnel.WithMaxResponseBytes(0)}, "maxResponseBytes", "at least 1"},
+		"typed nil limiter":           {[]cftunnel.Option{withToken, cftunnel.WithLimiter((*rate.Limiter)(nil))}, "limiter", "nil"},
 		"nil option":                  {[]cftunnel.Option{withToken, nil}, "opts", "nil"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +190,7 @@ func TestEnvironment(t *testing.T) {
 		"bad base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=x"},
 			probed{Error: "cftunnel: CLOUDFLARE_BASE_URL is not an absolute URL"}},
 		"no account": {"plain", []string{"CLOUDFLARE_API_TOKEN=tok"},
-			probed{Error: "cftunnel: accountID is missing: use WithAccountID or ForAccount"}},
+			probed{Error: "cftunnel: accountID is missing: use WithAccountID, ForAccount, or WithEnvironment with CLOUDFLARE_ACCOUNT_ID set"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -268,6 +271,20 @@ func TestCaptureResponse(t *testing.T) {
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 		assert.Equal(t, 404, info.StatusCode)
 		assert.NotEmpty(t, info.RayID)
+	})
+	t.Run("of the last answer that came", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}))
+		srv.Inject(tunneltest.Fault{Status: 503})
+		srv.Inject(tunneltest.Fault{Cut: tunneltest.CutBefore, Times: tunneltest.Always})
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{})
+		require.Error(t, err)
+		_, err = client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.Error(t, err)
+		assert.Equal(t, 503, info.StatusCode)
+		assert.NotEmpty(t, info.RayID)
+		assert.GreaterOrEqual(t, info.Attempts, 2)
 	})
 	t.Run("of no answer", func(t *testing.T) {
 		t.Parallel()

@@ -250,3 +250,54 @@ func TestErrorsOfALimiter(t *testing.T) {
 		assert.Len(t, srv.Requests(), 1)
 	})
 }
+
+func TestHoldOfAnotherCallEndsOneThatHasFailedBefore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}))
+		srv.Inject(tunneltest.Fault{Status: 503})
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
+		var first error
+		var group sync.WaitGroup
+		group.Go(func() { first = list(t.Context(), client) })
+		synctest.Wait()
+		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
+		group.Wait()
+		require.ErrorIs(t, first, cftunnel.ErrRateLimited)
+		require.ErrorIs(t, first, cftunnel.ErrServer)
+		failure, ok := errors.AsType[*cftunnel.Error](first)
+		require.True(t, ok)
+		assert.Greater(t, failure.RetryAfter, 4*time.Minute)
+	})
+}
+
+func TestSlowTokenSourceGathersNobodyBehindThePace(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		ready := make(chan struct{})
+		client := dial(cftunnel.WithRateLimit(100, 10*time.Second), cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+			<-ready
+			return srv.APIToken(), nil
+		}))
+		var group sync.WaitGroup
+		for range 180 {
+			group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
+		}
+		time.Sleep(10 * time.Second)
+		close(ready)
+		group.Wait()
+		requests := srv.Requests()
+		for i := 100; i < len(requests); i++ {
+			assert.Greater(t, requests[i].Time.Sub(requests[i-100].Time), 10*time.Second)
+		}
+	})
+}
+
+func TestLimiterThatEmbedsOneOfXTimeRate(t *testing.T) {
+	t.Parallel()
+	_, client := newFake(t, cftunnel.WithLimiter(struct{ *rate.Limiter }{rate.NewLimiter(rate.Every(time.Hour), 1)}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, list(ctx, client))
+	require.ErrorIs(t, list(ctx, client), context.DeadlineExceeded)
+}

@@ -35,7 +35,7 @@ type pager[T any] struct {
 func (p pager[T]) all() iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, maxPerPage)
-		seen := (page - 1) * perPage
+		seen := 0
 		known := knownPages[T]{seed: maphash.MakeSeed(), hashes: map[uint64]bool{}}
 		for ; ; page++ {
 			got, err := p.fetch(page, perPage)
@@ -51,6 +51,10 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 				if !yield(&got.Items[i], nil) {
 					return
 				}
+			}
+			if seen == 0 {
+				// What lies before the first page, by the length of pages that the server keeps to.
+				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
 			}
 			seen += len(got.Items)
 			if got.isLast(seen) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -301,4 +302,38 @@ func TestPagesDoNotShareMemory(t *testing.T) {
 		names = append(names, tunnel.Name)
 	}
 	assert.Equal(t, "seed-00001 seed-00002 seed-00003 seed-00004", strings.Join(names, " "))
+}
+
+func TestAllFromALaterPageOfAServerThatClamps(t *testing.T) {
+	t.Parallel()
+	var server liar
+	client := clientOf(t, server.serve(func(page, _ int) ([]int, any) {
+		return slice(500, page, 100), m{"per_page": 100, "total_count": 500}
+	}))
+	names, err := collect(t, client, cftunnel.TunnelListParams{Page: 2})
+	require.NoError(t, err)
+	assert.Len(t, names, 400)
+	assert.Equal(t, 4, server.requests)
+}
+
+func TestAllCanBeRangedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	srv.SeedTunnels(10)
+	all := client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 3})
+	allTypes := client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{PerPage: 3})
+	var group sync.WaitGroup
+	for range 4 {
+		for _, list := range []iter.Seq2[*cftunnel.Tunnel, error]{all, allTypes} {
+			group.Go(func() {
+				n := 0
+				for _, err := range list {
+					assert.NoError(t, err)
+					n++
+				}
+				assert.Equal(t, 10, n)
+			})
+		}
+	}
+	group.Wait()
 }

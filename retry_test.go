@@ -282,6 +282,18 @@ func TestDoubtOfAnEarlierAttemptRemains(t *testing.T) {
 	})
 }
 
+func TestAClearAnswerEndsTheDoubt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Status: 503})
+		srv.Inject(tunneltest.Fault{Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
+		_, err := client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{})
+		require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+		assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	})
+}
+
 func TestPausesAreJitteredAndBounded(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
@@ -394,18 +406,19 @@ func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
 	})
 	t.Run("GET with one attempt", func(t *testing.T) {
 		t.Parallel()
-		client, _, _ := dial(t)
-		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.MaxAttempts(1))
-		require.Error(t, err)
-		failure, ok := errors.AsType[*cftunnel.Error](err)
-		require.True(t, ok)
-		assert.Equal(t, 1, failure.Attempts)
+		client, _, pace := dial(t)
+		defer func() { assert.EqualValues(t, 2, pace.waits.Load()) }()
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
+		require.NoError(t, err)
+		assert.Equal(t, 2, info.Attempts, "net/http does not ask, but it is counted")
 	})
 	for name, opts := range map[string][]cftunnel.CallOption{
 		"POST":                         nil,
 		"POST with Idempotency-Key":    {cftunnel.AddHeader("Idempotency-Key", "k")},
 		"POST with X-Idempotency-Key":  {cftunnel.AddHeader("X-Idempotency-Key", "k")},
 		"POST with an Idempotency-Key": {cftunnel.AddHeader("idempotency-key", "k")},
+		"POST with an empty one":       {cftunnel.AddHeader("Idempotency-Key", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"unique"
 
 	"github.com/cftunnel/cftunnel-go/internal/redact"
@@ -13,6 +14,8 @@ import (
 // Secret is a text that must not be shown: a tunnel token, a tunnel secret, an API token. However it is printed, logged or encoded, as
 // a value or as a key of a map, it shows as [REDACTED]; [Secret.Reveal] alone gives the text. Secrets with the same text are equal
 // under ==. The zero Secret holds nothing.
+//
+// Programs that walk memory through unexported pointers, as some printers of test failures do, still find the text.
 //
 // A Secret cannot be decoded from JSON, so that a text that was redacted is never taken for the secret itself.
 type Secret struct{ text unique.Handle[string] }
@@ -55,8 +58,9 @@ func checkTunnelSecret(name string, secret Secret) error {
 	if secret.IsZero() {
 		return nil
 	}
-	raw, err := base64.StdEncoding.DecodeString(secret.Reveal())
-	if err != nil {
+	text := secret.Reveal()
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder forgives
 		return invalid(name, "is not standard base64")
 	}
 	if len(raw) < minSecretBytes {

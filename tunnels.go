@@ -3,6 +3,7 @@ package cftunnel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -105,10 +106,11 @@ type TunnelListParams struct {
 	Name   string       `url:"name,omitempty"` // the whole name
 	UUID   string       `url:"uuid,omitempty"`
 	Status TunnelStatus `url:"status,omitempty"`
-	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil.
-	IsDeleted     *bool     `url:"is_deleted"`
-	IncludePrefix string    `url:"include_prefix,omitempty"` // of the name
-	ExcludePrefix string    `url:"exclude_prefix,omitempty"` // of the name
+	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil. No list has both.
+	IsDeleted     *bool  `url:"is_deleted"`
+	IncludePrefix string `url:"include_prefix,omitempty"` // of the name
+	ExcludePrefix string `url:"exclude_prefix,omitempty"` // of the name
+	// ExistedAt asks for tunnels that there were then, WasActiveAt and WasInactiveAt for those that then had, or had no, connections.
 	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
@@ -125,10 +127,11 @@ type AllTypesListParams struct {
 	Status TunnelStatus `url:"status,omitempty"`
 	// Types asks for these kinds only; empty asks for all.
 	Types []TunnelType `url:"tun_types,omitempty,comma"`
-	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil.
-	IsDeleted     *bool     `url:"is_deleted"`
-	IncludePrefix string    `url:"include_prefix,omitempty"` // of the name
-	ExcludePrefix string    `url:"exclude_prefix,omitempty"` // of the name
+	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil. No list has both.
+	IsDeleted     *bool  `url:"is_deleted"`
+	IncludePrefix string `url:"include_prefix,omitempty"` // of the name
+	ExcludePrefix string `url:"exclude_prefix,omitempty"` // of the name
+	// ExistedAt asks for tunnels that there were then, WasActiveAt and WasInactiveAt for those that then had, or had no, connections.
 	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
@@ -159,6 +162,18 @@ var (
 	opTunnelUpdate   = operation{"Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite, true}
 	opTunnelDelete   = operation{"Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite, false}
 	opTunnelGetToken = operation{"Tunnels.Token", http.MethodGet, tunnelPath + "/token", tunnelsWrite, true}
+	opTunnelLogs     = operation{"Tunnels.ManagementToken", http.MethodPost, tunnelPath + "/management", tunnelsWrite, true}
+	opTunnelManage   = operation{"Tunnels.ManagementToken", http.MethodPost, tunnelPath + "/management/{resource}", tunnelsWrite, true}
+)
+
+// ManagementResource is what a management token opens on a running connector. There may be others than these.
+type ManagementResource string
+
+// The resources that are known.
+const (
+	ManagementResourceLogs        ManagementResource = "logs" // the live log, as cloudflared tail shows it
+	ManagementResourceAdmin       ManagementResource = "admin"
+	ManagementResourceHostDetails ManagementResource = "host_details"
 )
 
 // Create makes a tunnel and returns it with its token: POST /accounts/{account_id}/cfd_tunnel.
@@ -168,13 +183,13 @@ var (
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (*Tunnel, error) {
-	if strings.TrimSpace(params.Name) == "" {
-		return nil, invalid("Name", "is empty")
+	if err := checkName("Name", params.Name); err != nil {
+		return nil, err
 	}
 	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
 		return nil, err
 	}
-	return s.one(ctx, request{operation: opTunnelCreate, body: struct {
+	return s.client.tunnel(ctx, request{operation: opTunnelCreate, body: struct {
 		Name         string       `json:"name"`
 		ConfigSource ConfigSource `json:"config_src,omitempty"`
 		Secret       string       `json:"tunnel_secret,omitempty"`
@@ -187,7 +202,7 @@ func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, 
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
 func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
-	return s.one(ctx, request{operation: opTunnelGet, tunnelID: tunnelID}, opts)
+	return s.client.tunnel(ctx, request{operation: opTunnelGet, tunnelID: tunnelID}, opts)
 }
 
 // List returns one page of the account's tunnels, live ones only where params do not say otherwise: GET /accounts/{account_id}/cfd_tunnel.
@@ -195,11 +210,7 @@ func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallO
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
 func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
-	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
-		return nil, err
-	}
-	params.IsDeleted = orFalse(params.IsDeleted)
-	return s.page(ctx, request{operation: opTunnelList, query: params}, opts)
+	return s.client.list(ctx, opTunnelList, params, opts)
 }
 
 // All yields every tunnel that List would find, from every page: GET /accounts/{account_id}/cfd_tunnel. It asks for 1000 a page where
@@ -208,10 +219,7 @@ func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
 func (s *TunnelsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
-	return allTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
-		params.Page, params.PerPage = page, perPage
-		return s.List(ctx, params, opts...)
-	})
+	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
 }
 
 // ListAllTypes returns one page of the account's tunnels of every kind, live ones only where params do not say otherwise:
@@ -228,14 +236,15 @@ func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListPa
 		}
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	return s.page(ctx, request{operation: opTunnelListAll, query: params}, opts)
+	return s.client.tunnels(ctx, request{operation: opTunnelListAll, query: params}, opts)
 }
 
 // AllTypes yields every tunnel that ListAllTypes would find, from every page, as [TunnelsService.All] does: GET /accounts/{account_id}/tunnels.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
 func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
-	return allTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
+	return pagesOfTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
+		params := params
 		params.Page, params.PerPage = page, perPage
 		return s.ListAllTypes(ctx, params, opts...)
 	})
@@ -244,32 +253,21 @@ func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams
 // Update changes a tunnel's name or secret, and returns it with its token where the answer holds that:
 // PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
 //
-// Errors: [ErrNotFound], [ErrTunnelNameTaken].
+// Errors: [ErrNotFound], [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where it may be changed all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
 func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
-	switch {
-	case params == TunnelUpdateParams{}:
-		return nil, invalid("params", "changes nothing: set Name or Secret")
-	case params.Name != "" && strings.TrimSpace(params.Name) == "":
-		return nil, invalid("Name", "is blank")
-	}
-	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
-		return nil, err
-	}
-	return s.one(ctx, request{operation: opTunnelUpdate, tunnelID: tunnelID, body: struct {
-		Name   string `json:"name,omitempty"`
-		Secret string `json:"tunnel_secret,omitempty"`
-	}{params.Name, params.Secret.Reveal()}}, opts)
+	return s.client.update(ctx, opTunnelUpdate, tunnelID, params, opts)
 }
 
-// Delete deletes a tunnel and returns it as it was: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+// Delete deletes a tunnel and returns it as it then is, with DeletedAt set: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
 //
-// Errors: [ErrActiveConnections] while it has connections and params.Cascade is not set, [ErrNotFound].
+// Errors: [ErrActiveConnections] while it has connections and params.Cascade is not set, [ErrNotFound]; [ErrOutcomeUnknown] where it may be
+// deleted all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return s.one(ctx, request{operation: opTunnelDelete, tunnelID: tunnelID, query: params}, opts)
+	return s.client.tunnel(ctx, request{operation: opTunnelDelete, tunnelID: tunnelID, query: params}, opts)
 }
 
 // Token returns the token that cloudflared runs the tunnel with: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token. Whoever has it
@@ -279,21 +277,58 @@ func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params Tun
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
 func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	token, err := fetch[tokenAnswer](ctx, s.client, request{operation: opTunnelGetToken, tunnelID: tunnelID}, opts)
-	return NewSecret(string(token)), err
+	return s.client.token(ctx, request{operation: opTunnelGetToken, tunnelID: tunnelID}, opts)
+}
+
+// ManagementToken returns a short-lived token, a JWT, for the management endpoints of a tunnel's connectors:
+// POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management for logs, and where the server no longer knows that,
+// POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}, which serves every other resource.
+//
+// Errors: [ErrNotFound].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
+func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption) (Secret, error) {
+	if resource == ManagementResourceLogs {
+		token, err := s.client.token(ctx, request{operation: opTunnelLogs, tunnelID: tunnelID, body: struct {
+			Resources []ManagementResource `json:"resources"`
+		}{[]ManagementResource{resource}}}, opts)
+		if !isGone(err) {
+			return token, err
+		}
+	}
+	return s.client.token(ctx, request{operation: opTunnelManage, tunnelID: tunnelID, resource: string(resource)}, opts)
+}
+
+// isGone reports whether the server does not know the endpoint, rather than what it was asked for.
+func isGone(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
+	}
+	switch failure.StatusCode {
+	case http.StatusMethodNotAllowed, http.StatusGone:
+		return true
+	case http.StatusNotFound:
+		return hasCode(failure.Errors, codeNoRoute)
+	}
+	return false
 }
 
 // FindByName returns the live tunnel of this name, which it looks for itself in what the server's filter lets through:
 // GET /accounts/{account_id}/cfd_tunnel.
 //
-// Errors: [ErrNotFound] where the credentials can read no such tunnel.
+// Errors: [ErrNotFound] where the credentials can read no such tunnel. A 404 of the list itself, of a wrong account for instance, is not
+// that.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
 func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...CallOption) (*Tunnel, error) {
-	if strings.TrimSpace(name) == "" {
-		return nil, invalid("name", "is empty")
+	if err := checkName("name", name); err != nil {
+		return nil, err
 	}
 	for tunnel, err := range s.All(ctx, TunnelListParams{Name: name}, opts...) {
+		if failure, ok := errors.AsType[*Error](err); ok {
+			failure.noAbsence = true // the list itself was not found: a wrong account, a wrong base URL
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -329,9 +364,43 @@ type tokenAnswer string
 
 func (a tokenAnswer) complete() bool { return a != "" }
 
-// one sends a request whose answer is a tunnel. Only those that change it may bring its token.
-func (s *TunnelsService) one(ctx context.Context, r request, opts []CallOption) (*Tunnel, error) {
-	answer, err := fetch[tunnelAnswer](ctx, s.client, r, opts)
+// token sends a request whose answer is a bare token.
+func (c *Client) token(ctx context.Context, r request, opts []CallOption) (Secret, error) {
+	token, err := fetch[tokenAnswer](ctx, c, r, opts)
+	return NewSecret(string(token)), err
+}
+
+// list reads one page of tunnels of one kind.
+func (c *Client) list(ctx context.Context, op operation, params TunnelListParams, opts []CallOption) (*Page[Tunnel], error) {
+	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
+		return nil, err
+	}
+	params.IsDeleted = orFalse(params.IsDeleted)
+	return c.tunnels(ctx, request{operation: op, query: params}, opts)
+}
+
+// update changes a tunnel of any kind that can be changed.
+func (c *Client) update(ctx context.Context, op operation, tunnelID string, params TunnelUpdateParams, opts []CallOption) (*Tunnel, error) {
+	if params == (TunnelUpdateParams{}) {
+		return nil, invalid("params", "changes nothing: set Name or Secret")
+	}
+	if params.Name != "" {
+		if err := checkName("Name", params.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
+		return nil, err
+	}
+	return c.tunnel(ctx, request{operation: op, tunnelID: tunnelID, body: struct {
+		Name   string `json:"name,omitempty"`
+		Secret string `json:"tunnel_secret,omitempty"`
+	}{params.Name, params.Secret.Reveal()}}, opts)
+}
+
+// tunnel sends a request whose answer is a tunnel. Only those that change it may bring its token.
+func (c *Client) tunnel(ctx context.Context, r request, opts []CallOption) (*Tunnel, error) {
+	answer, err := fetch[tunnelAnswer](ctx, c, r, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -342,11 +411,11 @@ func (s *TunnelsService) one(ctx context.Context, r request, opts []CallOption) 
 	return &tunnel, nil
 }
 
-// page sends a request whose answer is a page of tunnels.
-func (s *TunnelsService) page(ctx context.Context, r request, opts []CallOption) (*Page[Tunnel], error) {
+// tunnels sends a request whose answer is a page of tunnels.
+func (c *Client) tunnels(ctx context.Context, r request, opts []CallOption) (*Page[Tunnel], error) {
 	var answers []tunnelAnswer
 	r.result = &answers
-	info, err := s.client.send(ctx, r, opts)
+	reply, err := c.send(ctx, r, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -354,17 +423,33 @@ func (s *TunnelsService) page(ctx context.Context, r request, opts []CallOption)
 	for i, answer := range answers {
 		page.Items[i] = answer.tunnel()
 	}
-	if info != nil {
-		page.Info = PageInfo(*info)
+	if reply.info != nil {
+		page.Info = PageInfo(*reply.info)
 	}
 	return page, nil
 }
 
-func allTunnels(page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+// allTunnels reads every page of a list of one kind.
+func allTunnels(params TunnelListParams, list func(TunnelListParams) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+	return pagesOfTunnels(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
+		params := params
+		params.Page, params.PerPage = page, perPage
+		return list(params)
+	})
+}
+
+func pagesOfTunnels(page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
 	return pager[Tunnel]{
 		page: page, perPage: perPage, fetch: fetch,
 		identity: func(t *Tunnel) string { return t.ID + "\x00" + t.Name },
 	}.all()
+}
+
+func checkName(argument, name string) error {
+	if strings.TrimSpace(name) == "" {
+		return invalid(argument, "is empty or blank")
+	}
+	return nil
 }
 
 func checkList(uuid string, page, perPage int) error {

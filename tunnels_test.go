@@ -186,6 +186,10 @@ func TestBadParametersAreRefused(t *testing.T) {
 			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(planted + "!")})
 			return err
 		}, "Secret"},
+		"create with a secret of two lines": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(validSecret.Reveal() + "\n")})
+			return err
+		}, "Secret"},
 		"update of nothing": {func() error {
 			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{})
 			return err
@@ -265,7 +269,15 @@ func TestFindByNameTrustsNoFilter(t *testing.T) {
 
 	_, err = client.Tunnels.FindByName(t.Context(), "shop")
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	assert.Contains(t, err.Error(), `"shop"`)
+	assert.Equal(t, `cftunnel: no live tunnel is named "shop": not found`, err.Error())
+}
+
+func TestFindByNameTakesNoMissingListForAMissingTunnel(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
+	_, err := client.Tunnels.FindByName(t.Context(), "blog")
+	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.True(t, cftunnel.HasCode(err, 7003))
 }
 
 func TestConfigSourceIsDerived(t *testing.T) {

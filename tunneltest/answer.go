@@ -31,27 +31,43 @@ type apiError struct {
 	Chain   []apiError `json:"error_chain,omitempty"`
 }
 
-// none is an empty list of errors or messages, which the API sends as such.
-var none = []apiError{}
+// envelope is what every answer is wrapped in.
+type envelope struct {
+	Success    bool        `json:"success"`
+	Errors     []apiError  `json:"errors"`
+	Messages   []message   `json:"messages"`
+	Result     any         `json:"result"`
+	ResultInfo *resultInfo `json:"result_info,omitempty"`
+}
 
-func success(result any) answer { return encode(http.StatusOK, true, none, result, nil) }
+// message is a remark beside the result.
+type message struct {
+	Code    int     `json:"code"`
+	Message string  `json:"message"`
+	Type    *string `json:"type"`
+}
+
+func success(result any, messages ...message) answer {
+	return encode(http.StatusOK, envelope{Success: true, Result: result, Messages: messages})
+}
 
 func page(result any, info resultInfo) answer {
-	return encode(http.StatusOK, true, none, result, &info)
+	return encode(http.StatusOK, envelope{Success: true, Result: result, ResultInfo: &info})
 }
 
-func failure(status, code int, message string, chain ...apiError) answer {
-	return encode(status, false, []apiError{{Code: code, Message: message, Chain: chain}}, nil, nil)
+func failure(status, code int, text string, chain ...apiError) answer {
+	return encode(status, envelope{Errors: []apiError{{Code: code, Message: text, Chain: chain}}})
 }
 
-func encode(status int, ok bool, errors []apiError, result any, info *resultInfo) answer {
-	body, err := json.Marshal(struct {
-		Success    bool        `json:"success"`
-		Errors     []apiError  `json:"errors"`
-		Messages   []apiError  `json:"messages"`
-		Result     any         `json:"result"`
-		ResultInfo *resultInfo `json:"result_info,omitempty"`
-	}{ok, errors, none, result, info})
+// encode sends empty lists as such: clients take null for a mistake.
+func encode(status int, e envelope) answer {
+	if e.Errors == nil {
+		e.Errors = []apiError{}
+	}
+	if e.Messages == nil {
+		e.Messages = []message{}
+	}
+	body, err := json.Marshal(e)
 	if err != nil {
 		panic("tunneltest: " + err.Error())
 	}

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong. The zero Fault does nothing to one request.
+// Fault is something that goes wrong. The zero Fault has no effect, and is used up by one request.
 type Fault struct {
-	// Operation is the one that it befalls, as in [Request]: "POST /accounts/{account_id}/cfd_tunnel". Empty is any.
+	// Operation is the one that it befalls, as in Request: "POST /accounts/{account_id}/cfd_tunnel". Empty is any.
 	Operation string
-	// Times is how many requests it befalls, 0 is one. [Always] has no end.
+	// Times is how many requests it befalls, 0 is one. Always has no end.
 	Times int
 
 	// Delay passes between the work and the answer.
@@ -45,10 +45,13 @@ const (
 )
 
 // Inject makes the next requests meet f. Of several faults that fit a request, the one that was injected first befalls it. It panics for a
-// Status that no answer can have.
+// Status that no answer can have and for an Operation that the server does not know: such a fault would never show.
 func (s *Server) Inject(f Fault) {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		panic(fmt.Sprintf("tunneltest: a fault with the status %d", f.Status))
+	}
+	if f.Operation != "" && !slices.ContainsFunc(routes, func(r route) bool { return r.operation() == f.Operation }) {
+		panic(fmt.Sprintf("tunneltest: a fault of the unknown operation %q", f.Operation))
 	}
 	f.Header = f.Header.Clone()
 	if f.Times == 0 {

@@ -8,6 +8,16 @@ import (
 	"time"
 )
 
+// quotaOf returns the count of a credential: each has the whole quota to itself. The caller holds s.mu.
+func (s *Server) quotaOf(credential string) *quota {
+	q := s.quotas[credential]
+	if q == nil {
+		q = &quota{limit: s.quota.limit, window: s.quota.window}
+		s.quotas[credential] = q
+	}
+	return q
+}
+
 // quota counts the requests of the last window. It is guarded by the server's mutex.
 type quota struct {
 	limit  int // 0 for none

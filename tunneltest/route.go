@@ -24,7 +24,27 @@ var routes = []route{
 	{http.MethodPatch, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).updateTunnel},
 	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).deleteTunnel},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", (*Server).tunnelToken},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).listConnectors},
+	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).cleanUp},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector},
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", (*Server).managementToken},
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}", (*Server).managementToken},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).getConfiguration},
+	{http.MethodPut, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).putConfiguration},
 	{http.MethodGet, "/accounts/{account_id}/tunnels", (*Server).listTunnels},
+	{http.MethodPost, "/accounts/{account_id}/warp_connector", (*Server).createWARP},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector", (*Server).listTunnels},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).getTunnel},
+	{http.MethodPatch, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).updateTunnel},
+	{http.MethodDelete, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).deleteTunnel},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/token", (*Server).tunnelToken},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connections", (*Server).listConnectors},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector},
+	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/failover", (*Server).failover},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).getHA},
+	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA},
+	{http.MethodGet, "/accounts/{account_id}/tokens/verify", (*Server).verifyToken},
+	{http.MethodGet, "/user/tokens/verify", (*Server).verifyToken},
 }
 
 // call is a request on its way to its handler.
@@ -34,6 +54,7 @@ type call struct {
 	query   url.Values
 	body    []byte
 	account *account
+	token   *Token // which the request is made with
 }
 
 // operation names the route as Request and Fault do.
@@ -91,23 +112,34 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		found, problem = nil, failure(http.StatusNotFound, 7000, "No route for that URI")
 	}
 	record, fault := s.arrive(r, path, found)
-	s.sleep(s.latency)
-	if fault.Cut == CutBefore || s.isClosed() {
+	if fault.Cut == CutBefore {
+		s.sleep(s.latency)
 		panic(http.ErrAbortHandler)
+	}
+	if r.Body == nil { // where a RoundTripper hands over a client's request
+		r.Body = http.NoBody
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+	s.sleep(s.latency)
+	if s.isClosed() {
+		panic(http.ErrAbortHandler)
+	}
 
-	a := s.work(record, fault, body, func() answer {
-		if problem := s.authenticate(r.Header); problem != nil {
-			return *problem
+	a := s.work(record, fault, credential(r.Header), body, func() answer {
+		token, refused := s.authenticate(r.Header)
+		if refused == nil && found != nil {
+			refused = s.authorize(token, found)
 		}
-		if found == nil {
+		switch {
+		case refused != nil:
+			return *refused
+		case found == nil:
 			return problem
 		}
-		c := &call{route: found, values: values, query: r.URL.Query(), body: body}
+		c := &call{route: found, values: values, query: r.URL.Query(), body: body, token: token}
 		if id, ok := values["account_id"]; ok {
 			if !isAccountID(id) {
 				return failure(http.StatusNotFound, 7003, "Could not route to "+path+", perhaps your object identifier is invalid?")
@@ -147,14 +179,15 @@ func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, F
 	return record, s.takeFault(record.Operation)
 }
 
-// work counts the request, and does it unless the quota or the fault is before it.
-func (s *Server) work(record *Request, fault Fault, body []byte, do func() answer) answer {
+// work counts the request for its credential, and does it unless the quota or the fault is before it.
+func (s *Server) work(record *Request, fault Fault, credential string, body []byte, do func() answer) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Body = cftunnel.NewSecret(string(body))
 	now := s.now()
-	rest := s.quota.admit(now)
-	header := s.quota.header(now)
+	quota := s.quotaOf(credential)
+	rest := quota.admit(now)
+	header := quota.header(now)
 	if rest > 0 && !fault.replaces() {
 		return refusal(rest, header)
 	}
@@ -169,37 +202,6 @@ func (s *Server) work(record *Request, fault Fault, body []byte, do func() answe
 	a.header = header
 	return a
 }
-
-// authenticate says what is wrong with the credentials, or nil.
-func (s *Server) authenticate(header http.Header) *answer {
-	var problem answer
-	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
-	key := header.Get("X-Auth-Key")
-	switch {
-	case isBearer && bearer != "" && bearer == s.apiToken.Reveal():
-		return nil
-	case header.Get("Authorization") == "" && key != "" && header.Get("X-Auth-Email") != "":
-		if key == s.apiToken.Reveal() {
-			return nil
-		}
-		problem = failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
-	case header.Get("Authorization") == "":
-		problem = failure(http.StatusBadRequest, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
-	case !isBearer || !isPlainToken(bearer):
-		problem = failure(http.StatusBadRequest, 6003, "Invalid request headers",
-			apiError{Code: 6111, Message: "Invalid format for Authorization header"})
-	default:
-		problem = failure(http.StatusUnauthorized, 1000, "Invalid API Token")
-	}
-	return &problem
-}
-
-// isPlainToken reports whether a bearer token looks like an API token; a tunnel token does not.
-func isPlainToken(token string) bool {
-	return token != "" && !strings.HasPrefix(token, "eyJ") && strings.Trim(token, tokenCharacters) == ""
-}
-
-const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 func isAccountID(id string) bool {
 	return len(id) == 32 && strings.Trim(id, "0123456789abcdefABCDEF") == ""

@@ -32,7 +32,10 @@ type Server struct {
 	apiToken  cftunnel.Secret
 	latency   time.Duration
 	now       func() time.Time
-	quota     quota
+	quota     struct {
+		limit  int // 0 for none
+		window time.Duration
+	}
 
 	closing chan struct{}
 
@@ -44,6 +47,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	accounts map[string]*account
+	tokens   map[string]*Token
+	quotas   map[string]*quota
 	faults   []*Fault
 	requests []*Request
 }
@@ -59,8 +64,8 @@ func WithAPIToken(token string) Option {
 	return func(s *Server) { s.apiToken = cftunnel.NewSecret(token) }
 }
 
-// WithQuota refuses requests as the real API does: after n in any window, every request is answered with 429 until a whole window has
-// passed. There is no quota by default.
+// WithQuota refuses requests as the real API does: after n of one API token in any window, every request of that token is answered with 429
+// until a whole window has passed. There is no quota by default.
 func WithQuota(n int, window time.Duration) Option {
 	return func(s *Server) { s.quota.limit, s.quota.window = n, window }
 }
@@ -71,7 +76,7 @@ func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = 
 // WithClock sets where the server's time comes from: the times in its answers, and the quota's windows. The default is time.Now.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
-// NewServer returns a fake without tunnels. It listens on the loopback interface from the first call of URL or NewClient on, so that a
+// NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first call of URL or NewClient on, so that a
 // test which serves Handler itself, in a synctest bubble for instance, has nothing open.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
@@ -80,10 +85,23 @@ func NewServer(opts ...Option) *Server {
 		now:       time.Now,
 		closing:   make(chan struct{}),
 		accounts:  map[string]*account{},
+		tokens:    map[string]*Token{},
+		quotas:    map[string]*quota{},
 	}
 	for _, opt := range opts {
 		opt(s)
 	}
+	switch {
+	case !isAccountID(s.accountID):
+		panic("tunneltest: an account id is 32 hexadecimal digits")
+	case s.apiToken.IsZero():
+		panic("tunneltest: the API token is empty")
+	case s.quota.limit < 0 || s.quota.limit > 0 && s.quota.window <= 0:
+		panic("tunneltest: a quota is of at least no requests in a window longer than nothing")
+	case s.now == nil:
+		panic("tunneltest: the clock is nil")
+	}
+	s.AddToken(Token{Text: s.apiToken})
 	return s
 }
 
@@ -107,7 +125,8 @@ func (s *Server) URL() string {
 	return s.listen.url
 }
 
-// Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4.
+// Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4. To cut a connection it panics with
+// http.ErrAbortHandler, which an http.Server understands.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // Close ends the server and its connections, and every delay that is still under way.
@@ -138,8 +157,8 @@ func (s *Server) AccountID() string { return s.accountID }
 // APIToken returns the API token that the server accepts.
 func (s *Server) APIToken() cftunnel.Secret { return s.apiToken }
 
-// NewClient returns a client of this server. It is paced to the server's quota, or not at all where that has none; opts come after and
-// win.
+// NewClient returns a client of this server. It is paced to the server's quota, so that it meets no 429, or not at all where the server has
+// none; opts come after and win. To meet the quota, give WithLimiter(nil).
 func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	pacing := cftunnel.WithLimiter(nil)
 	if s.quota.limit > 0 {

@@ -409,7 +409,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 			connector, err := srv.Connect(tunnel.Token)
 			assert.NoError(t, err)
-			srv.Inject(tunneltest.Fault{Operation: "none", Header: http.Header{"X-Test": {"1"}}})
+			srv.Inject(tunneltest.Fault{Operation: opDelete, Header: http.Header{"X-Test": {"1"}}})
 			_, err = client.Tunnels.Update(ctx, tunnel.ID, cftunnel.TunnelUpdateParams{Name: fmt.Sprintf("renamed-%d", i)})
 			assert.NoError(t, err)
 			_, err = client.Tunnels.Token(ctx, tunnel.ID)

@@ -38,6 +38,8 @@ type tunnel struct {
 	metadata       json.RawMessage
 	connectors     []*connector
 	active         []span
+	config         configuration
+	ha             ha
 }
 
 // span is a time during which a tunnel had connections; its end is zero while it lasts.
@@ -99,16 +101,24 @@ type tokenFields struct {
 }
 
 func (a *account) token(t *tunnel) string {
+	if t.isWARP() {
+		return t.warpToken()
+	}
 	fields, _ := json.Marshal(tokenFields{a.id, t.id, t.secret})
 	return base64.StdEncoding.EncodeToString(fields)
 }
 
-func (t *tunnel) status() cftunnel.TunnelStatus {
-	conns := 0
+// connections counts those of all its connectors.
+func (t *tunnel) connections() int {
+	n := 0
 	for _, c := range t.connectors {
-		conns += len(c.conns)
+		n += len(c.conns)
 	}
-	switch {
+	return n
+}
+
+func (t *tunnel) status() cftunnel.TunnelStatus {
+	switch conns := t.connections(); {
 	case conns >= connectionsPerConnector:
 		return cftunnel.TunnelStatusHealthy
 	case conns > 0:
@@ -150,9 +160,16 @@ func (t *tunnel) wasActiveAt(at time.Time) bool {
 	return slices.ContainsFunc(t.active, func(s span) bool { return !s.from.After(at) && (s.to.IsZero() || s.to.After(at)) })
 }
 
-// follow keeps the times of activity in step with the connectors.
+// drop takes connectors away.
+func (t *tunnel) drop(gone func(*connector) bool, now time.Time) {
+	t.connectors = slices.DeleteFunc(t.connectors, gone)
+	t.follow(now)
+}
+
+// follow keeps what depends on the connectors in step with them: the times of activity, and who is active.
 func (t *tunnel) follow(now time.Time) {
-	switch has := len(t.connectors) > 0; {
+	t.elect()
+	switch has := t.connections() > 0; {
 	case has && !t.isActive():
 		t.active = append(t.active, span{from: now})
 	case !has && t.isActive():
@@ -181,34 +198,61 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	return seeded
 }
 
-// Connect does what cloudflared does with a tunnel token: it runs a new connector, with four connections, and the tunnel is healthy. It
-// returns an error, and changes nothing, for a token that the edge would refuse: one that is malformed, of a tunnel that is not there or is
+// Connect does what cloudflared does with a tunnel token, or WARP with that of a WARP connector: it runs a new connector, with four
+// connections, and the tunnel is healthy. Of the connectors of a WARP connector, the first is active and others are passive. It returns
+// an error, and changes nothing, for a token that the edge would refuse: one that is malformed, of a tunnel that is not there or is
 // deleted, or older than the tunnel's secret.
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(token.Reveal()))
-	var fields tokenFields
-	if err != nil || json.Unmarshal(raw, &fields) != nil {
-		return "", errors.New("tunneltest: not a tunnel token")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.account(fields.Account).byID[fields.Tunnel]
-	switch {
-	case t == nil || !t.deleted.IsZero():
-		return "", errors.New("tunneltest: the token is of a tunnel that does not exist")
-	case t.secret != fields.Secret:
-		return "", fmt.Errorf("tunneltest: the token of tunnel %s was rotated; this one is out of date", t.id)
-	case len(t.connectors) >= maxConnectors:
+	t, err := s.tunnelOf(strings.TrimSpace(token.Reveal()))
+	if err != nil {
+		return "", err
+	}
+	switch n := len(t.connectors); {
+	case n >= maxConnectors:
 		return "", fmt.Errorf("tunneltest: tunnel %s has %d connectors already", t.id, maxConnectors)
+	case n > 0 && t.isWARP() && !t.ha.on:
+		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available, and runs already", t.id)
 	}
 	now := s.stamp()
 	c := &connector{id: uuid.NewString(), run: now, version: "2026.10.0"}
-	for _, colo := range []string{"fra06", "fra10", "ams01", "ams13"} {
-		c.conns = append(c.conns, connection{id: uuid.NewString(), colo: colo, opened: now})
+	for i := range connectionsPerConnector {
+		c.conns = append(c.conns, newConnection(i, now))
 	}
 	t.connectors = append(t.connectors, c)
 	t.follow(now)
 	return c.id, nil
+}
+
+// tunnelOf finds the tunnel that a token runs. The caller holds s.mu.
+func (s *Server) tunnelOf(token string) (*tunnel, error) {
+	for _, a := range s.accounts {
+		for _, t := range a.tunnels {
+			if t.isWARP() && t.deleted.IsZero() && t.warpToken() == token {
+				return t, nil
+			}
+		}
+	}
+	raw, err := base64.StdEncoding.DecodeString(token)
+	var fields tokenFields
+	if err != nil || json.Unmarshal(raw, &fields) != nil {
+		return nil, errors.New("tunneltest: not a tunnel token, or one of a WARP connector that is out of date")
+	}
+	t := s.account(fields.Account).byID[fields.Tunnel]
+	switch {
+	case t == nil || !t.deleted.IsZero():
+		return nil, errors.New("tunneltest: the token is of a tunnel that does not exist")
+	case t.secret != fields.Secret:
+		return nil, fmt.Errorf("tunneltest: the token of tunnel %s was rotated; this one is out of date", t.id)
+	}
+	return t, nil
+}
+
+// newConnection is the i-th of a connector, each to another data center.
+func newConnection(i int, now time.Time) connection {
+	colos := []string{"fra06", "ams01", "fra10", "ams13"}
+	return connection{id: uuid.NewString(), colo: colos[i%len(colos)], opened: now}
 }
 
 // Disconnect ends a connector, as stopping cloudflared does. One that is not there is no error.
@@ -217,8 +261,7 @@ func (s *Server) Disconnect(connectorID string) {
 	defer s.mu.Unlock()
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
-			t.connectors = slices.DeleteFunc(t.connectors, func(c *connector) bool { return c.id == connectorID })
-			t.follow(s.stamp())
+			t.drop(func(c *connector) bool { return c.id == connectorID }, s.stamp())
 		}
 	}
 }

@@ -170,11 +170,10 @@ func (s *Server) deleteTunnel(c *call) answer {
 	switch {
 	case t == nil:
 		return notFound()
-	case len(t.connectors) > 0 && c.query.Get("cascade") != "true":
+	case t.connections() > 0 && c.query.Get("cascade") != "true":
 		return failure(http.StatusBadRequest, 1022, "The tunnel has active connections. Clean them up before it is deleted.")
 	case t.deleted.IsZero():
-		t.connectors = nil
-		t.follow(s.stamp())
+		t.drop(func(*connector) bool { return true }, s.stamp())
 		t.deleted = s.stamp()
 	}
 	return success(t.json(c.account))

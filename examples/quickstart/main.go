@@ -4,8 +4,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,8 +20,17 @@ import (
 )
 
 func main() {
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: quickstart\n\nTakes a tunnel through its life: on the account of CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID,\nor without credentials in the environment on a fake of the API in this process.")
+	}
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the clean-up
 	if err := start(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
@@ -28,15 +39,15 @@ func main() {
 
 // start chooses between the real account and the fake.
 func start(ctx context.Context, out io.Writer) error {
-	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" {
+	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 		if err != nil {
 			return err
 		}
 		if client.AccountID() == "" {
-			return errors.New("CLOUDFLARE_API_TOKEN is set, but CLOUDFLARE_ACCOUNT_ID is not")
+			return errors.New("credentials are set, but CLOUDFLARE_ACCOUNT_ID is not")
 		}
-		fmt.Fprintf(out, "Working on account %s.\n\n", client.AccountID())
+		fmt.Fprintf(out, "Working on account %s at %s.\n\n", client.AccountID(), cmp.Or(os.Getenv("CLOUDFLARE_BASE_URL"), "Cloudflare"))
 		return run(ctx, out, client, nil)
 	}
 	fake := tunneltest.NewServer()
@@ -46,7 +57,7 @@ func start(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, "CLOUDFLARE_API_TOKEN is not set: working on a fake of the API in this process.\n\n")
+	fmt.Fprint(out, "No credentials in the environment: working on a fake of the API in this process.\n\n")
 	return run(ctx, out, client, fake)
 }
 
@@ -63,10 +74,10 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 		return err
 	}
 	step("created", "%s, id %s", created.Name, created.ID)
-	deleted := false
+	left := created // nil when it is deleted
 	defer func() {
-		if !deleted {
-			err = errors.Join(err, cleanUp(ctx, out, client, created))
+		if left != nil {
+			err = errors.Join(err, cleanUp(ctx, out, client, left))
 		}
 	}()
 
@@ -106,12 +117,13 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 	if err != nil {
 		return err
 	}
+	left = renamed
 	step("renamed", "%s to %s", name, renamed.Name)
 
 	if _, err = client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{}); err != nil {
 		return err
 	}
-	deleted = true
+	left = nil
 	step("deleted", "%s", renamed.Name)
 	return nil
 }
@@ -152,6 +164,7 @@ func cleanUpLost(ctx context.Context, out io.Writer, client *cftunnel.Client, na
 	defer cancel()
 	tunnel, err := client.Tunnels.FindByName(find, name)
 	if errors.Is(err, cftunnel.ErrNotFound) {
+		fmt.Fprintf(out, "The create was not answered; there is no tunnel named %s.\n", name)
 		return nil
 	}
 	if err != nil {

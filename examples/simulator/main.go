@@ -115,7 +115,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", listener.Addr())
+	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", reachable(listener.Addr().(*net.TCPAddr)))
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
 	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal()) // of the fake, and good for nothing else
 
@@ -128,6 +128,14 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	return nil
 }
 
+// reachable is the address for a program on this machine: plain http to another is refused by the client.
+func reachable(addr *net.TCPAddr) string {
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
+	}
+	return addr.String()
+}
+
 // handler serves the API and the replicas beside it.
 func handler(fake *tunneltest.Server) http.Handler {
 	mux := http.NewServeMux()
@@ -137,6 +145,10 @@ func handler(fake *tunneltest.Server) http.Handler {
 		}
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&body); err != nil {
 			answer(w, http.StatusBadRequest, map[string]string{"error": `the body must be {"token":"…"}`})
+			return
+		}
+		if body.Token == "" {
+			answer(w, http.StatusBadRequest, map[string]string{"error": "token is empty"})
 			return
 		}
 		id, err := fake.Connect(cftunnel.NewSecret(body.Token))

@@ -70,8 +70,8 @@ func Relative(path string) (string, url.Values, error) {
 // hasDotSegment looks behind escapes of every depth: servers and proxies differ in when and how often they unescape.
 func hasDotSegment(plain string) bool {
 	for {
-		next, err := url.PathUnescape(plain)
-		if err != nil || next == plain {
+		next := unescape(plain)
+		if next == plain {
 			break
 		}
 		plain = next
@@ -82,6 +82,21 @@ func hasDotSegment(plain string) bool {
 		}
 	}
 	return false
+}
+
+// unescape resolves what is an escape and leaves what is none.
+func unescape(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if i+2 < len(s) && s[i] == '%' && isHex(s[i+1]) && isHex(s[i+2]) {
+			plain, _ := url.PathUnescape(s[i : i+3])
+			out.WriteString(plain)
+			i += 2
+			continue
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
 }
 
 // AccountID says what is wrong with an account id, or nil. No reason holds the value: it may be a secret in the wrong place.
@@ -108,6 +123,32 @@ func UUID(id string) error {
 	// uuid.Parse takes braces, urn:uuid: and bare digits too, which are of other lengths.
 	if len(id) != 36 || uuid.Validate(id) != nil {
 		return errors.New("is not a UUID with dashes, such as f70ff985-a4ef-4643-bbbc-4a0ed4fc8415")
+	}
+	return nil
+}
+
+// maxWord is longer than any id that was seen.
+const maxWord = 128
+
+// Word says what is wrong with an id that need not be a UUID, or nil.
+func Word(id string) error {
+	if id == "" {
+		return errors.New("is empty")
+	}
+	if len(id) > maxWord {
+		return fmt.Errorf("is longer than %d characters", maxWord)
+	}
+	letters := 0
+	for _, c := range []byte(id) {
+		switch {
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			letters++
+		case c != '-' && c != '_' && c != '.':
+			return errors.New("has other characters than letters, digits, dashes, underscores and dots")
+		}
+	}
+	if letters == 0 {
+		return errors.New("has no letter and no digit")
 	}
 	return nil
 }

@@ -68,6 +68,22 @@ func TestExpandStopsAtAValueThatIsRefused(t *testing.T) {
 	assert.Empty(t, path)
 }
 
+// Such a segment would make the path that of another resource.
+func TestExpandRefusesWhatIsNoSegment(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"", ".", ".."} {
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return value, nil })
+			require.ErrorContains(t, err, "id")
+			assert.Empty(t, path)
+		})
+	}
+	path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return "...", nil })
+	require.NoError(t, err)
+	assert.Equal(t, "/a/.../z", path)
+}
+
 func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
@@ -78,6 +94,7 @@ func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
 		"a%20b":              "/a%20b",
 		"a%2Fb":              "/a%2Fb",
 		"..a/b../c..d/...":   "/..a/b../c..d/...",
+		"a%252Fb/100%25":     "/a%252Fb/100%25",
 		"/a:b/c":             "/a:b/c",
 		"a@b/c":              "/a@b/c",
 		// The path becomes a template, where a brace would ask for an id.
@@ -142,6 +159,11 @@ func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
 		{"escaped slash before dots", "a%2f../b", "segment"},
 		{"escaped slash after dots", "a/..%2fb", "segment"},
 		{"everything escaped", "a%2f%2e%2e%2fb", "segment"},
+		{"dots escaped twice", "a/%252e%252e/b", "segment"},
+		{"dots escaped twice, one of them only once", "a/%2e%252E", "segment"},
+		{"dots escaped three times", "a/%25252e%25252e/b", "segment"},
+		{"slash and dots escaped twice", "a%252f%252e%252e%252fb", "segment"},
+		{"single dot escaped twice", "a/%252e", "segment"},
 		{"backslash before dots", `a\..\b`, "segment"},
 		{"escaped backslash before dots", "a%5c..", "segment"},
 		{"empty", "", "is empty"},

@@ -171,7 +171,7 @@ func number(value any) int {
 	case json.Number:
 		f, _ = value.Float64()
 	case string:
-		n, _ := strconv.Atoi(value)
+		n, _ := strconv.ParseInt(value, 10, 64)
 		f = float64(n)
 	}
 	if f < math.MinInt32 || f > math.MaxInt32 {

@@ -73,15 +73,19 @@ func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
 		{"bool", `true`, nil},
 		{"list of strings", `["one", "two"]`, []envelope.Detail{{Message: "one"}, {Message: "two"}}},
 		{"list of both", `["one", {"code": 2}]`, []envelope.Detail{{Message: "one"}, {Code: 2}}},
+		{"list of numbers", `[1013, -7, 1e2]`, []envelope.Detail{{Code: 1013}, {Code: -7}, {Code: 100}}},
 		{"strange items", `[null, true, [], {"code": 2}]`, []envelope.Detail{{Code: 2}}},
 		{"code as a string", `[{"code": "1013", "message": "taken"}]`, []envelope.Detail{{Code: 1013, Message: "taken"}}},
 		{"code as a float", `[{"code": 1013.0}]`, []envelope.Detail{{Code: 1013}}},
 		{"code with an exponent", `[{"code": 1.013e3}]`, []envelope.Detail{{Code: 1013}}},
+		{"code as hexadecimal", `[{"code": "0x1p4"}, {"code": "0x10"}, {"code": "1e1"}]`, []envelope.Detail{{}, {}, {}}},
 		{"code that is no number", `[{"code": "many", "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
 		{"code as an object", `[{"code": {}, "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
 		{"code null", `[{"code": null, "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
 		{"code of not a number", `[{"code": "NaN"}, {"code": "Inf"}, {"code": "-Inf"}]`, []envelope.Detail{{}, {}, {}}},
 		{"code beyond 32 bits", `[{"code": 4294967296}, {"code": -1e300}]`, []envelope.Detail{{}, {}}},
+		{"numbers that no float holds", `[{"code": 1e999, "message": "boom"}, -1e999, {"code": 7, "more": 1e999}]`,
+			[]envelope.Detail{{Message: "boom"}, {}, {Code: 7}}},
 		{"largest code", `[{"code": 2147483647}]`, []envelope.Detail{{Code: 2147483647}}},
 		{"message of the wrong type", `[{"code": 7, "message": ["boom"]}]`, []envelope.Detail{{Code: 7}}},
 		{"source of the wrong type", `[{"code": 7, "source": "here"}]`, []envelope.Detail{{Code: 7}}},
@@ -90,6 +94,7 @@ func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
 		{"chain null", `[{"code": 7, "error_chain": null}]`, []envelope.Detail{{Code: 7}}},
 		{"chain empty", `[{"code": 7, "error_chain": []}]`, []envelope.Detail{{Code: 7}}},
 		{"chain of strings", `[{"code": 7, "error_chain": ["why"]}]`, []envelope.Detail{{Code: 7, Chain: []envelope.Detail{{Message: "why"}}}}},
+		{"chain of numbers", `[{"code": 7, "error_chain": [8, 9]}]`, []envelope.Detail{{Code: 7, Chain: []envelope.Detail{{Code: 8}, {Code: 9}}}}},
 		{"chain as a string", `[{"code": 7, "error_chain": "why"}]`, []envelope.Detail{{Code: 7, Chain: []envelope.Detail{{Message: "why"}}}}},
 		{"chain as an object", `[{"code": 7, "error_chain": {"code": "8"}}]`, []envelope.Detail{{Code: 7, Chain: []envelope.Detail{{Code: 8}}}}},
 	}
@@ -268,10 +273,16 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 
 func TestNullIsNoAnswer(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"null", " null\n"} {
+	for _, body := range []string{"null", " null\n", "\tnull\r\n"} {
 		e, err := envelope.Decode([]byte(body), nil)
 		require.Error(t, err)
 		assert.Nil(t, e)
+
+		var result *thing
+		e, err = envelope.Decode([]byte(body), &result)
+		require.Error(t, err, "where a result is wanted")
+		assert.Nil(t, e)
+		assert.Nil(t, result)
 	}
 }
 
@@ -296,6 +307,8 @@ func TestResultInfoIsReadAsFarAsItIsNumbers(t *testing.T) {
 		{"one wrong, the rest right", `{"page": "first", "per_page": 50}`, &envelope.Info{PerPage: 50}},
 		{"negative", `{"page": -1, "total_count": "-57"}`, &envelope.Info{Page: -1, TotalCount: -57}},
 		{"huge", `{"page": 1, "count": 2147483648, "total_count": 1e300, "per_page": "99999999999999999999"}`, &envelope.Info{Page: 1}},
+		{"beyond any float", `{"page": 1, "per_page": 50, "count": 1e999, "total_count": -1e999, "total_pages": 1e999}`, &envelope.Info{Page: 1, PerPage: 50}},
+		{"strings of other numbers", `{"page": "0x1p4", "per_page": 50, "count": "1e1"}`, &envelope.Info{PerPage: 50}},
 		{"hugely negative", `{"page": 1, "count": -2147483649, "total_count": -1e300}`, &envelope.Info{Page: 1}},
 	}
 	for _, c := range cases {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,8 +24,8 @@ type Request struct {
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
-	// OnRepeat is asked before net/http sends the request again by itself, which it does with a GET on a reused connection that died.
-	// An error ends the attempt.
+	// OnRepeat is asked before net/http sends the request again by itself, which it does with a GET on a reused connection that died,
+	// and on HTTP/2 with what the server did not take. An error ends the attempt.
 	OnRepeat func(context.Context) error
 }
 
@@ -57,9 +58,6 @@ func (e *TimeoutError) Timeout() bool { return true }
 // Is makes it one kind with the standard library's timeouts.
 func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// errRepeat is what net/http gets when it asks for the body a second time.
-var errRepeat = errors.New("the connection was closed before the request was carried out")
-
 // Do sends r and reads its answer. It returns when the context ends, and leaves nothing open.
 func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	// A transport that refuses an ended context reports nothing, as one that sends.
@@ -75,10 +73,11 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	}
 
 	answer := receive(client, req, r.MaxBytes)
-	answer.Sent = connection.sent() && !(errors.Is(answer.Err, errRepeat) && !replayable(r.Header))
+	refused := connection.end()
+	answer.Sent = connection.sent()
 	switch {
-	case connection.refused != nil:
-		answer = Answer{Sent: true, Err: connection.refused}
+	case refused != nil:
+		answer = Answer{Sent: true, Err: refused}
 	case answer.Err == nil:
 	case ctx.Err() != nil && !errors.Is(answer.Err, ctx.Err()):
 		// The transport may report the context's cause, or a network time-out that the context's deadline set.
@@ -89,41 +88,42 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	return answer
 }
 
+// newRequest leaves GetBody out: without it, net/http can send no body a second time, not after a connection that died, whatever the
+// headers say of idempotency, and not to where a redirect points.
 func newRequest(ctx context.Context, r Request) (*http.Request, error) {
-	var body io.Reader
-	switch {
-	case len(r.Body) > 0:
-		body = bytes.NewReader(r.Body)
-	case replayable(r.Header):
-		// net/http repeats such a request without asking, unless it has a body.
-		body = struct{ io.Reader }{bytes.NewReader(nil)}
-	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header = r.Header
-	if body != nil {
-		req.GetBody = func() (io.ReadCloser, error) { return nil, errRepeat }
+	req.Header, req.GetBody = r.Header, nil
+	if len(r.Body) == 0 && replayable(r) {
+		// A body that net/http does not know to be empty.
+		req.Body = io.NopCloser(struct{ io.Reader }{bytes.NewReader(nil)})
 	}
 	return req, nil
 }
 
-// replayable reports whether net/http takes any method for idempotent.
-func replayable(header http.Header) bool {
-	return header.Get("Idempotency-Key") != "" || header.Get("X-Idempotency-Key") != ""
+// replayable reports whether net/http would take a request of any method for idempotent, if it had no body.
+func replayable(r Request) bool {
+	_, key := r.Header["Idempotency-Key"]
+	_, other := r.Header["X-Idempotency-Key"]
+	return r.Method != http.MethodGet && (key || other)
 }
 
 func receive(client *http.Client, req *http.Request, maxBytes int64) Answer {
 	resp, err := client.Do(req)
 	if err != nil {
-		// The wrapper repeats method and URL, which the caller names better.
-		if wrapper, ok := errors.AsType[*url.Error](err); ok {
+		// Wrappers repeat the URL, which the caller names better, and that of a proxy, which may hold a password.
+		for {
+			wrapper, ok := err.(*url.Error)
+			if !ok {
+				return Answer{Err: err}
+			}
 			err = wrapper.Err
 		}
-		return Answer{Err: err}
 	}
 	defer resp.Body.Close()
+	showLocation(resp.Header)
 	answer := Answer{Status: resp.StatusCode, Header: resp.Header}
 	answer.Body, answer.Err = read(resp, maxBytes)
 	return answer
@@ -154,32 +154,56 @@ func read(resp *http.Response, maxBytes int64) ([]byte, error) {
 // connection follows what happens to one attempt's connection.
 type connection struct {
 	asked, got atomic.Bool
-	refused    error // what OnRepeat said
+
+	mu      sync.Mutex
+	ended   bool
+	refused error // what OnRepeat said
 }
 
 // sent counts a RoundTripper that reports nothing as one that sends.
 func (c *connection) sent() bool { return c.got.Load() || !c.asked.Load() }
 
+// end returns what refused a repeat, and takes no notice of later ones: a RoundTripper may leave work behind.
+func (c *connection) end() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	return c.refused
+}
+
 func (c *connection) trace(ctx context.Context, cancel context.CancelFunc, onRepeat func(context.Context) error) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { c.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
-			if !c.got.Swap(true) {
-				return
-			}
-			if c.refused = onRepeat(ctx); c.refused == nil {
-				return
-			}
-			cancel()
-			// HTTP/1 writes before it looks at the context. HTTP/2 looks first, and shares the connection.
-			if !isHTTP2(info.Conn) {
-				_ = info.Conn.Close()
+			if c.got.Swap(true) && !c.allowed(ctx, onRepeat) {
+				cancel()
+				abandon(info.Conn)
 			}
 		},
 	})
 }
 
-func isHTTP2(conn net.Conn) bool {
-	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
+func (c *connection) allowed(ctx context.Context, onRepeat func(context.Context) error) bool {
+	c.mu.Lock()
+	over := c.ended || c.refused != nil
+	c.mu.Unlock()
+	if over {
+		return false
+	}
+	err := onRepeat(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = err
+	return err == nil
+}
+
+// abandon keeps a request from being written. HTTP/1 writes before it looks at the context; HTTP/2 looks first, and shares the connection.
+func abandon(conn net.Conn) {
+	if conn == nil {
+		return
+	}
+	if secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok && secure.ConnectionState().NegotiatedProtocol == "h2" {
+		return
+	}
+	_ = conn.Close()
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log"
@@ -13,7 +14,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -182,6 +185,34 @@ func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
 		require.ErrorIs(t, answer.Err, context.Canceled)
 		assert.False(t, answer.Sent)
 	})
+}
+
+func TestAContextThatHasEndedSendsNothing(t *testing.T) {
+	t.Parallel()
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the caller's own reason"))
+	late, cancelLate := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	t.Cleanup(cancelLate)
+	var requests atomic.Int32
+	clients := map[string]*http.Client{
+		"net/http": ownClient(t),
+		"a RoundTripper that reports nothing": {Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			requests.Add(1)
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+		})},
+	}
+	for name, client := range clients {
+		for _, c := range []struct {
+			ctx  context.Context
+			want error
+		}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}} {
+			answer := exchange.Do(c.ctx, client, post(t, "http://127.0.0.1:1", "{}"))
+			require.ErrorIs(t, answer.Err, c.want, name)
+			assert.False(t, answer.Sent, name)
+			assert.Zero(t, answer.Status, name)
+		}
+	}
+	assert.Zero(t, requests.Load())
 }
 
 func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
@@ -365,7 +396,7 @@ func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			cancel(errors.New("the caller's own reason"))
+			time.AfterFunc(time.Second, func() { cancel(errors.New("the caller's own reason")) })
 			answer := exchange.Do(ctx, client, request(t, "http://example.com"))
 			require.ErrorIs(t, answer.Err, context.Canceled)
 		})
@@ -605,6 +636,168 @@ func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
 	assert.True(t, answer.Sent)
 }
 
+// reluctant is a connection that lets others run before it closes, those who are about to write to it too.
+type reluctant struct{ net.Conn }
+
+func (c reluctant) Close() error {
+	for range 100 {
+		runtime.Gosched()
+	}
+	return c.Conn.Close()
+}
+
+// net/http looks at the context and writes at the same time, so that it is chance which comes first.
+func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
+	t.Parallel()
+	const rounds = 50
+	repeats := make(chan string, rounds)
+	target := listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
+		if number%2 == 0 {
+			repeats <- readRequest(reader)
+			return
+		}
+		readRequest(reader)
+		_, _ = io.WriteString(conn, okay)
+		readRequest(reader)
+	})
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return reluctant{conn}, err
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	refused := errors.New("no attempt is left")
+	for round := range rounds {
+		warm(t, client, target)
+		r := request(t, target)
+		r.OnRepeat = func(context.Context) error { return refused }
+
+		answer := exchange.Do(t.Context(), client, r)
+
+		require.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+		require.Empty(t, <-repeats, "round %d", round)
+	}
+}
+
+// shared is a connection that speaks HTTP/2.
+type shared struct{ net.Conn }
+
+func (shared) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: "h2"}
+}
+
+func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		wrap   func(net.Conn) net.Conn
+		closed bool
+	}{
+		"HTTP/1":                           {func(conn net.Conn) net.Conn { return conn }, true},
+		"HTTP/2, which others use as well": {func(conn net.Conn) net.Conn { return shared{conn} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = near.Close() })
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			repeating := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				trace := httptrace.ContextClientTrace(req.Context())
+				trace.GetConn("example.com:80")
+				trace.GotConn(httptrace.GotConnInfo{Conn: c.wrap(near)})
+				_, err := near.Write([]byte("first"))
+				assert.NoError(t, err)
+				trace.GotConn(httptrace.GotConnInfo{Conn: c.wrap(near)})
+				_, err = near.Write([]byte("second"))
+				assert.Equal(t, c.closed, err != nil, "%v", err)
+				assert.Error(t, req.Context().Err())
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{"Cf-Ray": {"123"}}, Body: io.NopCloser(strings.NewReader(okay)), Request: req,
+				}, nil
+			})}
+			refused := errors.New("no attempt is left")
+			r := request(t, "http://example.com")
+			r.OnRepeat = func(context.Context) error { return refused }
+
+			answer := exchange.Do(t.Context(), repeating, r)
+
+			assert.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+		})
+	}
+}
+
+// frame is one of HTTP/2, on the stream with this number.
+func frame(kind, flags byte, stream uint32, payload ...byte) []byte {
+	head := []byte{0, 0, byte(len(payload)), kind, flags}
+	return append(binary.BigEndian.AppendUint32(head, stream), payload...)
+}
+
+// refusingHTTP2 serves HTTP/2, refuses the first stream of each connection, which net/http then repeats, and answers the others. It
+// counts streams and connections.
+func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *http.Client) {
+	t.Helper()
+	const headers, reset, settings, endOfBoth = 1, 3, 4, 5
+	certificates := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(certificates.Close)
+	target := listen(t, func(_ int, plain net.Conn, _ *bufio.Reader) {
+		connections.Add(1)
+		conn := tls.Server(plain, &tls.Config{Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"}})
+		if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+			return
+		}
+		_, _ = conn.Write(append(frame(settings, 0, 0), frame(settings, 1, 0)...))
+		for n := 0; ; {
+			head := make([]byte, 9)
+			if _, err := io.ReadFull(conn, head); err != nil {
+				return
+			}
+			_, _ = io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+			if head[3] != headers {
+				continue
+			}
+			n++
+			streams.Add(1)
+			stream := binary.BigEndian.Uint32(head[5:])
+			if n == 1 {
+				_, _ = conn.Write(frame(reset, 0, stream, 0, 0, 0, 7)) // REFUSED_STREAM
+			} else {
+				_, _ = conn.Write(frame(headers, endOfBoth, stream, 0x88)) // :status 200
+			}
+		}
+	})
+	transport := exchange.NewTransport()
+	transport.TLSClientConfig = &tls.Config{RootCAs: certificates.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	t.Cleanup(transport.CloseIdleConnections)
+	return strings.Replace(target, "http://", "https://", 1), &http.Client{Transport: transport}
+}
+
+func TestARepeatOverHTTP2IsAnnouncedAndCanBeRefused(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				var streams, connections atomic.Int32
+				target, client := refusingHTTP2(t, &streams, &connections)
+				refused := errors.New("no attempt is left")
+				r := request(t, target)
+				r.Method = method
+				r.OnRepeat = func(context.Context) error { return refused }
+
+				answer := exchange.Do(t.Context(), client, r)
+
+				require.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+				// What the connection carries next shows that nothing else went out, and that it is as it was.
+				answer = exchange.Do(t.Context(), client, request(t, target))
+				require.NoError(t, answer.Err)
+				require.Equal(t, http.StatusOK, answer.Status)
+				require.Equal(t, int32(2), streams.Load())
+				require.Equal(t, int32(1), connections.Load())
+				client.CloseIdleConnections()
+			}
+		})
+	}
+}
+
 func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
 	t.Parallel()
 	headers := map[string]http.Header{
@@ -645,7 +838,7 @@ func (c dumb) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-func TestARequestOfWhichNothingWentOutWasNotSent(t *testing.T) {
+func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	target := listen(t, func(_ int, conn net.Conn, reader *bufio.Reader) {
@@ -667,7 +860,7 @@ func TestARequestOfWhichNothingWentOutWasNotSent(t *testing.T) {
 	answer := exchange.Do(t.Context(), client, post(t, target, "{}"))
 
 	require.Error(t, answer.Err)
-	assert.False(t, answer.Sent)
+	assert.True(t, answer.Sent)
 	assert.Equal(t, int32(1), requests.Load())
 }
 

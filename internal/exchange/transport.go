@@ -21,3 +21,51 @@ func NewTransport() *http.Transport {
 		MaxResponseHeaderBytes: 1 << 20,
 	}
 }
+
+// NewClient returns a copy of own, or a client with a transport of its own where that is nil, which follows no redirect.
+func NewClient(own *http.Client) *http.Client {
+	client := &http.Client{Transport: NewTransport()}
+	if own != nil {
+		*client = *own
+	}
+	client.Transport = &redirectless{next: client.Transport}
+	return client
+}
+
+// hidden is a name under which http.Client does not find a Location.
+const hidden = "location"
+
+// redirectless hides where a redirect points to from http.Client, which would read it before it asks whether to follow.
+type redirectless struct{ next http.RoundTripper }
+
+func (t *redirectless) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	resp, err := next.RoundTrip(r)
+	if err != nil {
+		return resp, err
+	}
+	if location, ok := resp.Header["Location"]; ok {
+		resp.Header[hidden] = location
+		delete(resp.Header, "Location")
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (t *redirectless) CloseIdleConnections() {
+	if next, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+		next.CloseIdleConnections()
+	} else if t.next == nil {
+		http.DefaultClient.CloseIdleConnections()
+	}
+}
+
+func showLocation(header http.Header) {
+	if location, ok := header[hidden]; ok {
+		header["Location"] = location
+		delete(header, hidden)
+	}
+}

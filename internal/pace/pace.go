@@ -4,7 +4,6 @@ package pace
 import (
 	"container/list"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -27,10 +26,11 @@ type Gate struct {
 
 // place is a caller's in the queue.
 type place struct {
+	ctx     context.Context
 	element *list.Element
-	turn    chan struct{} // closed when it comes to the front
+	wake    chan struct{} // closed when it comes to the front, or is sent away
 	called  bool
-	moved   <-chan struct{} // closed by the first hold that the caller has not considered
+	err     error // why it was sent away
 }
 
 // HeldError says that a hold lasts longer than a caller is ready to wait.
@@ -38,6 +38,12 @@ type HeldError struct{ Rest time.Duration }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("the server asked for no requests for another %s", e.Rest.Round(time.Millisecond))
+}
+
+// about is a length of time that no Duration may hold.
+func about(seconds float64) time.Duration {
+	const longest = 1e9
+	return time.Duration(min(seconds, longest) * float64(time.Second)).Round(time.Millisecond)
 }
 
 // New returns a gate that lets at most requests through in any window. A tenth of them may come at once, the rest evenly. Callers that
@@ -62,16 +68,32 @@ func NewHold(maxHold time.Duration) *Gate {
 	return &Gate{maxHold: maxHold, moved: make(chan struct{})}
 }
 
-// Hold keeps everybody back until then, those who wait already too. It never shortens a hold.
+// Hold keeps everybody back until then, those who wait already too, and sends away whom it makes too late. It never shortens a hold.
 func (g *Gate) Hold(until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !until.After(g.until) || !until.After(time.Now()) {
+	now := time.Now()
+	if !until.After(g.until) || !until.After(now) {
 		return
 	}
 	g.until, g.drain = until, true
 	close(g.moved)
 	g.moved = make(chan struct{})
+
+	ahead := 0 // of those who stay
+	for e := g.queue.Front(); e != nil; {
+		p, next := e.Value.(*place), e.Next()
+		err := g.inTime(p.ctx, now, ahead)
+		switch {
+		case err == nil:
+			ahead++
+		case !p.called: // the front finds out by itself
+			p.err, p.called = err, true
+			g.queue.Remove(e)
+			close(p.wake)
+		}
+		e = next
+	}
 }
 
 // Held returns how long the hold still lasts.
@@ -89,49 +111,50 @@ func (g *Gate) Wait(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
-	if g.queue.Len() == 0 && g.pass(time.Now()) {
+	now := time.Now()
+	g.settle(now)
+	if g.queue.Len() == 0 && g.pass(now) {
 		g.mu.Unlock()
 		return nil
 	}
-	if err := g.inTime(ctx, time.Now(), g.queue.Len()); err != nil {
+	if err := g.inTime(ctx, now, g.queue.Len()); err != nil {
 		g.mu.Unlock()
 		return err
 	}
-	p := &place{turn: make(chan struct{}), moved: g.moved}
+	p := &place{ctx: ctx, wake: make(chan struct{})}
 	p.element = g.queue.PushBack(p)
 	g.callFront()
 	g.mu.Unlock()
 
-	err := g.comeToFront(ctx, p)
-	if err == nil {
-		err = g.takeToken(ctx, p)
-	}
-	if err != nil {
+	select {
+	case <-p.wake:
+	case <-ctx.Done():
 		g.mu.Lock()
+		defer g.mu.Unlock()
 		g.leave(p)
-		g.mu.Unlock()
+		return ctx.Err()
 	}
-	return err
+	if p.err != nil {
+		return p.err
+	}
+	return g.takeToken(p)
 }
 
 // pass takes a token where that needs no waiting.
 func (g *Gate) pass(now time.Time) bool {
-	if g.until.After(now) {
-		return false
-	}
 	g.settle(now)
-	return g.limiter == nil || g.limiter.AllowN(now, 1)
+	return !g.until.After(now) && (g.limiter == nil || g.limiter.AllowN(now, 1))
 }
 
-// settle takes away what the bucket gathered during a hold, all but one token: those who were held must not come at once.
+// settle takes away, once a hold is over, what the bucket gathered in it, all but one token: those who were held must not come at once.
 func (g *Gate) settle(now time.Time) {
-	if !g.drain {
+	if !g.drain || g.until.After(now) {
 		return
 	}
 	g.drain = false
-	if g.limiter != nil && g.limiter.TokensAt(now) > 1 {
+	if g.limiter != nil && g.limiter.TokensAt(g.until) > 1 {
 		g.limiter = rate.NewLimiter(g.limiter.Limit(), g.limiter.Burst())
-		g.limiter.AllowN(now, g.limiter.Burst()-1)
+		g.limiter.AllowN(g.until, g.limiter.Burst()-1)
 	}
 }
 
@@ -162,7 +185,7 @@ func tooLate(ctx context.Context, seconds float64, now time.Time) error {
 	if !ok || seconds <= deadline.Sub(now).Seconds() {
 		return nil
 	}
-	return fmt.Errorf("the rate limit allows it in %.3g s at the earliest: %w", seconds, context.DeadlineExceeded)
+	return fmt.Errorf("the client's own rate limit allows it in %s at the earliest: %w", about(seconds), context.DeadlineExceeded)
 }
 
 // patient says that the hold lasts too long for this caller, or nil.
@@ -177,78 +200,58 @@ func (g *Gate) patient(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// comeToFront waits for the caller's turn. A hold that begins meanwhile and makes it late sends it away at once.
-func (g *Gate) comeToFront(ctx context.Context, p *place) error {
+// takeToken waits at the front for the end of a hold and then for a token, and leaves the queue with it or with an error. Only the front
+// has a reservation, so one that is given back is given back whole.
+func (g *Gate) takeToken(p *place) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.leave(p)
 	for {
-		select {
-		case <-p.turn:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-p.moved:
+		now := time.Now()
+		if err := g.inTime(p.ctx, now, 0); err != nil {
+			return err
 		}
-		g.mu.Lock()
-		err := g.inTime(ctx, time.Now(), g.ahead(p))
-		p.moved = g.moved
-		g.mu.Unlock()
+		if g.pass(now) {
+			return nil
+		}
+		if wait := g.until.Sub(now); wait > 0 {
+			if err := g.sleep(p.ctx, wait); err != nil {
+				return err
+			}
+			continue
+		}
+		reservation := g.limiter.ReserveN(now, 1)
+		g.reserved = true
+		err := g.sleep(p.ctx, reservation.DelayFrom(now))
+		g.reserved = false
+		now = time.Now()
+		if err == nil && !g.until.After(now) && reservation.DelayFrom(now) == 0 {
+			return nil
+		}
+		reservation.CancelAt(now)
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// takeToken waits at the front for the end of a hold and then for a token, and leaves the queue with it. Only the front has a
-// reservation, so one that is given back is given back whole.
-func (g *Gate) takeToken(ctx context.Context, p *place) error {
-	for {
-		g.mu.Lock()
-		now, moved := time.Now(), g.moved
-		if err := g.inTime(ctx, now, 0); err != nil {
-			g.mu.Unlock()
-			return err
-		}
-		if g.pass(now) {
-			g.leave(p)
-			g.mu.Unlock()
-			return nil
-		}
-		wait := g.until.Sub(now)
-		var reservation *rate.Reservation
-		if wait <= 0 {
-			reservation = g.limiter.ReserveN(now, 1)
-			wait = reservation.DelayFrom(now)
-			g.reserved = true
-		}
-		g.mu.Unlock()
-
-		err := sleep(ctx, wait, moved)
-
-		g.mu.Lock()
-		g.reserved = false
-		switch {
-		case err == nil && reservation != nil:
-			g.leave(p)
-			g.mu.Unlock()
-			return nil
-		case reservation != nil:
-			reservation.CancelAt(time.Now())
-		}
-		g.mu.Unlock()
-		if err != nil && err != errMoved {
-			return err
-		}
+// sleep lets go of the mutex, and waits until the time is over, a new hold begins, or the context ends, which is an error.
+func (g *Gate) sleep(ctx context.Context, d time.Duration) error {
+	moved := g.moved
+	g.mu.Unlock()
+	defer g.mu.Lock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-moved:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	return nil
 }
 
-// ahead counts those before a caller.
-func (g *Gate) ahead(p *place) int {
-	n := 0
-	for e := p.element.Prev(); e != nil; e = e.Prev() {
-		n++
-	}
-	return n
-}
-
+// leave does nothing for a place that is not in the queue any more.
 func (g *Gate) leave(p *place) {
 	g.queue.Remove(p.element)
 	g.callFront()
@@ -263,21 +266,6 @@ func (g *Gate) callFront() {
 	p := front.Value.(*place)
 	if !p.called {
 		p.called = true
-		close(p.turn)
-	}
-}
-
-var errMoved = errors.New("a new hold has begun")
-
-func sleep(ctx context.Context, d time.Duration, moved <-chan struct{}) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-moved:
-		return errMoved
-	case <-ctx.Done():
-		return ctx.Err()
+		close(p.wake)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Mark stands where a secret stood.
@@ -20,21 +19,70 @@ const Mark = "[REDACTED]"
 // minLength is that of a text which can be a secret. A shorter one would blot parts of words.
 const minLength = 4
 
-// Blotter replaces the secrets of one request, in each form in which a server is likely to echo them.
-type Blotter struct{ forms func() []string }
+// minRun is the length of a run of letters and digits that is blotted wherever it stands: no encoding changes it, and an echo that is cut
+// still has it.
+const minRun = 8
 
-// New returns a Blotter for the secrets in a request's headers and JSON body. It looks for them when the first text is to be blotted.
-func New(header http.Header, body []byte) Blotter {
-	return Blotter{sync.OnceValue(func() []string { return formsOf(header, body) })}
+// Blotter replaces the secrets of one call, in each form in which a server is likely to echo them. It is not safe for concurrent use.
+type Blotter struct {
+	secrets []string
+	forms   []string // of the secrets; nil where they are not known yet
+	sources []func() []string
+}
+
+// AddHeader makes the secrets in a request's headers known. It looks for them when the first text is to be blotted.
+func (b *Blotter) AddHeader(header http.Header) {
+	b.add(func() []string { return inHeader(header) })
+}
+
+// AddBody does the same for a JSON body.
+func (b *Blotter) AddBody(body []byte) {
+	b.add(func() []string {
+		var value any
+		if len(body) == 0 || json.Unmarshal(body, &value) != nil {
+			return nil
+		}
+		return inJSON(nil, value, false)
+	})
+}
+
+// AddURL does the same for the query of a URL.
+func (b *Blotter) AddURL(rawURL string) {
+	b.add(func() []string {
+		u, err := url.Parse(rawURL)
+		if err != nil {
+			return nil
+		}
+		var secrets []string
+		for name, values := range u.Query() {
+			if isSecretName(name) {
+				secrets = append(secrets, values...)
+			}
+		}
+		return secrets
+	})
+}
+
+func (b *Blotter) add(source func() []string) { b.sources = append(b.sources, source) }
+
+func (b *Blotter) learn() {
+	if len(b.sources) == 0 {
+		return
+	}
+	for _, source := range b.sources {
+		b.secrets = append(b.secrets, source()...)
+	}
+	b.sources, b.forms = nil, formsOf(b.secrets)
 }
 
 // Blot returns s without the secrets.
-func (b Blotter) Blot(s string) string {
+func (b *Blotter) Blot(s string) string {
 	if s == "" {
 		return s
 	}
+	b.learn()
 	var spans []span
-	for _, form := range b.forms() {
+	for _, form := range b.forms {
 		for from := 0; ; {
 			i := strings.Index(s[from:], form)
 			if i < 0 {
@@ -43,6 +91,9 @@ func (b Blotter) Blot(s string) string {
 			spans = append(spans, span{from + i, from + i + len(form)})
 			from += i + 1
 		}
+	}
+	for _, secret := range b.secrets {
+		spans = append(spans, partsOf(secret, s)...)
 	}
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
 	var out strings.Builder
@@ -62,14 +113,35 @@ func (b Blotter) Blot(s string) string {
 // span is where a secret stands in a text.
 type span struct{ from, to int }
 
-func formsOf(header http.Header, body []byte) []string {
-	secrets := inHeader(header)
-	if len(body) > 0 {
-		var value any
-		if json.Unmarshal(body, &value) == nil {
-			secrets = inJSON(secrets, value, false)
+// partsOf finds where a long run of letters and digits of the secret stands in s, or the beginning of one.
+func partsOf(secret, s string) []span {
+	var spans []span
+	for run := range strings.FieldsFuncSeq(secret, isNotAlphanumeric) {
+		if len(run) < minRun {
+			continue
+		}
+		for from := 0; ; {
+			i := strings.Index(s[from:], run[:minRun])
+			if i < 0 {
+				break
+			}
+			from += i
+			n := minRun
+			for n < len(run) && from+n < len(s) && s[from+n] == run[n] {
+				n++
+			}
+			spans = append(spans, span{from, from + n})
+			from += n
 		}
 	}
+	return spans
+}
+
+func isNotAlphanumeric(r rune) bool {
+	return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+}
+
+func formsOf(secrets []string) []string {
 	var forms []string
 	for _, secret := range secrets {
 		if len(secret) < minLength {
@@ -108,7 +180,12 @@ func inHeader(header http.Header) []string {
 		for _, value := range values {
 			secrets = append(secrets, value)
 			if _, credential, found := strings.Cut(value, " "); found {
-				secrets = append(secrets, credential)
+				secrets = append(secrets, strings.TrimSpace(credential))
+			}
+			if cookies, err := http.ParseCookie(value); name == "Cookie" && err == nil {
+				for _, cookie := range cookies {
+					secrets = append(secrets, cookie.Value)
+				}
 			}
 		}
 	}
@@ -136,7 +213,7 @@ func inJSON(secrets []string, value any, secret bool) []string {
 func isSecretName(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(
-		[]string{"auth", "secret", "token", "password", "key", "cookie", "credential"},
+		[]string{"auth", "secret", "token", "pass", "pwd", "psk", "private", "key", "cookie", "credential"},
 		func(part string) bool { return strings.Contains(name, part) },
 	)
 }

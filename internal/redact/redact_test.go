@@ -3,6 +3,7 @@ package redact_test
 import (
 	"encoding/json"
 	"html"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,30 +16,44 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// secret has a character for every kind of escaping.
+// secret has a character for every kind of escaping, and no letter in upper case.
 const secret = `"q8+/z<&>"'\é="`
 
 // inner returns what stands between quotes.
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
+// blotterOf returns a blotter that has looked for its secrets, so that tests can share it.
+func blotterOf(header http.Header, body []byte) redact.Blotter {
+	var b redact.Blotter
+	b.AddHeader(header)
+	b.AddBody(body)
+	b.Blot("learn")
+	return b
+}
+
 func TestASecretIsBlottedInEveryFormOfAnEcho(t *testing.T) {
 	t.Parallel()
 	asJSON, err := json.Marshal(secret)
 	require.NoError(t, err)
+	var page strings.Builder
+	require.NoError(t, template.Must(template.New("page").Parse("{{.}}")).Execute(&page, secret))
 	echoes := map[string]string{
-		"raw":          secret,
-		"query":        url.QueryEscape(secret),
-		"path":         url.PathEscape(secret),
-		"HTML":         html.EscapeString(secret),
-		"JSON":         inner(string(asJSON)),
-		"Go":           inner(strconv.Quote(secret)),
-		"slashes only": strings.ReplaceAll(secret, "/", `\/`),
+		"raw":                     secret,
+		"query":                   url.QueryEscape(secret),
+		"query, digits in lower":  strings.ToLower(url.QueryEscape(secret)),
+		"path":                    url.PathEscape(secret),
+		"path, digits in lower":   strings.ToLower(url.PathEscape(secret)),
+		"HTML":                    html.EscapeString(secret),
+		"HTML of a html/template": page.String(),
+		"JSON":                    inner(string(asJSON)),
+		"Go":                      inner(strconv.Quote(secret)),
+		"slashes only":            strings.ReplaceAll(secret, "/", `\/`),
 	}
 	body, err := json.Marshal(map[string]string{"tunnel_secret": secret})
 	require.NoError(t, err)
 	for source, blotter := range map[string]redact.Blotter{
-		"header": redact.New(http.Header{"X-Auth-Key": {secret}}, nil),
-		"body":   redact.New(nil, body),
+		"header": blotterOf(http.Header{"X-Auth-Key": {secret}}, nil),
+		"body":   blotterOf(nil, body),
 	} {
 		for form, echo := range echoes {
 			t.Run(source+", "+form, func(t *testing.T) {
@@ -52,7 +67,7 @@ func TestASecretIsBlottedInEveryFormOfAnEcho(t *testing.T) {
 
 func TestAnAuthorizationIsBlottedWithAndWithoutItsScheme(t *testing.T) {
 	t.Parallel()
-	blotter := redact.New(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
+	blotter := blotterOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
 	for echo, want := range map[string]string{
 		"unknown token cfut_abc.":        "unknown token [REDACTED].",
 		"header Bearer cfut_abc.":        "header [REDACTED].",
@@ -70,18 +85,18 @@ func TestHeadersAreSecretByTheirNames(t *testing.T) {
 		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-Auth-Email", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
 		"Cf-Access-Token", "X-Password", "X-Credentials",
 	} {
-		blotter := redact.New(http.Header{name: {"first-value", "second-value"}}, nil)
+		blotter := blotterOf(http.Header{name: {"first-value", "second-value"}}, nil)
 		assert.Equal(t, "[REDACTED] and [REDACTED]", blotter.Blot("first-value and second-value"), name)
 	}
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "X-Request-Id"} {
-		blotter := redact.New(http.Header{name: {"some-value"}}, nil)
+		blotter := blotterOf(http.Header{name: {"some-value"}}, nil)
 		assert.Equal(t, "some-value", blotter.Blot("some-value"), name)
 	}
 }
 
 func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 	t.Parallel()
-	blotter := redact.New(nil, []byte(`{
+	blotter := blotterOf(nil, []byte(`{
 		"name": "plain-name", "count": 3, "enabled": true, "nothing": null, "TUNNEL_SECRET": "top-secret",
 		"config": {"plain": ["plain-item"], "apiToken": "deep-token", "list": [{"password": "listed-password"}]},
 		"credentials_file": {"AccountTag": "below-name", "more": [["below-lists", 1, null]]},
@@ -97,10 +112,10 @@ func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 func TestABodyOfAnyShapeIsRead(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`} {
-		blotter := redact.New(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
+		blotter := blotterOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
 		assert.Equal(t, "tunnel_secret [REDACTED]", blotter.Blot("tunnel_secret abc-def"), body)
 	}
-	blotter := redact.New(nil, []byte(`[{"token":"abc-def"}]`))
+	blotter := blotterOf(nil, []byte(`[{"token":"abc-def"}]`))
 	assert.Equal(t, "[REDACTED]", blotter.Blot("abc-def"))
 }
 
@@ -108,9 +123,9 @@ func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	const text = "tunnel name taken: \"a\" <b> %2B \x00 ü"
 	for name, blotter := range map[string]redact.Blotter{
-		"secrets elsewhere": redact.New(http.Header{"Authorization": {"Bearer abc"}}, []byte(`{"tunnel_secret":"def-ghi"}`)),
-		"empty secrets":     redact.New(http.Header{"Authorization": {""}, "X-Auth-Key": {"", ""}}, []byte(`{"tunnel_secret":""}`)),
-		"no secrets":        redact.New(nil, nil),
+		"secrets elsewhere": blotterOf(http.Header{"Authorization": {"Bearer abc"}}, []byte(`{"tunnel_secret":"def-ghi"}`)),
+		"empty secrets":     blotterOf(http.Header{"Authorization": {""}, "X-Auth-Key": {"", ""}}, []byte(`{"tunnel_secret":""}`)),
+		"no secrets":        blotterOf(nil, nil),
 	} {
 		assert.Equal(t, text, blotter.Blot(text), name)
 		assert.Empty(t, blotter.Blot(""), name)
@@ -122,9 +137,9 @@ func TestASecretThatBeginsLikeAnotherIsBlottedWhole(t *testing.T) {
 	t.Parallel()
 	const short, long = "abc-def", "abc-def-ghi"
 	for name, blotter := range map[string]redact.Blotter{
-		"short first":     redact.New(http.Header{"X-Auth-Key": {short, long}}, nil),
-		"long first":      redact.New(http.Header{"X-Auth-Key": {long, short}}, nil),
-		"header and body": redact.New(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
+		"short first":     blotterOf(http.Header{"X-Auth-Key": {short, long}}, nil),
+		"long first":      blotterOf(http.Header{"X-Auth-Key": {long, short}}, nil),
+		"header and body": blotterOf(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
 	} {
 		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x", blotter.Blot("abc-def-ghi, abc-def, abc-def-x"), name)
 	}
@@ -132,14 +147,55 @@ func TestASecretThatBeginsLikeAnotherIsBlottedWhole(t *testing.T) {
 
 func TestASecretInsideAnotherIsBlottedWithIt(t *testing.T) {
 	t.Parallel()
-	blotter := redact.New(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
+	blotter := blotterOf(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
 
 	assert.Equal(t, "[REDACTED], [REDACTED]", blotter.Blot("outer-inner-outer, inner"))
 }
 
+// A percent escape in lower case must not make the letters around it so.
+func TestOnlyTheDigitsOfAnEscapeMayBeInLowerCase(t *testing.T) {
+	t.Parallel()
+	blotter := blotterOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
+
+	assert.Equal(t, "[REDACTED], [REDACTED]", blotter.Blot("AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
+	assert.Equal(t, "ab%2b%2fcd%25ef", blotter.Blot("ab%2b%2fcd%25ef"))
+}
+
+// The tail of the one that begins later must not stay.
+func TestSecretsThatOverlapAreBlottedWhole(t *testing.T) {
+	t.Parallel()
+	const first, second, third = "abcdef", "defghi", "ghijkl"
+	for name, blotter := range map[string]redact.Blotter{
+		"in order":        blotterOf(http.Header{"X-Auth-Key": {first, second, third}}, nil),
+		"in disorder":     blotterOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
+		"header and body": blotterOf(http.Header{"Authorization": {"Bearer " + second}}, []byte(`{"secret":["`+first+`","`+third+`"]}`)),
+	} {
+		for text, want := range map[string]string{
+			"abcdefghi":          "[REDACTED]",
+			"xabcdefghix":        "x[REDACTED]x",
+			"abcdefghijkl.":      "[REDACTED].",
+			"defghijkl":          "[REDACTED]",
+			"abcdef defghi":      "[REDACTED] [REDACTED]",
+			"abcabcdefghi, defg": "abc[REDACTED], defg",
+		} {
+			assert.Equal(t, want, blotter.Blot(text), "%s, %s", text, name)
+		}
+	}
+	repeating := blotterOf(http.Header{"X-Auth-Key": {"abab"}}, nil)
+	assert.Equal(t, "[REDACTED]c", repeating.Blot("abababc"), "one that overlaps itself")
+}
+
+func TestATextTooShortForASecretDoesNotBlotPartsOfWords(t *testing.T) {
+	t.Parallel()
+	blotter := blotterOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
+
+	assert.Equal(t, "tunnel name n", blotter.Blot("tunnel name n"))
+	assert.Equal(t, "[REDACTED]teen", blotter.Blot("fourteen"), "four bytes can be one")
+}
+
 func TestOneBlotterServesManyAtOnce(t *testing.T) {
 	t.Parallel()
-	blotter := redact.New(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
+	blotter := blotterOf(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
 	texts := make(chan string, 8)
 	for range cap(texts) {
 		go func() { texts <- blotter.Blot("abc-def") }()
@@ -147,4 +203,36 @@ func TestOneBlotterServesManyAtOnce(t *testing.T) {
 	for range cap(texts) {
 		assert.Equal(t, "[REDACTED]", <-texts)
 	}
+}
+
+func TestPartsOfALongSecretAreBlottedTooHoweverTheRestIsEscaped(t *testing.T) {
+	t.Parallel()
+	b := blotterOf(http.Header{"X-Auth-Key": {"abcdefghij+klmnopqrst/uv=="}}, nil)
+	for echo, want := range map[string]string{
+		"cut: abcdefghi…": "cut: [REDACTED]…",
+		"abcdefghij&#x2B;klmnopqrst&#x2F;uv&#x3D;&#x3D;": "[REDACTED]&#x2B;[REDACTED]&#x2F;uv&#x3D;&#x3D;",
+		"abcdefghij klmnopqrst/uv":                       "[REDACTED] [REDACTED]/uv",
+		"abcdefghij-klmnopqrst_uv":                       "[REDACTED]-[REDACTED]_uv",
+		"abcdefgh, abcdefghijk":                          "[REDACTED], [REDACTED]k",
+		"abcdefg is too short for it":                    "abcdefg is too short for it",
+	} {
+		assert.Equal(t, want, b.Blot(echo))
+	}
+}
+
+func TestSecretsOfQueriesAndCookiesAreBlotted(t *testing.T) {
+	t.Parallel()
+	var b redact.Blotter
+	b.AddURL("https://example.com/a?token=query-secret&name=visible")
+	b.AddHeader(http.Header{"Cookie": {"session=cookie-secret; theme=dark-mode"}})
+	assert.Equal(t, "[REDACTED] visible [REDACTED]", b.Blot("query-secret visible cookie-secret"))
+}
+
+func TestSecretsOfEarlierAttemptsStayKnown(t *testing.T) {
+	t.Parallel()
+	var b redact.Blotter
+	b.AddHeader(http.Header{"Authorization": {"Bearer first-token"}})
+	assert.Equal(t, "[REDACTED]", b.Blot("first-token"))
+	b.AddHeader(http.Header{"Authorization": {"Bearer second-token"}})
+	assert.Equal(t, "[REDACTED] [REDACTED]", b.Blot("first-token second-token"))
 }

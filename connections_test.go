@@ -1,0 +1,132 @@
+package cftunnel_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+const (
+	opConnections = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections"
+	opCleanup     = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections"
+)
+
+func TestConnectorsComeAndGo(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	require.NoError(t, err)
+	status := func() cftunnel.TunnelStatus {
+		got, err := client.Tunnels.Get(ctx, tunnel.ID)
+		require.NoError(t, err)
+		return got.Status
+	}
+
+	connectors, err := client.Connectors.List(ctx, tunnel.ID)
+	require.NoError(t, err)
+	assert.Empty(t, connectors)
+	assert.Equal(t, cftunnel.TunnelStatusInactive, status())
+
+	first, err := srv.Connect(tunnel.Token)
+	require.NoError(t, err)
+	second, err := srv.Connect(tunnel.Token)
+	require.NoError(t, err)
+	connectors, err = client.Connectors.List(ctx, tunnel.ID)
+	require.NoError(t, err)
+	require.Len(t, connectors, 2)
+	assert.Equal(t, first, connectors[0].ID)
+	assert.Len(t, connectors[0].Connections, 4)
+	assert.Equal(t, first, connectors[0].Connections[0].ClientID)
+	assert.NotEmpty(t, connectors[0].Version)
+	assert.NotEmpty(t, connectors[0].Arch)
+	assert.NotEmpty(t, connectors[0].Features)
+	assert.False(t, connectors[0].RunAt.IsZero())
+	assert.Empty(t, connectors[0].HAStatus)
+
+	one, err := client.Connectors.Get(ctx, tunnel.ID, second)
+	require.NoError(t, err)
+	assert.Equal(t, connectors[1], *one)
+
+	require.NoError(t, client.Connectors.Cleanup(ctx, tunnel.ID, cftunnel.CleanupParams{ConnectorID: first}))
+	_, err = client.Connectors.Get(ctx, tunnel.ID, first)
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, status())
+	srv.SetConnections(second, 2)
+	assert.Equal(t, cftunnel.TunnelStatusDegraded, status())
+
+	require.NoError(t, client.Connectors.Cleanup(ctx, tunnel.ID, cftunnel.CleanupParams{}))
+	assert.Equal(t, cftunnel.TunnelStatusDown, status())
+	_, err = client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
+	require.NoError(t, err)
+
+	var asked []string
+	for _, request := range srv.Requests() {
+		if request.Operation == opCleanup {
+			asked = append(asked, request.Query.Encode())
+		}
+	}
+	assert.Equal(t, []string{"client_id=" + first, ""}, asked)
+}
+
+func TestCleanupTakesEveryFormOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"success":true,"errors":[],"messages":[],"result":null}`, `{"success":true,"errors":[],"messages":[],"result":{}}`,
+		`{"success":true,"errors":[],"messages":[]}`, `{"success":true,"result":[]}`, `{"success":true,"result":"done"}`,
+	} {
+		client := clientOf(t, answering(200, body))
+		require.NoError(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
+	}
+	for _, body := range []string{"", "{}", `{"success":false,"errors":[],"result":{}}`} {
+		client := clientOf(t, answering(200, body))
+		require.Error(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
+	}
+}
+
+func TestConnectorIDsAreKeptAsTheyCome(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"1bedc50d-42b3-473c-b108-ff3d10c0d925", "replica_7", "a.b", "7"} {
+		var path string
+		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			path = r.URL.Path
+			answering(200, `{"success":true,"result":{"id":"`+id+`","conns":null}}`)(w, r)
+		})
+		connector, err := client.Connectors.Get(t.Context(), tunnelID, id)
+		require.NoError(t, err)
+		assert.Equal(t, id, connector.ID)
+		assert.True(t, strings.HasSuffix(path, "/connectors/"+id), path)
+	}
+}
+
+func TestOddConnectorIDsNeverLeaveTheProcess(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	for _, id := range []string{"", ".", "..", "-", "a/b", "a?b", "a b", "a%2fb", "é", "a\n", strings.Repeat("a", 129)} {
+		calls := map[string]func() error{
+			"connectorID": func() error { _, err := client.Connectors.Get(ctx, tunnelID, id); return err },
+		}
+		if id != "" { // which names all
+			calls["ConnectorID"] = func() error {
+				return client.Connectors.Cleanup(ctx, tunnelID, cftunnel.CleanupParams{ConnectorID: id})
+			}
+		}
+		for argument, call := range calls {
+			err := call()
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%q: %v", id, err)
+			assert.Equal(t, argument, refused.Name)
+		}
+		err := client.WARPConnectors.Failover(ctx, tunnelID, id)
+		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		assert.True(t, ok, "%q: %v", id, err)
+	}
+	assert.Empty(t, srv.Requests())
+}

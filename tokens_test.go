@@ -1,0 +1,176 @@
+package cftunnel_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+const (
+	opVerifyUser    = "GET /user/tokens/verify"
+	opVerifyAccount = "GET /accounts/{account_id}/tokens/verify"
+)
+
+// operations lists what the fake was asked.
+func operations(srv *tunneltest.Server) []string {
+	var list []string
+	for _, r := range srv.Requests() {
+		list = append(list, r.Operation)
+	}
+	return list
+}
+
+func TestVerifyFindsTheEndpoint(t *testing.T) {
+	t.Parallel()
+	plain := cftunnel.NewSecret(strings.Repeat("p", 40))
+	for name, test := range map[string]struct {
+		token tunneltest.Token
+		asked []string
+		owner cftunnel.TokenOwner
+	}{
+		"user's by its prefix":    {tunneltest.Token{}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
+		"account's by its prefix": {tunneltest.Token{Owner: cftunnel.TokenOwnerAccount}, []string{opVerifyAccount}, cftunnel.TokenOwnerAccount},
+		"plain user's":            {tunneltest.Token{Text: plain}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
+		"plain account's": {
+			tunneltest.Token{Text: plain, Owner: cftunnel.TokenOwnerAccount}, []string{opVerifyUser, opVerifyAccount}, cftunnel.TokenOwnerAccount,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t)
+			for how, credentials := range map[string]cftunnel.Option{
+				"token": cftunnel.WithAPIToken(srv.AddToken(test.token).Reveal()),
+				"source": cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+					return srv.AddToken(test.token), nil
+				}),
+			} {
+				before := len(srv.Requests())
+				var err error
+				client, err = srv.NewClient(credentials)
+				require.NoError(t, err)
+				verification, err := client.Tokens.Verify(t.Context())
+				require.NoError(t, err, how)
+				assert.Equal(t, test.owner, verification.Owner)
+				assert.Equal(t, cftunnel.TokenStatusActive, verification.Status)
+				assert.Len(t, verification.ID, 32)
+				assert.Equal(t, test.asked, operations(srv)[before:], how)
+			}
+		})
+	}
+}
+
+func TestVerifyOfTokensThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	srv, _ := newFake(t)
+	dial := func(opts ...cftunnel.Option) *cftunnel.Client {
+		client, err := srv.NewClient(opts...)
+		require.NoError(t, err)
+		return client
+	}
+	_, err := dial(cftunnel.WithAPIToken(strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
+	assert.Equal(t, []string{opVerifyUser, opVerifyAccount}, operations(srv))
+	assert.Contains(t, err.Error(), "/user/tokens/verify")
+
+	_, err = dial(cftunnel.WithAPIToken("cfut_" + strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
+	assert.Len(t, srv.Requests(), 3, "a user's token is no account's")
+}
+
+func TestVerifyWithoutAnAccount(t *testing.T) {
+	t.Parallel()
+	srv, _ := newFake(t)
+	dial := func(token cftunnel.Secret) *cftunnel.Client {
+		client, err := cftunnel.NewClient(cftunnel.WithBaseURL(srv.URL()), cftunnel.WithAPIToken(token.Reveal()))
+		require.NoError(t, err)
+		return client
+	}
+	verification, err := dial(srv.APIToken()).Tokens.Verify(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, cftunnel.TokenOwnerUser, verification.Owner)
+
+	_, err = dial(cftunnel.NewSecret(strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
+
+	_, err = dial(srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})).Tokens.Verify(t.Context())
+	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "accountID", refused.Name)
+}
+
+func TestVerifyNeedsAToken(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t, cftunnel.WithAPIKey("a@example.com", "key"))
+	_, err := client.Tokens.Verify(t.Context())
+	_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	assert.True(t, ok, "%v", err)
+
+	broken := errors.New("vault is sealed")
+	client, err = srv.NewClient(cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		return cftunnel.Secret{}, broken
+	}))
+	require.NoError(t, err)
+	_, err = client.Tokens.Verify(t.Context())
+	require.ErrorIs(t, err, broken)
+	assert.Empty(t, srv.Requests())
+}
+
+func TestUsable(t *testing.T) {
+	t.Parallel()
+	srv, _ := newFake(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	for name, test := range map[string]struct {
+		token  tunneltest.Token
+		status cftunnel.TokenStatus
+		usable bool
+	}{
+		"active":           {tunneltest.Token{}, cftunnel.TokenStatusActive, true},
+		"within its time":  {tunneltest.Token{NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)}, cftunnel.TokenStatusActive, true},
+		"disabled":         {tunneltest.Token{Status: cftunnel.TokenStatusDisabled}, cftunnel.TokenStatusDisabled, false},
+		"expired":          {tunneltest.Token{ExpiresOn: now.Add(-time.Hour)}, cftunnel.TokenStatusExpired, false},
+		"not yet valid":    {tunneltest.Token{NotBefore: now.Add(time.Hour)}, cftunnel.TokenStatusActive, false},
+		"expired by state": {tunneltest.Token{Status: cftunnel.TokenStatusExpired}, cftunnel.TokenStatusExpired, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, err := srv.NewClient(cftunnel.WithAPIToken(srv.AddToken(test.token).Reveal()))
+			require.NoError(t, err)
+			verification, err := client.Tokens.VerifyUser(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, test.status, verification.Status)
+			assert.Equal(t, test.usable, verification.Usable(now))
+			assert.Equal(t, test.token.NotBefore, verification.NotBefore)
+			assert.Equal(t, test.token.ExpiresOn, verification.ExpiresOn)
+
+			_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+			assert.Equal(t, test.usable, err == nil, "%v", err)
+		})
+	}
+	bounded := cftunnel.TokenVerification{Status: cftunnel.TokenStatusActive, NotBefore: now, ExpiresOn: now.Add(time.Hour)}
+	assert.True(t, bounded.Usable(now))
+	assert.False(t, bounded.Usable(now.Add(-1)))
+	assert.False(t, bounded.Usable(now.Add(time.Hour)))
+}
+
+func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
+	t.Parallel()
+	srv, _ := newFake(t)
+	tunnel := srv.SeedTunnels(1)[0]
+	client, err := srv.NewClient(cftunnel.WithAPIToken(srv.AddToken(tunneltest.Token{ReadOnly: true}).Reveal()))
+	require.NoError(t, err)
+	_, err = client.Tunnels.Get(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.ErrorIs(t, err, cftunnel.ErrForbidden)
+	assert.Contains(t, err.Error(), "Cloudflare Tunnel Write")
+	_, err = client.Tunnels.Token(t.Context(), tunnel.ID)
+	require.ErrorIs(t, err, cftunnel.ErrForbidden)
+}

@@ -1,0 +1,276 @@
+package tunneltest_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// catchAll is the smallest configuration there is.
+const catchAll = `{"config":{"ingress":[{"service":"http_status:404"}]}}`
+
+const opConfigure = "PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations"
+
+// configuration is the remote configuration of a tunnel.
+func (f *fake) configuration(id string) reply {
+	f.t.Helper()
+	return f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/configurations"), "")
+}
+
+func (f *fake) configure(id, body string) reply {
+	f.t.Helper()
+	return f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), body)
+}
+
+func TestAConfigurationThatWasNeverSet(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for _, source := range []cftunnel.ConfigSource{cftunnel.ConfigSourceLocal, cftunnel.ConfigSourceCloudflare} {
+		tunnel, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
+		require.NoError(t, err)
+		r := f.configuration(tunnel.ID)
+		fields := r.fields()
+		assert.ElementsMatch(t, []string{"account_id", "tunnel_id", "version", "config", "source", "created_at"}, keysOf(t, r.result()))
+		assert.Equal(t, asJSON(t, f.AccountID()), string(fields["account_id"]))
+		assert.Equal(t, asJSON(t, tunnel.ID), string(fields["tunnel_id"]))
+		assert.Equal(t, "0", string(fields["version"]))
+		assert.Equal(t, "null", string(fields["config"]))
+		assert.Equal(t, asJSON(t, source), string(fields["source"]))
+
+		configuration, err := f.client().Tunnels.Configuration(t.Context(), tunnel.ID)
+		require.NoError(t, err)
+		assert.Equal(t, tunnel.ID, configuration.TunnelID)
+		assert.Zero(t, configuration.Version)
+		assert.Empty(t, configuration.Config)
+		assert.Equal(t, source, configuration.Source)
+	}
+}
+
+func TestAConfigurationIsKeptAsItWasPut(t *testing.T) {
+	t.Parallel()
+	c := newClock(noon)
+	f := start(t, tunneltest.WithClock(c.Now))
+	tunnel, err := f.client().Tunnels.Create(t.Context(),
+		cftunnel.TunnelCreateParams{Name: "web", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	require.NoError(t, err)
+	other, _ := f.create("other")
+	c.advance(time.Hour)
+	const config = `{"ingress":[{"hostname":"a.example.com","path":"/x","service":"http://localhost:1","originRequest":{"newKey":[1]}},` +
+		`{"service":"http_status:404","newKey":{"b":null}}],"originRequest":{"connectTimeout":5},"warp-routing":{"enabled":true},"newKey":"c"}`
+	put := f.configure(tunnel.ID, `{"config":`+config+`}`)
+	fields := put.fields()
+	assert.ElementsMatch(t, []string{"account_id", "tunnel_id", "version", "config", "source", "created_at"}, keysOf(t, put.result()))
+	assert.Equal(t, asJSON(t, f.AccountID()), string(fields["account_id"]))
+	assert.Equal(t, asJSON(t, tunnel.ID), string(fields["tunnel_id"]))
+	assert.Equal(t, "1", string(fields["version"]))
+	assert.Equal(t, config, string(fields["config"]))
+	assert.Equal(t, `"cloudflare"`, string(fields["source"]))
+	assert.Equal(t, `"2026-10-05T13:00:00.000000Z"`, string(fields["created_at"]))
+	c.advance(time.Hour)
+	assert.Equal(t, string(put.result()), string(f.configuration(tunnel.ID).result()))
+	assert.Equal(t, "null", string(f.configuration(other).fields()["config"]), "each tunnel has its own")
+}
+
+func TestEachPutReplacesTheWholeAndAddsOneToTheVersion(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	full := f.configure(id, `{"config":{"ingress":[{"service":"http_status:404"}],"warp-routing":{"enabled":true}}}`).fields()
+	assert.Equal(t, "1", string(full["version"]))
+	for _, version := range []string{"2", "3"} {
+		fields := f.configure(id, catchAll).fields()
+		assert.Equal(t, version, string(fields["version"]), "also where nothing changes")
+		assert.Equal(t, `{"ingress":[{"service":"http_status:404"}]}`, string(fields["config"]))
+	}
+}
+
+func TestConfigurationsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	before := string(f.configure(id, catchAll).result())
+	for _, c := range []struct {
+		name, body string
+		code       int // 0 where it is not known
+	}{
+		{"last rule with a hostname", `{"config":{"ingress":[{"hostname":"a.example.com","service":"http://localhost"}]}}`, 1056},
+		{"last rule with a path", `{"config":{"ingress":[{"path":"/x","service":"http://localhost"}]}}`, 1056},
+		{
+			"catch-all first",
+			`{"config":{"ingress":[{"service":"http_status:404"},{"hostname":"a.example.com","service":"http://localhost"}]}}`, 1056,
+		},
+		{"no rules", `{"config":{"ingress":[]}}`, 1056},
+		{"rules that are null", `{"config":{"ingress":null}}`, 1056},
+		{"no ingress", `{"config":{"warp-routing":{"enabled":true}}}`, 1056},
+		{"no config", `{}`, 0},
+		{"no body", ``, 0},
+		{"not JSON", `ingress: []`, 0},
+		{"config of another type", `{"config":"ingress"}`, 0},
+		{"ingress of another type", `{"config":{"ingress":{"service":"http_status:404"}}}`, 0},
+		{"service of another type", `{"config":{"ingress":[{"service":404}]}}`, 0},
+	} {
+		r := f.configure(id, c.body)
+		assert.Equal(t, http.StatusBadRequest, r.status, c.name)
+		assert.Equal(t, "false", string(r.envelope().Success), c.name)
+		if c.code != 0 {
+			r.fails(http.StatusBadRequest, c.code)
+		}
+		assert.False(t, f.lastRequest().Done, c.name)
+	}
+	assert.Equal(t, before, string(f.configuration(id).result()), "a refused configuration changes nothing")
+}
+
+func TestConfigurationsOfTunnelsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	f.configure(id, catchAll).result()
+	f.delete(id)
+	warp, _ := f.createWARP("warp", false)
+	f.configuration(id).fails(http.StatusNotFound, 1055)
+	f.configure(id, catchAll).fails(http.StatusNotFound, 1055)
+	for _, unknown := range []string{nobody, warp} {
+		f.configuration(unknown).lacks("unknown tunnel")
+		f.configure(unknown, catchAll).lacks("unknown tunnel")
+	}
+
+	_, err := f.client().Tunnels.Configuration(t.Context(), id)
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.True(t, cftunnel.HasCode(err, 1055))
+}
+
+func TestTheClientModifiesAConfiguration(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	f.configure(id, `{"config":{"ingress":[{"service":"http_status:404"}],"newKey":{"kept":true}}}`).result()
+	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(config *cftunnel.TunnelConfig) error {
+		config.Ingress = append([]cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost:8080"}}, config.Ingress...)
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 2, modified.Version)
+	assert.JSONEq(t, `{"ingress":[{"hostname":"a.example.com","service":"http://localhost:8080"},{"service":"http_status:404"}],"newKey":{"kept":true}}`,
+		string(f.configuration(id).fields()["config"]))
+
+	before := string(f.configuration(id).result())
+	_, err = f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(*cftunnel.TunnelConfig) error { return errors.New("no") })
+	require.Error(t, err)
+	assert.Equal(t, before, string(f.configuration(id).result()))
+}
+
+// A put whose answer is lost is done: the version tells, and so does a rival's.
+func TestAConfigurationWhoseAnswerIsLostIsKept(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	f.Inject(tunneltest.Fault{Operation: opConfigure, Cut: tunneltest.CutAfter})
+	_, err := f.client().Tunnels.UpdateConfiguration(t.Context(), id,
+		cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	configuration, err := f.client().Tunnels.Configuration(t.Context(), id)
+	require.NoError(t, err)
+	assert.Equal(t, 1, configuration.Version)
+}
+
+// The documented call names the resource in its body, the newer one in its path.
+func TestManagementTokens(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	seen := map[string]bool{}
+	for _, c := range []struct{ path, body, resource string }{
+		{"/management", `{"resources":["logs"]}`, "logs"},
+		{"/management", `{"resources":["logs"]}`, "logs"},
+		{"/management/logs", "", "logs"},
+		{"/management/admin", "", "admin"},
+		{"/management/host_details", "", "host_details"},
+	} {
+		var token string
+		require.NoError(t, json.Unmarshal(f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+c.path), c.body).result(), &token), c.path)
+		parts := strings.Split(token, ".")
+		require.Len(t, parts, 3, "a JWT")
+		var header struct{ Alg, Typ string }
+		var claims struct {
+			Tun struct {
+				ID         string `json:"id"`
+				AccountTag string `json:"account_tag"`
+			}
+			Res []string
+		}
+		for i, part := range []any{&header, &claims} {
+			raw, err := base64.RawURLEncoding.DecodeString(parts[i])
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(raw, part))
+		}
+		_, err := base64.RawURLEncoding.DecodeString(parts[2])
+		require.NoError(t, err)
+		assert.Equal(t, "JWT", header.Typ)
+		assert.NotEmpty(t, header.Alg)
+		assert.Equal(t, id, claims.Tun.ID)
+		assert.Equal(t, f.AccountID(), claims.Tun.AccountTag)
+		assert.Equal(t, []string{c.resource}, claims.Res)
+		seen[token] = true
+	}
+	assert.Len(t, seen, 5, "each call makes a new one")
+}
+
+func TestManagementTokensThatAreRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	warp, _ := f.createWARP("warp", false)
+	gone, _ := f.create("gone")
+	f.delete(gone)
+	const logs = `{"resources":["logs"]}`
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+	}{
+		{"no body", http.MethodPost, id + "/management", "", http.StatusBadRequest},
+		{"no resources", http.MethodPost, id + "/management", `{}`, http.StatusBadRequest},
+		{"a resource of the newer call alone", http.MethodPost, id + "/management", `{"resources":["admin"]}`, http.StatusBadRequest},
+		{"one such beside logs", http.MethodPost, id + "/management", `{"resources":["logs","admin"]}`, http.StatusBadRequest},
+		{"resources of another type", http.MethodPost, id + "/management", `{"resources":"logs"}`, http.StatusBadRequest},
+		{"unknown tunnel", http.MethodPost, nobody + "/management", logs, http.StatusNotFound},
+		{"deleted tunnel", http.MethodPost, gone + "/management", logs, http.StatusNotFound},
+		{"WARP connector", http.MethodPost, warp + "/management", logs, http.StatusNotFound},
+		{"unknown tunnel, newer call", http.MethodPost, nobody + "/management/logs", "", http.StatusNotFound},
+		{"deleted tunnel, newer call", http.MethodPost, gone + "/management/logs", "", http.StatusNotFound},
+		{"a read", http.MethodGet, id + "/management", "", http.StatusMethodNotAllowed},
+	} {
+		r := f.send(c.method, f.below("/cfd_tunnel/"+c.path), c.body)
+		assert.Equal(t, c.status, r.status, c.name)
+		assert.Equal(t, "false", string(r.envelope().Success), c.name)
+		assert.Equal(t, "null", string(r.envelope().Result), c.name)
+	}
+	f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+"/management/other"), "").fails(http.StatusNotFound, 7000)
+	f.send(http.MethodPost, f.below("/warp_connector/"+warp+"/management"), logs).fails(http.StatusNotFound, 7000)
+}
+
+func TestTheClientGetsManagementTokens(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	const documented, newer = "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
+	for resource, operation := range map[cftunnel.ManagementResource]string{
+		cftunnel.ManagementResourceLogs:        documented,
+		cftunnel.ManagementResourceAdmin:       newer,
+		cftunnel.ManagementResourceHostDetails: newer,
+	} {
+		token, err := f.client().Tunnels.ManagementToken(t.Context(), id, resource)
+		require.NoError(t, err)
+		assert.False(t, token.IsZero())
+		assert.Equal(t, "POST "+operation, f.lastRequest().Operation)
+	}
+}

@@ -1,0 +1,119 @@
+package tunneltest
+
+import (
+	"net/http"
+	"slices"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// connectorJSON is a connector as answers have it. The API calls it a client.
+type connectorJSON struct {
+	ID            string            `json:"id"`
+	Version       string            `json:"version"`
+	Arch          string            `json:"arch"`
+	Features      []string          `json:"features"`
+	RunAt         timestamp         `json:"run_at"`
+	ConfigVersion *int              `json:"config_version,omitempty"`
+	HAStatus      cftunnel.HAStatus `json:"ha_status,omitempty"`
+	Conns         []connectionJSON  `json:"conns"`
+}
+
+type connectionJSON struct {
+	ID            string    `json:"id"`
+	UUID          string    `json:"uuid,omitempty"`
+	ClientID      string    `json:"client_id"`
+	ClientVersion string    `json:"client_version"`
+	ColoName      string    `json:"colo_name"`
+	OpenedAt      timestamp `json:"opened_at"`
+	OriginIP      string    `json:"origin_ip"`
+	IsPending     bool      `json:"is_pending_reconnect"`
+}
+
+// json has no uuid for connections of a WARP connector, whose answers lack it.
+func (c *connector) json(t *tunnel) connectorJSON {
+	j := connectorJSON{
+		ID: c.id, Version: c.version, Arch: "linux_amd64", Features: []string{"ha-origin"}, RunAt: timestamp{c.run},
+		Conns: []connectionJSON{},
+	}
+	if t.isWARP() {
+		j.HAStatus = cftunnel.HAStatusPassive
+		switch {
+		case len(c.conns) == 0:
+			j.HAStatus = cftunnel.HAStatusOffline
+		case t.ha.active == c.id:
+			j.HAStatus = cftunnel.HAStatusActive
+		}
+	} else {
+		j.ConfigVersion = new(t.config.version)
+	}
+	for _, conn := range c.conns {
+		k := connectionJSON{
+			ID: conn.id, ClientID: c.id, ClientVersion: c.version, ColoName: conn.colo, OpenedAt: timestamp{conn.opened},
+			OriginIP: "198.51.100.7",
+		}
+		if !t.isWARP() {
+			k.UUID = conn.id
+		}
+		j.Conns = append(j.Conns, k)
+	}
+	return j
+}
+
+func (s *Server) listConnectors(c *call) answer {
+	t := c.tunnel()
+	if t == nil {
+		return notFound()
+	}
+	list := []connectorJSON{}
+	for _, connector := range t.connectors {
+		list = append(list, connector.json(t))
+	}
+	return success(list)
+}
+
+func (s *Server) getConnector(c *call) answer {
+	t := c.tunnel()
+	if t == nil {
+		return notFound()
+	}
+	for _, connector := range t.connectors {
+		if connector.id == c.values["connector_id"] {
+			return success(connector.json(t))
+		}
+	}
+	return failure(http.StatusNotFound, 1003, "Connector not found")
+}
+
+// cleanUp drops one connector, or all of them. One that is not there is gone already.
+func (s *Server) cleanUp(c *call) answer {
+	t := c.tunnel()
+	if t == nil {
+		return notFound()
+	}
+	id := c.query.Get("client_id")
+	t.drop(func(c *connector) bool { return id == "" || c.id == id }, s.stamp())
+	return success(nil)
+}
+
+// SetConnections makes a connector hold n connections, fewer or more than the four that it began with: below four in all, its tunnel is
+// degraded, and with none down. A connector that is not there is no error.
+func (s *Server) SetConnections(connectorID string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.stamp()
+	for _, a := range s.accounts {
+		for _, t := range a.tunnels {
+			i := slices.IndexFunc(t.connectors, func(c *connector) bool { return c.id == connectorID })
+			if i < 0 {
+				continue
+			}
+			c := t.connectors[i]
+			c.conns = c.conns[:min(max(n, 0), len(c.conns))]
+			for len(c.conns) < n {
+				c.conns = append(c.conns, newConnection(len(c.conns), now))
+			}
+			t.follow(now)
+		}
+	}
+}

@@ -1,0 +1,362 @@
+package tunneltest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// members returns the elements of a list, or the members of an object within one, each as it came.
+func members[T []json.RawMessage | map[string]json.RawMessage](t testing.TB, value json.RawMessage) (decoded T) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(value, &decoded), "%s", value)
+	return decoded
+}
+
+// lacks checks that something is not found. Its numeric code is not known.
+func (r reply) lacks(about string) {
+	r.t.Helper()
+	assert.Equal(r.t, http.StatusNotFound, r.status, "%s: %s", about, r.body)
+	e := r.envelope()
+	assert.Equal(r.t, "false", string(e.Success), about)
+	assert.Equal(r.t, "null", string(e.Result), about)
+}
+
+// connectorIDs are those of a cloudflared tunnel's connectors.
+func (f *fake) connectorIDs(tunnel string) []string {
+	f.t.Helper()
+	connectors, err := f.client().Connectors.List(f.t.Context(), tunnel)
+	require.NoError(f.t, err)
+	ids := []string{}
+	for _, c := range connectors {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+func TestAConnectorAndItsConnectionsAsAnswersHaveThem(t *testing.T) {
+	t.Parallel()
+	c := newClock(noon)
+	f := start(t, tunneltest.WithClock(c.Now))
+	id, token := f.create("web")
+	c.advance(time.Hour + 123456*time.Microsecond)
+	connector := f.connect(token)
+	const stamp = `"2026-10-05T13:00:00.123456Z"`
+
+	r := f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "")
+	assert.Empty(t, string(r.envelope().ResultInfo), "the list has no pages")
+	list := members[[]json.RawMessage](t, r.result())
+	require.Len(t, list, 1)
+	fields := members[map[string]json.RawMessage](t, list[0])
+	assert.ElementsMatch(t, []string{"id", "version", "arch", "features", "run_at", "config_version", "conns"}, keysOf(t, list[0]))
+	assert.Equal(t, asJSON(t, connector), string(fields["id"]))
+	assert.Equal(t, stamp, string(fields["run_at"]))
+	assert.Equal(t, "0", string(fields["config_version"]))
+	assert.Regexp(t, `^"[0-9]+\.[0-9]+\.[0-9]+"$`, string(fields["version"]))
+	assert.Regexp(t, `^"[a-z]+_[a-z0-9]+"$`, string(fields["arch"]))
+	assert.Regexp(t, `^\["[^]]+"\]$`, string(fields["features"]))
+
+	ids := map[string]bool{}
+	conns := members[[]json.RawMessage](t, fields["conns"])
+	assert.Len(t, conns, 4)
+	for _, conn := range conns {
+		fields := members[map[string]json.RawMessage](t, conn)
+		assert.ElementsMatch(t, []string{
+			"id", "uuid", "client_id", "client_version", "colo_name", "opened_at", "origin_ip", "is_pending_reconnect",
+		}, keysOf(t, conn))
+		ids[string(fields["id"])] = true
+		assert.Equal(t, string(fields["id"]), string(fields["uuid"]))
+		assert.Equal(t, asJSON(t, connector), string(fields["client_id"]))
+		assert.Regexp(t, `^"[0-9]+\.[0-9]+\.[0-9]+"$`, string(fields["client_version"]))
+		assert.Regexp(t, `^"[a-z]{3}[0-9]{2}"$`, string(fields["colo_name"]))
+		assert.Equal(t, stamp, string(fields["opened_at"]))
+		assert.Regexp(t, `^"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"$`, string(fields["origin_ip"]))
+		assert.Equal(t, "false", string(fields["is_pending_reconnect"]))
+	}
+	assert.Len(t, ids, 4, "each connection has an id of its own")
+}
+
+func TestTheClientReadsConnectors(t *testing.T) {
+	t.Parallel()
+	f := start(t, tunneltest.WithClock(newClock(noon).Now))
+	id, token := f.create("web")
+	first, second := f.connect(token), f.connect(token)
+	list, err := f.client().Connectors.List(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	for i, connector := range []string{first, second} {
+		one, err := f.client().Connectors.Get(t.Context(), id, connector)
+		require.NoError(t, err)
+		assert.Equal(t, list[i], *one)
+		assert.Equal(t, connector, one.ID)
+		assert.Equal(t, noon, one.RunAt)
+		assert.NotEmpty(t, one.Version)
+		assert.NotEmpty(t, one.Arch)
+		assert.NotEmpty(t, one.Features)
+		assert.Empty(t, one.HAStatus)
+		require.Len(t, one.Connections, 4)
+		for _, conn := range one.Connections {
+			assert.Equal(t, connector, conn.ClientID)
+			assert.Equal(t, one.Version, conn.ClientVersion)
+			assert.Equal(t, noon, conn.OpenedAt)
+			assert.NotEmpty(t, conn.ID)
+		}
+	}
+}
+
+func TestOneConnectorIsThatOfTheList(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	f.connect(token)
+	second := f.connect(token)
+	list := members[[]json.RawMessage](t, f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result())
+	require.Len(t, list, 2)
+	assert.Equal(t, string(list[1]), string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+second), "").result()))
+}
+
+func TestConnectorsComeAndGo(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result()))
+	first, second := f.connect(token), f.connect(token)
+	assert.Equal(t, []string{first, second}, f.connectorIDs(id))
+	f.Disconnect(first)
+	assert.Equal(t, []string{second}, f.connectorIDs(id))
+	_, err := f.client().Connectors.Get(t.Context(), id, first)
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	f.Disconnect(second)
+	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result()))
+}
+
+func TestConnectorsThatAreNotFound(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	other, otherToken := f.create("other")
+	warp, _ := f.createWARP("warp", false)
+	f.connect(token)
+	ofOther := f.connect(otherToken)
+	for _, c := range []struct{ name, method, path string }{
+		{"list of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + nobody + "/connections"},
+		{"cleanup of an unknown tunnel", http.MethodDelete, "/cfd_tunnel/" + nobody + "/connections"},
+		{"connector of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + nobody + "/connectors/" + ofOther},
+		{"unknown connector", http.MethodGet, "/cfd_tunnel/" + id + "/connectors/" + nobody},
+		{"connector of another tunnel", http.MethodGet, "/cfd_tunnel/" + id + "/connectors/" + ofOther},
+		{"list of a WARP connector as a cloudflared tunnel's", http.MethodGet, "/cfd_tunnel/" + warp + "/connections"},
+		{"cleanup of a WARP connector as a cloudflared tunnel's", http.MethodDelete, "/cfd_tunnel/" + warp + "/connections"},
+		{"list of a cloudflared tunnel as a WARP connector's", http.MethodGet, "/warp_connector/" + id + "/connections"},
+		{"connector of a cloudflared tunnel as a WARP connector's", http.MethodGet, "/warp_connector/" + other + "/connectors/" + ofOther},
+	} {
+		f.send(c.method, f.below(c.path), "").lacks(c.name)
+	}
+	assert.Equal(t, []string{ofOther}, f.connectorIDs(other))
+}
+
+func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
+	t.Parallel()
+	for _, way := range []struct {
+		name    string
+		cleanUp func(f *fake, id, connector string)
+	}{
+		{"plain", func(f *fake, id, connector string) {
+			query := ""
+			if connector != "" {
+				query = "?client_id=" + connector
+			}
+			r := f.send(http.MethodDelete, f.below("/cfd_tunnel/"+id+"/connections"+query), "")
+			assert.Equal(f.t, "null", string(r.result()))
+		}},
+		{"client", func(f *fake, id, connector string) {
+			require.NoError(f.t, f.client().Connectors.Cleanup(f.t.Context(), id, cftunnel.CleanupParams{ConnectorID: connector}))
+		}},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock(noon)
+			f := start(t, tunneltest.WithClock(c.Now))
+			id, token := f.create("web")
+			other, otherToken := f.create("other")
+			first, second, third := f.connect(token), f.connect(token), f.connect(token)
+			ofOther := f.connect(otherToken)
+
+			way.cleanUp(f, id, second)
+			assert.Equal(t, []string{first, third}, f.connectorIDs(id))
+			for _, gone := range []string{second, nobody, ofOther} {
+				way.cleanUp(f, id, gone)
+				assert.Equal(t, []string{first, third}, f.connectorIDs(id), "one that is not there is gone already")
+			}
+			assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
+
+			down := c.advance(time.Hour)
+			way.cleanUp(f, id, "")
+			assert.Empty(t, f.connectorIDs(id))
+			assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status)
+			assert.Equal(t, down, f.get(id).ConnsInactiveAt)
+			c.advance(time.Hour)
+			way.cleanUp(f, id, "")
+			assert.Equal(t, down, f.get(id).ConnsInactiveAt, "there was nothing left to clean up")
+			assert.Equal(t, []string{ofOther}, f.connectorIDs(other), "another tunnel keeps its own")
+		})
+	}
+}
+
+func TestATunnelIsDeletedOnceItsConnectionsAreCleanedUp(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	f.connect(token)
+	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
+	require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+	f.delete(id)
+	assert.True(t, f.get(id).IsDeleted())
+}
+
+func TestCascadeDropsTheConnectors(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	connector := f.connect(token)
+	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
+	require.NoError(t, err)
+	f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+connector), "").lacks("a connector of a deleted tunnel")
+}
+
+// Cleaned up before the secret is rotated, who has the token connects again; afterwards, not.
+func TestCleanupKeepsOutWhoHasARotatedTokenOnly(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, stolen := f.create("web")
+	f.connect(stolen)
+	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+	thief := f.connect(stolen)
+	rotated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
+	require.NoError(t, err)
+	assert.Equal(t, []string{thief}, f.connectorIDs(id), "what stands stays up")
+	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+	_, err = f.Connect(stolen)
+	require.Error(t, err)
+	assert.Empty(t, f.connectorIDs(id))
+	mine := f.connect(rotated.Token)
+	assert.Equal(t, []string{mine}, f.connectorIDs(id))
+}
+
+func TestStatusFollowsTheNumberOfConnections(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		set, held int
+		status    cftunnel.TunnelStatus
+	}{
+		{-1, 0, cftunnel.TunnelStatusDown},
+		{0, 0, cftunnel.TunnelStatusDown},
+		{1, 1, cftunnel.TunnelStatusDegraded},
+		{2, 2, cftunnel.TunnelStatusDegraded},
+		{3, 3, cftunnel.TunnelStatusDegraded},
+		{4, 4, cftunnel.TunnelStatusHealthy},
+		{6, 6, cftunnel.TunnelStatusHealthy},
+	} {
+		f := start(t)
+		id, token := f.create("web")
+		other, otherToken := f.create("other")
+		connector := f.connect(token)
+		f.connect(otherToken)
+		f.SetConnections(connector, c.set)
+		assert.Equal(t, c.status, f.get(id).Status, "%d connections", c.set)
+		one, err := f.client().Connectors.Get(t.Context(), id, connector)
+		require.NoError(t, err)
+		assert.Len(t, one.Connections, c.held)
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status)
+
+		f.SetConnections(connector, 4)
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status, "four again after %d", c.set)
+	}
+}
+
+// A connector that lost its connections still runs, and its list of them is empty rather than null.
+func TestAConnectorWithoutConnections(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	connector := f.connect(token)
+	f.SetConnections(connector, 0)
+	fields := f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+connector), "").fields()
+	assert.Equal(t, "[]", string(fields["conns"]))
+	f.delete(id) // it has no connections, and nothing is in the way
+	assert.True(t, f.get(id).IsDeleted())
+}
+
+func TestADegradedTunnel(t *testing.T) {
+	t.Parallel()
+	c := newClock(noon)
+	f := start(t, tunneltest.WithClock(c.Now))
+	id, token := f.create("web")
+	f.create("idle")
+	connector := f.connect(token)
+	c.advance(time.Hour)
+	f.SetConnections(connector, 1)
+	tunnel := f.get(id)
+	assert.Equal(t, noon, tunnel.ConnsActiveAt, "it is still active")
+	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
+	assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel?status=degraded"))
+	assert.Empty(t, f.names("/cfd_tunnel?status=healthy"))
+	f.send(http.MethodDelete, f.below("/cfd_tunnel/"+id), "").fails(http.StatusBadRequest, 1022)
+}
+
+func TestTimesFollowConnectionsThatAreLostAndComeBack(t *testing.T) {
+	t.Parallel()
+	c := newClock(noon)
+	f := start(t, tunneltest.WithClock(c.Now))
+	id, token := f.create("web")
+	connector := f.connect(token)
+	f.SetConnections(connector, 2)
+	lost := c.advance(time.Hour)
+	f.SetConnections(connector, 0)
+	tunnel := f.get(id)
+	assert.True(t, tunnel.ConnsActiveAt.IsZero())
+	assert.Equal(t, lost, tunnel.ConnsInactiveAt)
+
+	back := c.advance(time.Hour)
+	f.SetConnections(connector, 1)
+	later := c.advance(time.Hour)
+	f.SetConnections(connector, 2)
+	tunnel = f.get(id)
+	assert.Equal(t, back, tunnel.ConnsActiveAt)
+	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
+	one, err := f.client().Connectors.Get(t.Context(), id, connector)
+	require.NoError(t, err)
+	assert.Equal(t, noon, one.RunAt, "it is the same process")
+	require.Len(t, one.Connections, 2)
+	assert.Equal(t, []time.Time{back, later}, []time.Time{one.Connections[0].OpenedAt, one.Connections[1].OpenedAt})
+}
+
+func TestSetConnectionsOfNobody(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	f.connect(token)
+	f.SetConnections(nobody, 0)
+	f.SetConnections("", 0)
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
+}
+
+func TestConnectorsRunWithTheLatestConfiguration(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, token := f.create("web")
+	connector := f.connect(token)
+	for version := range 3 {
+		one, err := f.client().Connectors.Get(t.Context(), id, connector)
+		require.NoError(t, err)
+		assert.Equal(t, version, one.ConfigVersion)
+		f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), catchAll).result()
+	}
+}
