@@ -275,6 +275,8 @@ const maxModifications = 5
 // ErrConcurrentUpdate beside it.
 //
 // Other errors are those of Configuration and UpdateConfiguration.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption) (*TunnelConfiguration, error) {
 	if modify == nil {
 		return nil, invalid("modify", "is nil")

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func furnished(t *testing.T) (*tunneltest.Server, *cftunnel.Client) {
+	t.Helper()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	require.NoError(t, furnish(t.Context(), fake, client))
+	return fake, client
+}
+
+func TestInventoryOfEveryKind(t *testing.T) {
+	t.Parallel()
+	_, client := furnished(t)
+	var progress bytes.Buffer
+	entries, err := collect(t.Context(), client, time.Now().Add(49*time.Hour), &progress)
+	require.NoError(t, err)
+	assert.Contains(t, progress.String(), "5 of 5 tunnels")
+
+	var table bytes.Buffer
+	require.NoError(t, printTable(&table, entries))
+	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
+	require.Len(t, lines, 6)
+	for i, want := range [][]string{
+		{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID"},
+		{"blog", "cfd_tunnel", "healthy", "1", "2026.10.0", "2d"},
+		{"office", "warp_connector", "healthy", "1", "2026.10.0", "2d"},
+		{"shop", "cfd_tunnel", "degraded", "1", "2026.10.0", "2d"},
+		{"vpn", "cfd_tunnel", "down", "0", "2d"},
+		{"wiki", "cfd_tunnel", "inactive", "0", "2d"},
+	} {
+		assert.Equal(t, want, strings.Fields(lines[i])[:len(want)])
+	}
+
+	var asJSON bytes.Buffer
+	require.NoError(t, printJSON(&asJSON, entries))
+	var back []entry
+	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &back))
+	assert.Equal(t, entries, back)
+
+	var asCSV bytes.Buffer
+	require.NoError(t, printCSV(&asCSV, entries))
+	records, err := csv.NewReader(&asCSV).ReadAll()
+	require.NoError(t, err)
+	assert.Len(t, records, 6)
+	assert.Equal(t, "blog", records[1][0])
+}
+
+func TestInventoryOfNothing(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, err := fake.NewClient()
+	require.NoError(t, err)
+	entries, err := collect(t.Context(), client, time.Now(), io.Discard)
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, printJSON(&out, entries))
+	assert.JSONEq(t, "[]", out.String())
+}
+
+func TestOneTunnelThatCannotBeReadStopsNoOther(t *testing.T) {
+	t.Parallel()
+	fake, client := furnished(t)
+	fake.Inject(tunneltest.Fault{Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
+	entries, err := collect(t.Context(), client, time.Now(), io.Discard)
+	require.ErrorIs(t, err, cftunnel.ErrServer)
+	assert.Contains(t, err.Error(), "1 of 5")
+	assert.Len(t, entries, 5)
+	var out bytes.Buffer
+	require.NoError(t, printTable(&out, entries))
+	assert.Equal(t, 1, strings.Count(out.String(), "?"))
+}
+
+func TestInventoryEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	_, client := furnished(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := collect(ctx, client, time.Now(), io.Discard)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAge(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 90 * time.Second: "90s", 2 * time.Minute: "2m", 47 * time.Hour: "47h", 48 * time.Hour: "2d", 9000 * time.Hour: "375d",
+	} {
+		assert.Equal(t, want, age(d))
+	}
+}
