@@ -45,7 +45,7 @@ func TestVerifyFindsTheEndpoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv, client := newFake(t)
+			srv, _ := newFake(t)
 			for how, credentials := range map[string]cftunnel.Option{
 				"token": cftunnel.WithAPIToken(srv.AddToken(test.token).Reveal()),
 				"source": cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
@@ -53,8 +53,7 @@ func TestVerifyFindsTheEndpoint(t *testing.T) {
 				}),
 			} {
 				before := len(srv.Requests())
-				var err error
-				client, err = srv.NewClient(credentials)
+				client, err := srv.NewClient(credentials)
 				require.NoError(t, err)
 				verification, err := client.Tokens.Verify(t.Context())
 				require.NoError(t, err, how)
