@@ -33,7 +33,7 @@ func NewClient(own *http.Client) *http.Client {
 }
 
 // hidden is a name under which http.Client does not find a Location.
-const hidden = "location"
+const hidden = "Cftunnel-Location"
 
 // redirectless hides where a redirect points to from http.Client, which would read it before it asks whether to follow.
 type redirectless struct{ next http.RoundTripper }
