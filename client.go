@@ -497,14 +497,7 @@ func (t *trip) pause(ctx context.Context, delay time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < delay {
 		return fmt.Errorf("no time is left for another attempt: %w", context.DeadlineExceeded)
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep(ctx, delay)
 }
 
 // attempt sends the request once. It leaves nil or the error in t.last, and says whether another attempt may follow.

@@ -89,6 +89,26 @@ var methodTable = map[string]invocation{
 		_, err := c.Tunnels.FindByName(ctx, "n")
 		return err
 	}},
+	"Tunnels.Ensure": {[]string{opList}, func(ctx context.Context, c *cftunnel.Client) error {
+		_, _, err := c.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: "n"})
+		return err
+	}},
+	"Tunnels.RotateSecret": {[]string{opUpdate}, func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
+		return err
+	}},
+	"Tunnels.CleanupAndDelete": {[]string{opCleanup}, func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.CleanupAndDelete(ctx, tunnelID)
+		return err
+	}},
+	"Tunnels.WaitForStatus": {[]string{opGet}, func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.WaitForStatus(ctx, tunnelID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		return err
+	}},
+	"WARPConnectors.RotateSecret": {[]string{"PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
+		return err
+	}},
 	"Connectors.List": {[]string{opConnections}, func(ctx context.Context, c *cftunnel.Client) error {
 		_, err := c.Connectors.List(ctx, tunnelID)
 		return err

@@ -1,6 +1,7 @@
 package cftunnel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,6 +86,13 @@ type TunnelCreateParams struct {
 	ConfigSource ConfigSource
 	// Secret is what the tunnel's token is made of: standard base64 of at least 32 random bytes. The server makes one where it is zero.
 	Secret Secret
+}
+
+func (p TunnelCreateParams) check() error {
+	if err := checkName("Name", p.Name); err != nil {
+		return err
+	}
+	return checkTunnelSecret("Secret", p.Secret)
 }
 
 // TunnelUpdateParams says what to change. What is zero stays as it is; both zero is an error.
@@ -183,10 +191,7 @@ const (
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (*Tunnel, error) {
-	if err := checkName("Name", params.Name); err != nil {
-		return nil, err
-	}
-	if err := checkTunnelSecret("Secret", params.Secret); err != nil {
+	if err := params.check(); err != nil {
 		return nil, err
 	}
 	return s.client.tunnel(ctx, request{operation: opTunnelCreate, body: struct {
@@ -337,6 +342,194 @@ func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...Ca
 		}
 	}
 	return nil, fmt.Errorf("cftunnel: no live tunnel is named %q: %w", name, ErrNotFound)
+}
+
+// Ensure returns the live tunnel of params.Name, and makes it where there is none: GET and POST /accounts/{account_id}/cfd_tunnel. It can be
+// called again at any time, also after it failed, and by several programs at once; it never makes two. created is true where this call is
+// known to have made the tunnel, which then has its Token; one that was found has none, and its configuration source and secret are as
+// they are. After a create whose answer was lost, the tunnel is looked for.
+//
+// Errors: [ErrTunnelNameTaken] where the name belongs to a tunnel that the credentials cannot read, or to a WARP connector;
+// [ErrOutcomeUnknown] where the answer to the create was lost, and no such tunnel could be found.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
+func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (t *Tunnel, created bool, err error) {
+	if err := params.check(); err != nil {
+		return nil, false, err
+	}
+	t, err = s.FindByName(ctx, params.Name, opts...)
+	if !errors.Is(err, ErrNotFound) {
+		return t, false, err
+	}
+	t, err = s.Create(ctx, params, opts...)
+	if err == nil {
+		return t, true, nil
+	}
+	if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrTunnelNameTaken) {
+		return nil, false, err
+	}
+	// Somebody made it: this call, or another at the same time.
+	found, findErr := s.FindByName(ctx, params.Name, opts...)
+	switch {
+	case findErr == nil:
+		return found, false, nil
+	case errors.Is(findErr, ErrNotFound):
+		return nil, false, err
+	}
+	return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", err, findErr)
+}
+
+// RotateParams says how to rotate.
+type RotateParams struct {
+	// Secret is the new secret: standard base64 of at least 32 random bytes. It is made where it is zero.
+	Secret Secret
+	// CleanupConnections drops the tunnel's connections when the secret is new, so that replicas with the old token are out at once:
+	// what to do after a compromise. WARP connectors have no such clean-up.
+	CleanupConnections bool
+}
+
+// Rotation is what came of a rotation.
+type Rotation struct {
+	// Tunnel is nil where no answer to the rotation could be read.
+	Tunnel *Tunnel
+	// Token is the new token, to run replicas with.
+	Token Secret
+}
+
+// RotateSecret gives a tunnel a new secret, and returns its new token: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}. From then on the
+// old token opens no new connections; those that stand stay until their replica restarts, or with params.CleanupConnections are dropped:
+// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections. The secret is made once, so that a request whose answer was lost is repeated
+// with the same.
+//
+// Where the clean-up fails after the rotation, the Rotation is returned beside the error, which says so. It is also returned, without a
+// Tunnel, beside an [ErrOutcomeUnknown]: its Token is the new one if the rotation was carried out.
+//
+// Other errors: [ErrNotFound].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
+func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+	secret := params.Secret
+	if secret.IsZero() {
+		secret = NewTunnelSecret()
+	}
+	credentials := TunnelCredentials{AccountTag: s.client.accountID, TunnelID: tunnelID, Secret: secret}
+	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return &Rotation{Token: credentials.Token()}, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
+	if rotation.Token.IsZero() {
+		rotation.Token = credentials.Token()
+	}
+	if !params.CleanupConnections {
+		return rotation, nil
+	}
+	if err := s.client.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
+		return rotation, fmt.Errorf("cftunnel: tunnel %s is rotated, but its connections are not cleaned up: %w", tunnelID, err)
+	}
+	return rotation, nil
+}
+
+// How long CleanupAndDelete goes on, and how long it pauses between.
+const (
+	maxDeleting      = 2 * time.Minute
+	firstDeletePause = time.Second
+	maxDeletePause   = 10 * time.Second
+)
+
+// CleanupAndDelete cleans up a tunnel's connections and deletes it: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections and
+// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}. Replicas that still run connect again, so both are repeated while the server says that there
+// are connections, for as long as the context lasts and two minutes at most.
+//
+// Errors: [ErrActiveConnections] where replicas kept coming back, [ErrNotFound].
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
+func (s *TunnelsService) CleanupAndDelete(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxDeleting)
+	defer cancel()
+	for pause := firstDeletePause; ; pause = min(2*pause, maxDeletePause) {
+		if err := s.client.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
+			return nil, err
+		}
+		tunnel, err := s.Delete(ctx, tunnelID, TunnelDeleteParams{}, opts...)
+		if !errors.Is(err, ErrActiveConnections) {
+			return tunnel, err
+		}
+		if waitErr := sleep(ctx, pause); waitErr != nil {
+			return nil, fmt.Errorf("cftunnel: the replicas of tunnel %s keep coming back: %w; %w", tunnelID, waitErr, err)
+		}
+	}
+}
+
+// WaitParams says how to wait.
+type WaitParams struct {
+	// Interval is the first pause between two looks. Each one after is half as long again, up to 15 s or Interval, whichever is more. The
+	// default is 1 s.
+	Interval time.Duration
+	// OnPoll is told what each look found.
+	OnPoll func(*Tunnel)
+}
+
+// Pauses of WaitForStatus.
+const (
+	defaultInterval = time.Second
+	maxInterval     = 15 * time.Second
+)
+
+// WaitForStatus looks at a tunnel until it has this status, and returns it: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}. It goes on for as long
+// as the context lasts; its error then names the status that was last seen, and the tunnel as it was last seen is returned beside it.
+//
+// Errors: [ErrNotFound], also for a tunnel that is deleted; those of Get.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
+func (s *TunnelsService) WaitForStatus(ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams, opts ...CallOption) (*Tunnel, error) {
+	switch {
+	case status == "":
+		return nil, invalid("status", "is empty")
+	case params.Interval < 0:
+		return nil, invalid("Interval", "is %s; it cannot be negative", params.Interval)
+	}
+	pause := cmp.Or(params.Interval, defaultInterval)
+	longest := max(pause, maxInterval)
+	var last *Tunnel
+	for {
+		tunnel, err := s.Get(ctx, tunnelID, opts...)
+		if err == nil {
+			last = tunnel
+			if params.OnPoll != nil {
+				params.OnPoll(tunnel)
+			}
+			switch {
+			case tunnel.Status == status:
+				return tunnel, nil
+			case tunnel.IsDeleted():
+				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted, and will not be %s: %w", tunnelID, status, ErrNotFound)
+			}
+			err = sleep(ctx, pause)
+		}
+		if err != nil && last != nil {
+			return last, fmt.Errorf("cftunnel: tunnel %s was last seen %s, not %s: %w", tunnelID, last.Status, status, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		pause = min(pause+pause/2, longest)
+	}
+}
+
+// sleep waits, or returns the error of a context that ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // tunnelAnswer is a tunnel as answers have it.

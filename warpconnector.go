@@ -2,6 +2,7 @@ package cftunnel
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"time"
@@ -158,6 +159,35 @@ func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, par
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/token/methods/get/
 func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
 	return s.client.token(ctx, request{operation: opWARPToken, tunnelID: tunnelID}, opts)
+}
+
+// RotateSecret gives a WARP connector a new secret, and returns its new token: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}. Where the
+// answer does not hold that, it is fetched: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token. The secret is made once, so that a request whose
+// answer was lost is repeated with the same. There is no clean-up of a WARP connector's connections: params.CleanupConnections is refused.
+//
+// Where the token cannot be fetched after the rotation, the Rotation is returned without it beside the error, which says so. Other errors:
+// [ErrNotFound]; [ErrOutcomeUnknown] where it may be rotated all the same, and Token tells the token that it has.
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
+func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+	if params.CleanupConnections {
+		return nil, invalid("CleanupConnections", "is set, but the API has no clean-up for WARP connectors")
+	}
+	secret := params.Secret
+	if secret.IsZero() {
+		secret = NewTunnelSecret()
+	}
+	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
+	if rotation.Token.IsZero() {
+		if rotation.Token, err = s.Token(ctx, tunnelID, opts...); err != nil {
+			return rotation, fmt.Errorf("cftunnel: WARP connector %s is rotated, but its new token cannot be read: %w", tunnelID, err)
+		}
+	}
+	return rotation, nil
 }
 
 // Connectors returns the machines that run a WARP connector, with their HA status:

@@ -85,14 +85,16 @@ func (s *Server) getConnector(c *call) answer {
 	return failure(http.StatusNotFound, 1003, "Connector not found")
 }
 
-// cleanUp drops one connector, or all of them. One that is not there is gone already.
+// cleanUp drops one connector, or all of them. One that is not there is gone already. As with the real API, a replica that still runs
+// comes back a second later, unless its token was rotated.
 func (s *Server) cleanUp(c *call) answer {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
 	}
 	id := c.query.Get("client_id")
-	t.drop(func(c *connector) bool { return id == "" || c.id == id }, s.stamp())
+	c.account.cleaned = append(c.account.cleaned, t)
+	t.cleanUp(func(c *connector) bool { return id == "" || c.id == id }, s.stamp())
 	return success(nil)
 }
 

@@ -197,10 +197,14 @@ func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
 			assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 
 			down := c.advance(time.Hour)
+			assert.Equal(t, []string{first, third, second}, f.connectorIDs(id), "it still ran, and came back")
 			way.cleanUp(f, id, "")
 			assert.Empty(t, f.connectorIDs(id))
 			assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status)
 			assert.Equal(t, down, f.get(id).ConnsInactiveAt)
+			for _, connector := range []string{first, second, third} {
+				f.Disconnect(connector)
+			}
 			c.advance(time.Hour)
 			way.cleanUp(f, id, "")
 			assert.Equal(t, down, f.get(id).ConnsInactiveAt, "there was nothing left to clean up")
@@ -358,5 +362,44 @@ func TestConnectorsRunWithTheLatestConfiguration(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, version, one.ConfigVersion)
 		f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), catchAll).result()
+	}
+}
+
+func TestCleanedUpReplicaComesBackUnlessItsTokenWasRotated(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		rotate, stop bool
+		back         bool
+	}{
+		"with a valid token":   {back: true},
+		"with a rotated token": {rotate: true},
+		"stopped meanwhile":    {stop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock(noon)
+			f := start(t, tunneltest.WithClock(c.Now))
+			id, token := f.create("web")
+			connector := f.connect(token)
+			if test.rotate {
+				_, err := f.client().Tunnels.RotateSecret(t.Context(), id, cftunnel.RotateParams{})
+				require.NoError(t, err)
+				assert.Equal(t, []string{connector}, f.connectorIDs(id), "a rotation alone drops nobody")
+				_, err = f.Connect(token)
+				require.ErrorContains(t, err, "rotated")
+			}
+			require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+			assert.Empty(t, f.connectorIDs(id))
+			if test.stop {
+				f.Disconnect(connector)
+			}
+			c.advance(time.Minute)
+			if test.back {
+				assert.Equal(t, []string{connector}, f.connectorIDs(id))
+				assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
+			} else {
+				assert.Empty(t, f.connectorIDs(id))
+			}
+		})
 	}
 }

@@ -192,6 +192,7 @@ func (s *Server) work(record *Request, fault Fault, credential string, body []by
 		return refusal(rest, header)
 	}
 	a := answer{status: http.StatusOK}
+	s.comeBack()
 	if rest == 0 && (fault.Work || !fault.replaces()) {
 		a = do()
 		record.Done = a.succeeded()

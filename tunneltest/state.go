@@ -26,6 +26,7 @@ type account struct {
 	id      string
 	tunnels []*tunnel
 	byID    map[string]*tunnel
+	cleaned []*tunnel // those that replicas may come back to
 }
 
 // tunnel is a tunnel of any kind.
@@ -37,6 +38,7 @@ type tunnel struct {
 	secret         string
 	metadata       json.RawMessage
 	connectors     []*connector
+	away           []*connector // cleaned up, and about to come back
 	active         []span
 	config         configuration
 	ha             ha
@@ -50,7 +52,9 @@ type connector struct {
 	id      string
 	run     time.Time
 	version string
+	secret  string // of the token that it runs with
 	conns   []connection
+	back    time.Time // when it connects again after a clean-up
 }
 
 type connection struct {
@@ -166,6 +170,51 @@ func (t *tunnel) drop(gone func(*connector) bool, now time.Time) {
 	t.follow(now)
 }
 
+// reconnectAfter is how long a replica that was cleaned up takes to come back.
+const reconnectAfter = time.Second
+
+// cleanUp drops connectors that still run: they come back if their token is still good then.
+func (t *tunnel) cleanUp(gone func(*connector) bool, now time.Time) {
+	for _, c := range t.connectors {
+		if gone(c) {
+			c.back = now.Add(reconnectAfter)
+			t.away = append(t.away, c)
+		}
+	}
+	t.drop(gone, now)
+}
+
+// comeBack lets in whoever's time has come. A token that was rotated meanwhile is refused, for good.
+func (t *tunnel) comeBack(now time.Time) {
+	for i := 0; i < len(t.away); {
+		c := t.away[i]
+		if c.back.After(now) {
+			i++
+			continue
+		}
+		t.away = slices.Delete(t.away, i, i+1)
+		if c.secret != t.secret || !t.deleted.IsZero() {
+			continue
+		}
+		for j := range c.conns {
+			c.conns[j] = newConnection(j, c.back)
+		}
+		t.connectors = append(t.connectors, c)
+		t.follow(c.back)
+	}
+}
+
+// comeBack lets replicas in whose time has come. The caller holds s.mu.
+func (s *Server) comeBack() {
+	now := s.stamp()
+	for _, a := range s.accounts {
+		for _, t := range a.cleaned {
+			t.comeBack(now)
+		}
+		a.cleaned = slices.DeleteFunc(a.cleaned, func(t *tunnel) bool { return len(t.away) == 0 })
+	}
+}
+
 // follow keeps what depends on the connectors in step with them: the times of activity, and who is active.
 func (t *tunnel) follow(now time.Time) {
 	t.elect()
@@ -216,7 +265,7 @@ func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) 
 		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available, and runs already", t.id)
 	}
 	now := s.stamp()
-	c := &connector{id: uuid.NewString(), run: now, version: "2026.10.0"}
+	c := &connector{id: uuid.NewString(), run: now, version: "2026.10.0", secret: t.secret}
 	for i := range connectionsPerConnector {
 		c.conns = append(c.conns, newConnection(i, now))
 	}
@@ -259,9 +308,11 @@ func newConnection(i int, now time.Time) connection {
 func (s *Server) Disconnect(connectorID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stopped := func(c *connector) bool { return c.id == connectorID }
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
-			t.drop(func(c *connector) bool { return c.id == connectorID }, s.stamp())
+			t.drop(stopped, s.stamp())
+			t.away = slices.DeleteFunc(t.away, stopped)
 		}
 	}
 }

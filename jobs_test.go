@@ -1,0 +1,403 @@
+package cftunnel_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+var quick = cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1})
+
+func TestEnsure(t *testing.T) {
+	t.Parallel()
+	ensure := func(client *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
+		return client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	}
+	t.Run("makes what is not there, and finds it again", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t)
+		made, created, err := ensure(client)
+		require.NoError(t, err)
+		assert.True(t, created)
+		assert.False(t, made.Token.IsZero())
+		found, created, err := ensure(client)
+		require.NoError(t, err)
+		assert.False(t, created)
+		assert.Equal(t, made.ID, found.ID)
+		assert.True(t, found.Token.IsZero())
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+	})
+	t.Run("returns no deleted one", func(t *testing.T) {
+		t.Parallel()
+		_, client := newFake(t)
+		old, _, err := ensure(client)
+		require.NoError(t, err)
+		_, err = client.Tunnels.Delete(t.Context(), old.ID, cftunnel.TunnelDeleteParams{})
+		require.NoError(t, err)
+		made, created, err := ensure(client)
+		require.NoError(t, err)
+		assert.True(t, created)
+		assert.NotEqual(t, old.ID, made.ID)
+	})
+	t.Run("finds what a lost answer made", func(t *testing.T) {
+		t.Parallel()
+		for name, fault := range map[string]tunneltest.Fault{
+			"cut after the work": {Operation: opCreate, Cut: tunneltest.CutAfter},
+			"a late 502":         {Operation: opCreate, Status: 502, Work: true},
+			"half an answer":     {Operation: opCreate, Cut: tunneltest.CutInside},
+		} {
+			srv, client := newFake(t, quick)
+			srv.Inject(fault)
+			tunnel, created, err := ensure(client)
+			require.NoError(t, err, name)
+			assert.False(t, created, "it is not known")
+			assert.Equal(t, "blog", tunnel.Name)
+			assert.Equal(t, 1, carriedOut(srv, opCreate))
+		}
+	})
+	t.Run("tells where a lost create was not carried out", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, quick)
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore})
+		tunnel, created, err := ensure(client)
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.Nil(t, tunnel)
+		assert.False(t, created)
+		_, created, err = ensure(client)
+		require.NoError(t, err)
+		assert.True(t, created)
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+	})
+	t.Run("by many at once makes one", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t)
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		ids, makers := map[string]bool{}, 0
+		for range 16 {
+			group.Go(func() {
+				tunnel, created, err := ensure(client)
+				if !assert.NoError(t, err) {
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				ids[tunnel.ID] = true
+				if created {
+					makers++
+				}
+			})
+		}
+		group.Wait()
+		assert.Len(t, ids, 1)
+		assert.Equal(t, 1, makers)
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+	})
+	t.Run("tells of a name that something else has", func(t *testing.T) {
+		t.Parallel()
+		_, client := newFake(t)
+		_, err := client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "blog"})
+		require.NoError(t, err)
+		_, _, err = ensure(client)
+		require.ErrorIs(t, err, cftunnel.ErrTunnelNameTaken)
+	})
+	t.Run("makes nothing where it cannot look", func(t *testing.T) {
+		t.Parallel()
+		for _, status := range []int{403, 404, 500} {
+			srv, client := newFake(t, once)
+			srv.Inject(tunneltest.Fault{Operation: opList, Status: status})
+			_, _, err := ensure(client)
+			require.Error(t, err)
+			assert.Zero(t, carriedOut(srv, opCreate), status)
+		}
+	})
+	t.Run("keeps both errors where it cannot look afterwards", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, once)
+		srv.Inject(tunneltest.Fault{Operation: opList})
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutAfter})
+		srv.Inject(tunneltest.Fault{Operation: opList, Status: 403})
+		_, _, err := ensure(client)
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+	})
+	t.Run("refuses bad parameters, unsent", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t)
+		_, _, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret("short")})
+		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		assert.True(t, ok, "%v", err)
+		assert.Empty(t, srv.Requests())
+	})
+}
+
+func TestRotateSecret(t *testing.T) {
+	t.Parallel()
+	setUp := func(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+		srv, client := newFake(t, quick)
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.NoError(t, err)
+		connector, err := srv.Connect(tunnel.Token)
+		require.NoError(t, err)
+		return srv, client, tunnel, connector
+	}
+	bodies := func(srv *tunneltest.Server, operation string) (bodies []string) {
+		for _, r := range srv.Requests() {
+			if r.Operation == operation {
+				bodies = append(bodies, r.Body.Reveal())
+			}
+		}
+		return bodies
+	}
+	t.Run("as planned: standing connections stay", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, connector := setUp(t)
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{Secret: validSecret})
+		require.NoError(t, err)
+		assert.Equal(t, tunnel.ID, rotation.Tunnel.ID)
+		assert.NotEqual(t, tunnel.Token, rotation.Token)
+		assert.Equal(t, []string{`{"tunnel_secret":"` + validSecret.Reveal() + `"}`}, bodies(srv, opUpdate), "the secret alone")
+		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
+		require.NoError(t, err)
+		assert.Equal(t, validSecret, credentials.Secret)
+
+		_, err = srv.Connect(tunnel.Token)
+		require.ErrorContains(t, err, "rotated")
+		_, err = client.Connectors.Get(t.Context(), tunnel.ID, connector)
+		require.NoError(t, err)
+		_, err = srv.Connect(rotation.Token)
+		require.NoError(t, err)
+	})
+	t.Run("after a compromise: rotate, then clean up", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, connector := setUp(t)
+		before := len(srv.Requests())
+		_, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		require.NoError(t, err)
+		assert.Equal(t, []string{opUpdate, opCleanup}, operations(srv)[before:])
+		_, err = client.Connectors.Get(t.Context(), tunnel.ID, connector)
+		require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	})
+	t.Run("repeats a lost rotation with the same secret", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, _ := setUp(t)
+		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		require.NoError(t, err)
+		sent := bodies(srv, opUpdate)
+		require.Len(t, sent, 2)
+		assert.Equal(t, sent[0], sent[1])
+		_, err = srv.Connect(rotation.Token)
+		require.NoError(t, err)
+	})
+	t.Run("makes another secret each time", func(t *testing.T) {
+		t.Parallel()
+		_, client, tunnel, _ := setUp(t)
+		one, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		require.NoError(t, err)
+		two, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		require.NoError(t, err)
+		assert.NotEqual(t, one.Token, two.Token)
+	})
+	t.Run("builds the token that the answer lacks", func(t *testing.T) {
+		t.Parallel()
+		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`))
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+		require.NoError(t, err)
+		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
+		require.NoError(t, err)
+		assert.Equal(t, &cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}, credentials)
+	})
+	t.Run("returns the rotation beside a clean-up that failed", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, _ := setUp(t)
+		srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		assert.Contains(t, err.Error(), "is rotated, but its connections are not cleaned up")
+		require.NotNil(t, rotation)
+		_, err = srv.Connect(rotation.Token)
+		require.NoError(t, err)
+	})
+	t.Run("keeps the token of a rotation whose answer never came", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, _ := setUp(t)
+		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter, Times: tunneltest.Always})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.NotNil(t, rotation)
+		_, err = srv.Connect(rotation.Token)
+		require.NoError(t, err)
+		assert.Zero(t, carriedOut(srv, opCleanup), "before a rotation that is known, the thief would come back")
+	})
+	t.Run("cleans nothing up where the rotation was refused", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, _ := setUp(t)
+		srv.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		assert.Nil(t, rotation)
+		assert.Zero(t, carriedOut(srv, opCleanup))
+	})
+}
+
+func TestRotateSecretOfAWARPConnector(t *testing.T) {
+	t.Parallel()
+	const opPatch = "PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"
+	srv, client := newFake(t, quick)
+	warp, err := client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	require.NoError(t, err)
+	srv.Inject(tunneltest.Fault{Operation: opPatch, Cut: tunneltest.CutAfter})
+	rotation, err := client.WARPConnectors.RotateSecret(t.Context(), warp.ID, cftunnel.RotateParams{})
+	require.NoError(t, err)
+	assert.NotEqual(t, warp.Token, rotation.Token)
+	_, err = srv.Connect(warp.Token)
+	require.Error(t, err)
+	_, err = srv.Connect(rotation.Token)
+	require.NoError(t, err)
+
+	_, err = client.WARPConnectors.RotateSecret(t.Context(), warp.ID, cftunnel.RotateParams{CleanupConnections: true})
+	_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	assert.True(t, ok, "%v", err)
+
+	t.Run("fetches the token that the answer lacks", func(t *testing.T) {
+		t.Parallel()
+		token := `"opaque"`
+		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			result := `{"id":"x"}`
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				result = token
+			}
+			answering(200, `{"success":true,"result":`+result+`}`)(w, r)
+		})
+		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		require.NoError(t, err)
+		assert.Equal(t, "opaque", rotation.Token.Reveal())
+
+		token = "null"
+		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		require.ErrorContains(t, err, "is rotated, but its new token cannot be read")
+		require.NotNil(t, rotation)
+		assert.Equal(t, "x", rotation.Tunnel.ID)
+	})
+}
+
+func TestCleanupAndDelete(t *testing.T) {
+	t.Parallel()
+	t.Run("deletes a tunnel that runs", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t)
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.NoError(t, err)
+		_, err = srv.Connect(tunnel.Token)
+		require.NoError(t, err)
+		deleted, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
+		require.NoError(t, err)
+		assert.True(t, deleted.IsDeleted())
+	})
+	t.Run("again where replicas come back between", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client, tunnel := dial(), srv.SeedTunnels(1)[0]
+			refusal := tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 3}
+			srv.Inject(refusal)
+			deleted, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
+			require.NoError(t, err)
+			assert.True(t, deleted.IsDeleted())
+			assert.Equal(t, 4, carriedOut(srv, opCleanup))
+
+			refusal.Times = tunneltest.Always
+			srv.Inject(refusal)
+			began := time.Now()
+			_, err = client.Tunnels.CleanupAndDelete(t.Context(), srv.SeedTunnels(1)[0].ID)
+			assert.Equal(t, 2*time.Minute, time.Since(began))
+			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(5*time.Second, cancel)
+			began = time.Now()
+			_, err = client.Tunnels.CleanupAndDelete(ctx, srv.SeedTunnels(1)[0].ID)
+			assert.Equal(t, 5*time.Second, time.Since(began))
+			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+			require.ErrorIs(t, err, context.Canceled)
+		})
+	})
+	t.Run("ends by other errors", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, once)
+		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnelID)
+		require.ErrorIs(t, err, cftunnel.ErrNotFound)
+		srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 403})
+		_, err = client.Tunnels.CleanupAndDelete(t.Context(), srv.SeedTunnels(1)[0].ID)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+	})
+}
+
+func TestWaitForStatus(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial()
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.NoError(t, err)
+		time.AfterFunc(10*time.Second, func() { _, _ = srv.Connect(tunnel.Token) })
+		var seen []cftunnel.TunnelStatus
+		before := len(srv.Requests())
+		got, err := client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{
+			Interval: 2 * time.Second, OnPoll: func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
+		})
+		require.NoError(t, err)
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
+		assert.Equal(t, []cftunnel.TunnelStatus{"inactive", "inactive", "inactive", "inactive", "healthy"}, seen)
+		requests := srv.Requests()[before:]
+		for i := 2; i < len(requests); i++ {
+			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), requests[i-1].Time.Sub(requests[i-2].Time), "pauses grow")
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		before = len(srv.Requests())
+		got, err = client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Contains(t, err.Error(), "last seen healthy, not down")
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
+		assert.InDelta(t, 240, len(srv.Requests())-before, 10, "every 15 s")
+
+		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+		require.NoError(t, err)
+		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		require.ErrorIs(t, err, cftunnel.ErrNotFound)
+		require.ErrorContains(t, err, "is deleted")
+		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	})
+}
+
+func TestWaitForStatusRefusesBadParameters(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	for argument, call := range map[string]func() (*cftunnel.Tunnel, error){
+		"status": func() (*cftunnel.Tunnel, error) {
+			return client.Tunnels.WaitForStatus(t.Context(), tunnelID, "", cftunnel.WaitParams{})
+		},
+		"Interval": func() (*cftunnel.Tunnel, error) {
+			return client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{Interval: -1})
+		},
+	} {
+		_, err := call()
+		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, argument, refused.Name)
+	}
+	assert.Empty(t, srv.Requests())
+}
