@@ -130,6 +130,9 @@ func probe(scenario string) (seen probed) {
 		seen.Email, seen.Key = r.Header.Get("X-Auth-Email"), r.Header.Get("X-Auth-Key")
 		return nil, errors.New("no network here")
 	})
+	if scenario == "panic" {
+		transport = func(*http.Request) (*http.Response, error) { panic("in the middle of a call") }
+	}
 	opts := []cftunnel.Option{cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithEnvironment(), once}
 	switch scenario {
 	case "explicit token":
@@ -145,6 +148,9 @@ func probe(scenario string) (seen probed) {
 	if err != nil {
 		seen.Error = err.Error()
 		return seen
+	}
+	if scenario == "panic" {
+		_, _ = client.Tunnels.RotateSecret(context.Background(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
 	}
 	_, err = client.Tunnels.Get(context.Background(), tunnelID)
 	if _, ok := errors.AsType[*cftunnel.InvalidArgumentError](err); ok {
@@ -205,6 +211,20 @@ func TestEnvironment(t *testing.T) {
 			assert.Equal(t, test.want, seen)
 		})
 	}
+}
+
+func TestPanicInTheMiddleOfACallShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = []string{environmentProbe + "=panic", "GOTRACEBACK=all", "CLOUDFLARE_ACCOUNT_ID=" + accountID, "CLOUDFLARE_API_TOKEN=" + planted}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "in the middle of a call")
+	assert.Contains(t, string(out), "RotateSecret")
+	assert.NotContains(t, string(out), planted)
+	assert.NotContains(t, string(out), validSecret.Reveal())
 }
 
 func TestBadCallOptionsAreRefused(t *testing.T) {

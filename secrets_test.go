@@ -5,7 +5,15 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,6 +57,108 @@ func TestSecretShowsNowhere(t *testing.T) {
 			assert.NotContains(t, out.String(), fmt.Sprintf("%X", planted))
 		})
 	}
+}
+
+// exported is a value of every exported type of the package that is a struct, but for those whose fields are all hidden.
+var exported = map[string]any{
+	"Access": cftunnel.Access{}, "AllTypesListParams": cftunnel.AllTypesListParams{}, "CleanupParams": cftunnel.CleanupParams{},
+	"Client": cftunnel.Client{}, "Connection": cftunnel.Connection{}, "Connector": cftunnel.Connector{}, "Error": cftunnel.Error{},
+	"ErrorDetail": cftunnel.ErrorDetail{}, "IngressRule": cftunnel.IngressRule{}, "InvalidArgumentError": cftunnel.InvalidArgumentError{},
+	"Message": cftunnel.Message{}, "OriginRequest": cftunnel.OriginRequest{}, "Page": cftunnel.Page[cftunnel.Tunnel]{},
+	"PageInfo": cftunnel.PageInfo{}, "ResponseInfo": cftunnel.ResponseInfo{}, "RetryPolicy": cftunnel.RetryPolicy{},
+	"RotateParams": cftunnel.RotateParams{}, "Rotation": cftunnel.Rotation{}, "Secret": cftunnel.Secret{},
+	"TokenVerification": cftunnel.TokenVerification{}, "Tunnel": cftunnel.Tunnel{}, "TunnelConfig": cftunnel.TunnelConfig{},
+	"TunnelConfiguration": cftunnel.TunnelConfiguration{}, "TunnelCreateParams": cftunnel.TunnelCreateParams{},
+	"TunnelCredentials": cftunnel.TunnelCredentials{}, "TunnelDeleteParams": cftunnel.TunnelDeleteParams{},
+	"TunnelListParams": cftunnel.TunnelListParams{}, "TunnelUpdateParams": cftunnel.TunnelUpdateParams{},
+	"WARPConfiguration": cftunnel.WARPConfiguration{}, "WARPConfigurationParams": cftunnel.WARPConfigurationParams{},
+	"WARPConnectorCreateParams": cftunnel.WARPConnectorCreateParams{}, "WARPRouting": cftunnel.WARPRouting{}, "WaitParams": cftunnel.WaitParams{},
+}
+
+func TestTheListOfExportedTypesIsWhole(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var types []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(parsed, func(node ast.Node) bool {
+			if spec, ok := node.(*ast.TypeSpec); ok && spec.Name.IsExported() {
+				if _, isStruct := spec.Type.(*ast.StructType); isStruct {
+					types = append(types, spec.Name.Name)
+				}
+			}
+			return true
+		})
+	}
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(exported)), types)
+}
+
+// plant puts a secret into every field that can hold one.
+func plant(v reflect.Value, depth int) {
+	switch {
+	case v.Type() == reflect.TypeFor[cftunnel.Secret]():
+		if v.CanSet() {
+			v.Set(reflect.ValueOf(cftunnel.NewSecret(planted)))
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			plant(v.Field(i), depth)
+		}
+	case v.Kind() == reflect.Pointer && v.CanSet() && depth < 3:
+		v.Set(reflect.New(v.Type().Elem()))
+		plant(v.Elem(), depth+1)
+	case v.Kind() == reflect.Slice && v.CanSet() && depth < 3:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		plant(v.Index(0), depth+1)
+	}
+}
+
+func TestNoTypeShowsASecret(t *testing.T) {
+	t.Parallel()
+	for name, zero := range exported {
+		if name == "Client" {
+			continue // whose fields come from NewClient
+		}
+		value := reflect.New(reflect.TypeOf(zero))
+		plant(value.Elem(), 0)
+		assert.NotContains(t, showAll(value.Interface()), planted, name)
+		assert.NotContains(t, showAll(value.Elem().Interface()), planted, name)
+		assert.NotContains(t, showAll([]any{value.Interface()}), planted, name)
+	}
+}
+
+func TestClientShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, credentials := range []cftunnel.Option{cftunnel.WithAPIToken(planted), cftunnel.WithAPIKey("a@example.com", planted)} {
+		client, err := cftunnel.NewClient(credentials)
+		require.NoError(t, err)
+		for _, value := range []any{client, *client, client.Tunnels, *client.Tunnels, credentials, []any{client}} {
+			var out bytes.Buffer
+			for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%s"} {
+				fmt.Fprintf(&out, verb+"\n", value)
+			}
+			assert.NotContains(t, out.String(), planted)
+			assert.NotContains(t, out.String(), fmt.Sprintf("%x", planted))
+		}
+	}
+}
+
+// showAll prints a value in every way.
+func showAll(value any) string {
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%X", "%s", "%d"} {
+		fmt.Fprintf(&out, verb+"\n", value)
+	}
+	slog.New(slog.NewTextHandler(&out, nil)).Info("text", "value", value)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "value", value)
+	encoded, _ := json.Marshal(value)
+	out.Write(encoded)
+	return strings.ReplaceAll(out.String(), fmt.Sprintf("%x", planted), planted)
 }
 
 func TestSecretShowsThatItIsRedacted(t *testing.T) {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/leaktest"
+	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+	t.Helper()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	// Over pipes, so that it works on synctest's clock.
+	client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost/client/v4"), cftunnel.WithAPIToken(fake.APIToken().Reveal()),
+		cftunnel.WithAccountID(fake.AccountID()), cftunnel.WithHTTPClient(testnet.Serve(t, fake.Handler()).Client(t)),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
+	require.NoError(t, err)
+	connector, err := fake.Connect(tunnel.Token)
+	require.NoError(t, err)
+	return fake, client, tunnel, connector
+}
+
+func nobody([]cftunnel.Connector, cftunnel.Secret) {}
+
+func TestPlannedRotationWaitsForTheReplicas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, plannedRotationWaits)
+}
+
+func plannedRotationWaits(t *testing.T) {
+	fake, client, tunnel, connector := running(t)
+	var out bytes.Buffer
+	looks := 0
+	err := rotate(t.Context(), client, settings{tunnel: "blog", wait: time.Minute, interval: 5 * time.Second}, &out,
+		func(_ []cftunnel.Connector, token cftunnel.Secret) {
+			if looks++; looks == 2 {
+				fake.Disconnect(connector)
+				_, err := fake.Connect(token)
+				assert.NoError(t, err)
+			}
+		})
+	require.NoError(t, err)
+	assert.Equal(t, 2, looks)
+	assert.Contains(t, out.String(), "old token  "+connector)
+	assert.Contains(t, out.String(), "1 of 1 replicas run with the old token")
+	assert.Contains(t, out.String(), "No replica with the old token runs any more; 1 run with the new one")
+	token, err := client.Tunnels.Token(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.NotContains(t, out.String(), token.Reveal())
+}
+
+func TestPlannedRotationEndsWhereReplicasStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client, _, _ := running(t)
+		began := time.Now()
+		err := rotate(t.Context(), client, settings{tunnel: "blog", wait: time.Hour, interval: 7 * time.Minute}, io.Discard, nobody)
+		require.ErrorContains(t, err, "1 replicas still run with the old token")
+		assert.Equal(t, time.Hour, time.Since(began))
+	})
+}
+
+func TestNothingSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, err := fake.NewClient(leaktest.Watch(t, fake))
+	require.NoError(t, err)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
+	require.NoError(t, err)
+	_, err = fake.Connect(tunnel.Token)
+	require.NoError(t, err)
+	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true}, io.Discard, nobody))
+}
+
+func TestRotationAfterACompromise(t *testing.T) {
+	t.Parallel()
+	fake, client, tunnel, _ := running(t)
+	path := filepath.Join(t.TempDir(), "token")
+	var out bytes.Buffer
+	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, out: path}, &out, nobody))
+	connectors, err := client.Connectors.List(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.Empty(t, connectors)
+
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.NotContains(t, out.String(), string(content[:40]))
+	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
+	require.NoError(t, err)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	_, err = fake.Connect(tunnel.Token)
+	require.Error(t, err)
+}
+
+func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
+	t.Parallel()
+	fake, client, _, _ := running(t)
+	fake.Inject(tunneltest.Fault{Operation: "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
+	path := filepath.Join(t.TempDir(), "token")
+	err := rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, out: path}, io.Discard, nobody)
+	require.ErrorContains(t, err, "not cleaned up")
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
+	require.NoError(t, err)
+}
+
+func TestTokenIsPrintedWhereThatIsAsked(t *testing.T) {
+	t.Parallel()
+	_, client, tunnel, _ := running(t)
+	var out bytes.Buffer
+	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, print: true}, &out, nobody))
+	token, err := client.Tunnels.Token(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.Contains(t, out.String(), token.Reveal())
+}
+
+func TestRotationOfNothing(t *testing.T) {
+	t.Parallel()
+	_, client, _, _ := running(t)
+	require.ErrorIs(t, rotate(t.Context(), client, settings{tunnel: "shop"}, io.Discard, nobody), cftunnel.ErrNotFound)
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	assert.Zero(t, start(t.Context(), []string{"-help"}, &out, &errs))
+	assert.Contains(t, errs.String(), "-compromised")
+	assert.Equal(t, 2, start(t.Context(), []string{"-nonsense"}, &out, &errs))
+	assert.Equal(t, 2, start(t.Context(), []string{"a", "b"}, &out, &errs))
+	assert.Equal(t, 2, start(t.Context(), []string{"-wait", "0s", "a"}, &out, &errs))
+}
