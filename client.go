@@ -15,7 +15,8 @@
 // again.
 //
 // Retries. GET, PUT, PATCH and DELETE are sent again on 429, 500, 502 to 504, 520 to 530 and broken connections, four times in all with
-// random pauses between; see [WithRetry]. A POST is sent again only on 429, or where no connection was got: nothing is created twice.
+// random pauses between; see [WithRetry]. A POST is sent again only on 429, where no connection was got, or where an HTTP/2 server refused it
+// unread: nothing is created twice.
 //
 // Rate limit. Cloudflare allows a token 1200 requests in five minutes, and past that refuses every call for five more. A client and those made
 // from it by ForAccount stay below: a tenth of the quota may go at once, the rest evenly, each attempt counted; see [WithRateLimit]. A
@@ -233,15 +234,10 @@ type request struct {
 	query  any // url.Values, or a struct with url tags; nil for none
 	body   any // nil for none
 	result any // a pointer, or nil
+	// unrepeatable keeps a request whose work may have been done from being sent again, though its method would allow it.
+	unrepeatable bool
 	// complete reports whether the result holds what the operation promises; nil asks nothing.
 	complete func() bool
-}
-
-// reply is what a success tells beside its result.
-type reply struct {
-	info *envelope.Info // nil where the answer is not a page
-	// works is how many of the attempts may have done the work, that which succeeded among them.
-	works int
 }
 
 // object is a result that can lack what makes it one.
@@ -249,49 +245,42 @@ type object interface{ complete() bool }
 
 // fetch sends r and returns its result, fresh. An answer without one is an error.
 func fetch[T object](ctx context.Context, c *Client, r request, opts []CallOption) (T, error) {
-	result, _, err := fetchReply[T](ctx, c, r, opts)
-	return result, err
-}
-
-// fetchReply is fetch, with what the answer tells beside its result.
-func fetchReply[T object](ctx context.Context, c *Client, r request, opts []CallOption) (T, reply, error) {
 	// A pointer stays nil where the result is null or not there at all.
 	var result *T
 	r.result = &result
 	r.complete = func() bool { return result != nil && (*result).complete() }
-	reply, err := c.send(ctx, r, opts)
-	if err != nil {
+	if _, err := c.send(ctx, r, opts); err != nil {
 		var none T
-		return none, reply, err
+		return none, err
 	}
-	return *result, reply, nil
+	return *result, nil
 }
 
 // send is the road: arguments, path and query, then for each attempt the limiter, HTTP, and the envelope's value or error.
-func (c *Client) send(ctx context.Context, r request, opts []CallOption) (reply, error) {
+func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envelope.Info, error) {
 	if ctx == nil {
-		return reply{}, invalid("ctx", "is nil")
+		return nil, invalid("ctx", "is nil")
 	}
 	options := call{header: http.Header{}, query: url.Values{}, maxAttempts: c.retry.MaxAttempts}
 	for _, opt := range opts {
 		if opt == nil {
-			return reply{}, invalid("opts", "holds a nil option")
+			return nil, invalid("opts", "holds a nil option")
 		}
 		if err := opt(&options); err != nil {
-			return reply{}, err
+			return nil, err
 		}
 	}
 	path, err := c.path(r)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	target, err := c.url(path, r.query, options.query)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	body, err := encode(r.body)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	if options.info != nil {
 		*options.info = ResponseInfo{}
@@ -405,33 +394,32 @@ type trip struct {
 	attempts atomic.Int32
 	last     *Error         // of the latest attempt, nil where it succeeded
 	answered *Error         // the latest that came with an answer
-	doubts   int            // attempts of a write that failed and may have been carried out
-	unknown  bool           // whether one of them was, for all that the answers since then tell
+	unknown  bool           // whether a write may have been carried out, for all that the answers so far tell
 	blotter  redact.Blotter // of everything that was sent so far
 }
 
 // run makes attempts until one succeeds or no other may follow.
-func (t *trip) run(ctx context.Context) (reply, error) {
+func (t *trip) run(ctx context.Context) (*envelope.Info, error) {
 	policy := t.client.retry
 	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
 	for {
 		// The credentials may take their time, so the turn is waited for when they are there.
 		header, err := t.headers(ctx)
 		if err != nil {
-			return reply{}, t.notSent(err)
+			return nil, t.notSent(err)
 		}
 		if err := t.wait(ctx); err != nil {
-			return reply{}, t.notSent(err)
+			return nil, t.notSent(err)
 		}
 		info, again := t.attempt(ctx, header)
 		if t.last == nil {
-			return reply{info: info, works: t.doubts + 1}, nil
+			return info, nil
 		}
 		if !again || int(t.attempts.Load()) >= t.options.maxAttempts {
-			return reply{}, t.last
+			return nil, t.last
 		}
 		if err := t.pause(ctx, delays.Next()); err != nil {
-			return reply{}, t.notSent(err)
+			return nil, t.notSent(err)
 		}
 	}
 }
@@ -551,7 +539,7 @@ type verdict struct {
 
 // judge reads an answer. It is where retries are decided.
 func (t *trip) judge(answer exchange.Answer) verdict {
-	idempotent := retry.Idempotent(t.method)
+	idempotent := retry.Idempotent(t.method) && !t.unrepeatable
 	write := t.method != http.MethodGet
 	success := answer.Status/100 == 2
 	if answer.Err != nil && (answer.Status == 0 || success) {
@@ -594,7 +582,6 @@ func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 	}
 	switch {
 	case v.doubt:
-		t.doubts++
 		t.unknown = true
 	case answer.Status != 0 && answer.Status != http.StatusTooManyRequests:
 		t.unknown = false // the server has looked, and says how it is

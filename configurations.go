@@ -1,8 +1,11 @@
 package cftunnel
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,8 +88,8 @@ type OriginRequest struct {
 // Access makes cloudflared check the token of Cloudflare Access on each request.
 type Access struct {
 	// AUDTag is the audience tags of the applications whose tokens are taken.
-	AUDTag   []string `json:"audTag"`
-	TeamName string   `json:"teamName"`
+	AUDTag   []string `json:"audTag,omitempty"`
+	TeamName string   `json:"teamName,omitempty"`
 	// Required refuses requests without a token.
 	Required bool `json:"required,omitempty"`
 
@@ -116,7 +119,7 @@ func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	r.rest, err = keep(data, (*plainRule)(r))
 	// A catch-all has no hostname and no path, not empty ones.
 	for _, name := range []string{"hostname", "path"} {
-		if string(r.rest[name]) == `""` {
+		if empty := string(r.rest[name]); empty == `""` || empty == "null" {
 			delete(r.rest, name)
 		}
 	}
@@ -205,7 +208,7 @@ func serviceProblem(service string) string {
 		return ""
 	}
 	if code, ok := strings.CutPrefix(service, "http_status:"); ok {
-		if n, err := strconv.Atoi(code); err != nil || n < 100 || n > 999 {
+		if n, err := strconv.ParseUint(code, 10, 16); err != nil || n < 100 || n > 599 {
 			return "is http_status without a status, such as http_status:404"
 		}
 		return ""
@@ -257,8 +260,7 @@ func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opt
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
-	configuration, _, err := s.configure(ctx, tunnelID, config, opts)
-	return configuration, err
+	return s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID}, config, opts)
 }
 
 // maxModifications bounds how often ModifyConfiguration starts over.
@@ -270,9 +272,10 @@ const maxModifications = 5
 //
 // The API cannot write under a condition, so that this is a best effort against others who write at the same time. The configuration is
 // read once more just before it is written, and where it has changed, everything starts over with the new one, so that modify may be
-// called several times. After five changes by others it gives up with [ErrConcurrentUpdate] and no result. Where the version of what was
-// written tells that somebody else wrote between that last read and the write, their change is lost: the result is returned, and
-// ErrConcurrentUpdate beside it.
+// called several times. After five attempts it gives up with [ErrConcurrentUpdate] and no result. Where the version of what was written
+// tells that somebody else wrote between that last read and the write, their change is lost: the result is returned, and
+// ErrConcurrentUpdate beside it. A write whose answer was lost is not repeated blindly: the configuration is read, and tells whether it was
+// written; where somebody else has written since, nobody can tell, and the error is both [ErrOutcomeUnknown] and ErrConcurrentUpdate.
 //
 // Other errors are those of Configuration and UpdateConfiguration.
 //
@@ -285,6 +288,7 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	if err != nil {
 		return nil, err
 	}
+	var lost error // of a write that surely was not carried out
 	for range maxModifications {
 		version, config := current.Version, current.Config
 		if err := modify(&config); err != nil {
@@ -299,33 +303,60 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 		if current.Version != version {
 			continue
 		}
-		written, works, err := s.configure(ctx, tunnelID, config, opts)
+		written, err := s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID, unrepeatable: true}, config, opts)
+		if errors.Is(err, ErrOutcomeUnknown) {
+			lost = err
+			if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
+				return nil, fmt.Errorf("%w; and reading what became of it failed: %w", lost, err)
+			}
+			switch {
+			case current.Version == version:
+				// It was not written.
+				if err := sleep(ctx, s.client.retry.BaseDelay); err != nil {
+					return nil, fmt.Errorf("%w; %w", err, lost)
+				}
+				continue
+			case current.Version == version+1 && same(current.Config, config):
+				return current, nil
+			}
+			return nil, fmt.Errorf("%w; the configuration went from version %d to %d: %w", lost, version, current.Version, ErrConcurrentUpdate)
+		}
 		if err != nil {
 			return nil, err
 		}
-		// A write whose answer was lost and that was repeated adds to the version more than once by itself.
-		if written.Version > version+works {
+		if written.Version > version+1 {
 			return written, fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so that a change by somebody else is lost: %w",
 				tunnelID, version, written.Version, ErrConcurrentUpdate)
 		}
 		return written, nil
 	}
+	if lost != nil {
+		return nil, fmt.Errorf("cftunnel: the configuration of tunnel %s could not be written in %d attempts: %w", tunnelID, maxModifications, lost)
+	}
 	return nil, fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else %d times; it was not written: %w",
 		tunnelID, maxModifications, ErrConcurrentUpdate)
 }
 
-// configure writes a configuration. works is how many attempts may have done so.
-func (s *TunnelsService) configure(ctx context.Context, tunnelID string, config TunnelConfig, opts []CallOption) (_ *TunnelConfiguration, works int, err error) {
+// same compares what would be sent.
+func same(a, b TunnelConfig) bool {
+	one, oneErr := json.Marshal(a)
+	other, otherErr := json.Marshal(b)
+	return oneErr == nil && otherErr == nil && bytes.Equal(one, other)
+}
+
+// configure writes a configuration.
+func (s *TunnelsService) configure(ctx context.Context, r request, config TunnelConfig, opts []CallOption) (*TunnelConfiguration, error) {
 	if err := config.Validate(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	answer, reply, err := fetchReply[configurationAnswer](ctx, s.client, request{operation: opConfigure, tunnelID: tunnelID, body: struct {
+	r.body = struct {
 		Config TunnelConfig `json:"config"`
-	}{config}}, opts)
+	}{config}
+	answer, err := fetch[configurationAnswer](ctx, s.client, r, opts)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return answer.configuration(tunnelID), reply.works, nil
+	return answer.configuration(r.tunnelID), nil
 }
 
 type configurationAnswer struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"testing"
 
@@ -122,7 +123,7 @@ func TestValidate(t *testing.T) {
 	}
 	for _, service := range []string{
 		"", "localhost", "localhost:80", "/run/a.sock", "ftp://a", "http://", "http://:80", "unix:", "http_status:", "http_status:ok",
-		"http_status:7", "HELLO", "://a", "http://a b",
+		"http_status:7", "http_status:600", "http_status:+404", "HELLO", "://a", "http://a b",
 	} {
 		err := cftunnel.TunnelConfig{Ingress: rules("http://a", service)}.Validate()
 		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
@@ -189,7 +190,7 @@ func TestModifyKeepsWhatItDoesNotKnow(t *testing.T) {
 		"originRequest":{"newThing":1e3,"connectTimeout":"30s","noTLSVerify":true,"httpHostHeader":"","bastionMode":true},
 		"ingress":[
 			{"hostname":"a.example.com","service":"http://a","extra":"<&>","originRequest":{"access":{"required":false,"teamName":"t","audTag":[],"more":1}}},
-			{"hostname":"","path":"","service":"http_status:404","comment":"last"}]}`)
+			{"hostname":"","path":null,"service":"http_status:404","comment":"last","originRequest":{"access":{"required":true}}}]}`)
 
 	written, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, func(config *cftunnel.TunnelConfig) error {
 		rule := cftunnel.IngressRule{Hostname: "b.example.com", Service: "http://b"}
@@ -206,7 +207,7 @@ func TestModifyKeepsWhatItDoesNotKnow(t *testing.T) {
 		"ingress":[
 			{"hostname":"b.example.com","service":"http://b"},
 			{"hostname":"a.example.com","service":"http://a","extra":"<&>","originRequest":{"access":{"required":false,"teamName":"t","audTag":[],"more":1}}},
-			{"service":"http_status:404","comment":"last"}]}`, stored(t, client, tunnel.ID))
+			{"service":"http_status:404","comment":"last","originRequest":{"access":{"required":true}}}]}`, stored(t, client, tunnel.ID))
 	assert.Contains(t, stored(t, client, tunnel.ID), "12345678901234567890", "numbers stay as they are written")
 }
 
@@ -283,9 +284,49 @@ func TestModifyIsNotAlarmedByItsOwnRepeatedWrite(t *testing.T) {
 	srv.Inject(tunneltest.Fault{Operation: opConfigure, Cut: tunneltest.CutAfter})
 	written, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("ours.example.com"))
 	require.NoError(t, err)
-	assert.Equal(t, 2, written.Version)
-	assert.Equal(t, 2, carriedOut(srv, opConfigure))
+	assert.Equal(t, 1, written.Version)
+	assert.Equal(t, 1, carriedOut(srv, opConfigure), "it is there; it need not be written again")
 	assert.Len(t, written.Config.Ingress, 2)
+
+	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 502})
+	written, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("more.example.com"))
+	require.NoError(t, err)
+	assert.Equal(t, 2, written.Version)
+	assert.Len(t, written.Config.Ingress, 3, "and where it is not, it is")
+
+	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 502, Times: tunneltest.Always})
+	_, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("never.example.com"))
+	require.ErrorIs(t, err, cftunnel.ErrServer)
+	assert.NotContains(t, stored(t, client, tunnel.ID), "never")
+}
+
+func TestModifyTellsWhereALostWriteAndSomebodyElsesMeet(t *testing.T) {
+	t.Parallel()
+	for name, carriesOut := range map[string]bool{"after ours": true, "instead of ours": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t)
+			tunnel := srv.SeedTunnels(1)[0]
+			rival := roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Method != http.MethodPut {
+					return http.DefaultTransport.RoundTrip(r)
+				}
+				if carriesOut {
+					if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+						_ = resp.Body.Close()
+					}
+				}
+				put(t, client, tunnel.ID, `{"ingress":[{"hostname":"theirs.example.com","service":"http://t"},{"service":"http_status:404"}]}`)
+				return nil, io.ErrUnexpectedEOF
+			})
+			ours, err := srv.NewClient(quick, cftunnel.WithHTTPClient(&http.Client{Transport: rival}))
+			require.NoError(t, err)
+			_, err = ours.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("ours.example.com"))
+			require.ErrorIs(t, err, cftunnel.ErrConcurrentUpdate)
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.Contains(t, stored(t, client, tunnel.ID), "theirs")
+		})
+	}
 }
 
 func TestModifyEndsByErrorsUnwritten(t *testing.T) {
@@ -309,6 +350,6 @@ func TestModifyEndsByErrorsUnwritten(t *testing.T) {
 	assert.Zero(t, carriedOut(srv, opConfigure))
 
 	srv.Inject(tunneltest.Fault{Operation: opConfigure, Cut: tunneltest.CutAfter})
-	_, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"))
+	_, err = client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{catchAll}})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// What errors.Is finds in the errors of this package. Several can fit one error: a delete whose answer was lost, and whose repetition found
-// nothing left, is both ErrOutcomeUnknown and ErrNotFound. Ask for ErrOutcomeUnknown first.
+// What errors.Is finds in the errors of this package. Several can fit one error: an update whose answer was lost, and whose repetition was
+// refused with 429, is both ErrOutcomeUnknown and ErrRateLimited. Ask for ErrOutcomeUnknown first.
 var (
 	// ErrBadRequest: status 400.
 	ErrBadRequest = errors.New("bad request")

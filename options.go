@@ -448,8 +448,8 @@ func AddQuery(key, value string) CallOption {
 	}
 }
 
-// MaxAttempts overrides the client's number of attempts for one call. With 1, a call is sent once; net/http alone may send a GET again by
-// itself where the connection that it took had died, which is counted and paced.
+// MaxAttempts overrides the client's number of attempts for one call. With 1, a call is sent once; net/http alone may send a request without a
+// body again by itself, where the connection that it took had died or took no more, which is counted and paced.
 func MaxAttempts(n int) CallOption {
 	return func(c *call) error {
 		if n < 1 {

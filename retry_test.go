@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -437,6 +441,32 @@ func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
 			assert.EqualValues(t, 1, pace.waits.Load())
 		})
 	}
+}
+
+func TestWritesThatABusyHTTP2ServerDoesNotTakeAreDoneOnce(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	t.Cleanup(srv.Close)
+	busy := httptest.NewUnstartedServer(srv.Handler())
+	busy.EnableHTTP2 = true
+	busy.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 5}
+	busy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	busy.StartTLS()
+	t.Cleanup(busy.Close)
+	client, err := srv.NewClient(cftunnel.WithBaseURL(busy.URL+"/client/v4"), cftunnel.WithHTTPClient(busy.Client()),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 200, BaseDelay: time.Millisecond, MaxDelay: 4 * time.Millisecond}))
+	require.NoError(t, err)
+	const calls = 40
+	var group sync.WaitGroup
+	for i := range calls {
+		group.Go(func() {
+			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("n", i)})
+			assert.NoError(t, err)
+		})
+	}
+	group.Wait()
+	assert.Equal(t, calls, carriedOut(srv, opCreate))
+	assert.Len(t, srv.Requests(), calls, "nothing was even asked twice")
 }
 
 // countingLimiter lets everybody through.

@@ -41,7 +41,7 @@ type TokenVerification struct {
 }
 
 // Usable reports whether the token works at that time: it is active, and the time is within its bounds.
-func (v *TokenVerification) Usable(at time.Time) bool {
+func (v TokenVerification) Usable(at time.Time) bool {
 	return v.Status == TokenStatusActive && !at.Before(v.NotBefore) && (v.ExpiresOn.IsZero() || at.Before(v.ExpiresOn))
 }
 
@@ -80,8 +80,11 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 		return verification, err
 	}
 	verification, accountErr := s.VerifyAccount(ctx, opts...)
-	if accountErr != nil {
+	switch {
+	case errors.Is(accountErr, ErrUnauthorized):
 		return nil, fmt.Errorf("%w; and as a user's: %w", accountErr, err)
+	case accountErr != nil:
+		return nil, accountErr // which does not say that nobody knows the token
 	}
 	return verification, nil
 }

@@ -173,3 +173,12 @@ func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
 	_, err = client.Tunnels.Token(t.Context(), tunnel.ID)
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
 }
+
+func TestVerifyTakesNoOutageForAnUnknownToken(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t, once, cftunnel.WithAPIToken(strings.Repeat("x", 40)))
+	srv.Inject(tunneltest.Fault{Operation: opVerifyAccount, Status: 503})
+	_, err := client.Tokens.Verify(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrServer)
+	assert.NotErrorIs(t, err, cftunnel.ErrUnauthorized)
+}

@@ -42,7 +42,7 @@ type Tunnel struct {
 }
 
 // IsDeleted reports whether the tunnel is gone.
-func (t *Tunnel) IsDeleted() bool { return !t.DeletedAt.IsZero() }
+func (t Tunnel) IsDeleted() bool { return !t.DeletedAt.IsZero() }
 
 // TunnelType is the kind of a tunnel. There may be kinds that this list does not have.
 type TunnelType string
@@ -608,7 +608,7 @@ func (c *Client) tunnel(ctx context.Context, r request, opts []CallOption) (*Tun
 func (c *Client) tunnels(ctx context.Context, r request, opts []CallOption) (*Page[Tunnel], error) {
 	var answers []tunnelAnswer
 	r.result = &answers
-	reply, err := c.send(ctx, r, opts)
+	info, err := c.send(ctx, r, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -616,8 +616,8 @@ func (c *Client) tunnels(ctx context.Context, r request, opts []CallOption) (*Pa
 	for i, answer := range answers {
 		page.Items[i] = answer.tunnel()
 	}
-	if reply.info != nil {
-		page.Info = PageInfo(*reply.info)
+	if info != nil {
+		page.Info = PageInfo(*info)
 	}
 	return page, nil
 }

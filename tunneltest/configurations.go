@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -49,15 +50,15 @@ func (s *Server) putConfiguration(c *call) answer {
 	var rules struct {
 		Ingress []struct{ Hostname, Path, Service string }
 	}
-	if json.Unmarshal(c.body, &body) != nil || body.Config == nil || json.Unmarshal(body.Config, &rules) != nil {
+	if json.Unmarshal(c.body, &body) != nil || body.Config != nil && json.Unmarshal(body.Config, &rules) != nil {
 		return *bad("The request's body has no config of the right shape")
 	}
 	if len(rules.Ingress) == 0 {
 		return badIngress("The configuration has no ingress rules")
 	}
 	for _, rule := range rules.Ingress {
-		if rule.Service == "" {
-			return badIngress("Every ingress rule needs a service")
+		if !isService(rule.Service) {
+			return badIngress("Every ingress rule needs a service with a scheme that is known")
 		}
 	}
 	if last := rules.Ingress[len(rules.Ingress)-1]; last.Hostname != "" || last.Path != "" {
@@ -65,6 +66,19 @@ func (s *Server) putConfiguration(c *call) answer {
 	}
 	t.config = configuration{version: t.config.version + 1, config: body.Config, created: s.stamp()}
 	return t.configurationAnswer(c.account)
+}
+
+// isService knows services by their beginning.
+func isService(service string) bool {
+	for _, scheme := range []string{
+		"http://", "https://", "ws://", "wss://", "tcp://", "ssh://", "rdp://", "smb://", "unix:", "unix+tls:", "http_status:",
+		"hello_world", "hello-world", "helloworld", "bastion", "socks-proxy",
+	} {
+		if strings.HasPrefix(service, scheme) {
+			return true
+		}
+	}
+	return false
 }
 
 func badIngress(text string) answer { return failure(http.StatusBadRequest, 1056, text) }

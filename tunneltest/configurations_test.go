@@ -274,3 +274,15 @@ func TestTheClientGetsManagementTokens(t *testing.T) {
 		assert.Equal(t, "POST "+operation, f.lastRequest().Operation)
 	}
 }
+
+func TestRulesWithoutAServiceAreRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id := f.SeedTunnels(1)[0].ID
+	for _, body := range []string{
+		`{}`, `{"config":{}}`, `{"config":{"ingress":[{}]}}`, `{"config":{"ingress":[{"service":"localhost:80"}]}}`,
+		`{"config":{"ingress":[{"service":"ftp://a","hostname":"a"},{"service":"http_status:404"}]}}`,
+	} {
+		f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), body).fails(http.StatusBadRequest, 1056)
+	}
+}

@@ -15,6 +15,8 @@ type Token struct {
 	Text cftunnel.Secret
 	// Owner is what the text tells where it is empty, and else the user.
 	Owner cftunnel.TokenOwner
+	// AccountID is the account that owns it, where one does. Empty is that of [Server.AccountID].
+	AccountID string
 	// Status is active where it is empty.
 	Status cftunnel.TokenStatus
 	// NotBefore and ExpiresOn bound the time in which it works; zero is no bound.
@@ -38,6 +40,7 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 		token.Owner = cftunnel.TokenOwnerAccount
 	}
 	token.Owner = cmp.Or(token.Owner, cftunnel.TokenOwnerUser)
+	token.AccountID = strings.ToLower(cmp.Or(token.AccountID, s.accountID))
 	token.Status = cmp.Or(token.Status, cftunnel.TokenStatusActive)
 	token.id = randomHex(16)
 	if token.Text.IsZero() {
@@ -125,7 +128,7 @@ func (s *Server) verifyToken(c *call) answer {
 	if c.account != nil {
 		owner = cftunnel.TokenOwnerAccount
 	}
-	if c.token.Owner != owner {
+	if c.token.Owner != owner || c.account != nil && c.account.id != c.token.AccountID {
 		return failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
 	status := c.token.status(s.now())

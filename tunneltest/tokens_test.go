@@ -347,3 +347,16 @@ func TestAKeyHasOneQuotaHoweverItIsSent(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusTooManyRequests, r.status)
 }
+
+func TestAccountsTokenIsOfOneAccount(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	token := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	client := f.client(cftunnel.WithAPIToken(token.Reveal()))
+	_, err := client.Tokens.VerifyAccount(t.Context())
+	require.NoError(t, err)
+	other, err := client.ForAccount(strings.Repeat("a", 32))
+	require.NoError(t, err)
+	_, err = other.Tokens.VerifyAccount(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
+}

@@ -92,12 +92,12 @@ func (s *Server) failover(c *call) answer {
 		ClientID string `json:"client_id"`
 	}
 	linked := json.Unmarshal(c.body, &body) == nil &&
-		slices.ContainsFunc(t.connectors, func(c *connector) bool { return c.id == body.ClientID })
+		slices.ContainsFunc(t.connectors, func(c *connector) bool { return c.id == body.ClientID && len(c.conns) > 0 })
 	switch {
 	case !t.ha.on:
 		return *bad("The WARP connector is not highly available")
 	case !linked:
-		return *bad("client_id must be that of a connector of this tunnel")
+		return *bad("client_id must be that of a connector of this tunnel which is not offline")
 	}
 	t.ha.active = body.ClientID
 	return success(nil)

@@ -469,3 +469,23 @@ func TestHAConfigurationsThatAreRefused(t *testing.T) {
 		cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeAWS, FNRID: "eni-1"})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 }
+
+func TestFailoverToAnOfflineConnectorIsRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	warp, err := f.client().WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	require.NoError(t, err)
+	active, passive := f.connect(warp.Token), f.connect(warp.Token)
+	f.SetConnections(passive, 0)
+	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), warp.ID, passive), cftunnel.ErrBadRequest)
+	connectors, err := f.client().WARPConnectors.Connectors(t.Context(), warp.ID)
+	require.NoError(t, err)
+	assert.Equal(t, active, connectors[0].ID)
+	assert.Equal(t, cftunnel.HAStatusActive, connectors[0].HAStatus)
+	assert.Equal(t, cftunnel.HAStatusOffline, connectors[1].HAStatus)
+	f.SetConnections(active, 0)
+	f.SetConnections(passive, 4)
+	connectors, err = f.client().WARPConnectors.Connectors(t.Context(), warp.ID)
+	require.NoError(t, err)
+	assert.Equal(t, cftunnel.HAStatusActive, connectors[1].HAStatus)
+}

@@ -65,7 +65,10 @@ func run(ctx context.Context, out, progress io.Writer, print func(io.Writer, []e
 	}
 	defer closeFake()
 	entries, err := collect(ctx, client, time.Now(), progress)
-	// What could be read is printed, whatever could not.
+	if entries == nil {
+		return err
+	}
+	// Tunnels whose connectors could not be read are printed with the others.
 	return errors.Join(err, print(out, entries))
 }
 
@@ -97,18 +100,21 @@ type entry struct {
 	Error      string                `json:"error,omitempty"` // why the connectors could not be read
 }
 
-// collect reads the tunnels, and the connectors of several of them at a time. Where some could not be read, the others are returned beside
-// the error.
+// collect reads the tunnels, and the connectors of several of them at a time. Where those of some could not be read, all tunnels are returned
+// beside the error.
 func collect(ctx context.Context, client *cftunnel.Client, now time.Time, progress io.Writer) ([]entry, error) {
-	var entries []entry
+	entries := []entry{}
 	for tunnel, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{}) {
 		if err != nil {
-			return entries, err
+			return nil, err
 		}
 		entries = append(entries, entry{
 			Name: tunnel.Name, ID: tunnel.ID, Type: tunnel.Type, Status: tunnel.Status, Versions: []string{},
-			CreatedAt: tunnel.CreatedAt, Age: age(now.Sub(tunnel.CreatedAt)),
+			CreatedAt: tunnel.CreatedAt,
 		})
+		if !tunnel.CreatedAt.IsZero() {
+			entries[len(entries)-1].Age = age(now.Sub(tunnel.CreatedAt))
+		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
 
@@ -213,7 +219,7 @@ func printCSV(out io.Writer, entries []entry) error {
 func printJSON(out io.Writer, entries []entry) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(append([]entry{}, entries...)) // [] where there are none
+	return encoder.Encode(entries)
 }
 
 // furnish puts tunnels of both kinds into a fake, in each status.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,7 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 
 	answer := receive(client, req, r.MaxBytes)
 	refused := connection.end()
-	answer.Sent = connection.sent()
+	answer.Sent = connection.sent() && !(connection.http2.Load() && refusedUnread(answer.Err))
 	switch {
 	case refused != nil:
 		answer = Answer{Sent: true, Err: refused}
@@ -153,7 +154,7 @@ func read(resp *http.Response, maxBytes int64) ([]byte, error) {
 
 // connection follows what happens to one attempt's connection.
 type connection struct {
-	asked, got atomic.Bool
+	asked, got, http2 atomic.Bool
 
 	mu      sync.Mutex
 	ended   bool
@@ -175,6 +176,9 @@ func (c *connection) trace(ctx context.Context, cancel context.CancelFunc, onRep
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { c.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
+			if isHTTP2(info.Conn) {
+				c.http2.Store(true)
+			}
 			if c.got.Swap(true) && !c.allowed(ctx, onRepeat) {
 				cancel()
 				abandon(info.Conn)
@@ -199,11 +203,24 @@ func (c *connection) allowed(ctx context.Context, onRepeat func(context.Context)
 
 // abandon keeps a request from being written. HTTP/1 writes before it looks at the context; HTTP/2 looks first, and shares the connection.
 func abandon(conn net.Conn) {
-	if conn == nil {
-		return
+	if conn != nil && !isHTTP2(conn) {
+		_ = conn.Close()
 	}
-	if secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok && secure.ConnectionState().NegotiatedProtocol == "h2" {
-		return
+}
+
+func isHTTP2(conn net.Conn) bool {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+// refusedUnread reports whether an HTTP/2 server said that it has not looked at the request: it had too many at once, or was about to close.
+// net/http tells so in the text of its error alone.
+func refusedUnread(err error) bool {
+	if err == nil {
+		return false
 	}
-	_ = conn.Close()
+	text := err.Error()
+	return strings.Contains(text, "REFUSED_STREAM; received from peer") || strings.Contains(text, "graceful shutdown GOAWAY") ||
+		// Without GetBody, it asks to rewind only where the connection took no more streams.
+		strings.Contains(text, "cannot rewind body after connection loss")
 }

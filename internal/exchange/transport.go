@@ -44,10 +44,11 @@ func (t *redirectless) RoundTrip(r *http.Request) (*http.Response, error) {
 		next = http.DefaultTransport
 	}
 	resp, err := next.RoundTrip(r)
-	if err != nil {
+	if err != nil || resp == nil {
 		return resp, err
 	}
 	if location, ok := resp.Header["Location"]; ok {
+		resp.Header = resp.Header.Clone() // others may hold the answer too
 		resp.Header[hidden] = location
 		delete(resp.Header, "Location")
 	}

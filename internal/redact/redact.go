@@ -19,9 +19,12 @@ const Mark = "[REDACTED]"
 // minLength is that of a text which can be a secret. A shorter one would blot parts of words.
 const minLength = 4
 
-// minRun is the length of a run of letters and digits that is blotted wherever it stands: no encoding changes it, and an echo that is cut
-// still has it.
-const minRun = 8
+// A run of letters and digits in a secret is blotted wherever it stands, since no encoding changes it and an echo that is cut still has it:
+// from minRun characters on where it has a digit, from minWord on where it may be a word.
+const (
+	minRun  = 8
+	minWord = 16
+)
 
 // Blotter replaces the secrets of one call, in each form in which a server is likely to echo them. It is not safe for concurrent use.
 type Blotter struct {
@@ -117,7 +120,7 @@ type span struct{ from, to int }
 func partsOf(secret, s string) []span {
 	var spans []span
 	for run := range strings.FieldsFuncSeq(secret, isNotAlphanumeric) {
-		if len(run) < minRun {
+		if len(run) < minRun || len(run) < minWord && !strings.ContainsAny(run, "0123456789") {
 			continue
 		}
 		for from := 0; ; {
@@ -174,7 +177,7 @@ func lowerPercent(escaped string) string {
 func inHeader(header http.Header) []string {
 	var secrets []string
 	for name, values := range header {
-		if !isSecretName(name) {
+		if !isSecretName(name) || name == "X-Auth-Email" {
 			continue
 		}
 		for _, value := range values {

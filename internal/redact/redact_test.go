@@ -82,7 +82,7 @@ func TestAnAuthorizationIsBlottedWithAndWithoutItsScheme(t *testing.T) {
 func TestHeadersAreSecretByTheirNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-Auth-Email", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
+		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
 		"Cf-Access-Token", "X-Password", "X-Credentials",
 	} {
 		blotter := blotterOf(http.Header{name: {"first-value", "second-value"}}, nil)
@@ -207,17 +207,25 @@ func TestOneBlotterServesManyAtOnce(t *testing.T) {
 
 func TestPartsOfALongSecretAreBlottedTooHoweverTheRestIsEscaped(t *testing.T) {
 	t.Parallel()
-	b := blotterOf(http.Header{"X-Auth-Key": {"abcdefghij+klmnopqrst/uv=="}}, nil)
+	b := blotterOf(http.Header{"X-Auth-Key": {"abcdefghi1+2klmnopqrst/uv=="}}, nil)
 	for echo, want := range map[string]string{
 		"cut: abcdefghi…": "cut: [REDACTED]…",
-		"abcdefghij&#x2B;klmnopqrst&#x2F;uv&#x3D;&#x3D;": "[REDACTED]&#x2B;[REDACTED]&#x2F;uv&#x3D;&#x3D;",
-		"abcdefghij klmnopqrst/uv":                       "[REDACTED] [REDACTED]/uv",
-		"abcdefghij-klmnopqrst_uv":                       "[REDACTED]-[REDACTED]_uv",
-		"abcdefgh, abcdefghijk":                          "[REDACTED], [REDACTED]k",
-		"abcdefg is too short for it":                    "abcdefg is too short for it",
+		"abcdefghi1&#x2B;2klmnopqrst&#x2F;uv&#x3D;&#x3D;": "[REDACTED]&#x2B;[REDACTED]&#x2F;uv&#x3D;&#x3D;",
+		"abcdefghi1 2klmnopqrst/uv":                       "[REDACTED] [REDACTED]/uv",
+		"abcdefghi1-2klmnopqrst_uv":                       "[REDACTED]-[REDACTED]_uv",
+		"abcdefgh, abcdefghi1k":                           "[REDACTED], [REDACTED]k",
+		"abcdefg is too short for it":                     "abcdefg is too short for it",
 	} {
 		assert.Equal(t, want, b.Blot(echo))
 	}
+}
+
+func TestWordsOfASecretAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := blotterOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
+	const text = "the operator of a readonly account, operator@example.com"
+	assert.Equal(t, text, b.Blot(text))
+	assert.Equal(t, "[REDACTED]", b.Blot("readonly-token"))
 }
 
 func TestSecretsOfQueriesAndCookiesAreBlotted(t *testing.T) {
