@@ -123,6 +123,9 @@ func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 			delete(r.rest, name)
 		}
 	}
+	if len(r.rest) == 0 {
+		r.rest = nil
+	}
 	return err
 }
 

@@ -1,0 +1,215 @@
+package cftunnel_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// canned returns a client of a server in memory that always gives this answer.
+func canned(f testing.TB, answer func(*http.Request) (status int, body string), opts ...cftunnel.Option) *cftunnel.Client {
+	f.Helper()
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		status, body := answer(r)
+		return &http.Response{
+			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1, Request: r,
+		}, nil
+	})
+	client, err := cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
+		cftunnel.WithLimiter(nil), once,
+	}, opts...)...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return client
+}
+
+// FuzzAnswer: whatever a server answers, a call returns a whole tunnel or an error that is safe to show.
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{
+		`{"success":true,"errors":[],"messages":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","name":"blog","created_at":"2021-01-25T18:22:34.317854Z","deleted_at":null,"connections":[],"metadata":{}}}`,
+		`{"success":false,"errors":[{"code":"1013","message":"m","error_chain":[{"code":1,"message":"n"}]},"plain"],"messages":["m"],"result":{}}`,
+		`{"success":true,"result":null}`, `{"errors":[]}`, `<html>502</html>`, ``, `null`, `[]`, `"x"`, `{"success":true,"result":{"id":1}}`,
+	} {
+		f.Add(200, body)
+		f.Add(400, body)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 200 || status > 599 {
+			return
+		}
+		client := canned(t, func(*http.Request) (int, string) { return status, body })
+		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+		if (tunnel == nil) == (err == nil) {
+			t.Fatalf("%v, %v", tunnel, err)
+		}
+		if err == nil && (tunnel.ID == "" || status/100 != 2) {
+			t.Fatalf("%d: %+v", status, tunnel)
+		}
+		if err == nil {
+			return
+		}
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		if !ok || failure.StatusCode != status {
+			t.Fatalf("%#v", err)
+		}
+		if text := err.Error(); len(text) > 1<<20 || strings.ContainsAny(text, "\n\r") {
+			t.Fatalf("%q", text)
+		}
+	})
+}
+
+// FuzzEcho: a secret that a server echoes between other text comes out of no error.
+func FuzzEcho(f *testing.F) {
+	f.Add("before ", " after", 400)
+	f.Add(`{"success":false,"errors":[{"code":1,"message":"`, `"}]}`, 400)
+	f.Add(`<p>`, `</p>`, 502)
+	f.Fuzz(func(t *testing.T, before, after string, status int) {
+		if status < 200 || status > 599 || strings.Contains(before+after, apiToken[10:18]) {
+			return
+		}
+		client := canned(t, func(r *http.Request) (int, string) { return status, before + r.Header.Get("Authorization") + after })
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), apiToken[10:]) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzTunnelToken: what is parsed is put together again, and what is not is refused without being shown.
+func FuzzTunnelToken(f *testing.F) {
+	for _, fields := range []string{
+		`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"` + validSecret.Reveal() + `"}`,
+		`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"x","e":"fed"}`, `{}`, `[]`, `{"a":1}`, ``,
+	} {
+		f.Add(base64.StdEncoding.EncodeToString([]byte(fields)))
+		f.Add(" " + base64.StdEncoding.EncodeToString([]byte(fields)) + "\n")
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		credentials, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(text))
+		if err != nil {
+			if len(text) > 40 && strings.Contains(err.Error(), text) {
+				t.Fatal("the token is shown")
+			}
+			return
+		}
+		again, err := cftunnel.ParseTunnelToken(credentials.Token())
+		if err != nil || *again != *credentials {
+			t.Fatalf("%+v, %+v, %v", credentials, again, err)
+		}
+	})
+}
+
+// FuzzConfiguration: what is not understood of a configuration is not lost.
+func FuzzConfiguration(f *testing.F) {
+	for _, config := range []string{
+		`{"ingress":[{"hostname":"a","service":"http://a","originRequest":{"noTLSVerify":true,"x":1}},{"service":"http_status:404"}]}`,
+		`{"warp-routing":{"enabled":true,"more":[1.50]},"originRequest":{"connectTimeout":"30s","access":{"required":true}},"future":null}`,
+		`{"ingress":"none"}`, `{"ingress":[1]}`, `{}`, `null`,
+	} {
+		f.Add(config)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var config cftunnel.TunnelConfig
+		if json.Unmarshal([]byte(text), &config) != nil {
+			return
+		}
+		encoded, err := json.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after any
+		if json.Unmarshal([]byte(text), &before) != nil || json.Unmarshal(encoded, &after) != nil {
+			return // a number that no float holds
+		}
+		if !kept(before, after) {
+			t.Fatalf("%s became %s", text, encoded)
+		}
+		var again cftunnel.TunnelConfig
+		err = json.Unmarshal(encoded, &again)
+		if same, sameErr := json.Marshal(again); err != nil || sameErr != nil || string(same) != string(encoded) {
+			t.Fatalf("%s became %s: %v, %v", encoded, same, err, sameErr)
+		}
+	})
+}
+
+// kept reports whether after has all of before, but for what says nothing: empty names in a rule, and null.
+func kept(before, after any) bool {
+	switch before := before.(type) {
+	case nil:
+		return true
+	case map[string]any:
+		other, ok := after.(map[string]any)
+		if !ok {
+			return false
+		}
+		for name, value := range before {
+			if value == nil || value == "" {
+				continue
+			}
+			if !kept(value, other[name]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		other, ok := after.([]any)
+		if !ok || len(other) != len(before) {
+			return false
+		}
+		for i := range before {
+			if before[i] != nil && !kept(before[i], other[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.DeepEqual(before, after)
+}
+
+// FuzzPaging: a list ends, yields nothing twice from an honest slice of items, and errors once, whatever result_info says.
+func FuzzPaging(f *testing.F) {
+	f.Add(25, 10, `{"page":1,"per_page":10,"count":10,"total_count":25}`)
+	f.Add(25, 10, `{"page":-1,"per_page":1000,"count":0,"total_count":1}`)
+	f.Add(7, 3, `null`)
+	f.Add(7, 3, `"none"`)
+	f.Add(0, 1, `{}`)
+	f.Fuzz(func(t *testing.T, items, perPage int, info string) {
+		if items < 0 || items > 200 || perPage < 1 || perPage > 50 || !json.Valid([]byte(info)) {
+			return
+		}
+		requests := 0
+		client := canned(t, func(r *http.Request) (int, string) {
+			requests++
+			var page int
+			_, _ = fmt.Sscan(r.URL.Query().Get("page"), &page)
+			var list []string
+			for _, item := range slice(items, page, perPage) {
+				list = append(list, fmt.Sprintf(`{"id":"id-%d","name":"%d"}`, item, item))
+			}
+			return 200, `{"success":true,"result":[` + strings.Join(list, ",") + `],"result_info":` + info + `}`
+		})
+		seen := map[string]bool{}
+		for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen[tunnel.ID] {
+				t.Fatalf("%s twice", tunnel.ID)
+			}
+			seen[tunnel.ID] = true
+		}
+		if requests > items/perPage+2 {
+			t.Fatalf("%d requests for %d items by %d", requests, items, perPage)
+		}
+	})
+}
