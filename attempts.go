@@ -219,7 +219,7 @@ func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 	switch {
 	case v.doubt:
 		t.unknown = true
-	case answer.Status != 0 && answer.Status != http.StatusTooManyRequests:
+	case answer.Status != 0 && !refusesUnseen(answer.Status):
 		t.unknown = false // the server has looked, and says how it is
 	}
 	cause := blotted(v.err, &t.blotter)
@@ -239,6 +239,15 @@ func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 		t.answered = e
 	}
 	return e
+}
+
+// refusesUnseen reports whether a server that answers so may not have looked at what the request is about.
+func refusesUnseen(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return true
+	}
+	return false
 }
 
 // newError returns an error that tells of the whole call so far.

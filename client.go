@@ -257,14 +257,9 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envel
 	if ctx == nil {
 		return nil, invalid("ctx", "is nil")
 	}
-	options := call{header: http.Header{}, query: url.Values{}, maxAttempts: c.retry.MaxAttempts}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, invalid("opts", "holds a nil option")
-		}
-		if err := opt(&options); err != nil {
-			return nil, err
-		}
+	options, err := c.options(opts)
+	if err != nil {
+		return nil, err
 	}
 	path, err := c.path(r)
 	if err != nil {
@@ -285,6 +280,20 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envel
 	t.blotter.AddURL(target)
 	t.blotter.AddBody(body)
 	return t.run(withOperation(ctx, r.template))
+}
+
+// options puts the options of a call together.
+func (c *Client) options(opts []CallOption) (call, error) {
+	options := call{header: http.Header{}, query: url.Values{}, maxAttempts: c.retry.MaxAttempts}
+	for _, opt := range opts {
+		if opt == nil {
+			return call{}, invalid("opts", "holds a nil option")
+		}
+		if err := opt(&options); err != nil {
+			return call{}, err
+		}
+	}
+	return options, nil
 }
 
 // path fills the operation's template with checked ids.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cftunnel/cftunnel-go/internal/openjson"
+	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
 // TunnelConfiguration is the remote configuration of a tunnel, as it is kept by the API.
@@ -275,10 +276,11 @@ const maxModifications = 5
 //
 // The API cannot write under a condition, so that this is a best effort against others who write at the same time. The configuration is
 // read once more just before it is written, and where it has changed, everything starts over with the new one, so that modify may be
-// called several times. After five attempts it gives up with [ErrConcurrentUpdate] and no result. Where the version of what was written
+// called several times. After five rounds it gives up with [ErrConcurrentUpdate] and no result. Where the version of what was written
 // tells that somebody else wrote between that last read and the write, their change is lost: the result is returned, and
 // ErrConcurrentUpdate beside it. A write whose answer was lost is not repeated blindly: the configuration is read, and tells whether it was
-// written; where somebody else has written since, nobody can tell, and the error is both [ErrOutcomeUnknown] and ErrConcurrentUpdate.
+// written. Where it is neither as before nor as it was to be, nobody can tell, and the error is both [ErrOutcomeUnknown] and
+// ErrConcurrentUpdate.
 //
 // Other errors are those of Configuration and UpdateConfiguration.
 //
@@ -287,57 +289,69 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
 	}
+	options, err := s.client.options(opts)
+	if err != nil {
+		return nil, err
+	}
+	policy := s.client.retry
+	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
 	current, err := s.Configuration(ctx, tunnelID, opts...)
 	if err != nil {
 		return nil, err
 	}
-	var lost error // of a write that surely was not carried out
+	var lost error // of a write that was not there when it was looked for
+	losses := 0
 	for range maxModifications {
 		version, config := current.Version, current.Config
 		if err := modify(&config); err != nil {
-			return nil, err
+			return nil, join(err, lost)
 		}
 		if err := config.Validate(); err != nil {
-			return nil, err
+			return nil, join(err, lost)
 		}
 		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-			return nil, err
+			return nil, join(err, lost)
 		}
 		if current.Version != version {
 			continue
 		}
 		written, err := s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID, unrepeatable: true}, config, opts)
-		if errors.Is(err, ErrOutcomeUnknown) {
-			lost = err
-			if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-				return nil, fmt.Errorf("%w; and reading what became of it failed: %w", lost, err)
-			}
-			switch {
-			case current.Version == version:
-				// It was not written.
-				if err := sleep(ctx, s.client.retry.BaseDelay); err != nil {
-					return nil, fmt.Errorf("%w; %w", err, lost)
-				}
-				continue
-			case current.Version == version+1 && same(current.Config, config):
-				return current, nil
-			}
-			return nil, fmt.Errorf("%w; the configuration went from version %d to %d: %w", lost, version, current.Version, ErrConcurrentUpdate)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if written.Version > version+1 {
+		switch {
+		case err == nil && written.Version > version+1:
 			return written, fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so that a change by somebody else is lost: %w",
 				tunnelID, version, written.Version, ErrConcurrentUpdate)
+		case err == nil:
+			return written, nil
+		case !errors.Is(err, ErrOutcomeUnknown):
+			return nil, join(err, lost)
 		}
-		return written, nil
+
+		lost = err
+		losses++
+		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
+			return nil, join(err, lost)
+		}
+		switch {
+		case current.Version == version+1 && same(current.Config, config):
+			return current, nil
+		case current.Version != version:
+			return nil, fmt.Errorf("%w; the configuration has gone from version %d to %d: %w", lost, version, current.Version, ErrConcurrentUpdate)
+		case losses >= options.maxAttempts:
+			return nil, lost
+		}
+		pause := delays.Next()
+		if failure, ok := errors.AsType[*Error](lost); ok {
+			pause = max(pause, failure.RetryAfter)
+		}
+		if pause > policy.MaxDelay {
+			return nil, lost
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, join(err, lost)
+		}
 	}
-	if lost != nil {
-		return nil, fmt.Errorf("cftunnel: the configuration of tunnel %s could not be written in %d attempts: %w", tunnelID, maxModifications, lost)
-	}
-	return nil, fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else %d times; it was not written: %w",
-		tunnelID, maxModifications, ErrConcurrentUpdate)
+	return nil, join(fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else again and again; it was not written: %w",
+		tunnelID, ErrConcurrentUpdate), lost)
 }
 
 // same compares what would be sent.

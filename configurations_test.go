@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -298,6 +299,31 @@ func TestModifyIsNotAlarmedByItsOwnRepeatedWrite(t *testing.T) {
 	_, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("never.example.com"))
 	require.ErrorIs(t, err, cftunnel.ErrServer)
 	assert.NotContains(t, stored(t, client, tunnel.ID), "never")
+}
+
+func TestModifyKeepsToTheAttemptsAndPausesOfItsClient(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		puts := func() (n int) {
+			for _, operation := range operations(srv) {
+				if operation == opConfigure {
+					n++
+				}
+			}
+			return n
+		}
+		srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"7"}}, Times: tunneltest.Always})
+		began := time.Now()
+		_, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"))
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.Equal(t, 4, puts())
+		assert.GreaterOrEqual(t, time.Since(began), 21*time.Second)
+
+		_, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"), cftunnel.MaxAttempts(1))
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.Equal(t, 5, puts())
+	})
 }
 
 func TestModifyTellsWhereALostWriteAndSomebodyElsesMeet(t *testing.T) {

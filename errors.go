@@ -41,7 +41,7 @@ var (
 	ErrConcurrentUpdate = errors.New("concurrent update")
 	// ErrOutcomeUnknown: a write that may have been carried out. Its last attempt was cut, cancelled or timed out after it was sent, was
 	// answered with a status of 500 or above, or its answer could not be read; or an earlier one was, and those after it were refused
-	// with 429 or not sent. Look before doing it again.
+	// with 401, 403 or 429, or not sent. Look before doing it again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -273,11 +273,11 @@ func printable(s string) string {
 // blottedError stands for an error whose text held a secret. It is found by errors.Is, and gives nothing away to errors.As.
 type blottedError struct {
 	text string
-	err  error
+	is   func(error) bool // which prints as an address, unlike the error itself
 }
 
 func (e *blottedError) Error() string        { return e.text }
-func (e *blottedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *blottedError) Is(target error) bool { return e.is(target) }
 
 func blotted(err error, blotter *redact.Blotter) error {
 	if err == nil {
@@ -285,7 +285,7 @@ func blotted(err error, blotter *redact.Blotter) error {
 	}
 	text := err.Error()
 	if clean := blotter.Blot(text); clean != text {
-		return &blottedError{text: clean, err: err}
+		return &blottedError{text: clean, is: func(target error) bool { return errors.Is(err, target) }}
 	}
 	return err
 }

@@ -170,19 +170,20 @@ func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
 		})
 	}
 	for name, handler := range map[string]http.HandlerFunc{
-		"in a message":        detail(`{"success":false,"errors":[{"code":1,"message":%s}]}`),
-		"in a plain message":  detail(`{"success":false,"errors":[%s]}`),
-		"in a chain":          detail(`{"success":false,"errors":[{"code":1,"error_chain":[{"message":%s}]}]}`),
-		"in a pointer":        detail(`{"success":false,"errors":[{"code":1,"source":{"pointer":%s}}]}`),
-		"in a link":           detail(`{"success":false,"errors":[{"code":1,"documentation_url":%s}]}`),
-		"in text":             text(502, func(s string) string { return s }),
-		"in text, escaped":    text(502, url.QueryEscape),
-		"in text, for a path": text(502, url.PathEscape),
-		"in HTML":             text(502, html.EscapeString),
-		"in JSON of its own":  text(502, func(s string) string { q, _ := json.Marshal(s); return string(q) }),
-		"at the end of a cut": text(502, func(s string) string { return strings.Repeat("x", 480) + s }),
-		"in the ray id":       echo(func(w http.ResponseWriter, s string) { w.Header().Set("Cf-Ray", s); w.WriteHeader(500) }),
-		"in an answer of 200": text(200, func(s string) string { return s }),
+		"in a message":          detail(`{"success":false,"errors":[{"code":1,"message":%s}]}`),
+		"in a plain message":    detail(`{"success":false,"errors":[%s]}`),
+		"in a chain":            detail(`{"success":false,"errors":[{"code":1,"error_chain":[{"message":%s}]}]}`),
+		"in a pointer":          detail(`{"success":false,"errors":[{"code":1,"source":{"pointer":%s}}]}`),
+		"in a link":             detail(`{"success":false,"errors":[{"code":1,"documentation_url":%s}]}`),
+		"in text":               text(502, func(s string) string { return s }),
+		"in text, escaped":      text(502, url.QueryEscape),
+		"in text, for a path":   text(502, url.PathEscape),
+		"in HTML":               text(502, html.EscapeString),
+		"in JSON of its own":    text(502, func(s string) string { q, _ := json.Marshal(s); return string(q) }),
+		"without its beginning": text(400, func(s string) string { return "bad " + s[24:] }),
+		"at the end of a cut":   text(502, func(s string) string { return strings.Repeat("x", 480) + s }),
+		"in the ray id":         echo(func(w http.ResponseWriter, s string) { w.Header().Set("Cf-Ray", s); w.WriteHeader(500) }),
+		"in an answer of 200":   text(200, func(s string) string { return s }),
 		"in a redirect": echo(func(w http.ResponseWriter, s string) {
 			w.Header().Set("Location", "https://e.example.com/"+s)
 			w.WriteHeader(302)
@@ -208,6 +209,9 @@ func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
 						assert.NotContains(t, shown, form)
 					}
 					assert.NotContains(t, shown, secret[:12], "not even a part")
+				}
+				for at := 10; at+12 <= len(apiToken); at++ {
+					assert.NotContains(t, shown, apiToken[at:at+12], "not even a part")
 				}
 			}
 		})
@@ -250,4 +254,18 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 	assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	assert.Contains(t, err.Error(), "not sent")
 	assert.Empty(t, srv.Requests())
+}
+
+// text is an error that is its own text, which %#v of its holder would print.
+type text string
+
+func (t text) Error() string { return string(t) }
+
+func TestCauseOfABlottedErrorIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return nil, text(r.Header.Get("Authorization")) }),
+	}))
+	_, err := client.Tunnels.Get(t.Context(), tunnelID)
+	assert.NotContains(t, show(err), apiToken[10:])
 }

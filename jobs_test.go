@@ -65,14 +65,25 @@ func TestEnsure(t *testing.T) {
 			assert.Equal(t, 1, carriedOut(srv, opCreate))
 		}
 	})
-	t.Run("tells where a lost create was not carried out", func(t *testing.T) {
+	t.Run("makes it where a lost create was not carried out", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, quick)
 		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore})
 		tunnel, created, err := ensure(client)
+		require.NoError(t, err)
+		assert.True(t, created)
+		assert.False(t, tunnel.Token.IsZero())
+		assert.Equal(t, 1, carriedOut(srv, opCreate))
+	})
+	t.Run("tells where nothing can be made", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, quick)
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore, Times: tunneltest.Always})
+		tunnel, created, err := ensure(client)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		assert.Nil(t, tunnel)
 		assert.False(t, created)
+		srv.ClearFaults()
 		_, created, err = ensure(client)
 		require.NoError(t, err)
 		assert.True(t, created)
@@ -240,6 +251,18 @@ func TestRotateSecret(t *testing.T) {
 		require.NoError(t, err)
 		assert.Zero(t, carriedOut(srv, opCleanup), "before a rotation that is known, the thief would come back")
 	})
+	t.Run("keeps the token of a lost rotation whose repetition was refused", func(t *testing.T) {
+		t.Parallel()
+		srv, client, tunnel, _ := setUp(t)
+		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
+		srv.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.NotNil(t, rotation)
+		_, err = srv.Connect(rotation.Token)
+		require.NoError(t, err)
+	})
 	t.Run("cleans nothing up where the rotation was refused", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
@@ -333,6 +356,20 @@ func TestCleanupAndDelete(t *testing.T) {
 			require.ErrorIs(t, err, context.Canceled)
 		})
 	})
+	t.Run("tells of the replicas where the time ends in a request", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client, tunnel := dial(once), srv.SeedTunnels(1)[0]
+			srv.Inject(tunneltest.Fault{
+				Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: tunneltest.Always,
+				Delay: 25 * time.Second,
+			})
+			_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
+			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			time.Sleep(time.Minute) // for the fake's delay to end
+		})
+	})
 	t.Run("ends by other errors", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, once)
@@ -378,6 +415,8 @@ func TestWaitForStatus(t *testing.T) {
 		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 		require.ErrorContains(t, err, "is deleted")
+		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{})
+		require.ErrorIs(t, err, cftunnel.ErrNotFound, "deleted comes before down")
 		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	})

@@ -106,11 +106,11 @@ func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
 		return nil, invalid("token", "does not hold a JSON object of the keys a, t and s")
 	}
 	switch {
-	case fields.AccountTag == "":
+	case strings.TrimSpace(fields.AccountTag) == "":
 		return nil, invalid("token", "has no account (a)")
 	case apipath.UUID(fields.TunnelID) != nil:
 		return nil, invalid("token", "has no tunnel id that is a UUID (t)")
-	case fields.Secret == "":
+	case strings.TrimSpace(fields.Secret) == "":
 		return nil, invalid("token", "has no secret (s)")
 	}
 	return &TunnelCredentials{
@@ -126,7 +126,8 @@ type tokenFields struct {
 	Endpoint   string `json:"e,omitempty"`
 }
 
-// Token puts a tunnel token together, as cloudflared writes it.
+// Token puts a tunnel token together, as cloudflared writes it, with the keys a, s and t in this order. The API has them in another: the
+// same credentials then make another text, which is as good.
 func (c TunnelCredentials) Token() Secret {
 	fields, _ := json.Marshal(tokenFields{c.AccountTag, c.Secret.Reveal(), c.TunnelID, c.Endpoint}) // strings always encode
 	return NewSecret(base64.StdEncoding.EncodeToString(fields))

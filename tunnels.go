@@ -347,10 +347,10 @@ func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...Ca
 // Ensure returns the live tunnel of params.Name, and makes it where there is none: GET and POST /accounts/{account_id}/cfd_tunnel. It can be
 // called again at any time, also after it failed, and by several programs at once; it never makes two. created is true where this call is
 // known to have made the tunnel, which then has its Token; one that was found has none, and its configuration source and secret are as
-// they are. After a create whose answer was lost, the tunnel is looked for.
+// they are. After a create whose answer was lost, the tunnel is looked for, and made once more where it is not there.
 //
 // Errors: [ErrTunnelNameTaken] where the name belongs to a tunnel that the credentials cannot read, or to a WARP connector;
-// [ErrOutcomeUnknown] where the answer to the create was lost, and no such tunnel could be found.
+// [ErrOutcomeUnknown] where the answers to both creates were lost, and no such tunnel could be found.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (t *Tunnel, created bool, err error) {
@@ -361,22 +361,26 @@ func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, 
 	if !errors.Is(err, ErrNotFound) {
 		return t, false, err
 	}
-	t, err = s.Create(ctx, params, opts...)
-	if err == nil {
-		return t, true, nil
+	// A create may be tried again where the tunnel is not found after a lost answer: the name is its key, so there is never a second one.
+	for range 2 {
+		if t, err = s.Create(ctx, params, opts...); err == nil {
+			return t, true, nil
+		}
+		if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrTunnelNameTaken) {
+			return nil, false, err
+		}
+		// Somebody made it: this call, or another at the same time.
+		found, findErr := s.FindByName(ctx, params.Name, opts...)
+		switch {
+		case findErr == nil:
+			return found, false, nil
+		case !errors.Is(findErr, ErrNotFound):
+			return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", err, findErr)
+		case errors.Is(err, ErrTunnelNameTaken):
+			return nil, false, err
+		}
 	}
-	if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrTunnelNameTaken) {
-		return nil, false, err
-	}
-	// Somebody made it: this call, or another at the same time.
-	found, findErr := s.FindByName(ctx, params.Name, opts...)
-	switch {
-	case findErr == nil:
-		return found, false, nil
-	case errors.Is(findErr, ErrNotFound):
-		return nil, false, err
-	}
-	return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", err, findErr)
+	return nil, false, err
 }
 
 // RotateParams says how to rotate.
@@ -412,7 +416,9 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 	if secret.IsZero() {
 		secret = NewTunnelSecret()
 	}
-	credentials := TunnelCredentials{AccountTag: s.client.accountID, TunnelID: tunnelID, Secret: secret}
+	credentials := TunnelCredentials{
+		AccountTag: strings.ToLower(s.client.accountID), TunnelID: strings.ToLower(tunnelID), Secret: secret,
+	}
 	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return &Rotation{Token: credentials.Token()}, err
@@ -448,18 +454,26 @@ const (
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) CleanupAndDelete(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+	if ctx == nil {
+		return nil, invalid("ctx", "is nil")
+	}
 	ctx, cancel := context.WithTimeout(ctx, maxDeleting)
 	defer cancel()
+	var refusal error // by those connections, the latest
 	for pause := firstDeletePause; ; pause = min(2*pause, maxDeletePause) {
 		if err := s.client.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
-			return nil, err
+			return nil, join(err, refusal)
 		}
 		tunnel, err := s.Delete(ctx, tunnelID, TunnelDeleteParams{}, opts...)
-		if !errors.Is(err, ErrActiveConnections) {
-			return tunnel, err
+		switch {
+		case err == nil:
+			return tunnel, nil
+		case !errors.Is(err, ErrActiveConnections):
+			return nil, join(err, refusal)
 		}
-		if waitErr := sleep(ctx, pause); waitErr != nil {
-			return nil, fmt.Errorf("cftunnel: the replicas of tunnel %s keep coming back: %w; %w", tunnelID, waitErr, err)
+		refusal = fmt.Errorf("cftunnel: the replicas of tunnel %s keep coming back: %w", tunnelID, err)
+		if err := sleep(ctx, pause); err != nil {
+			return nil, join(err, refusal)
 		}
 	}
 }
@@ -503,10 +517,10 @@ func (s *TunnelsService) WaitForStatus(ctx context.Context, tunnelID string, sta
 				params.OnPoll(tunnel)
 			}
 			switch {
-			case tunnel.Status == status:
-				return tunnel, nil
 			case tunnel.IsDeleted():
 				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted, and will not be %s: %w", tunnelID, status, ErrNotFound)
+			case tunnel.Status == status:
+				return tunnel, nil
 			}
 			err = sleep(ctx, pause)
 		}
@@ -516,7 +530,7 @@ func (s *TunnelsService) WaitForStatus(ctx context.Context, tunnelID string, sta
 		if err != nil {
 			return nil, err
 		}
-		pause = min(pause+pause/2, longest)
+		pause = min(pause+max(pause/2, 1), longest)
 	}
 }
 

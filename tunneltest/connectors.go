@@ -99,10 +99,11 @@ func (s *Server) cleanUp(c *call) answer {
 }
 
 // SetConnections makes a connector hold n connections, fewer or more than the four that it began with: below four in all, its tunnel is
-// degraded, and with none down. A connector that is not there is no error.
+// degraded, and with none down. A connector whose token was rotated gets none anew. One that is not there is no error.
 func (s *Server) SetConnections(connectorID string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.comeBack()
 	now := s.stamp()
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
@@ -112,7 +113,7 @@ func (s *Server) SetConnections(connectorID string, n int) {
 			}
 			c := t.connectors[i]
 			c.conns = c.conns[:min(max(n, 0), len(c.conns))]
-			for len(c.conns) < n {
+			for len(c.conns) < n && c.secret == t.secret {
 				c.conns = append(c.conns, newConnection(len(c.conns), now))
 			}
 			t.follow(now)

@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
 // quotaOf returns the count of a credential: each has the whole quota to itself. The caller holds s.mu.
-func (s *Server) quotaOf(credential string) *quota {
+func (s *Server) quotaOf(credential cftunnel.Secret) *quota {
 	q := s.quotas[credential]
 	if q == nil {
 		q = &quota{limit: s.quota.limit, window: s.quota.window}

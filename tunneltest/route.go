@@ -180,7 +180,7 @@ func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, F
 }
 
 // work counts the request for its credential, and does it unless the quota or the fault is before it.
-func (s *Server) work(record *Request, fault Fault, credential string, body []byte, do func() answer) answer {
+func (s *Server) work(record *Request, fault Fault, credential cftunnel.Secret, body []byte, do func() answer) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Body = cftunnel.NewSecret(string(body))

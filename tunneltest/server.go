@@ -47,8 +47,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	accounts map[string]*account
-	tokens   map[string]*Token
-	quotas   map[string]*quota
+	tokens   map[cftunnel.Secret]*Token
+	quotas   map[cftunnel.Secret]*quota // by the token
 	faults   []*Fault
 	requests []*Request
 }
@@ -73,7 +73,8 @@ func WithQuota(n int, window time.Duration) Option {
 // WithLatency makes every request take at least so long before anything is done.
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
-// WithClock sets where the server's time comes from: the times in its answers, and the quota's windows. The default is time.Now.
+// WithClock sets where the server's time comes from: the times in its answers, the quota's windows, and when a replica that was cleaned up
+// comes back. The default is time.Now.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
 // NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first call of URL or NewClient on, so that a
@@ -85,8 +86,8 @@ func NewServer(opts ...Option) *Server {
 		now:       time.Now,
 		closing:   make(chan struct{}),
 		accounts:  map[string]*account{},
-		tokens:    map[string]*Token{},
-		quotas:    map[string]*quota{},
+		tokens:    map[cftunnel.Secret]*Token{},
+		quotas:    map[cftunnel.Secret]*quota{},
 	}
 	for _, opt := range opts {
 		opt(s)

@@ -489,3 +489,12 @@ func TestURLOfAClosedServerRefuses(t *testing.T) {
 	require.Error(t, err)
 	assert.Empty(t, srv.Requests())
 }
+
+func TestPrintOfAServerShowsNoToken(t *testing.T) {
+	t.Parallel()
+	f := start(t, tunneltest.WithQuota(10, time.Hour))
+	f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		assert.NotContains(t, fmt.Sprintf(verb, f.Server), f.APIToken().Reveal())
+	}
+}

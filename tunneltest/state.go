@@ -1,7 +1,6 @@
 package tunneltest
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -76,7 +75,7 @@ func (s *Server) account(id string) *account {
 // add makes a tunnel.
 func (a *account) add(name, kind string, remote bool, secret string, now time.Time) *tunnel {
 	if secret == "" {
-		secret = newSecret()
+		secret = cftunnel.NewTunnelSecret().Reveal()
 	}
 	t := &tunnel{
 		id: uuid.NewString(), name: name, kind: kind, created: now, remote: remote, secret: secret, metadata: json.RawMessage("{}"),
@@ -89,12 +88,6 @@ func (a *account) add(name, kind string, remote bool, secret string, now time.Ti
 // nameTaken reports whether a live tunnel other than this one has the name.
 func (a *account) nameTaken(name string, but *tunnel) bool {
 	return slices.ContainsFunc(a.tunnels, func(t *tunnel) bool { return t != but && t.name == name && t.deleted.IsZero() })
-}
-
-func newSecret() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b)
-	return base64.StdEncoding.EncodeToString(b)
 }
 
 // tokenFields is what a tunnel token holds.
@@ -254,11 +247,12 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.comeBack()
 	t, err := s.tunnelOf(strings.TrimSpace(token.Reveal()))
 	if err != nil {
 		return "", err
 	}
-	switch n := len(t.connectors); {
+	switch n := len(t.connectors) + len(t.away); {
 	case n >= maxConnectors:
 		return "", fmt.Errorf("tunneltest: tunnel %s has %d connectors already", t.id, maxConnectors)
 	case n > 0 && t.isWARP() && !t.ha.on:
@@ -308,6 +302,7 @@ func newConnection(i int, now time.Time) connection {
 func (s *Server) Disconnect(connectorID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.comeBack()
 	stopped := func(c *connector) bool { return c.id == connectorID }
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {

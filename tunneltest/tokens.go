@@ -52,7 +52,7 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[token.Text.Reveal()] = &token
+	s.tokens[token.Text] = &token
 	return token.Text
 }
 
@@ -64,12 +64,12 @@ func (t *Token) status(now time.Time) cftunnel.TokenStatus {
 	return t.Status
 }
 
-// credential is the text that a request is counted by.
-func credential(header http.Header) string {
+// credential is what a request is counted by.
+func credential(header http.Header) cftunnel.Secret {
 	if authorization := header.Get("Authorization"); authorization != "" {
-		return strings.TrimPrefix(authorization, "Bearer ")
+		return cftunnel.NewSecret(strings.TrimPrefix(authorization, "Bearer "))
 	}
-	return header.Get("X-Auth-Key")
+	return cftunnel.NewSecret(header.Get("X-Auth-Key"))
 }
 
 // authenticate finds the token of a request, or says what is wrong with its credentials. The caller holds s.mu.

@@ -87,7 +87,7 @@ func prune(ctx context.Context, client *cftunnel.Client, now time.Time, olderTha
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATUS\tSINCE\tID")
 	for _, tunnel := range idle {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", tunnel.Name, tunnel.Status, tunnel.ConnsInactiveAt.Format(time.DateOnly), tunnel.ID)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", tunnel.Name, tunnel.Status, idleSince(tunnel).Format(time.DateOnly), tunnel.ID)
 	}
 	w.Flush()
 	if !yes {
@@ -102,7 +102,16 @@ func isIdle(tunnel *cftunnel.Tunnel, now time.Time, olderThan time.Duration) boo
 	if tunnel.Status != cftunnel.TunnelStatusDown && tunnel.Status != cftunnel.TunnelStatusInactive {
 		return false
 	}
-	return !tunnel.ConnsInactiveAt.IsZero() && now.Sub(tunnel.ConnsInactiveAt) >= olderThan
+	since := idleSince(tunnel)
+	return !since.IsZero() && now.Sub(since) >= olderThan
+}
+
+// idleSince is zero where nobody can say.
+func idleSince(tunnel *cftunnel.Tunnel) time.Time {
+	if tunnel.Status == cftunnel.TunnelStatusInactive && tunnel.ConnsInactiveAt.IsZero() {
+		return tunnel.CreatedAt
+	}
+	return tunnel.ConnsInactiveAt
 }
 
 // deleteAll deletes tunnels, and not those that somebody has started since they were listed: the server refuses them.

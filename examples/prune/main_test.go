@@ -87,8 +87,9 @@ func TestUnknownStatusesAreKept(t *testing.T) {
 	old := now.Add(-2 * month)
 	assert.True(t, isIdle(&cftunnel.Tunnel{Status: "down", ConnsInactiveAt: old}, now, month))
 	assert.True(t, isIdle(&cftunnel.Tunnel{Status: "inactive", ConnsInactiveAt: old}, now, month))
+	assert.True(t, isIdle(&cftunnel.Tunnel{Status: "inactive", CreatedAt: old}, now, month))
 	for _, tunnel := range []cftunnel.Tunnel{
-		{Status: "down"}, {Status: "healthy", ConnsInactiveAt: old}, {Status: "degraded", ConnsInactiveAt: old}, {Status: "new", ConnsInactiveAt: old},
+		{Status: "inactive"}, {Status: "inactive", CreatedAt: now}, {Status: "down", CreatedAt: old}, {Status: "down"}, {Status: "healthy", ConnsInactiveAt: old}, {Status: "degraded", ConnsInactiveAt: old}, {Status: "new", ConnsInactiveAt: old},
 	} {
 		assert.False(t, isIdle(&tunnel, now, month))
 	}

@@ -97,53 +97,92 @@ func rotate(ctx context.Context, client *cftunnel.Client, s settings, out io.Wri
 	if err != nil {
 		return err
 	}
-	before, err := client.Connectors.List(ctx, tunnel.ID)
+	// A file that cannot be written is better known before there is something to write.
+	file, err := newSecretFile(s.out)
 	if err != nil {
 		return err
 	}
+	defer file.discard()
+
 	rotation, err := client.Tunnels.RotateSecret(ctx, tunnel.ID, cftunnel.RotateParams{CleanupConnections: s.compromised})
+	if errors.Is(err, cftunnel.ErrOutcomeUnknown) && rotation != nil && rotation.Tunnel == nil {
+		return errors.Join(err, explain(ctx, client, tunnel, rotation.Token, s, out))
+	}
 	if rotation == nil {
 		return err
 	}
-	// The token is kept also where what came after it failed.
-	if keepErr := keep(rotation.Token, s, out); keepErr != nil || err != nil {
-		return errors.Join(err, keepErr)
+	// Nobody can have the new token yet: whoever runs now has the old one.
+	before, listErr := client.Connectors.List(ctx, tunnel.ID)
+	if keepErr := keep(rotation.Token, file, s, out); keepErr != nil || err != nil || listErr != nil {
+		return errors.Join(err, keepErr, listErr)
 	}
 	if s.compromised {
-		fmt.Fprintf(out, "%s has a new token, and its %d replicas are dropped. Start them again with the new one.\n", tunnel.Name, len(before))
+		fmt.Fprintf(out, "%s has a new token, and its replicas are dropped. Start them again with the new one.\n", tunnel.Name)
 		return nil
 	}
 	fmt.Fprintf(out, "%s has a new token. Replace its %d replicas: those that run stay until they stop.\n", tunnel.Name, len(before))
 	return watch(ctx, client, tunnel, before, s, out, func(connectors []cftunnel.Connector) { onLook(connectors, rotation.Token) })
 }
 
+// explain finds out what became of a rotation whose answer was lost. The token that it would have made goes to no file in which a good one may be.
+func explain(ctx context.Context, client *cftunnel.Client, tunnel *cftunnel.Tunnel, made cftunnel.Secret, s settings, out io.Writer) error {
+	now, err := client.Tunnels.Token(ctx, tunnel.ID)
+	if err != nil {
+		if s.print {
+			fmt.Fprintf(out, "If %s is rotated, this is its token: %s\n", tunnel.Name, made.Reveal())
+		}
+		return fmt.Errorf("whether %s is rotated cannot be read: %w", tunnel.Name, err)
+	}
+	current, currentErr := cftunnel.ParseTunnelToken(now)
+	wanted, wantedErr := cftunnel.ParseTunnelToken(made)
+	if currentErr == nil && wantedErr == nil && current.Secret == wanted.Secret {
+		return fmt.Errorf("%s is rotated all the same; run this again to rotate it once more and keep its token", tunnel.Name)
+	}
+	return fmt.Errorf("%s is not rotated", tunnel.Name)
+}
+
 // keep hands the token out as it was asked for. Where it was not, it can be fetched later.
-func keep(token cftunnel.Secret, s settings, out io.Writer) error {
+func keep(token cftunnel.Secret, file *secretFile, s settings, out io.Writer) error {
 	if s.print {
 		fmt.Fprintln(out, token.Reveal())
 	}
 	if s.out == "" {
 		return nil
 	}
-	if err := writeSecret(s.out, token); err != nil {
+	if err := file.write(token); err != nil {
 		return fmt.Errorf("the tunnel is rotated, but its new token is not written: %w", err)
 	}
 	fmt.Fprintf(out, "The new token is in %s.\n", s.out)
 	return nil
 }
 
-// writeSecret replaces a file by one that its owner alone may read, whole or not at all.
-func writeSecret(path string, secret cftunnel.Secret) error {
+// secretFile takes the place of an older file whole or not at all, and is for its owner alone.
+type secretFile struct {
+	path string
+	file *os.File // nil where no file is wanted
+}
+
+func newSecretFile(path string) (*secretFile, error) {
+	if path == "" {
+		return &secretFile{}, nil
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".rotate-*") // mode 0600
-	if err != nil {
+	return &secretFile{path, file}, err
+}
+
+func (f *secretFile) write(secret cftunnel.Secret) error {
+	_, err := f.file.WriteString(secret.Reveal() + "\n")
+	if err = errors.Join(err, f.file.Sync()); err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // does nothing once it has its name
-	_, err = file.WriteString(secret.Reveal() + "\n")
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+	return os.Rename(f.file.Name(), f.path)
+}
+
+func (f *secretFile) discard() {
+	if f.file != nil {
+		_ = f.file.Close()
+		_ = os.Remove(f.file.Name()) // gone already where it was written
 	}
-	return os.Rename(file.Name(), path)
 }
 
 // watch shows which replicas run until none of the old ones does.

@@ -147,3 +147,41 @@ func TestCommandLine(t *testing.T) {
 	assert.Equal(t, 2, start(t.Context(), []string{"a", "b"}, &out, &errs))
 	assert.Equal(t, 2, start(t.Context(), []string{"-wait", "0s", "a"}, &out, &errs))
 }
+
+func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
+	t.Parallel()
+	const opUpdate = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	for name, test := range map[string]struct {
+		fault tunneltest.Fault
+		said  string
+	}{
+		"that was not carried out": {tunneltest.Fault{Operation: opUpdate, Status: 503}, "is not rotated"},
+		"that was":                 {tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter}, "is rotated all the same"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, client, tunnel, _ := running(t)
+			path := filepath.Join(t.TempDir(), "token")
+			require.NoError(t, os.WriteFile(path, []byte(tunnel.Token.Reveal()), 0o600))
+			fake.Inject(test.fault)
+			err := rotate(t.Context(), client, settings{tunnel: "blog", out: path}, io.Discard, nobody)
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			require.ErrorContains(t, err, test.said)
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, tunnel.Token.Reveal(), string(content))
+			left, err := os.ReadDir(filepath.Dir(path))
+			require.NoError(t, err)
+			assert.Len(t, left, 1)
+		})
+	}
+}
+
+func TestFileThatCannotBeWrittenIsKnownBeforeTheRotation(t *testing.T) {
+	t.Parallel()
+	fake, client, tunnel, _ := running(t)
+	err := rotate(t.Context(), client, settings{tunnel: "blog", out: filepath.Join(t.TempDir(), "missing", "token")}, io.Discard, nobody)
+	require.Error(t, err)
+	_, err = fake.Connect(tunnel.Token)
+	require.NoError(t, err)
+}

@@ -75,7 +75,7 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 
 	answer := receive(client, req, r.MaxBytes)
 	refused := connection.end()
-	answer.Sent = connection.sent() && !(connection.http2.Load() && refusedUnread(answer.Err))
+	answer.Sent = connection.sent() && !(answer.Status == 0 && connection.http2.Load() && refusedUnread(answer.Err))
 	switch {
 	case refused != nil:
 		answer = Answer{Sent: true, Err: refused}

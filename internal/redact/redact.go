@@ -86,14 +86,7 @@ func (b *Blotter) Blot(s string) string {
 	b.learn()
 	var spans []span
 	for _, form := range b.forms {
-		for from := 0; ; {
-			i := strings.Index(s[from:], form)
-			if i < 0 {
-				break
-			}
-			spans = append(spans, span{from + i, from + i + len(form)})
-			from += i + 1
-		}
+		spans = append(spans, spansOf(form, s)...)
 	}
 	for _, secret := range b.secrets {
 		spans = append(spans, partsOf(secret, s)...)
@@ -116,28 +109,31 @@ func (b *Blotter) Blot(s string) string {
 // span is where a secret stands in a text.
 type span struct{ from, to int }
 
-// partsOf finds where a long run of letters and digits of the secret stands in s, or the beginning of one.
+// partsOf finds where a piece of a long run of letters and digits of the secret stands in s, whatever of it was cut.
 func partsOf(secret, s string) []span {
 	var spans []span
 	for run := range strings.FieldsFuncSeq(secret, isNotAlphanumeric) {
 		if len(run) < minRun || len(run) < minWord && !strings.ContainsAny(run, "0123456789") {
 			continue
 		}
-		for from := 0; ; {
-			i := strings.Index(s[from:], run[:minRun])
-			if i < 0 {
-				break
-			}
-			from += i
-			n := minRun
-			for n < len(run) && from+n < len(s) && s[from+n] == run[n] {
-				n++
-			}
-			spans = append(spans, span{from, from + n})
-			from += n
+		for at := 0; at+minRun <= len(run); at++ {
+			spans = append(spans, spansOf(run[at:at+minRun], s)...)
 		}
 	}
 	return spans
+}
+
+// spansOf finds every place of text in s, those that overlap too.
+func spansOf(text, s string) []span {
+	var spans []span
+	for from := 0; ; {
+		i := strings.Index(s[from:], text)
+		if i < 0 {
+			return spans
+		}
+		spans = append(spans, span{from + i, from + i + len(text)})
+		from += i + 1
+	}
 }
 
 func isNotAlphanumeric(r rune) bool {

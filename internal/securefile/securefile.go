@@ -8,10 +8,10 @@ import (
 )
 
 // Write replaces the file at path, or makes it, with mode 0600. Readers see the old content or the new, never a part; where anything fails,
-// the old file is as it was and nothing is left beside it.
+// the old file is as it was and nothing is left beside it. A symbolic link is replaced, not followed.
 func Write(path string, content []byte) (err error) {
 	// Made in the same folder, it can take the other's place in one step. CreateTemp's mode is 0600.
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".cftunnel-*")
 	if err != nil {
 		return err
 	}
