@@ -2,7 +2,6 @@ package tunneltest
 
 import (
 	"net/http"
-	"slices"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
@@ -96,27 +95,4 @@ func (s *Server) cleanUp(c *call) answer {
 	c.account.cleaned = append(c.account.cleaned, t)
 	t.cleanUp(func(c *connector) bool { return id == "" || c.id == id }, s.stamp())
 	return success(nil)
-}
-
-// SetConnections makes a connector hold n connections, fewer or more than the four that it began with: below four in all, its tunnel is
-// degraded, and with none down. A connector whose token was rotated gets none anew. One that is not there is no error.
-func (s *Server) SetConnections(connectorID string, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.comeBack()
-	now := s.stamp()
-	for _, a := range s.accounts {
-		for _, t := range a.tunnels {
-			i := slices.IndexFunc(t.connectors, func(c *connector) bool { return c.id == connectorID })
-			if i < 0 {
-				continue
-			}
-			c := t.connectors[i]
-			c.conns = c.conns[:min(max(n, 0), len(c.conns))]
-			for len(c.conns) < n && c.secret == t.secret {
-				c.conns = append(c.conns, newConnection(len(c.conns), now))
-			}
-			t.follow(now)
-		}
-	}
 }

@@ -995,3 +995,49 @@ func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
 	require.ErrorContains(t, answer.Err, "exceeded")
 	assert.True(t, answer.Sent)
 }
+
+// overHTTP2 is a connection that says it speaks HTTP/2.
+type overHTTP2 struct{ net.Conn }
+
+func (overHTTP2) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: "h2"}
+}
+
+// failingBody fails as HTTP/2's bodies do.
+type failingBody struct{ err error }
+
+func (r failingBody) Read([]byte) (int, error) { return 0, r.err }
+
+func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
+	for name, test := range map[string]struct {
+		conn   net.Conn
+		answer bool // the error comes in the body of an answer
+		err    error
+		sent   bool
+	}{
+		"too many streams":            {overHTTP2{}, false, refused, false},
+		"going away":                  {overHTTP2{}, false, errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), false},
+		"no connection with room":     {overHTTP2{}, false, errors.New("net/http: cannot rewind body after connection loss"), false},
+		"another stream error":        {overHTTP2{}, false, errors.New("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
+		"the same words over HTTP/1":  {nil, false, refused, true},
+		"the same words in an answer": {overHTTP2{}, true, refused, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				trace := httptrace.ContextClientTrace(r.Context())
+				trace.GetConn("example.com:443")
+				trace.GotConn(httptrace.GotConnInfo{Conn: test.conn})
+				if test.answer {
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(failingBody{test.err}), ContentLength: -1}, nil
+				}
+				return nil, test.err
+			})}
+			answer := exchange.Do(t.Context(), client, post(t, "https://example.com", "{}"))
+			require.ErrorIs(t, answer.Err, test.err)
+			assert.Equal(t, test.sent, answer.Sent)
+		})
+	}
+}

@@ -1,0 +1,58 @@
+package securefile_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cftunnel/cftunnel-go/internal/securefile"
+)
+
+func TestFileIsReplacedAndIsItsOwners(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for _, name := range []string{"new", "old", strings.Repeat("n", 250)} {
+		path := filepath.Join(folder, name)
+		if name == "old" {
+			require.NoError(t, os.WriteFile(path, []byte("something longer than what comes"), 0o666))
+		}
+		require.NoError(t, securefile.Write(path, []byte("content")))
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, "content", string(content))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, left, 3)
+}
+
+func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	target, link := filepath.Join(folder, "target"), filepath.Join(folder, "link")
+	require.NoError(t, os.WriteFile(target, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink(target, link))
+	require.NoError(t, securefile.Write(link, []byte("new")))
+	content, err := os.ReadFile(target)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(content))
+}
+
+func TestFailureLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	busy := filepath.Join(folder, "busy")
+	require.NoError(t, os.MkdirAll(filepath.Join(busy, "inside"), 0o755))
+	require.Error(t, securefile.Write(busy, []byte("content")))
+	require.Error(t, securefile.Write(filepath.Join(folder, "missing", "file"), []byte("content")))
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, left, 1)
+}
