@@ -221,6 +221,17 @@ type operation struct {
 	secret bool
 }
 
+func op(name, method, template, permissions string) operation {
+	return operation{name: name, method: method, template: template, permissions: permissions}
+}
+
+// secretOp is op for an answer that may hold a secret.
+func secretOp(name, method, template, permissions string) operation {
+	o := op(name, method, template, permissions)
+	o.secret = true
+	return o
+}
+
 // request is what a service asks of the road that all calls take.
 type request struct {
 	operation

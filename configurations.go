@@ -239,8 +239,8 @@ const configurationPath = tunnelPath + "/configurations"
 
 // The operations on remote configurations.
 var (
-	opConfiguration = operation{"Tunnels.Configuration", http.MethodGet, configurationPath, tunnelsRead, false}
-	opConfigure     = operation{"Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite, false}
+	opConfiguration = op("Tunnels.Configuration", http.MethodGet, configurationPath, tunnelsRead)
+	opConfigure     = op("Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
 )
 
 // Configuration returns a tunnel's remote configuration: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. One that was never

@@ -54,9 +54,9 @@ const (
 
 // The operations of ConnectorsService.
 var (
-	opConnectorList    = operation{"Connectors.List", http.MethodGet, connectionsPath, tunnelsRead, false}
-	opConnectorGet     = operation{"Connectors.Get", http.MethodGet, tunnelPath + connectorPath, tunnelsRead, false}
-	opConnectorCleanup = operation{"Connectors.Cleanup", http.MethodDelete, connectionsPath, tunnelsWrite, false}
+	opConnectorList    = op("Connectors.List", http.MethodGet, connectionsPath, tunnelsRead)
+	opConnectorGet     = op("Connectors.Get", http.MethodGet, tunnelPath+connectorPath, tunnelsRead)
+	opConnectorCleanup = op("Connectors.Cleanup", http.MethodDelete, connectionsPath, tunnelsWrite)
 )
 
 // List returns the connectors that run a tunnel, with their connections, none where it is down:

@@ -55,8 +55,8 @@ const anyToken = "none: every token may verify itself"
 
 // The operations of TokensService.
 var (
-	opTokenVerifyUser    = operation{"Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", anyToken, false}
-	opTokenVerifyAccount = operation{"Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", anyToken, false}
+	opTokenVerifyUser    = op("Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", anyToken)
+	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", anyToken)
 )
 
 // Verify tells what the client's API token is, from the endpoint of its owner: GET /user/tokens/verify or

@@ -163,15 +163,15 @@ const (
 
 // The operations of TunnelsService.
 var (
-	opTunnelCreate   = operation{"Tunnels.Create", http.MethodPost, tunnelsPath, tunnelsWrite, true}
-	opTunnelGet      = operation{"Tunnels.Get", http.MethodGet, tunnelPath, tunnelsRead, false}
-	opTunnelList     = operation{"Tunnels.List", http.MethodGet, tunnelsPath, tunnelsRead, false}
-	opTunnelListAll  = operation{"Tunnels.ListAllTypes", http.MethodGet, "/accounts/{account_id}/tunnels", tunnelsRead, false}
-	opTunnelUpdate   = operation{"Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite, true}
-	opTunnelDelete   = operation{"Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite, false}
-	opTunnelGetToken = operation{"Tunnels.Token", http.MethodGet, tunnelPath + "/token", tunnelsWrite, true}
-	opTunnelLogs     = operation{"Tunnels.ManagementToken", http.MethodPost, tunnelPath + "/management", tunnelsWrite, true}
-	opTunnelManage   = operation{"Tunnels.ManagementToken", http.MethodPost, tunnelPath + "/management/{resource}", tunnelsWrite, true}
+	opTunnelCreate   = secretOp("Tunnels.Create", http.MethodPost, tunnelsPath, tunnelsWrite)
+	opTunnelGet      = op("Tunnels.Get", http.MethodGet, tunnelPath, tunnelsRead)
+	opTunnelList     = op("Tunnels.List", http.MethodGet, tunnelsPath, tunnelsRead)
+	opTunnelListAll  = op("Tunnels.ListAllTypes", http.MethodGet, "/accounts/{account_id}/tunnels", tunnelsRead)
+	opTunnelUpdate   = secretOp("Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite)
+	opTunnelDelete   = op("Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite)
+	opTunnelGetToken = secretOp("Tunnels.Token", http.MethodGet, tunnelPath+"/token", tunnelsWrite)
+	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management", tunnelsWrite)
+	opTunnelManage   = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management/{resource}", tunnelsWrite)
 )
 
 // ManagementResource is what a management token opens on a running connector. There may be others than these.

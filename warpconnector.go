@@ -77,17 +77,17 @@ const (
 
 // The operations of WARPConnectorsService.
 var (
-	opWARPCreate        = operation{"WARPConnectors.Create", http.MethodPost, warpsPath, warpWrite, true}
-	opWARPGet           = operation{"WARPConnectors.Get", http.MethodGet, warpPath, warpRead, false}
-	opWARPList          = operation{"WARPConnectors.List", http.MethodGet, warpsPath, warpRead, false}
-	opWARPUpdate        = operation{"WARPConnectors.Update", http.MethodPatch, warpPath, warpWrite, true}
-	opWARPDelete        = operation{"WARPConnectors.Delete", http.MethodDelete, warpPath, warpWrite, false}
-	opWARPToken         = operation{"WARPConnectors.Token", http.MethodGet, warpPath + "/token", warpWrite, true}
-	opWARPConnectors    = operation{"WARPConnectors.Connectors", http.MethodGet, warpPath + "/connections", warpRead, false}
-	opWARPConnector     = operation{"WARPConnectors.Connector", http.MethodGet, warpPath + connectorPath, warpRead, false}
-	opWARPFailover      = operation{"WARPConnectors.Failover", http.MethodPut, warpPath + "/failover", warpWrite, false}
-	opWARPConfiguration = operation{"WARPConnectors.Configuration", http.MethodGet, warpPath + "/configurations", warpRead, false}
-	opWARPConfigure     = operation{"WARPConnectors.UpdateConfiguration", http.MethodPut, warpPath + "/configurations", warpWrite, false}
+	opWARPCreate        = secretOp("WARPConnectors.Create", http.MethodPost, warpsPath, warpWrite)
+	opWARPGet           = op("WARPConnectors.Get", http.MethodGet, warpPath, warpRead)
+	opWARPList          = op("WARPConnectors.List", http.MethodGet, warpsPath, warpRead)
+	opWARPUpdate        = secretOp("WARPConnectors.Update", http.MethodPatch, warpPath, warpWrite)
+	opWARPDelete        = op("WARPConnectors.Delete", http.MethodDelete, warpPath, warpWrite)
+	opWARPToken         = secretOp("WARPConnectors.Token", http.MethodGet, warpPath+"/token", warpWrite)
+	opWARPConnectors    = op("WARPConnectors.Connectors", http.MethodGet, warpPath+"/connections", warpRead)
+	opWARPConnector     = op("WARPConnectors.Connector", http.MethodGet, warpPath+connectorPath, warpRead)
+	opWARPFailover      = op("WARPConnectors.Failover", http.MethodPut, warpPath+"/failover", warpWrite)
+	opWARPConfiguration = op("WARPConnectors.Configuration", http.MethodGet, warpPath+"/configurations", warpRead)
+	opWARPConfigure     = op("WARPConnectors.UpdateConfiguration", http.MethodPut, warpPath+"/configurations", warpWrite)
 )
 
 // Create makes a WARP connector and returns it, with its token where the answer holds that: POST /accounts/{account_id}/warp_connector.

@@ -18,10 +18,10 @@ func (a answer) succeeded() bool { return a.status == http.StatusOK }
 
 // resultInfo is what a page says of itself. The tunnel family has no total_pages.
 type resultInfo struct {
-	Count      int `json:"count"`
-	Page       int `json:"page"`
-	PerPage    int `json:"per_page"`
-	TotalCount int `json:"total_count"`
+	Count      int   `json:"count"`
+	Page       int64 `json:"page"`
+	PerPage    int64 `json:"per_page"`
+	TotalCount int64 `json:"total_count"`
 }
 
 // apiError is an error of the API.

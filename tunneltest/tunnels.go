@@ -193,16 +193,16 @@ func (s *Server) listTunnels(c *call) answer {
 	if problem != nil {
 		return *problem
 	}
-	number, perPage := 1, 1000
-	for name, value := range map[string]*int{"page": &number, "per_page": &perPage} {
+	number, perPage := int64(1), int64(1000)
+	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
 		if c.query.Get(name) == "" {
 			continue
 		}
-		n, err := strconv.ParseInt(c.query.Get(name), 10, 0)
+		n, err := strconv.ParseInt(c.query.Get(name), 10, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
 			return *bad(name + " must be a whole number from 1")
 		}
-		*value = int(n) // out of range, it is the largest there is
+		*value = n // out of range, it is the largest there is
 	}
 	perPage = min(perPage, 1000)
 
@@ -212,15 +212,16 @@ func (s *Server) listTunnels(c *call) answer {
 			found = append(found, t)
 		}
 	}
-	from := len(found)
-	if number-1 <= len(found)/perPage {
-		from = min((number-1)*perPage, len(found))
+	total := int64(len(found))
+	from := total
+	if number-1 <= total/perPage {
+		from = min((number-1)*perPage, total)
 	}
 	result := []tunnelJSON{}
-	for _, t := range found[from:min(from+perPage, len(found))] {
+	for _, t := range found[from:min(from+perPage, total)] {
 		result = append(result, t.json(c.account))
 	}
-	return page(result, resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: len(found)})
+	return page(result, resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: total})
 }
 
 // filter reads the query of a list. Parameters that it does not know are ignored, as the API does.

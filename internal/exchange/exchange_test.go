@@ -514,7 +514,7 @@ func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
 func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(math.MaxInt64))
+		w.Header().Set("Content-Length", strconv.FormatInt(math.MaxInt64, 10))
 		_, _ = io.WriteString(w, "short")
 	}, func(t *testing.T, client *http.Client) {
 		r := request(t, "http://example.com")
