@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -233,7 +234,7 @@ func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 	if v.envelope != nil {
 		e.Errors = detailsOf(v.envelope.Errors, &t.blotter)
 	} else {
-		e.Body = t.excerpt(answer.Body)
+		e.Body = t.excerpt(answer.Status, answer.Body)
 	}
 	if answer.Status != 0 {
 		t.answered = e
@@ -282,13 +283,26 @@ func (t *trip) notSent(err error) error {
 }
 
 // excerpt returns the beginning of a body that is not JSON. One that begins like JSON is not shown at all: it may be a cut answer that
-// holds a secret. Where the operation's answer is one, nothing but a page of HTML is shown.
-func (t *trip) excerpt(body []byte) string {
+// holds a secret.
+func (t *trip) excerpt(status int, body []byte) string {
 	text := strings.Trim(strings.ToValidUTF8(string(body), "\uFFFD"), "\ufeff \t\r\n")
-	if strings.IndexAny(text, `{["`) == 0 || t.secret && !strings.HasPrefix(text, "<") {
+	if strings.IndexAny(text, `{["`) == 0 || t.secret && mayBeSecret(status, text) {
 		return ""
 	}
 	return cut(printable(t.blotter.Blot(text)), maxBody)
+}
+
+// mayBeSecret reports whether the answer to a request for a secret may be that secret in the plain: a page of HTML is not, and of a failure
+// only what has a word as long as a token.
+func mayBeSecret(status int, text string) bool {
+	const token = 32
+	switch {
+	case strings.HasPrefix(text, "<"):
+		return false
+	case status/100 == 2:
+		return true
+	}
+	return slices.ContainsFunc(strings.Fields(text), func(word string) bool { return len(word) >= token })
 }
 
 func (t *trip) rayID(answer exchange.Answer) string {

@@ -221,6 +221,7 @@ type InvalidArgumentError struct {
 	Reason string
 }
 
+// Error names the argument and the reason.
 func (e *InvalidArgumentError) Error() string { return "cftunnel: " + e.Name + " " + e.Reason }
 
 func invalid(name, reason string, args ...any) error {

@@ -117,6 +117,17 @@ func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
 
 func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
 	t.Parallel()
+	body := func(status int, text string) string {
+		client := clientOf(t, answering(status, text), once)
+		_, err := client.Tunnels.Token(t.Context(), tunnelID)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		require.True(t, ok, "%v", err)
+		return failure.Body
+	}
+	assert.Equal(t, "upstream connect error", body(503, "upstream connect error"))
+	assert.Equal(t, "<p>bad gateway</p>", body(502, "<p>bad gateway</p>"))
+	assert.Empty(t, body(500, "the token is "+strings.Repeat("x", 40)))
+	assert.Empty(t, body(200, "x"))
 	client := clientOf(t, answering(200, planted), once)
 	_, err := client.Tunnels.Token(t.Context(), tunnelID)
 	require.Error(t, err)

@@ -265,14 +265,15 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 	return s.client.update(ctx, opTunnelUpdate, tunnelID, params, opts)
 }
 
-// Delete deletes a tunnel and returns it as it then is, with DeletedAt set: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+// Delete deletes a tunnel and returns it as it then is, with DeletedAt set: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}. Where the
+// answer says that it succeeded and nothing else, there is only the ID.
 //
 // Errors: [ErrActiveConnections] while it has connections and params.Cascade is not set, [ErrNotFound]; [ErrOutcomeUnknown] where it may be
 // deleted all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return s.client.tunnel(ctx, request{operation: opTunnelDelete, tunnelID: tunnelID, query: params}, opts)
+	return s.client.deleteTunnel(ctx, request{operation: opTunnelDelete, tunnelID: tunnelID, query: params}, opts)
 }
 
 // Token returns the token that cloudflared runs the tunnel with: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token. Whoever has it
@@ -615,6 +616,21 @@ func (c *Client) tunnel(ctx context.Context, r request, opts []CallOption) (*Tun
 	if r.secret {
 		tunnel.Token = NewSecret(answer.Token)
 	}
+	return &tunnel, nil
+}
+
+// deleteTunnel sends a request that deletes a tunnel. That it succeeded does not depend on what the answer says of the tunnel, which may be
+// nothing but its id then.
+func (c *Client) deleteTunnel(ctx context.Context, r request, opts []CallOption) (*Tunnel, error) {
+	var answer *tunnelAnswer
+	r.result = &answer
+	if _, err := c.send(ctx, r, opts); err != nil {
+		return nil, err
+	}
+	if answer == nil || !answer.complete() {
+		return &Tunnel{ID: r.tunnelID}, nil
+	}
+	tunnel := answer.tunnel()
 	return &tunnel, nil
 }
 

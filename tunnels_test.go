@@ -342,3 +342,16 @@ func TestTokenIsKeptAsItCame(t *testing.T) {
 		require.Error(t, err, result)
 	}
 }
+
+func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
+	t.Parallel()
+	for _, result := range []string{`,"result":null`, `,"result":{}`, ``} {
+		client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[]`+result+`}`))
+		tunnel, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
+		require.NoError(t, err, result)
+		assert.Equal(t, tunnelID, tunnel.ID)
+	}
+	client := clientOf(t, answering(200, `{"success":true,"result":"deleted"}`), once)
+	_, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+}

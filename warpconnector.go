@@ -148,7 +148,7 @@ func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, par
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/delete/
 func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return s.client.tunnel(ctx, request{operation: opWARPDelete, tunnelID: tunnelID, query: params}, opts)
+	return s.client.deleteTunnel(ctx, request{operation: opWARPDelete, tunnelID: tunnelID, query: params}, opts)
 }
 
 // Token returns the token that WARP runs the connector with: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token. Its form is not
