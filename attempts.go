@@ -127,7 +127,8 @@ func (t *trip) pause(ctx context.Context, delay time.Duration) error {
 
 // attempt sends the request once. It leaves nil or the error in t.last, and says whether another attempt may follow.
 func (t *trip) attempt(ctx context.Context, header http.Header) (info *envelope.Info, again bool) {
-	c, number, began := t.client, t.attempts.Add(1), time.Now()
+	c, began := t.client, time.Now()
+	t.attempts.Add(1)
 	answer := exchange.Do(ctx, c.http, exchange.Request{
 		Method: t.method, URL: t.url, Header: header, Body: t.body, Timeout: c.timeout, MaxBytes: c.maxResponseBytes,
 		OnRepeat: t.countRepeat,
@@ -139,7 +140,7 @@ func (t *trip) attempt(ctx context.Context, header http.Header) (info *envelope.
 		c.hold(time.Now().Add(after))
 	}
 	t.capture(answer, verdict.envelope)
-	t.log(ctx, answer, number, time.Since(began))
+	t.log(ctx, answer, time.Since(began))
 	if verdict.envelope != nil {
 		info = verdict.envelope.Info
 	}
@@ -337,7 +338,7 @@ func (t *trip) capture(answer exchange.Answer, e *envelope.Envelope) {
 	info.Attempts = int(t.attempts.Load())
 }
 
-func (t *trip) log(ctx context.Context, answer exchange.Answer, attempt int32, took time.Duration) {
+func (t *trip) log(ctx context.Context, answer exchange.Answer, took time.Duration) {
 	level := slog.LevelDebug
 	if t.last != nil && (answer.Status/100 == 2 || answer.Status == 0 || retry.Status(answer.Status)) {
 		level = slog.LevelWarn
@@ -352,7 +353,7 @@ func (t *trip) log(ctx context.Context, answer exchange.Answer, attempt int32, t
 		slog.String("path", t.template),
 		slog.Int("status", answer.Status),
 		slog.String("ray_id", t.rayID(answer)),
-		slog.Int("attempt", int(attempt)),
+		slog.Int("attempt", int(t.attempts.Load())),
 		slog.Duration("duration", took),
 	}
 	if t.last != nil {

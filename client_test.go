@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -426,4 +428,47 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 	group.Wait()
 	assert.Equal(t, 32, carriedOut(srv, opCreate))
 	assert.Equal(t, 32, carriedOut(srv, opDelete))
+}
+
+func TestAttemptsThatFailForAnotherReasonThanTheRequestAreWarnings(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer func() (*http.Response, error)
+		want   string
+	}{
+		"no connection":  {func() (*http.Response, error) { return nil, net.ErrClosed }, "WARN"},
+		"not readable":   {answered(200, "<html>"), "WARN"},
+		"out of order":   {answered(503, ""), "WARN"},
+		"a bad request":  {answered(400, ""), "DEBUG"},
+		"a good request": {answered(200, `{"success":true,"result":[]}`), "DEBUG"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			_, client := newFake(t, once, cftunnel.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+				cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return test.answer() })}))
+			_ = list(t.Context(), client)
+			assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+			assert.Contains(t, log.String(), "level="+test.want)
+		})
+	}
+}
+
+func TestDoRefusesMethodsThatTheAPIDoesNotHave(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	for _, method := range []string{"", "get", "HEAD", "OPTIONS", "TRACE", "CONNECT"} {
+		err := client.Do(t.Context(), method, "accounts", nil, nil)
+		argument, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%s: %v", method, err)
+		assert.Equal(t, "method", argument.Name)
+	}
+	assert.Empty(t, srv.Requests())
+}
+
+// answered is what a transport returns.
+func answered(status int, body string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}
 }

@@ -379,3 +379,120 @@ func TestModifyEndsByErrorsUnwritten(t *testing.T) {
 	_, err = client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{catchAll}})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
+
+func TestRulesWithEmptyMembersAreThoseWithout(t *testing.T) {
+	t.Parallel()
+	var rule cftunnel.IngressRule
+	require.NoError(t, json.Unmarshal([]byte(`{"hostname":"","path":null,"service":"bastion"}`), &rule))
+	assert.Equal(t, cftunnel.IngressRule{Service: "bastion"}, rule)
+}
+
+func TestServicesAtTheEdge(t *testing.T) {
+	t.Parallel()
+	for service, good := range map[string]bool{
+		"http_status:100": true, "http_status:599": true, "http_status:99": false, "http_status:600": false,
+		"hello-world": true, "helloworld": true, "unix+tls:": false,
+	} {
+		err := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: service}}}.Validate()
+		assert.Equal(t, good, err == nil, "%s: %v", service, err)
+	}
+}
+
+func TestModifyRemembersALostWriteWhateverEndsIt(t *testing.T) {
+	t.Parallel()
+	away := errors.New("not today")
+	for name, second := range map[string]func(srv *tunneltest.Server, config *cftunnel.TunnelConfig) error{
+		"an error of modify": func(*tunneltest.Server, *cftunnel.TunnelConfig) error { return away },
+		"a bad configuration": func(_ *tunneltest.Server, config *cftunnel.TunnelConfig) error {
+			config.Ingress = nil
+			return nil
+		},
+		"a read that fails": func(srv *tunneltest.Server, config *cftunnel.TunnelConfig) error {
+			srv.Inject(tunneltest.Fault{Operation: opConfiguration, Status: 403})
+			return addRule("a")(config)
+		},
+		"a write that is refused": func(srv *tunneltest.Server, config *cftunnel.TunnelConfig) error {
+			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 400})
+			return addRule("a")(config)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t, quick)
+			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503})
+			calls := 0
+			_, err := client.Tunnels.ModifyConfiguration(t.Context(), srv.SeedTunnels(1)[0].ID, func(config *cftunnel.TunnelConfig) error {
+				if calls++; calls == 2 {
+					return second(srv, config)
+				}
+				return addRule("a")(config)
+			})
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			require.ErrorIs(t, err, cftunnel.ErrServer)
+			assert.Equal(t, 2, calls)
+		})
+	}
+	t.Run("a look that fails", func(t *testing.T) {
+		t.Parallel()
+		srv, _ := newFake(t)
+		client, err := srv.NewClient(quick, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPut {
+				srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503})
+				srv.Inject(tunneltest.Fault{Operation: opConfiguration, Status: 403})
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}))
+		require.NoError(t, err)
+		_, err = client.Tunnels.ModifyConfiguration(t.Context(), srv.SeedTunnels(1)[0].ID, addRule("a"))
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+	})
+	t.Run("the context in the pause", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client, tunnel := dial(), srv.SeedTunnels(1)[0]
+			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"20"}}})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, addRule("a"))
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	})
+}
+
+func TestModifyIsNotAlarmedByAVersionThatStays(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"result":{"version":3,"config":{"ingress":[{"service":"http_status:404"}]}}}`))
+	written, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnelID, addRule("a"))
+	require.NoError(t, err)
+	assert.Equal(t, 3, written.Version)
+}
+
+func TestModifyWaitsForNoPauseBeyondMaxDelay(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"31"}}})
+		began := time.Now()
+		_, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"))
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.Zero(t, time.Since(began))
+	})
+}
+
+func TestModifyThatGivesUpRemembersALostWrite(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t, quick)
+	tunnel, calls := srv.SeedTunnels(1)[0], 0
+	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503})
+	_, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, func(config *cftunnel.TunnelConfig) error {
+		if calls++; calls > 1 {
+			put(t, client, tunnel.ID, `{"ingress":[{"service":"http_status:404"}]}`)
+		}
+		return addRule("a")(config)
+	})
+	require.ErrorIs(t, err, cftunnel.ErrConcurrentUpdate)
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	assert.Equal(t, 5, calls)
+}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -279,4 +280,95 @@ func TestCauseOfABlottedErrorIsNotPrinted(t *testing.T) {
 	}))
 	_, err := client.Tunnels.Get(t.Context(), tunnelID)
 	assert.NotContains(t, show(err), apiToken[10:])
+}
+
+func TestRefusalWhoseBodyBreaksNamesWhy(t *testing.T) {
+	t.Parallel()
+	_, client := newFake(t, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 400, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
+	})}))
+	err := list(t.Context(), client)
+	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+func TestExcerptsOfAnswersThatAreNotJSON(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ body, want string }{
+		"invalid UTF-8":                 {"<h1>\xff\xfe</h1>", "<h1>\uFFFD</h1>"},
+		"an object behind a byte order": {"\ufeff{\"result\":\"cut", ""},
+		"a text":                        {`"eyJhIjoi`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := clientOf(t, answering(400, test.body))
+			failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
+			require.True(t, ok)
+			assert.Equal(t, test.want, failure.Body)
+		})
+	}
+}
+
+func TestRayIDsAreShortAndPrintable(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 64)
+	for sent, want := range map[string]string{long: long, long + "b": long + "…", "8f2ab\tFRA": "8f2ab FRA"} {
+		client := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cf-Ray", sent)
+			w.WriteHeader(400)
+		})
+		failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
+		require.True(t, ok)
+		assert.Equal(t, want, failure.RayID)
+	}
+}
+
+func TestSecretsOfAnAddedQueryComeOutOfNoError(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"bad: %s"}]}`, r.URL.Query().Get("token"))
+	})
+	_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.AddQuery("token", "query-secret"))
+	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
+	assert.Contains(t, err.Error(), "bad: [REDACTED]")
+}
+
+func TestTextsOfAServerAreShortAndPrintable(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 1024)
+	for sent, want := range map[string]string{long: long, long + "b": long + "…"} {
+		client := clientOf(t, answering(400, fmt.Sprintf(
+			`{"success":false,"errors":[{"code":1,"message":%[1]q,"documentation_url":%[1]q,"source":{"pointer":%[1]q}}]}`, sent)))
+		failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
+		require.True(t, ok)
+		require.Len(t, failure.Errors, 1)
+		assert.Equal(t, want, failure.Errors[0].Message)
+		assert.Equal(t, want, failure.Errors[0].DocumentationURL)
+		assert.Equal(t, want, failure.Errors[0].Pointer)
+	}
+	detail := cftunnel.ErrorDetail{Code: 1, Message: "a\x1b[31m\u200eb", Pointer: "/c\r\nd\x00e"}
+	assert.Equal(t, "1: a [31m b at /c d e", detail.String())
+}
+
+func TestPermissionsAreNamedWhereTheyLackAlone(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 401, 403, 404} {
+		err := list(t.Context(), clientOf(t, answering(status, "{}")))
+		require.Error(t, err)
+		assert.Equal(t, status == 403, strings.Contains(err.Error(), "permissions"), "%v", err)
+	}
+}
+
+func TestSecretThatTheCutOfAMessageHitsIsBlottedWhole(t *testing.T) {
+	t.Parallel()
+	before := strings.Repeat("x", 1020)
+	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(400)
+		_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"%s%s"}]}`, before, r.Header.Get("Authorization")[len("Bearer "):])
+	})
+	failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
+	require.True(t, ok)
+	require.Len(t, failure.Errors, 1)
+	assert.Equal(t, before+"[RED…", failure.Errors[0].Message)
 }

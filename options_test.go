@@ -358,3 +358,75 @@ func TestTokenSource(t *testing.T) {
 		assert.Empty(t, srv.Requests())
 	})
 }
+
+func TestEndedContextAsksNoTokenSource(t *testing.T) {
+	t.Parallel()
+	asked := false
+	srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		asked = true
+		return cftunnel.NewSecret(apiToken), nil
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, list(ctx, client), context.Canceled)
+	assert.False(t, asked)
+	assert.Empty(t, srv.Requests())
+}
+
+func TestBadTokenOfASourceIsABadArgument(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		return cftunnel.NewSecret("eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiJ9"), nil
+	}))
+	err := list(t.Context(), client)
+	_, isArgument := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	assert.True(t, isArgument, "%v", err)
+	_, isCall := errors.AsType[*cftunnel.Error](err)
+	assert.False(t, isCall, "nothing was called")
+	assert.Empty(t, srv.Requests())
+}
+
+func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
+	t.Parallel()
+	t.Run("MaxDelay to a longer BaseDelay", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client := dial(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Minute}))
+			srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}})
+			began := time.Now()
+			require.NoError(t, list(t.Context(), client))
+			assert.Equal(t, time.Minute, time.Since(began))
+		})
+	})
+	t.Run("BaseDelay to a shorter MaxDelay", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}))
+			srv.Inject(tunneltest.Fault{Status: 503, Times: tunneltest.Always})
+			for range 20 {
+				began := time.Now()
+				require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrServer)
+				assert.LessOrEqual(t, time.Since(began), 3*time.Millisecond)
+			}
+		})
+	})
+}
+
+func TestBaseURLs(t *testing.T) {
+	t.Parallel()
+	for baseURL, good := range map[string]bool{
+		"https://example.com":        true,
+		"http://LOCALHOST:8787":      true,
+		"https://example.com?":       false,
+		"https://example.com?a=b":    false,
+		"https://example.com#part":   false,
+		"http://localhost.example":   false,
+		"https://:443":               false,
+		"ftp://localhost/client/v4":  false,
+		"https://user@example.com/":  false,
+		"//api.example.com/client/4": false,
+	} {
+		_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithBaseURL(baseURL))
+		assert.Equal(t, good, err == nil, "%s: %v", baseURL, err)
+	}
+}

@@ -301,3 +301,91 @@ func TestLimiterThatEmbedsOneOfXTimeRate(t *testing.T) {
 	require.NoError(t, list(ctx, client))
 	require.ErrorIs(t, list(ctx, client), context.DeadlineExceeded)
 }
+
+// limiterFunc makes a function a Limiter with a burst, as those of x/time/rate are.
+type limiterFunc func(context.Context) error
+
+func (f limiterFunc) Wait(ctx context.Context) error { return f(ctx) }
+func (f limiterFunc) Burst() int                     { return 1 }
+
+func TestHoldThatBeginsWhileALimiterWaitsCounts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
+			time.Sleep(5 * time.Second)
+			return nil
+		})))
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
+		began := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
+		time.Sleep(time.Second)
+		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
+		group.Wait()
+		requests := srv.Requests()
+		require.Len(t, requests, 3)
+		for _, request := range requests[1:] {
+			assert.GreaterOrEqual(t, request.Time.Sub(began), 25*time.Second)
+		}
+	})
+}
+
+func TestErrorsOfALimiterThatAreNotOfTheDeadline(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("redis is away")
+	deadline, stop := context.WithTimeout(t.Context(), time.Hour)
+	t.Cleanup(stop)
+	for name, test := range map[string]struct {
+		ctx     context.Context
+		limiter cftunnel.Limiter
+	}{
+		"of a burst of none":         {deadline, rate.NewLimiter(1, 0)},
+		"where there is no deadline": {t.Context(), limiterFunc(func(context.Context) error { return broken })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t, cftunnel.WithLimiter(test.limiter))
+			err := list(test.ctx, client)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, context.DeadlineExceeded)
+			assert.Empty(t, srv.Requests())
+		})
+	}
+	t.Run("where the context was cancelled", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		_, client := newFake(t, cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
+			cancel()
+			return broken
+		})))
+		err := list(ctx, client)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, broken)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithLimiter(nil))
+		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"31"}}})
+		began := time.Now()
+		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
+		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
+		assert.Zero(t, time.Since(began))
+		assert.Len(t, srv.Requests(), 1)
+	})
+}
+
+func TestRateLimitAfterALimiterCounts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, _ *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRateLimit(1, time.Minute))
+		began := time.Now()
+		require.NoError(t, list(t.Context(), client))
+		require.NoError(t, list(t.Context(), client))
+		assert.GreaterOrEqual(t, time.Since(began), time.Minute)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -400,11 +401,14 @@ func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
 	}
 	t.Run("GET", func(t *testing.T) {
 		t.Parallel()
-		client, seen, pace := dial(t)
+		var log strings.Builder
+		client, seen, pace := dial(t, cftunnel.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		var info cftunnel.ResponseInfo
 		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
 		require.NoError(t, err)
 		assert.Equal(t, 2, info.Attempts)
+		assert.Contains(t, log.String(), "level=WARN", "the repeat has a record of its own")
+		assert.Equal(t, 1, strings.Count(log.String(), "attempt=2"))
 		assert.EqualValues(t, 2, seen.Load())
 		assert.EqualValues(t, 2, pace.waits.Load())
 	})
@@ -488,4 +492,90 @@ func TestCertificatesAreNotTriedAgain(t *testing.T) {
 	failure, ok := errors.AsType[*cftunnel.Error](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, 1, failure.Attempts)
+}
+
+func (c closing) Close() error { c.close(); return nil }
+
+func TestContextThatEndsWithTheAnswerIsNamedBeforeALongPause(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, client := newFake(t, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: 503, Header: http.Header{"Retry-After": {"300"}}, Body: closing{strings.NewReader("{}"), cancel},
+		}, nil
+	})}))
+	err := list(ctx, client)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, cftunnel.ErrServer)
+}
+
+func TestRefusalsWithoutRetryAfterHavePausesBetween(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithLimiter(nil))
+		srv.Inject(tunneltest.Fault{Status: 429, Times: tunneltest.Always})
+		began := time.Now()
+		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
+		assert.Positive(t, time.Since(began))
+		assert.Len(t, srv.Requests(), 4)
+	})
+}
+
+func TestPauseThatAServerOutOfOrderAsksFor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial()
+		srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"30"}}})
+		began := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() {
+			assert.NoError(t, list(t.Context(), client))
+			assert.Equal(t, 30*time.Second, time.Since(began), "as long as MaxDelay is not too long")
+		})
+		synctest.Wait()
+		require.NoError(t, list(t.Context(), client))
+		assert.Zero(t, time.Since(began), "nobody else is held")
+		group.Wait()
+	})
+}
+
+func TestDoubtRemainsWhereTheServerHasNotLooked(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+				client, tunnel := dial(), srv.SeedTunnels(1)[0]
+				srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+				srv.Inject(tunneltest.Fault{Status: status})
+				_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
+				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+				assert.Equal(t, 1, carriedOut(srv, opUpdate))
+			})
+		})
+	}
+	t.Run("no connection", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+			tunnel, dials := srv.SeedTunnels(1)[0], 0
+			client := dial(cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport(t, srv, func() error {
+				if dials++; dials > 1 {
+					return errors.New("connection refused")
+				}
+				return nil
+			})}))
+			srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+			_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.Equal(t, 4, dials)
+			assert.Equal(t, 1, carriedOut(srv, opUpdate))
+		})
+	})
+}
+
+// closing is a body that tells when it is closed.
+type closing struct {
+	io.Reader
+	close func()
 }

@@ -440,3 +440,105 @@ func TestWaitForStatusRefusesBadParameters(t *testing.T) {
 	}
 	assert.Empty(t, srv.Requests())
 }
+
+func TestHowOftenEnsureCreates(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault tunneltest.Fault
+		times int
+		want  error
+	}{
+		"twice where answers are lost":           {tunneltest.Fault{Status: 503}, 2, cftunnel.ErrOutcomeUnknown},
+		"once where the name is somebody else's": {tunneltest.Fault{Status: 409, Body: `{"success":false,"errors":[{"code":1013,"message":"m"}]}`}, 1, cftunnel.ErrTunnelNameTaken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, client := newFake(t, quick)
+			test.fault.Operation, test.fault.Times = opCreate, tunneltest.Always
+			srv.Inject(test.fault)
+			_, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			require.ErrorIs(t, err, test.want)
+			assert.False(t, created)
+			creates := 0
+			for _, operation := range operations(srv) {
+				if operation == opCreate {
+					creates++
+				}
+			}
+			assert.Equal(t, test.times, creates)
+		})
+	}
+	t.Run("once where another was quicker", func(t *testing.T) {
+		t.Parallel()
+		srv, other := newFake(t)
+		client, err := srv.NewClient(cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				_, err := other.Tunnels.Create(r.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+				assert.NoError(t, err)
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})}))
+		require.NoError(t, err)
+		tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		require.NoError(t, err)
+		assert.False(t, created)
+		assert.Equal(t, "n", tunnel.Name)
+	})
+}
+
+func TestTokenOfARotation(t *testing.T) {
+	t.Parallel()
+	const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	t.Run("is the answer's as it came", func(t *testing.T) {
+		t.Parallel()
+		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`","token":"as it came"}}`))
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
+		require.NoError(t, err)
+		assert.Equal(t, "as it came", rotation.Token.Reveal())
+	})
+	t.Run("is in lower case where it is made", func(t *testing.T) {
+		t.Parallel()
+		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`), cftunnel.WithAccountID(strings.ToUpper(accountID)))
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), strings.ToUpper(tunnelID), cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
+		require.NoError(t, err)
+		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
+		require.NoError(t, err)
+		assert.Equal(t, cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret(secret)}, *credentials)
+	})
+}
+
+func TestPausesOfCleanupAndDelete(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 6})
+		began := time.Now()
+		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
+		require.NoError(t, err)
+		assert.Equal(t, (1+2+4+8+10+10)*time.Second, time.Since(began))
+	})
+}
+
+func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
+		time.AfterFunc(500*time.Millisecond, func() { srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403}) })
+		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
+	})
+}
+
+func TestLongIntervalOfWaitForStatusStays(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		_, err := client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{Interval: 20 * time.Second})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Len(t, srv.Requests(), 5)
+	})
+}

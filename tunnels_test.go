@@ -355,3 +355,30 @@ func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
 	_, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
+
+func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","token":"eyJ"}}`))
+	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.NoError(t, err)
+	assert.Equal(t, "eyJ", created.Token.Reveal())
+	updated, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+	require.NoError(t, err)
+	assert.Equal(t, "eyJ", updated.Token.Reveal())
+	got, err := client.Tunnels.Get(t.Context(), tunnelID)
+	require.NoError(t, err)
+	assert.True(t, got.Token.IsZero())
+	deleted, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
+	require.NoError(t, err)
+	assert.True(t, deleted.Token.IsZero())
+}
+
+func TestListAllTypesRefusesAnEmptyKind(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}})
+	argument, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "Types", argument.Name)
+	assert.Empty(t, srv.Requests())
+}
