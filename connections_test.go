@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
 const (
@@ -19,7 +21,12 @@ const (
 
 func TestConnectorsComeAndGo(t *testing.T) {
 	t.Parallel()
-	srv, client := newFake(t)
+	// On a clock that stands, so that nobody who is cleaned up comes back.
+	now := time.Now()
+	srv := tunneltest.NewServer(tunneltest.WithClock(func() time.Time { return now }))
+	t.Cleanup(srv.Close)
+	client, err := srv.NewClient()
+	require.NoError(t, err)
 	ctx := t.Context()
 	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceCloudflare})
 	require.NoError(t, err)

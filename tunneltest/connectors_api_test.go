@@ -215,7 +215,7 @@ func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
 
 func TestATunnelIsDeletedOnceItsConnectionsAreCleanedUp(t *testing.T) {
 	t.Parallel()
-	f := start(t)
+	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, token := f.create("web")
 	f.connect(token)
 	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
@@ -238,7 +238,7 @@ func TestCascadeDropsTheConnectors(t *testing.T) {
 // Cleaned up before the secret is rotated, who has the token connects again; afterwards, not.
 func TestCleanupKeepsOutWhoHasARotatedTokenOnly(t *testing.T) {
 	t.Parallel()
-	f := start(t)
+	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, stolen := f.create("web")
 	f.connect(stolen)
 	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
