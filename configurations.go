@@ -264,6 +264,9 @@ func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opt
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	return s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID}, config, opts)
 }
 
@@ -361,11 +364,8 @@ func same(a, b TunnelConfig) bool {
 	return oneErr == nil && otherErr == nil && bytes.Equal(one, other)
 }
 
-// configure writes a configuration.
+// configure writes a configuration that was validated.
 func (s *TunnelsService) configure(ctx context.Context, r request, config TunnelConfig, opts []CallOption) (*TunnelConfiguration, error) {
-	if err := config.Validate(); err != nil {
-		return nil, err
-	}
 	r.body = struct {
 		Config TunnelConfig `json:"config"`
 	}{config}

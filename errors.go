@@ -277,7 +277,10 @@ type blottedError struct {
 	is   func(error) bool // which prints as an address, unlike the error itself
 }
 
-func (e *blottedError) Error() string        { return e.text }
+// Error returns the text without the secret.
+func (e *blottedError) Error() string { return e.text }
+
+// Is knows what the error was.
 func (e *blottedError) Is(target error) bool { return e.is(target) }
 
 func blotted(err error, blotter *redact.Blotter) error {
