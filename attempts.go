@@ -15,6 +15,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 	"github.com/cftunnel/cftunnel-go/internal/exchange"
 	"github.com/cftunnel/cftunnel-go/internal/pace"
+	"github.com/cftunnel/cftunnel-go/internal/ratelimit"
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
@@ -328,7 +329,12 @@ func (t *trip) capture(answer exchange.Answer, e *envelope.Envelope) {
 		return
 	}
 	if answer.Status != 0 {
-		*info = ResponseInfo{StatusCode: answer.Status, RayID: t.rayID(answer), Header: answer.Header}
+		*info = ResponseInfo{
+			StatusCode: answer.Status, RayID: t.rayID(answer), Header: answer.Header, RetryAfter: retry.After(answer.Header, time.Now()),
+		}
+		for _, limit := range ratelimit.Parse(answer.Header) {
+			info.RateLimits = append(info.RateLimits, RateLimit(limit))
+		}
 		if e != nil {
 			for _, m := range detailsOf(e.Messages, &t.blotter) {
 				info.Messages = append(info.Messages, Message{Code: m.Code, Message: m.Message})

@@ -397,6 +397,11 @@ type ResponseInfo struct {
 	RayID string
 	// Header is the answer's, nil where none came.
 	Header http.Header
+	// RetryAfter is how long the answer's Retry-After header asks to wait, given in seconds or as a date; 0 where it does not.
+	RetryAfter time.Duration
+	// RateLimits is what the answer's Ratelimit and Ratelimit-Policy headers tell. It is for show: the counts were seen not to follow real use,
+	// and the client does not pace by them.
+	RateLimits []RateLimit
 	// Messages is what the API had to say beside result and errors. They come with success too, so never classify by them.
 	Messages []Message
 }
@@ -405,6 +410,19 @@ type ResponseInfo struct {
 type Message struct {
 	Code    int
 	Message string
+}
+
+// RateLimit is a quota as an answer tells of it.
+type RateLimit struct {
+	// Name is that of the policy, such as "default".
+	Name string
+	// Quota is how many requests the policy allows in a Window; both are 0 where the answer does not say.
+	Quota  int
+	Window time.Duration
+	// Remaining is how many of them are left, or -1 where the answer does not say.
+	Remaining int
+	// Reset is how long it takes until there are more, 0 where the answer does not say.
+	Reset time.Duration
 }
 
 // CaptureResponse fills info. Where one call sends several requests, as All does, info is of the last.

@@ -292,6 +292,40 @@ func TestCaptureResponse(t *testing.T) {
 		assert.Equal(t, 404, info.StatusCode)
 		assert.NotEmpty(t, info.RayID)
 	})
+	t.Run("of the quota, as the API tells of it", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, []tunneltest.Option{tunneltest.WithQuota(1, 5*time.Minute)}, func(t *testing.T, srv *tunneltest.Server, dial func(...cftunnel.Option) *cftunnel.Client) {
+			client := dial(once, cftunnel.WithRateLimit(1_000_000, time.Second))
+			var info cftunnel.ResponseInfo
+			_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+			require.NoError(t, err)
+			quota := cftunnel.RateLimit{Name: "default", Quota: 1, Window: 5 * time.Minute, Remaining: 0, Reset: 5 * time.Minute}
+			assert.Equal(t, []cftunnel.RateLimit{quota}, info.RateLimits)
+			assert.Zero(t, info.RetryAfter)
+
+			// Nothing left, says the header: the next call is made at once all the same, and the server has its say.
+			began := time.Now()
+			_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+			require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+			assert.Less(t, time.Since(began), time.Second)
+			assert.Len(t, srv.Requests(), 2)
+			assert.Equal(t, 5*time.Minute, info.RetryAfter)
+		})
+	})
+	t.Run("of a Retry-After that is a date", func(t *testing.T) {
+		t.Parallel()
+		client := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			now := time.Now()
+			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+			w.Header().Set("Retry-After", now.Add(90*time.Second).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, once)
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
+		require.Error(t, err)
+		assert.Equal(t, 90*time.Second, info.RetryAfter)
+		assert.Empty(t, info.RateLimits)
+	})
 	t.Run("of the last answer that came", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}))
