@@ -1,7 +1,6 @@
 package cftunnel_test
 
 import (
-	"context"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
@@ -17,171 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/matrix"
 )
 
 // schemaVariable names a file with Cloudflare's published schema, or the part of it that is about tunnels.
 const schemaVariable = "CFTUNNEL_OPENAPI"
-
-type invocation struct {
-	operations []string // that it sends
-	call       func(ctx context.Context, c *cftunnel.Client) error
-}
-
-// methodTable is every method that stands for operations of the API, and those that are made of several.
-var methodTable = map[string]invocation{
-	"Tunnels.Create": {[]string{opCreate}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"})
-		return err
-	}},
-	"Tunnels.Get": {[]string{opGet}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Get(ctx, tunnelID)
-		return err
-	}},
-	"Tunnels.List": {[]string{opList}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.List(ctx, cftunnel.TunnelListParams{})
-		return err
-	}},
-	"Tunnels.All": {[]string{opList}, func(ctx context.Context, c *cftunnel.Client) (err error) {
-		for _, err = range c.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
-			break
-		}
-		return err
-	}},
-	"Tunnels.ListAllTypes": {[]string{opTunnels}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{})
-		return err
-	}},
-	"Tunnels.AllTypes": {[]string{opTunnels}, func(ctx context.Context, c *cftunnel.Client) (err error) {
-		for _, err = range c.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{}) {
-			break
-		}
-		return err
-	}},
-	"Tunnels.Update": {[]string{opUpdate}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
-		return err
-	}},
-	"Tunnels.Delete": {[]string{opDelete}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{})
-		return err
-	}},
-	"Tunnels.Token": {[]string{opToken}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Token(ctx, tunnelID)
-		return err
-	}},
-	"Tunnels.ManagementToken": {[]string{opLogs, opManagement}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResourceLogs)
-		return err
-	}},
-	"Tunnels.Configuration": {[]string{opConfiguration}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.Configuration(ctx, tunnelID)
-		return err
-	}},
-	"Tunnels.UpdateConfiguration": {[]string{opConfigure}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.UpdateConfiguration(ctx, tunnelID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{catchAll}})
-		return err
-	}},
-	"Tunnels.ModifyConfiguration": {[]string{opConfiguration}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.ModifyConfiguration(ctx, tunnelID, addRule("a"))
-		return err
-	}},
-	"Tunnels.FindByName": {[]string{opList}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.FindByName(ctx, "n")
-		return err
-	}},
-	"Tunnels.Ensure": {[]string{opList}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, _, err := c.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: "n"})
-		return err
-	}},
-	"Tunnels.RotateSecret": {[]string{opUpdate}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
-		return err
-	}},
-	"Tunnels.CleanupAndDelete": {[]string{opCleanup}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.CleanupAndDelete(ctx, tunnelID)
-		return err
-	}},
-	"Tunnels.WaitForStatus": {[]string{opGet}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.WaitForStatus(ctx, tunnelID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
-		return err
-	}},
-	"WARPConnectors.RotateSecret": {[]string{"PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
-		return err
-	}},
-	"Connectors.List": {[]string{opConnections}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Connectors.List(ctx, tunnelID)
-		return err
-	}},
-	"Connectors.Get": {[]string{"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Connectors.Get(ctx, tunnelID, tunnelID)
-		return err
-	}},
-	"Connectors.Cleanup": {[]string{opCleanup}, func(ctx context.Context, c *cftunnel.Client) error {
-		return c.Connectors.Cleanup(ctx, tunnelID, cftunnel.CleanupParams{})
-	}},
-	"WARPConnectors.Create": {[]string{"POST /accounts/{account_id}/warp_connector"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "n"})
-		return err
-	}},
-	"WARPConnectors.Get": {[]string{"GET /accounts/{account_id}/warp_connector/{tunnel_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Get(ctx, tunnelID)
-		return err
-	}},
-	"WARPConnectors.List": {[]string{"GET /accounts/{account_id}/warp_connector"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.List(ctx, cftunnel.TunnelListParams{})
-		return err
-	}},
-	"WARPConnectors.All": {[]string{"GET /accounts/{account_id}/warp_connector"}, func(ctx context.Context, c *cftunnel.Client) (err error) {
-		for _, err = range c.WARPConnectors.All(ctx, cftunnel.TunnelListParams{}) {
-			break
-		}
-		return err
-	}},
-	"WARPConnectors.Update": {[]string{"PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
-		return err
-	}},
-	"WARPConnectors.Delete": {[]string{"DELETE /accounts/{account_id}/warp_connector/{tunnel_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{})
-		return err
-	}},
-	"WARPConnectors.Token": {[]string{"GET /accounts/{account_id}/warp_connector/{tunnel_id}/token"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Token(ctx, tunnelID)
-		return err
-	}},
-	"WARPConnectors.Connectors": {[]string{"GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Connectors(ctx, tunnelID)
-		return err
-	}},
-	"WARPConnectors.Connector": {[]string{"GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Connector(ctx, tunnelID, tunnelID)
-		return err
-	}},
-	"WARPConnectors.Failover": {[]string{"PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover"}, func(ctx context.Context, c *cftunnel.Client) error {
-		return c.WARPConnectors.Failover(ctx, tunnelID, tunnelID)
-	}},
-	"WARPConnectors.Configuration": {[]string{"GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Configuration(ctx, tunnelID)
-		return err
-	}},
-	"WARPConnectors.UpdateConfiguration": {[]string{"PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations"}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
-		return err
-	}},
-	"Tokens.Verify": {[]string{opVerifyUser}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tokens.Verify(ctx)
-		return err
-	}},
-	"Tokens.VerifyUser": {[]string{opVerifyUser}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tokens.VerifyUser(ctx)
-		return err
-	}},
-	"Tokens.VerifyAccount": {[]string{opVerifyAccount}, func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tokens.VerifyAccount(ctx)
-		return err
-	}},
-}
 
 const (
 	opTunnels    = "GET /accounts/{account_id}/tunnels"
@@ -189,9 +28,14 @@ const (
 	opManagement = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
 )
 
+// nowhere has nothing that a server could know.
+var nowhere = matrix.World{
+	Tunnel: tunnelID, Connector: tunnelID, Name: "n", Idle: tunnelID, WARP: tunnelID, WARPConnector: tunnelID, IdleWARP: tunnelID, Free: "n",
+}
+
 func TestEveryMethodSendsItsOperations(t *testing.T) {
 	t.Parallel()
-	for name, method := range methodTable {
+	for name, method := range matrix.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var sent []string
@@ -201,8 +45,8 @@ func TestEveryMethodSendsItsOperations(t *testing.T) {
 					return http.DefaultTransport.RoundTrip(r)
 				}),
 			}))
-			require.Error(t, method.call(t.Context(), client))
-			assert.Equal(t, method.operations, sent)
+			require.Error(t, method.Call(t.Context(), client, nowhere))
+			assert.Equal(t, method.Operations, sent)
 		})
 	}
 }
@@ -221,7 +65,7 @@ func TestEveryMethodIsInTheTable(t *testing.T) {
 		}
 	}
 	var table []string
-	for name := range methodTable {
+	for name := range matrix.Methods {
 		table = append(table, name)
 	}
 	assert.ElementsMatch(t, methods, table)
@@ -230,12 +74,12 @@ func TestEveryMethodIsInTheTable(t *testing.T) {
 func TestEveryMethodDocumentsItsOperations(t *testing.T) {
 	t.Parallel()
 	comments := methodComments(t)
-	for name, method := range methodTable {
+	for name, method := range matrix.Methods {
 		service, method2, _ := strings.Cut(name, ".")
 		comment := strings.Join(strings.Fields(comments[service+"Service."+method2]), " ")
 		require.NotEmpty(t, comment, name)
 		assert.Contains(t, comment, "API: https://developers.cloudflare.com/api/resources/", name)
-		for _, operation := range method.operations {
+		for _, operation := range method.Operations {
 			_, path, _ := strings.Cut(operation, " ")
 			assert.Contains(t, comment, path, name)
 		}
@@ -284,8 +128,8 @@ func TestOperationsAreThoseOfTheSchema(t *testing.T) {
 
 	// What the schema does not have yet: the API announces it.
 	ours := map[string]bool{}
-	for _, method := range methodTable {
-		for _, operation := range method.operations {
+	for _, method := range matrix.Methods {
+		for _, operation := range method.Operations {
 			ours[operation] = operation != opManagement
 		}
 	}

@@ -34,7 +34,7 @@ func TestFamilyStaysBelowTheQuota(t *testing.T) {
 			require.NoError(t, err)
 			family = append(family, child)
 		}
-		const calls = 4000
+		const calls = 10_000
 		work := make(chan int)
 		var group sync.WaitGroup
 		for worker := range 64 {
@@ -96,6 +96,27 @@ func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
 		assert.Zero(t, failure.Attempts)
 		assert.NotErrorIs(t, err, cftunnel.ErrRateLimited, "the server refused nothing")
 		assert.Len(t, srv.Requests(), 1)
+	})
+}
+
+func TestCancelledWaitersCostTheNextOneNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+		client := dial(cftunnel.WithRateLimit(10, 10*time.Second)) // one at once, then one in 1.1 s or so
+		require.NoError(t, list(t.Context(), client))
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for range 100 {
+			group.Go(func() { assert.ErrorIs(t, list(ctx, client), context.Canceled) })
+		}
+		synctest.Wait()
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+		group.Wait()
+		require.NoError(t, list(t.Context(), client))
+		requests := srv.Requests()
+		require.Len(t, requests, 2, "who is cancelled sends nothing")
+		assert.Less(t, requests[1].Time.Sub(requests[0].Time), 1200*time.Millisecond)
 	})
 }
 
