@@ -8,8 +8,11 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
@@ -210,6 +213,46 @@ func FuzzPaging(f *testing.F) {
 		}
 		if requests > items/perPage+2 {
 			t.Fatalf("%d requests for %d items by %d", requests, items, perPage)
+		}
+	})
+}
+
+// FuzzErrorBody: whatever a failure's body is, the error keeps the status, is short and printable, and tells every code that the body has.
+func FuzzErrorBody(f *testing.F) {
+	for _, body := range []string{
+		`{"success":false,"errors":[{"code":1013,"message":"tunnel with name already exists"}],"messages":[],"result":null}`,
+		`{"success":false,"errors":[{"code":6003,"message":"Invalid request headers","error_chain":[{"code":6111,"message":"Invalid format for Authorization header"}]}],"messages":[],"result":null}`,
+		`{"success":false,"errors":[{"code":"10429","message":"m","documentation_url":"https://example.com","source":{"pointer":"/name"},"type":"x"}],"result":{}}`,
+		`{"errors":["plain"],"messages":["plain"]}`, `{"success":false,"errors":null}`, `{"success":false,"errors":{"code":1}}`,
+		`<html><head><title>502 Bad Gateway</title></head></html>`, "upstream connect error\r\n", "", "\xff\xfe", `{"errors":[{"code":1e99}]}`, `null`,
+	} {
+		f.Add(400, body)
+		f.Add(502, body)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 400 || status > 599 {
+			return
+		}
+		client := canned(t, func(*http.Request) (int, string) { return status, body })
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		if !ok || failure.StatusCode != status {
+			t.Fatalf("%#v", err)
+		}
+		text := err.Error()
+		if len(text) > 1<<20 || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Fatalf("%q", text)
+		}
+		var envelope struct {
+			Errors []struct{ Code json.Number }
+		}
+		if json.Unmarshal([]byte(body), &envelope) != nil {
+			return
+		}
+		for _, e := range envelope.Errors {
+			if code, err := strconv.Atoi(e.Code.String()); err == nil && !cftunnel.HasCode(failure, code) {
+				t.Fatalf("%d is not in %+v", code, failure.Errors)
+			}
 		}
 	})
 }

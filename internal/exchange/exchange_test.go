@@ -1041,3 +1041,66 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 		})
 	}
 }
+
+func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := testnet.ServeTLS(t, http.NotFoundHandler())
+		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // and never says a word
+		transport := exchange.NewTransport()
+		network.Lead(t, transport)
+		began := time.Now()
+		r := post(t, "https://localhost", "{}")
+		r.Timeout = time.Hour
+
+		answer := exchange.Do(t.Context(), &http.Client{Transport: transport}, r)
+
+		require.Error(t, answer.Err)
+		assert.False(t, answer.Sent)
+		assert.LessOrEqual(t, time.Since(began), 10*time.Second)
+		assert.Zero(t, network.Open())
+	})
+}
+
+// valve is a connection from which nothing comes any more once it is shut, as where a network drops packets without a word.
+type valve struct {
+	net.Conn
+	shut atomic.Bool
+	done chan struct{}
+}
+
+func (v *valve) Read(p []byte) (int, error) {
+	n, err := v.Conn.Read(p)
+	if v.shut.Load() {
+		<-v.done
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+		network := testnet.ServeTLS(t, handler)
+		dying := &valve{done: make(chan struct{})}
+		network.Intercept(func(conn net.Conn) {
+			dying.Conn = conn
+			testnet.ServeConn(testnet.TLS(dying), handler)
+		})
+		transport := exchange.NewTransport()
+		network.Lead(t, transport)
+		client := &http.Client{Transport: transport}
+		r := request(t, "https://localhost")
+		r.Timeout = time.Hour
+		require.NoError(t, exchange.Do(t.Context(), client, r).Err)
+		dying.shut.Store(true)
+		t.Cleanup(func() { close(dying.done) })
+
+		began := time.Now()
+		require.Error(t, exchange.Do(t.Context(), client, r).Err)
+		assert.Less(t, time.Since(began), 30*time.Second)
+		require.NoError(t, exchange.Do(t.Context(), client, r).Err, "the next attempt takes another connection")
+		assert.Equal(t, 2, network.Dials())
+	})
+}

@@ -19,6 +19,8 @@ func NewTransport() *http.Transport {
 		MaxIdleConnsPerHost:    64, // all to one host
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
+		// Many calls share a connection of HTTP/2: one that died without a word is found out before an attempt's time is up.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 10 * time.Second},
 	}
 }
 

@@ -115,6 +115,18 @@ func (n *Network) Intercept(serve func(net.Conn)) {
 	n.intercept = serve
 }
 
+// ServeConn serves one connection, one that was intercepted, until it ends.
+func ServeConn(conn net.Conn, handler http.Handler) {
+	single := &Network{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+	single.conns <- conn
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			_ = single.Close()
+		}
+	}}
+	_ = server.Serve(single)
+}
+
 func (n *Network) dial() (net.Conn, error) {
 	near, far := net.Pipe()
 	n.mu.Lock()

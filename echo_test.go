@@ -1,0 +1,75 @@
+package cftunnel_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/matrix"
+)
+
+// TestNoOperationLetsOutASecretThatTheServerEchoes: wherever a server puts back what it was sent, neither the error nor the log shows it.
+func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
+	t.Parallel()
+	quote := func(text string) string {
+		quoted, _ := json.Marshal(text)
+		return string(quoted)
+	}
+	for place, answer := range map[string]func(w http.ResponseWriter, echo string){
+		"the message of an error": func(w http.ResponseWriter, echo string) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":%s}]}`, quote(echo))
+		},
+		"the chain of an error that comes with 200": func(w http.ResponseWriter, echo string) {
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":2,"message":%s}]}]}`, quote(echo))
+		},
+		"a page of HTML": func(w http.ResponseWriter, echo string) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = fmt.Fprintf(w, `<html><body>%s</body></html>`, echo)
+		},
+		"plain text": func(w http.ResponseWriter, echo string) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, echo)
+		},
+		"the ray id": func(w http.ResponseWriter, echo string) {
+			w.Header().Set("Cf-Ray", strings.ReplaceAll(echo, "\n", " "))
+			w.WriteHeader(http.StatusNotFound)
+		},
+		"a result of the wrong type": func(w http.ResponseWriter, echo string) {
+			_, _ = fmt.Fprintf(w, `{"success":true,"result":[[%s]]}`, quote(echo))
+		},
+	} {
+		for name, method := range matrix.Methods {
+			t.Run(place+", "+name, func(t *testing.T) {
+				t.Parallel()
+				secrets := []string{apiToken}
+				var log strings.Builder
+				client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+					raw, _ := io.ReadAll(r.Body)
+					var body struct {
+						Secret string `json:"tunnel_secret"`
+					}
+					if json.Unmarshal(raw, &body) == nil && body.Secret != "" {
+						secrets = append(secrets, body.Secret)
+					}
+					answer(w, r.Header.Get("Authorization")+"\n"+string(raw))
+				}, once, cftunnel.WithLimiter(nil), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+				err := method.Call(t.Context(), client, nowhere)
+				require.NotEmpty(t, log.String())
+				shown := log.String() + fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
+				for _, secret := range secrets {
+					assert.NotContains(t, shown, secret)
+					assert.NotContains(t, shown, secret[len(secret)-12:])
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,20 @@
+module github.com/cftunnel/cftunnel-go/internal/leaks
+
+go 1.26.0
+
+replace github.com/cftunnel/cftunnel-go => ../..
+
+require (
+	github.com/cftunnel/cftunnel-go v0.0.0
+	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
+	github.com/dunglas/httpsfv v1.1.2 // indirect
+	github.com/google/go-querystring v1.2.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
