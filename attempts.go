@@ -247,10 +247,10 @@ func (t *trip) failure(answer exchange.Answer, v verdict) *Error {
 // refusesUnseen reports whether a server that answers so may not have looked at what the request is about.
 func refusesUnseen(status int) bool {
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusTooEarly:
 		return true
 	}
-	return false
+	return status/100 == 2 // a failure that comes as a success may be anything
 }
 
 // newError returns an error that tells of the whole call so far.

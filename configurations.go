@@ -24,7 +24,7 @@ type TunnelConfiguration struct {
 	// Version is one more after each change, and 0 where the configuration was never set.
 	Version int
 	Config  TunnelConfig
-	Source  ConfigSource
+	Source  ConfigSource // where cloudflared takes its configuration from
 	// CreatedAt is zero where the configuration was never set.
 	CreatedAt time.Time
 }
@@ -62,16 +62,19 @@ type OriginRequest struct {
 	// CAPool is a path, on cloudflared's machine, to the certificates that the service's own is checked by.
 	CAPool string `json:"caPool,omitempty"`
 	// ConnectTimeout is in seconds. cloudflared's default is 10.
-	ConnectTimeout         *int  `json:"connectTimeout,omitempty"`
+	ConnectTimeout *int `json:"connectTimeout,omitempty"`
+	// DisableChunkedEncoding sends bodies with their length, for services that read no others.
 	DisableChunkedEncoding *bool `json:"disableChunkedEncoding,omitempty"`
-	HTTP2Origin            *bool `json:"http2Origin,omitempty"`
+	// HTTP2Origin talks HTTP/2 to a service of the scheme https.
+	HTTP2Origin *bool `json:"http2Origin,omitempty"`
 	// HTTPHostHeader replaces the Host header.
 	HTTPHostHeader string `json:"httpHostHeader,omitempty"`
 	// KeepAliveConnections is how many idle connections are kept. cloudflared's default is 100.
 	KeepAliveConnections *int `json:"keepAliveConnections,omitempty"`
 	// KeepAliveTimeout is in seconds. cloudflared's default is 90.
-	KeepAliveTimeout *int  `json:"keepAliveTimeout,omitempty"`
-	NoHappyEyeballs  *bool `json:"noHappyEyeballs,omitempty"`
+	KeepAliveTimeout *int `json:"keepAliveTimeout,omitempty"`
+	// NoHappyEyeballs does not try the other of IPv4 and IPv6 where one is slow.
+	NoHappyEyeballs *bool `json:"noHappyEyeballs,omitempty"`
 	// NoTLSVerify takes any certificate of the service.
 	NoTLSVerify *bool `json:"noTLSVerify,omitempty"`
 	// OriginServerName is the name that the service's certificate must have.
@@ -89,8 +92,9 @@ type OriginRequest struct {
 // Access makes cloudflared check the token of Cloudflare Access on each request.
 type Access struct {
 	// AUDTag is the audience tags of the applications whose tokens are taken.
-	AUDTag   []string `json:"audTag,omitempty"`
-	TeamName string   `json:"teamName,omitempty"`
+	AUDTag []string `json:"audTag,omitempty"`
+	// TeamName is the organization's, as in its domain: TeamName.cloudflareaccess.com.
+	TeamName string `json:"teamName,omitempty"`
 	// Required refuses requests without a token.
 	Required bool `json:"required,omitempty"`
 
@@ -106,16 +110,16 @@ type WARPRouting struct {
 
 // The codecs of the types that keep what they do not know.
 
-// UnmarshalJSON keeps members that the type does not have.
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
 func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
 	c.rest, err = keep(data, (*plainConfig)(c))
 	return err
 }
 
-// MarshalJSON writes them again.
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
 func (c TunnelConfig) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainConfig(c), c.rest) }
 
-// UnmarshalJSON keeps members that the type does not have.
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
 func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	r.rest, err = keep(data, (*plainRule)(r))
 	// A catch-all has no hostname and no path, not empty ones.
@@ -130,34 +134,34 @@ func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON writes them again.
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
 func (r IngressRule) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainRule(r), r.rest) }
 
-// UnmarshalJSON keeps members that the type does not have.
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
 func (o *OriginRequest) UnmarshalJSON(data []byte) (err error) {
 	o.rest, err = keep(data, (*plainOrigin)(o))
 	return err
 }
 
-// MarshalJSON writes them again.
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
 func (o OriginRequest) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainOrigin(o), o.rest) }
 
-// UnmarshalJSON keeps members that the type does not have.
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
 func (a *Access) UnmarshalJSON(data []byte) (err error) {
 	a.rest, err = keep(data, (*plainAccess)(a))
 	return err
 }
 
-// MarshalJSON writes them again.
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
 func (a Access) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainAccess(a), a.rest) }
 
-// UnmarshalJSON keeps members that the type does not have.
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
 func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
 	w.rest, err = keep(data, (*plainRouting)(w))
 	return err
 }
 
-// MarshalJSON writes them again.
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
 func (w WARPRouting) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainRouting(w), w.rest) }
 
 // The same types without their methods, for the codec.
@@ -260,7 +264,8 @@ func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opt
 // UpdateConfiguration replaces the whole of a tunnel's remote configuration, and returns it as it then is:
 // PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. To change a part of it, use [TunnelsService.ModifyConfiguration].
 //
-// Errors: [*InvalidArgumentError] for what [TunnelConfig.Validate] says; [ErrNotFound], also for a deleted tunnel; [ErrBadRequest].
+// Errors: [*InvalidArgumentError] for what [TunnelConfig.Validate] says; [ErrNotFound], also for a deleted tunnel; [ErrBadRequest];
+// [ErrOutcomeUnknown] where it may be replaced all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
@@ -304,6 +309,8 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	}
 	var lost error // of a write that was not there when it was looked for
 	losses := 0
+	var sent TunnelConfig // by that write, over the version before
+	before := -1
 	for range maxModifications {
 		version, config := current.Version, current.Config
 		if err := modify(&config); err != nil {
@@ -316,6 +323,9 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 			return nil, join(err, lost)
 		}
 		if current.Version != version {
+			if lost != nil && current.Version == before+1 && same(current.Config, sent) {
+				return current, nil // it came late
+			}
 			continue
 		}
 		written, err := s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID, unrepeatable: true}, config, opts)
@@ -329,7 +339,7 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 			return nil, join(err, lost)
 		}
 
-		lost = err
+		lost, sent, before = err, config, version
 		losses++
 		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
 			return nil, join(err, lost)

@@ -1,6 +1,7 @@
 package cftunnel_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,6 +241,42 @@ func TestModifyStartsOverWhenSomebodyElseWrote(t *testing.T) {
 	require.Len(t, written.Config.Ingress, 3)
 	assert.Equal(t, "ours.example.com", written.Config.Ingress[0].Hostname)
 	assert.Equal(t, "theirs.example.com", written.Config.Ingress[1].Hostname)
+}
+
+func TestModifyKnowsItsOwnWriteThatComesLate(t *testing.T) {
+	t.Parallel()
+	srv, _ := newFake(t)
+	tunnel := srv.SeedTunnels(1)[0]
+	// The first write is lost, nothing is to be seen of it, and it arrives before the next one is sent.
+	var late *http.Request
+	reads := 0
+	client, err := srv.NewClient(quick, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut {
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			late, err = http.NewRequestWithContext(context.WithoutCancel(r.Context()), r.Method, r.URL.String(), bytes.NewReader(body))
+			assert.NoError(t, err)
+			late.Header = r.Header
+			return nil, io.ErrUnexpectedEOF
+		}
+		if reads++; reads == 4 {
+			resp, err := http.DefaultTransport.RoundTrip(late)
+			assert.NoError(t, err)
+			assert.NoError(t, resp.Body.Close())
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})}))
+	require.NoError(t, err)
+	calls := 0
+	written, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, func(config *cftunnel.TunnelConfig) error {
+		calls++
+		return addRule("ours.example.com")(config)
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 1, written.Version)
+	require.Len(t, written.Config.Ingress, 2, "the rule is there once")
+	assert.Equal(t, 1, carriedOut(srv, opConfigure))
+	assert.Equal(t, 2, calls)
 }
 
 func TestModifyGivesUpInTheEnd(t *testing.T) {

@@ -16,9 +16,10 @@ import (
 )
 
 // What errors.Is finds in the errors of this package. Several can fit one error: an update whose answer was lost, and whose repetition was
-// refused with 429, is both ErrOutcomeUnknown and ErrRateLimited. Ask for ErrOutcomeUnknown first.
+// refused with 429, is both ErrOutcomeUnknown and ErrRateLimited. Ask for ErrOutcomeUnknown first. What has no sentinel is found by
+// [HasCode].
 var (
-	// ErrBadRequest: status 400.
+	// ErrBadRequest: status 400, the server does not take the arguments as they are.
 	ErrBadRequest = errors.New("bad request")
 	// ErrUnauthorized: status 401, the credentials are unknown or dead.
 	ErrUnauthorized = errors.New("unauthorized")
@@ -26,22 +27,23 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotFound: status 404; of FindByName, that there is no live tunnel of this name, and nothing else.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: status 409.
+	// ErrConflict: status 409, as with ErrTunnelNameTaken.
 	ErrConflict = errors.New("conflict")
 	// ErrRateLimited: status 429, or a call that was not sent because an earlier 429 still holds it back. A call that the client's own
 	// pace cannot let through before its deadline is a context.DeadlineExceeded, since nobody refused it.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrServer: status 500 and above.
+	// ErrServer: status 500 and above. A write is ErrOutcomeUnknown then too.
 	ErrServer = errors.New("server error")
 	// ErrTunnelNameTaken: code 1013, a live tunnel has this name already.
 	ErrTunnelNameTaken = errors.New("tunnel name taken")
 	// ErrActiveConnections: code 1022, the tunnel still has connections and cannot be deleted.
 	ErrActiveConnections = errors.New("tunnel has active connections")
-	// ErrConcurrentUpdate: somebody else changed a tunnel's configuration at the same time, and their change, or this one, was not kept.
+	// ErrConcurrentUpdate: somebody else changed a tunnel's configuration at the same time as ModifyConfiguration, and their change, or this
+	// one, was not kept.
 	ErrConcurrentUpdate = errors.New("concurrent update")
 	// ErrOutcomeUnknown: a write that may have been carried out. Its last attempt was cut, cancelled or timed out after it was sent, was
-	// answered with a status of 500 or above, or its answer could not be read; or an earlier one was, and those after it were refused
-	// with 401, 403 or 429, or not sent. Look before doing it again.
+	// answered with a status of 500 or above, or its answer could not be read; or an earlier one was, and those after it were not sent, or
+	// refused in a way that tells nothing of it: with 401, 403, 408, 425, 429, or a failure that comes with 200. Look before doing it again.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -55,7 +57,7 @@ const (
 const codeNoRoute = 7000
 
 // Error is a call that failed: an answer that says so, an answer that cannot be read, or none at all. Use errors.Is with the sentinels of
-// this package, errors.As to read the fields, and [HasCode] for the API's numeric codes.
+// this package, errors.AsType to read the fields, and [HasCode] for the API's numeric codes.
 //
 // It holds no secret: what was sent as one is blotted out of every field, also where the server echoed it.
 type Error struct {

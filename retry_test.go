@@ -542,15 +542,16 @@ func TestPauseThatAServerOutOfOrderAsksFor(t *testing.T) {
 
 func TestDoubtRemainsWhereTheServerHasNotLooked(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{401, 403} {
+	for _, status := range []int{200, 401, 403, 408, 425} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
 				client, tunnel := dial(), srv.SeedTunnels(1)[0]
 				srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
-				srv.Inject(tunneltest.Fault{Status: status})
+				srv.Inject(tunneltest.Fault{Status: status, Body: `{"success":false,"errors":[{"code":1,"message":"not now"}]}`})
 				_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+				require.True(t, cftunnel.HasCode(err, 1))
 				assert.Equal(t, 1, carriedOut(srv, opUpdate))
 			})
 		})

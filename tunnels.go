@@ -72,10 +72,10 @@ const (
 // ConfigSource says where a tunnel's configuration lives.
 type ConfigSource string
 
-// Locally managed tunnels read a file beside cloudflared, remotely managed ones are configured through this API.
+// The places of a configuration.
 const (
-	ConfigSourceLocal      ConfigSource = "local"
-	ConfigSourceCloudflare ConfigSource = "cloudflare"
+	ConfigSourceLocal      ConfigSource = "local"      // locally managed: in a file beside cloudflared
+	ConfigSourceCloudflare ConfigSource = "cloudflare" // remotely managed: in this API
 )
 
 // TunnelCreateParams describes a new tunnel.
@@ -256,7 +256,7 @@ func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams
 }
 
 // Update changes a tunnel's name or secret, and returns it with its token where the answer holds that:
-// PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}.
+// PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}. For a new secret, [TunnelsService.RotateSecret] also makes it and always tells the token.
 //
 // Errors: [ErrNotFound], [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where it may be changed all the same.
 //
@@ -288,9 +288,10 @@ func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...Cal
 
 // ManagementToken returns a short-lived token, a JWT, for the management endpoints of a tunnel's connectors:
 // POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management for logs, and where the server no longer knows that,
-// POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}, which serves every other resource.
+// POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}, which serves every other resource. How long it holds, the token
+// itself tells.
 //
-// Errors: [ErrNotFound].
+// Errors: [ErrNotFound]; [ErrOutcomeUnknown], after which it can be asked for again.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
 func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption) (Secret, error) {
@@ -363,12 +364,13 @@ func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, 
 		return t, false, err
 	}
 	// A create may be tried again where the tunnel is not found after a lost answer: the name is its key, so there is never a second one.
+	var lost error // of the first create
 	for range 2 {
 		if t, err = s.Create(ctx, params, opts...); err == nil {
 			return t, true, nil
 		}
 		if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrTunnelNameTaken) {
-			return nil, false, err
+			return nil, false, join(err, lost)
 		}
 		// Somebody made it: this call, or another at the same time.
 		found, findErr := s.FindByName(ctx, params.Name, opts...)
@@ -376,10 +378,11 @@ func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, 
 		case findErr == nil:
 			return found, false, nil
 		case !errors.Is(findErr, ErrNotFound):
-			return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", err, findErr)
+			return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", join(err, lost), findErr)
 		case errors.Is(err, ErrTunnelNameTaken):
-			return nil, false, err
+			return nil, false, join(err, lost)
 		}
+		lost = err
 	}
 	return nil, false, err
 }
@@ -451,7 +454,8 @@ const (
 // DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}. Replicas that still run connect again, so both are repeated while the server says that there
 // are connections, for as long as the context lasts and two minutes at most.
 //
-// Errors: [ErrActiveConnections] where replicas kept coming back, [ErrNotFound].
+// Errors: [ErrActiveConnections] where replicas kept coming back, beside the context's error; [ErrNotFound]; [ErrOutcomeUnknown], after which
+// it can be called again.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) CleanupAndDelete(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
@@ -497,7 +501,7 @@ const (
 // WaitForStatus looks at a tunnel until it has this status, and returns it: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}. It goes on for as long
 // as the context lasts; its error then names the status that was last seen, and the tunnel as it was last seen is returned beside it.
 //
-// Errors: [ErrNotFound], also for a tunnel that is deleted; those of Get.
+// Errors: [ErrNotFound], also for a tunnel that is deleted; the context's; those of Get.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
 func (s *TunnelsService) WaitForStatus(ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams, opts ...CallOption) (*Tunnel, error) {

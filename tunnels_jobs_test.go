@@ -89,6 +89,16 @@ func TestEnsure(t *testing.T) {
 		assert.True(t, created)
 		assert.Equal(t, 1, carriedOut(srv, opCreate))
 	})
+	t.Run("remembers a lost create that may still come", func(t *testing.T) {
+		t.Parallel()
+		srv, client := newFake(t, quick)
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore})
+		srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 403})
+		_, created, err := ensure(client)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+		assert.False(t, created)
+	})
 	t.Run("by many at once makes one", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t)
