@@ -13,6 +13,7 @@ import (
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/traffic"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -75,7 +76,7 @@ func handlerTransport(t *testing.T, srv *tunneltest.Server, ask func() error) *h
 // clientOf returns a client of a server that answers as handler does.
 func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *cftunnel.Client {
 	t.Helper()
-	srv := httptest.NewServer(handler)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, traffic.Sent(r)) }))
 	t.Cleanup(srv.Close)
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL),
@@ -99,7 +100,7 @@ func answering(status int, body string) http.HandlerFunc {
 // roundTripper makes a function an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(traffic.Sent(r)) }
 
 // carriedOut counts the requests for an operation that the fake did the work of.
 func carriedOut(srv *tunneltest.Server, operation string) int {

@@ -51,6 +51,16 @@ func success(result any, messages ...message) answer {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, Messages: messages})
 }
 
+// resultFirst is success as the services for API tokens write it.
+func resultFirst(result any, messages ...message) answer {
+	return marshal(http.StatusOK, struct {
+		Result   any        `json:"result"`
+		Success  bool       `json:"success"`
+		Errors   []apiError `json:"errors"`
+		Messages []message  `json:"messages"`
+	}{result, true, []apiError{}, append([]message{}, messages...)})
+}
+
 func page(result any, info resultInfo) answer {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, ResultInfo: &info})
 }
@@ -67,6 +77,10 @@ func encode(status int, e envelope) answer {
 	if e.Messages == nil {
 		e.Messages = []message{}
 	}
+	return marshal(status, e)
+}
+
+func marshal(status int, e any) answer {
 	body, err := json.Marshal(e)
 	if err != nil {
 		panic("tunneltest: " + err.Error())

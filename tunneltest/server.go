@@ -8,6 +8,9 @@
 //
 // Every well-formed account id is an account, with tunnels of its own. The API token works on all of them, and is taken as the key of the
 // old X-Auth-Email and X-Auth-Key pair too.
+//
+// [Server.Connect] and [Server.Disconnect] are a replica that starts and stops, [Server.Inject] makes requests fail, [WithQuota] refuses those
+// that are too many, and [Server.Requests] tells what was asked and done. The repository's docs/testing.md has a test for each.
 package tunneltest
 
 import (
@@ -21,12 +24,13 @@ import (
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/traffic"
 )
 
 // basePath is where the API is, as on the real server, so that a client which forgets its base URL's path fails.
 const basePath = "/client/v4"
 
-// Server is the fake. Make it with [NewServer].
+// Server is the fake. Make it with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	accountID string
 	apiToken  cftunnel.Secret
@@ -77,8 +81,8 @@ func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = 
 // comes back. The default is time.Now.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
-// NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first call of URL or NewClient on, so that a
-// test which serves Handler itself, in a synctest bubble for instance, has nothing open.
+// NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first
+// call of URL or NewClient on, so that a test which serves Handler itself, in a synctest bubble for instance, has nothing open.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		accountID: randomHex(16),
@@ -128,7 +132,7 @@ func (s *Server) URL() string {
 
 // Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4. To cut a connection it panics with
 // http.ErrAbortHandler, which an http.Server understands.
-func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+func (s *Server) Handler() http.Handler { return traffic.Handler(http.HandlerFunc(s.serve)) }
 
 // Close ends the server and its connections, and every delay that is still under way.
 func (s *Server) Close() {
@@ -159,7 +163,8 @@ func (s *Server) AccountID() string { return s.accountID }
 func (s *Server) APIToken() cftunnel.Secret { return s.apiToken }
 
 // NewClient returns a client of this server. It is paced to the server's quota, so that it meets no 429, or not at all where the server has
-// none; opts come after and win. To meet the quota, give WithLimiter(nil).
+// none; opts come after and win. To meet the quota, give WithLimiter(nil). It pauses before a retry as any client does: a
+// [cftunnel.RetryPolicy] with a BaseDelay of a nanosecond keeps tests with faults short.
 func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	pacing := cftunnel.WithLimiter(nil)
 	if s.quota.limit > 0 {
@@ -176,7 +181,8 @@ func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 // Request is what the server keeps of a request.
 type Request struct {
 	Time time.Time
-	// Operation is the method and the path template, "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", empty where there is none.
+	// Operation is the method and the path template, "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", empty where there is none. The
+	// comments of package cftunnel's methods name theirs.
 	Operation string
 	// Method and Path are as they came, Path below the base URL.
 	Method, Path string
@@ -191,7 +197,7 @@ type Request struct {
 	Status int
 }
 
-// Requests returns every request so far, in the order in which they came.
+// Requests returns every request so far, in the order in which they came, refused and cut ones too.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

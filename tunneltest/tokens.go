@@ -136,7 +136,7 @@ func (s *Server) verifyToken(c *call) answer {
 	if status == cftunnel.TokenStatusActive {
 		remarks = []message{{Code: 10000, Message: "This API Token is valid and active"}}
 	}
-	return success(struct {
+	return resultFirst(struct {
 		ID        string               `json:"id"`
 		Status    cftunnel.TokenStatus `json:"status"`
 		NotBefore *timestamp           `json:"not_before,omitempty"`
