@@ -12,24 +12,26 @@
 // Errors. A bad argument is an [*InvalidArgumentError], and nothing was sent. Everything else that goes wrong with a request is an [*Error],
 // with the status, the API's codes and the ray id; errors.Is finds [ErrNotFound], [ErrTunnelNameTaken] and the other sentinels in it. Ask for
 // [ErrOutcomeUnknown] first: it says that a write may have been carried out although the call failed, so that one must look before doing it
-// again.
+// again. Any call can be [ErrUnauthorized], [ErrForbidden], [ErrRateLimited] or [ErrServer]; each method names what else it can be.
 //
-// Retries. GET, PUT, PATCH and DELETE are sent again on 429, 500, 502 to 504, 520 to 530 and broken connections, four times in all with
-// random pauses between; see [WithRetry]. A POST is sent again only on 429, where no connection was got, or where an HTTP/2 server refused it
-// unread: nothing is created twice.
+// Retries. GET, PUT, PATCH and DELETE are sent again on 429, 500, 502 to 504, 520 to 530, broken connections and attempts that take too long,
+// up to four attempts in all with random pauses between; see [WithRetry] and [WithTimeout]. A POST is sent again only on 429, where no
+// connection was got, or where an HTTP/2 server refused it unread: nothing is created twice.
 //
 // Rate limit. Cloudflare allows a token 1200 requests in five minutes, and past that refuses every call for five more. A client and those made
-// from it by ForAccount stay below: a tenth of the quota may go at once, the rest evenly, each attempt counted; see [WithRateLimit]. A
-// Retry-After of the server holds all of them back; where it is longer than a call can wait, the call fails at once with [ErrRateLimited].
-// Processes that share a token must share the quota too: [WithLimiter].
+// from it by ForAccount stay below: a tenth of the quota may go at once, the rest evenly, each attempt counted; see [WithRateLimit]. A call
+// waits for its turn for as long as its context lasts, and fails at once with [context.DeadlineExceeded] where that is too short: give calls a
+// deadline. A Retry-After of the server holds all of them back; where it is longer than the deadline or [RetryPolicy].MaxDelay, the call fails
+// at once with [ErrRateLimited]. Processes that share a token must share the quota too: a part of it each, or a [Limiter].
 //
-// Secrets. A [Secret] prints as [REDACTED] wherever it is printed, and its text is had from Reveal alone. What was sent as a secret is
-// blotted out of every error.
+// Secrets. A [Secret] does not show its text, however it is printed; [Secret.Reveal] alone gives it. What was sent as a secret is blotted out
+// of every error.
 //
 // Lists. All and AllTypes read every page, List and ListAllTypes one. They find live tunnels unless they are told otherwise, and only what
 // the credentials may read: that a tunnel is not in a list is no proof that it is gone.
 //
-// Package tunneltest is a fake of the API for tests.
+// Package [github.com/cftunnel/cftunnel-go/tunneltest] is a fake of the API for tests. The repository has pages on testing with it
+// (docs/testing.md) and on running a program with this client (docs/operating.md): permissions, rotation, quotas, lost answers.
 package cftunnel
 
 import (
@@ -173,9 +175,10 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 // The path is relative to the base URL: "accounts/0123…/cfd_tunnel". A leading slash is forgiven, a query is taken along; an absolute URL,
 // an empty segment and ".." are refused. The caller escapes what it puts into it. The body is encoded as JSON, but for a []byte, which is JSON
 // already; nil sends none. A [Secret] in it must be revealed. The value that result points to is replaced by the answer's result; nil leaves
-// that unread.
+// that unread. A list is read page by page, with page and per_page in the query.
 //
-// Its errors are those of every call: [*InvalidArgumentError] before anything is sent, else [*Error].
+// Its errors are those of every call: [*InvalidArgumentError] before anything is sent, else [*Error]. Any method but GET can be an
+// [ErrOutcomeUnknown].
 func (c *Client) Do(ctx context.Context, method, path string, body, result any, opts ...CallOption) error {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:

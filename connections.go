@@ -16,10 +16,10 @@ type ConnectorsService service
 type Connector struct {
 	// ID is mostly a UUID, and kept as it comes.
 	ID       string    `json:"id"`
-	Version  string    `json:"version,omitempty"` // of cloudflared
-	Arch     string    `json:"arch,omitempty"`
-	Features []string  `json:"features,omitempty"`
-	RunAt    time.Time `json:"run_at,omitzero"` // when it started
+	Version  string    `json:"version,omitempty"`  // of cloudflared, or of WARP
+	Arch     string    `json:"arch,omitempty"`     // of its machine, such as linux_amd64
+	Features []string  `json:"features,omitempty"` // of cloudflared that it runs with
+	RunAt    time.Time `json:"run_at,omitzero"`    // when it started
 	// ConfigVersion is that of the remote configuration which it runs with.
 	ConfigVersion int `json:"config_version,omitempty"`
 	// HAStatus is empty for connectors of cloudflared.
@@ -36,7 +36,7 @@ type Connection struct {
 	ClientVersion string    `json:"client_version,omitempty"`
 	ColoName      string    `json:"colo_name,omitempty"` // the data center
 	OpenedAt      time.Time `json:"opened_at,omitzero"`
-	OriginIP      string    `json:"origin_ip,omitempty"`
+	OriginIP      string    `json:"origin_ip,omitempty"` // the public address of the connector's network
 	// IsPendingReconnect is on its way out of the API; it is false where the answer lacks it.
 	IsPendingReconnect bool `json:"is_pending_reconnect"`
 }
@@ -82,7 +82,7 @@ func (s *ConnectorsService) Get(ctx context.Context, tunnelID, connectorID strin
 // DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections. A cloudflared that still runs with a valid token connects again; after a
 // rotation, one with the old token does not.
 //
-// Errors: [ErrNotFound].
+// Errors: [ErrNotFound]; [ErrOutcomeUnknown] where they may be dropped all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/delete/
 func (s *ConnectorsService) Cleanup(ctx context.Context, tunnelID string, params CleanupParams, opts ...CallOption) error {

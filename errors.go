@@ -197,10 +197,11 @@ func HasCode(err error, codes ...int) bool {
 	if err == nil {
 		return false
 	}
+	//nolint:errorlint // the chain is walked here
 	if e, ok := err.(*Error); ok && hasCode(e.Errors, codes...) {
 		return true
 	}
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // the same
 	case interface{ Unwrap() error }:
 		return HasCode(err.Unwrap(), codes...)
 	case interface{ Unwrap() []error }:

@@ -51,7 +51,7 @@ func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
 			for _, sentinel := range sentinels {
 				wanted := false
 				for _, want := range test.want {
-					wanted = wanted || want == sentinel
+					wanted = wanted || errors.Is(want, sentinel)
 				}
 				assert.Equal(t, wanted, errors.Is(err, sentinel), "%v", sentinel)
 			}

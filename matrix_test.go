@@ -363,6 +363,7 @@ func TestEveryOperationMeetsAServerThatGoesAway(t *testing.T) {
 			steps := steps(t, method)
 			first := steps[0]
 			t.Run("before it has looked", func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					s := newStage(t, "HTTP/2", method)
 					s.network.Intercept(goAway(false))
@@ -372,6 +373,7 @@ func TestEveryOperationMeetsAServerThatGoesAway(t *testing.T) {
 				})
 			})
 			t.Run("after it may have looked", func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					s := newStage(t, "HTTP/2", method)
 					s.network.Intercept(goAway(true))

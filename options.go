@@ -51,8 +51,9 @@ type settings struct {
 // authorizer puts credentials into a request's headers.
 type authorizer func(context.Context, http.Header) error
 
-// Limiter paces requests: Wait returns when one may be sent, or with an error when it may not or when the context ends. It is called
-// before every attempt, again where a hold of the server began while it waited, and by many goroutines at once. A *rate.Limiter of golang.org/x/time/rate is one.
+// Limiter paces requests: Wait returns when one may be sent, or with an error when it may not or when the context ends. That error ends the
+// call, unsent, and is in the chain of its [*Error]. Wait is called before every attempt, again where a hold of the server began while it
+// waited, and by many goroutines at once. A *rate.Limiter of golang.org/x/time/rate is one.
 //
 // Where a Limiter also has the method Hold(until time.Time), it is told of the server's Retry-After, so that others who share it can wait
 // too.
@@ -83,8 +84,9 @@ func WithAPIKey(email, key string) Option {
 	return func(s *settings) error { return s.setAPIKey("email", email, "key", key) }
 }
 
-// WithTokenSource authenticates with the API token that source returns. It is called before every attempt, with the context of the call
-// and by many goroutines at once, so a source that fetches should also remember. Its error ends the call, unsent.
+// WithTokenSource authenticates with the API token that source returns. It is called before every attempt, and once more by
+// [TokensService.Verify], with the context of the call and by many goroutines at once, so a source that fetches should also remember. Its
+// error ends the call, unsent, and is in the chain of its [*Error].
 func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 	return func(s *settings) error {
 		if source == nil {
@@ -125,8 +127,10 @@ func WithBaseURL(baseURL string) Option {
 	return func(s *settings) error { return s.setBaseURL("baseURL", baseURL) }
 }
 
-// WithHTTPClient sends requests through a copy of this client: its transport, its cookies, its time-out. Redirects are not followed,
-// whatever it says of them.
+// WithHTTPClient sends requests through a copy of this client: its transport, its cookies, its time-out, which bounds an attempt beside that of
+// [WithTimeout]. Redirects are not followed, whatever it says of them. A RoundTripper that measures or traces finds the call's name with
+// [Operation]. All requests go to one host: over HTTP/1.1, many calls at once want a transport with more MaxIdleConnsPerHost than the two of
+// http.DefaultTransport.
 func WithHTTPClient(client *http.Client) Option {
 	return func(s *settings) error {
 		if client == nil {
@@ -196,7 +200,8 @@ func WithRetry(policy RetryPolicy) Option {
 	}
 }
 
-// WithTimeout bounds one attempt, from asking for a connection to the last byte of the answer. The default is 30 s. The context bounds the whole call.
+// WithTimeout bounds one attempt, from asking for a connection to the last byte of the answer. The default is 30 s. The context bounds the
+// whole call.
 func WithTimeout(timeout time.Duration) Option {
 	return func(s *settings) error {
 		if timeout <= 0 {
@@ -425,7 +430,7 @@ type RateLimit struct {
 	Reset time.Duration
 }
 
-// CaptureResponse fills info. Where one call sends several requests, as All does, info is of the last.
+// CaptureResponse fills info. Where one call sends several requests, as All does, info is of the last. Calls at the same time need one each.
 func CaptureResponse(info *ResponseInfo) CallOption {
 	return func(c *call) error {
 		if info == nil {

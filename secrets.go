@@ -16,8 +16,8 @@ import (
 )
 
 // Secret is a text that must not be shown: a tunnel token, a tunnel secret, an API token. However it is printed, logged or encoded, as
-// a value or as a key of a map, it shows as [REDACTED]; [Secret.Reveal] alone gives the text. Secrets with the same text are equal
-// under ==. The zero Secret holds nothing.
+// a value or as a key of a map, it shows as [REDACTED], and in an unexported field, where fmt asks no methods, as an address;
+// [Secret.Reveal] alone gives the text. Secrets with the same text are equal under ==. The zero Secret holds nothing.
 //
 // Programs that walk memory through unexported pointers, as some printers of test failures do, still find the text.
 //

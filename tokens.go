@@ -33,7 +33,7 @@ const (
 
 // TokenVerification is what the API says of a token.
 type TokenVerification struct {
-	ID     string
+	ID     string // of the token, which is no secret
 	Status TokenStatus
 	Owner  TokenOwner
 	// NotBefore and ExpiresOn bound the time in which the token works; zero is no bound.
@@ -63,8 +63,8 @@ var (
 // GET /accounts/{account_id}/tokens/verify. A token of before 2026 does not show its owner: the user's endpoint is asked first, and where
 // that answers 401 and the client has an account, the account's.
 //
-// Errors: [ErrUnauthorized] where nobody knows the token. That a token is disabled or has expired is no error: see
-// [TokenVerification.Usable].
+// Errors: [ErrUnauthorized] where nobody knows the token; [*InvalidArgumentError] for a client with an API key. That a token is disabled or
+// has expired is no error: see [TokenVerification.Usable].
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
 func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {

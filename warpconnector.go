@@ -36,10 +36,10 @@ type HAMode string
 
 // The modes that are known.
 const (
-	HAModeNone     HAMode = "none"
-	HAModeDisabled HAMode = "disabled"
-	HAModeAWS      HAMode = "aws"   // a floating network resource of AWS moves
-	HAModeLocal    HAMode = "local" // virtual addresses move
+	HAModeNone     HAMode = "none"     // no way is set yet
+	HAModeDisabled HAMode = "disabled" // switched off
+	HAModeAWS      HAMode = "aws"      // a floating network resource of AWS moves
+	HAModeLocal    HAMode = "local"    // virtual addresses move
 )
 
 // WARPConfiguration is how a WARP connector is highly available.
@@ -50,7 +50,7 @@ type WARPConfiguration struct {
 	HAMode  HAMode
 	// FNRID names the floating network resource of HAModeAWS.
 	FNRID string
-	// VIPs are the virtual addresses of HAModeLocal, VIPsPrevious those before the last change.
+	// VIPs are the virtual addresses of HAModeLocal, IPv4 or IPv6, VIPsPrevious those before the last change, which machines give up.
 	VIPs, VIPsPrevious   []string
 	CreatedAt, UpdatedAt time.Time // UpdatedAt is zero where it never was
 }
@@ -93,7 +93,7 @@ var (
 // Create makes a WARP connector and returns it, with its token where the answer holds that: POST /accounts/{account_id}/warp_connector.
 //
 // It is sent again only where it surely was not carried out. Errors: [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where it may exist all
-// the same.
+// the same, to be looked for with All and the name.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/create/
 func (s *WARPConnectorsService) Create(ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption) (*Tunnel, error) {
@@ -213,7 +213,8 @@ func (s *WARPConnectorsService) Connector(ctx context.Context, tunnelID, connect
 // Failover makes one machine of a highly available WARP connector the active one:
 // PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover.
 //
-// Errors: [ErrNotFound]; [ErrBadRequest] where the WARP connector is not highly available or the machine does not run it.
+// Errors: [ErrNotFound]; [ErrBadRequest] where the WARP connector is not highly available or the machine does not run it;
+// [ErrOutcomeUnknown] where it may have become active all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/failover/methods/update/
 func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) error {
@@ -239,7 +240,8 @@ func (s *WARPConnectorsService) Configuration(ctx context.Context, tunnelID stri
 // UpdateConfiguration replaces how a WARP connector is highly available, and returns it as it then is:
 // PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations.
 //
-// Errors: [ErrNotFound]; [ErrBadRequest] where the mode and the rest do not go together.
+// Errors: [*InvalidArgumentError] where params name no mode, or what belongs to two; [ErrNotFound]; [ErrBadRequest] where the mode and the rest
+// do not go together; [ErrOutcomeUnknown] where it may be replaced all the same.
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/configurations/methods/update/
 func (s *WARPConnectorsService) UpdateConfiguration(ctx context.Context, tunnelID string, params WARPConfigurationParams, opts ...CallOption) (*WARPConfiguration, error) {

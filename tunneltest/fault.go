@@ -9,9 +9,9 @@ import (
 
 // Fault is something that goes wrong. The zero Fault has no effect, and is used up by one request.
 type Fault struct {
-	// Operation is the one that it befalls, as in Request: "POST /accounts/{account_id}/cfd_tunnel". Empty is any.
+	// Operation is the one that it befalls, as in [Request]: "POST /accounts/{account_id}/cfd_tunnel". Empty is any.
 	Operation string
-	// Times is how many requests it befalls, 0 is one. Always has no end.
+	// Times is how many requests it befalls, 0 is one. [Always] has no end.
 	Times int
 
 	// Delay passes between the work and the answer.
@@ -35,6 +35,7 @@ type Cut int
 
 // The places of a cut.
 const (
+	// CutNever lets the answer through.
 	CutNever Cut = iota
 	// CutBefore cuts before the request is read. Nothing is done.
 	CutBefore

@@ -254,7 +254,7 @@ func TestTimes(t *testing.T) {
 			for range 6 {
 				if r := f.send(http.MethodGet, f.below("/cfd_tunnel"), ""); r.status == 503 {
 					hits++
-					assert.Equal(t, hits, len(f.Requests()), "it befalls the next requests")
+					assert.Len(t, f.Requests(), hits, "it befalls the next requests")
 				}
 			}
 			assert.Equal(t, c.hits, hits)

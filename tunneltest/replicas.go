@@ -38,7 +38,7 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 // Connect does what cloudflared does with a tunnel token, or WARP with that of a WARP connector: it runs a new connector, with four
 // connections, and the tunnel is healthy. Of the connectors of a WARP connector, the first is active and others are passive. It returns
 // an error, and changes nothing, for a token that the edge would refuse: one that is malformed, of a tunnel that is not there or is
-// deleted, or older than the tunnel's secret.
+// deleted, or older than the tunnel's secret; for a 26th connector of a tunnel; and for a second one of a WARP connector without HA.
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -117,7 +117,7 @@ func (s *Server) URL() string {
 	if s.listen.server != nil {
 		return s.listen.url
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // which waits for nothing
 	if err != nil {
 		panic("tunneltest: no port to listen on: " + err.Error())
 	}

@@ -59,7 +59,7 @@ func main() {
 }
 
 func run(ctx context.Context, out, progress io.Writer, print func(io.Writer, []entry) error) error {
-	client, closeFake, err := connect()
+	client, closeFake, err := connect() //nolint:contextcheck // nothing is sent
 	if err != nil {
 		return err
 	}
@@ -158,6 +158,7 @@ func (e *entry) readConnectors(ctx context.Context, client *cftunnel.Client) err
 		connectors, err = client.Connectors.List(ctx, e.ID)
 	case cftunnel.TunnelTypeWARPConnector:
 		connectors, err = client.WARPConnectors.Connectors(ctx, e.ID)
+	default:
 	}
 	if err != nil {
 		e.Error = err.Error()

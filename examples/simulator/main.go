@@ -111,7 +111,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	fake := tunneltest.NewServer(opts...)
 	defer fake.Close()
 
-	listener, err := net.Listen("tcp", s.addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		return err
 	}

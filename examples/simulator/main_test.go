@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -98,7 +97,7 @@ func TestSimulatorServesTheAPIAndReplicas(t *testing.T) {
 func TestSimulatorMakesUpWhatIsNotGiven(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-addr", ":0")
-	assert.Regexp(t, regexp.MustCompile(`^http://127\.0\.0\.1:\d+/client/v4$`), environment["CLOUDFLARE_BASE_URL"])
+	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/client/v4$`, environment["CLOUDFLARE_BASE_URL"])
 	_, err := dial(t, environment).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 }

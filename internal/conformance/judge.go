@@ -275,7 +275,7 @@ func (c *collector) report(text string) {
 
 // complain reports each of the validator's errors by itself, with its place as walk names it.
 func (c *collector) complain(err error) {
-	if list, ok := err.(openapi3.MultiError); ok {
+	if list, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // layer by layer
 		for _, err := range list {
 			c.complain(err)
 		}

@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 		flags.PrintDefaults()
 	}
 	switch err := flags.Parse(args); {
-	case err == flag.ErrHelp:
+	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return 2
@@ -84,7 +84,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	if err != nil {
 		return nil, err
 	}
-	r, err := newReport(d)
+	r, err := newReport(d) //nolint:contextcheck // nothing takes long
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	}
 	began := time.Now()
 	for _, dir := range dirs {
-		if err := r.read(dir); err != nil {
+		if err := r.read(dir); err != nil { //nolint:contextcheck // nothing takes long
 			return nil, err
 		}
 	}
@@ -111,7 +111,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	}
 	problems = r.wrong()
 	if whole {
-		more, err := r.incomplete()
+		more, err := r.incomplete() //nolint:contextcheck // nothing takes long
 		if err != nil {
 			return nil, err
 		}

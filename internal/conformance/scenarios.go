@@ -81,7 +81,7 @@ func malformedCredentials(ctx context.Context, srv *tunneltest.Server, _ *cftunn
 	defer client.CloseIdleConnections()
 	refused := func(name string, err error) error {
 		if !cftunnel.HasCode(err, 6111) {
-			return fmt.Errorf("%s with a malformed token: %v", name, err)
+			return fmt.Errorf("%s with a malformed token: %w", name, err)
 		}
 		return nil
 	}

@@ -116,7 +116,7 @@ func receive(client *http.Client, req *http.Request, maxBytes int64) Answer {
 	if err != nil {
 		// Wrappers repeat the URL, which the caller names better, and that of a proxy, which may hold a password.
 		for {
-			wrapper, ok := err.(*url.Error)
+			wrapper, ok := err.(*url.Error) //nolint:errorlint // layer by layer
 			if !ok {
 				return Answer{Err: err}
 			}

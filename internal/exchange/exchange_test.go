@@ -977,7 +977,8 @@ func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
 
 func TestTheDefaultTransportsAreNobodyElses(t *testing.T) {
 	t.Parallel()
-	assert.NotSame(t, exchange.NewTransport(), exchange.NewTransport())
+	first, second := exchange.NewTransport(), exchange.NewTransport()
+	assert.NotSame(t, first, second)
 	assert.NotSame(t, http.DefaultTransport, exchange.NewTransport())
 }
 

@@ -23,6 +23,8 @@ import (
 
 // TestNothingIsLeftBehind: every method, in a world where every request meets a fault, leaves neither a goroutine nor a connection. It does not
 // run in parallel: it would find the goroutines of its neighbours.
+//
+//nolint:paralleltest // see above
 func TestNothingIsLeftBehind(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for name, method := range matrix.Methods {

@@ -47,7 +47,7 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte("!"))
 })
 
-func TestExchangesAreWrittenDown(t *testing.T) {
+func TestExchangesAreWrittenDown(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	written := record(t)
 	w := httptest.NewRecorder()
 	Handler(echo).ServeHTTP(w, request("PUT", "/a%2Fb?c=%26&d", "body"))
@@ -69,7 +69,7 @@ func TestExchangesAreWrittenDown(t *testing.T) {
 	assert.Equal(t, http.StatusOK, list[2].Answer.Status)
 }
 
-func TestAnswersThatAreNotTheFakesOwn(t *testing.T) {
+func TestAnswersThatAreNotTheFakesOwn(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	written := record(t)
 	Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Disown(w)
@@ -90,7 +90,7 @@ func TestAnswersThatAreNotTheFakesOwn(t *testing.T) {
 	Disown(httptest.NewRecorder()) // where nothing is written, there is nothing to disown
 }
 
-func TestRequestsAloneAreWrittenDown(t *testing.T) {
+func TestRequestsAloneAreWrittenDown(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	written := record(t)
 	first := request("POST", "/a", "body")
 	r := Sent(first)
@@ -110,7 +110,7 @@ func TestRequestsAloneAreWrittenDown(t *testing.T) {
 }
 
 // The handler meets what it would meet unrecorded: a body that breaks, and one that is closed.
-func TestBodiesReadAsBefore(t *testing.T) {
+func TestBodiesReadAsBefore(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	written := record(t)
 	broken := errors.New("broken")
 	r := request("PUT", "/", "")
@@ -146,7 +146,7 @@ func TestWithoutTheVariableNothingIsTouched(t *testing.T) {
 	})).ServeHTTP(httptest.NewRecorder(), r)
 }
 
-func TestAnswersCanBeFlushed(t *testing.T) {
+func TestAnswersCanBeFlushed(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	record(t)
 	w := httptest.NewRecorder()
 	Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -156,7 +156,7 @@ func TestAnswersCanBeFlushed(t *testing.T) {
 }
 
 // Handlers run side by side, in bubbles too, and lines are longer than any buffer.
-func TestLinesStayWhole(t *testing.T) {
+func TestLinesStayWhole(t *testing.T) { //nolint:paralleltest // the environment is the whole process's
 	written := record(t)
 	long := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 	synctest.Test(t, func(t *testing.T) {

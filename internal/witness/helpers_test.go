@@ -206,7 +206,7 @@ func plain(t *testing.T, v reflect.Value) any {
 		require.NoError(t, json.Unmarshal(value, &decoded))
 		return plain(t, reflect.ValueOf(decoded))
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the kinds that models have
 	case reflect.Pointer, reflect.Interface:
 		return plain(t, v.Elem())
 	case reflect.String:

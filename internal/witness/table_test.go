@@ -131,7 +131,7 @@ func argument(kind reflect.Type, known []any) reflect.Value {
 		}
 	}
 	value := reflect.New(kind).Elem()
-	switch kind.Kind() {
+	switch kind.Kind() { //nolint:exhaustive // the kinds that parameters have
 	case reflect.String:
 		value.SetString(nobody)
 	case reflect.Struct:
