@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"golang.org/x/time/rate"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// keyValue is an attribute as the exporters print it.
+type keyValue struct {
+	Key   string
+	Value struct{ Value any }
+}
+
+func value(attributes []keyValue, key string) any {
+	for _, a := range attributes {
+		if a.Key == key {
+			return a.Value.Value
+		}
+	}
+	return nil
+}
+
+// printed is a line of the output: a span, or the metrics.
+type printed struct {
+	Name         string
+	Parent       struct{ SpanID string }
+	SpanContext  struct{ SpanID string }
+	Status       struct{ Code string }
+	Attributes   []keyValue
+	ScopeMetrics []struct {
+		Metrics []struct {
+			Name string
+			Data struct {
+				DataPoints []struct {
+					Attributes []keyValue
+					Value      int // of a counter
+				}
+			}
+		}
+	}
+}
+
+// counts returns a metric's values by path template.
+func (p printed) counts(name string) map[string]int {
+	counts := map[string]int{}
+	for _, scope := range p.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != name {
+				continue
+			}
+			for _, point := range m.Data.DataPoints {
+				counts[value(point.Attributes, "url.template").(string)] += point.Value
+			}
+		}
+	}
+	return counts
+}
+
+func lines(t *testing.T, output string) []printed {
+	t.Helper()
+	var list []printed
+	decoder := json.NewDecoder(strings.NewReader(output))
+	for {
+		var line printed
+		err := decoder.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		require.NoError(t, err)
+		list = append(list, line)
+	}
+}
+
+const (
+	tunnels = "/accounts/{account_id}/cfd_tunnel"
+	tunnel  = tunnels + "/{tunnel_id}"
+)
+
+func TestTheProgramPrintsSpansAndCounters(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	var stdout, stderr bytes.Buffer
+	require.NoError(t, run(t.Context(), fake, &stdout, &stderr))
+	list := lines(t, stdout.String())
+	require.Greater(t, len(list), 2)
+	spans, job, metrics := list[:len(list)-2], list[len(list)-2], list[len(list)-1]
+
+	type attempt struct {
+		name   string
+		status any
+		code   string
+	}
+	var attempts []attempt
+	for _, s := range spans {
+		attempts = append(attempts, attempt{s.Name, value(s.Attributes, "http.response.status_code"), s.Status.Code})
+		_, path, _ := strings.Cut(s.Name, " ")
+		assert.Equal(t, path, value(s.Attributes, "url.template"))
+		assert.Equal(t, strings.TrimSuffix(fake.URL(), "/client/v4")+path, value(s.Attributes, "url.full"))
+		assert.Equal(t, job.SpanContext.SpanID, s.Parent.SpanID)
+	}
+	assert.Equal(t, []attempt{
+		{"POST " + tunnels, 200., "Unset"},
+		{"PUT " + tunnel + "/configurations", 200., "Unset"},
+		{"GET " + tunnel, 503., "Error"},
+		{"GET " + tunnel, 503., "Error"},
+		{"GET " + tunnel, 200., "Unset"},
+		{"GET " + tunnel + "/token", 200., "Error"}, // cut
+		{"GET " + tunnel + "/token", 200., "Unset"},
+		{"PATCH " + tunnel, 200., "Unset"},
+	}, attempts)
+	assert.Len(t, fake.Requests(), len(attempts))
+	assert.Equal(t, "publish a service", job.Name)
+
+	assert.Equal(t, map[string]int{tunnels: 1, tunnel + "/configurations": 1, tunnel: 2, tunnel + "/token": 1},
+		metrics.counts("cftunnel.calls"))
+	assert.Equal(t, map[string]int{tunnel: 2, tunnel + "/token": 1}, metrics.counts("cftunnel.retries"))
+	assert.NotEmpty(t, metrics.counts("cftunnel.waits"))
+	assert.Len(t, metrics.counts("http.client.request.duration"), 4)
+
+	assert.Equal(t, 3, strings.Count(stderr.String(), "level=WARN"), "%s", &stderr)
+	assert.NotContains(t, stderr.String(), "level=DEBUG")
+}
+
+func TestNoSecretAndNoIDIsPrinted(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	var stdout, stderr bytes.Buffer
+	require.NoError(t, run(t.Context(), fake, &stdout, &stderr))
+
+	client, err := fake.NewClient()
+	require.NoError(t, err)
+	found, err := client.Tunnels.FindByName(t.Context(), "blog")
+	require.NoError(t, err)
+	token, err := client.Tunnels.Token(t.Context(), found.ID)
+	require.NoError(t, err)
+	credentials, err := cftunnel.ParseTunnelToken(token)
+	require.NoError(t, err)
+	secrets := map[string]string{
+		"the API token": fake.APIToken().Reveal(), "the tunnel token": token.Reveal(), "the tunnel's secret": credentials.Secret.Reveal(),
+		"any tunnel token": `eyJhIjoi`, // {"a":"
+	}
+	for name, secret := range secrets {
+		assert.NotContains(t, stdout.String(), secret, "%s is printed", name)
+		assert.NotContains(t, stderr.String(), secret, "%s is logged", name)
+	}
+	for name, id := range map[string]string{"account": fake.AccountID(), "tunnel": found.ID} {
+		assert.NotContains(t, stdout.String(), id, "the id of the %s is printed", name)
+	}
+}
+
+// cancelling cancels the run with the first span that is printed.
+type cancelling struct {
+	bytes.Buffer
+	cancel context.CancelFunc
+}
+
+func (c *cancelling) Write(p []byte) (int, error) {
+	c.cancel()
+	return c.Buffer.Write(p)
+}
+
+func TestWhatWasGatheredIsPrintedAlsoWhenTheContextEnds(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	stdout := &cancelling{cancel: cancel}
+	require.ErrorIs(t, run(ctx, fake, stdout, io.Discard), context.Canceled)
+	list := lines(t, stdout.String())
+	require.NotEmpty(t, list)
+	assert.Equal(t, map[string]int{tunnels: 1}, list[len(list)-1].counts("cftunnel.calls"))
+	assert.Len(t, fake.Requests(), 1)
+}
+
+// instrumented returns a client of a fake, and what its telemetry has gathered.
+func instrumented(t *testing.T, fake *tunneltest.Server, pace *rate.Limiter, opts ...cftunnel.Option) (
+	client *cftunnel.Client, spans *tracetest.InMemoryExporter, counted func(name string) int64,
+) {
+	t.Helper()
+	reader := metric.NewManualReader()
+	spans = tracetest.NewInMemoryExporter()
+	own, err := instrument(trace.NewTracerProvider(trace.WithSyncer(spans)), metric.NewMeterProvider(metric.WithReader(reader)),
+		slog.DiscardHandler, pace)
+	require.NoError(t, err)
+	client, err = cftunnel.NewClient(append(append(own,
+		cftunnel.WithBaseURL("http://localhost/client/v4"),
+		cftunnel.WithAPIToken(fake.APIToken().Reveal()), cftunnel.WithAccountID(fake.AccountID())), opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	return client, spans, func(name string) (sum int64) {
+		var gathered metricdata.ResourceMetrics
+		require.NoError(t, reader.Collect(context.Background(), &gathered))
+		for _, scope := range gathered.ScopeMetrics {
+			for _, m := range scope.Metrics {
+				if counter, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == name {
+					for _, point := range counter.DataPoints {
+						sum += point.Value
+					}
+				}
+			}
+		}
+		return sum
+	}
+}
+
+func TestThePathsOfDoLoseTheirIDs(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, spans, counted := instrumented(t, fake, rate.NewLimiter(rate.Inf, 1), cftunnel.WithBaseURL(fake.URL()))
+	seeded := fake.SeedTunnels(1)[0]
+	path := "accounts/" + fake.AccountID() + "/cfd_tunnel/" + seeded.ID
+	require.NoError(t, client.Do(t.Context(), "GET", path, nil, nil, cftunnel.AddQuery("name", "a-name")))
+	require.Len(t, spans.GetSpans(), 1)
+	span := spans.GetSpans()[0]
+	assert.Equal(t, "GET /accounts/{id}/cfd_tunnel/{id}", span.Name)
+	for _, a := range span.Attributes {
+		for _, hidden := range []string{fake.AccountID(), seeded.ID, "a-name"} {
+			assert.NotContains(t, a.Value.String(), hidden, "%s", a.Key)
+		}
+	}
+	assert.EqualValues(t, 1, counted("cftunnel.calls"))
+	assert.Empty(t, fake.Requests()[0].Header["Traceparent"])
+}
+
+func TestWaitsAreCountedWhereOneHadToWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fake := tunneltest.NewServer()
+		// Its transport is not the one of instrument: over pipes, the bubble's clock runs.
+		client, _, counted := instrumented(t, fake, rate.NewLimiter(rate.Every(time.Second), 2),
+			cftunnel.WithHTTPClient(testnet.Serve(t, fake.Handler()).Client(t)))
+		began := time.Now()
+		for range 5 {
+			_, err := client.Tokens.VerifyUser(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		assert.EqualValues(t, 3, counted("cftunnel.waits"))
+		assert.EqualValues(t, 5, counted("cftunnel.calls"))
+		assert.Zero(t, counted("cftunnel.retries"))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := client.Tokens.VerifyUser(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, ctx.Err(), "it did not wait for the deadline")
+		assert.EqualValues(t, 5, counted("cftunnel.calls"), "it was not sent")
+	})
+}
+
+func TestCommandLines(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		code int
+		said string
+	}{
+		{[]string{"-help"}, 0, "usage: telemetry"},
+		{[]string{"-nonsense"}, 2, "-nonsense"},
+		{[]string{"extra"}, 2, "usage: telemetry"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
+		assert.Contains(t, stderr.String(), test.said)
+		assert.Empty(t, stdout.String())
+	}
+	var stdout, stderr bytes.Buffer
+	assert.Zero(t, start(t.Context(), nil, &stdout, &stderr))
+	assert.Contains(t, stdout.String(), "cftunnel.calls")
+}
