@@ -20,10 +20,10 @@ import (
 
 // TunnelConfiguration is the remote configuration of a tunnel, as it is kept by the API.
 type TunnelConfiguration struct {
-	TunnelID string
+	TunnelID string // a UUID
 	// Version is one more after each change, and 0 where the configuration was never set.
 	Version int
-	Config  TunnelConfig
+	Config  TunnelConfig // without rules where it was never set
 	Source  ConfigSource // where cloudflared takes its configuration from
 	// CreatedAt is zero where the configuration was never set.
 	CreatedAt time.Time
@@ -36,7 +36,7 @@ type TunnelConfig struct {
 	Ingress []IngressRule `json:"ingress,omitempty"`
 	// OriginRequest is for every rule that does not say otherwise.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
-	WARPRouting   *WARPRouting   `json:"warp-routing,omitempty"`
+	WARPRouting   *WARPRouting   `json:"warp-routing,omitempty"` // nil is off
 
 	rest openjson.Rest
 }
@@ -50,7 +50,7 @@ type IngressRule struct {
 	// Service is a URL of the schemes http, https, ws, wss, tcp, ssh, rdp or smb, a socket as unix:PATH or unix+tls:PATH, an answer
 	// as http_status:404, or one of hello_world, bastion and socks-proxy.
 	Service       string         `json:"service"`
-	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
+	OriginRequest *OriginRequest `json:"originRequest,omitempty"` // for this rule; nil takes over the whole configuration's
 
 	rest openjson.Rest
 }
@@ -58,7 +58,7 @@ type IngressRule struct {
 // OriginRequest says how cloudflared talks to a service. Fields that are nil or empty are cloudflared's defaults, or in a rule those of the
 // whole configuration.
 type OriginRequest struct {
-	Access *Access `json:"access,omitempty"`
+	Access *Access `json:"access,omitempty"` // nil checks no token
 	// CAPool is a path, on cloudflared's machine, to the certificates that the service's own is checked by.
 	CAPool string `json:"caPool,omitempty"`
 	// ConnectTimeout is in seconds. cloudflared's default is 10.
@@ -103,7 +103,7 @@ type Access struct {
 
 // WARPRouting says whether private networks are reached through the tunnel.
 type WARPRouting struct {
-	Enabled bool `json:"enabled"`
+	Enabled bool `json:"enabled"` // false is cloudflared's default
 
 	rest openjson.Rest
 }

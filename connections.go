@@ -24,19 +24,19 @@ type Connector struct {
 	ConfigVersion int `json:"config_version,omitempty"`
 	// HAStatus is empty for connectors of cloudflared.
 	HAStatus    HAStatus     `json:"ha_status,omitempty"`
-	Connections []Connection `json:"conns"`
+	Connections []Connection `json:"conns"` // to the edge; none where the connector is about to go
 }
 
 func (c Connector) complete() bool { return c.ID != "" }
 
 // Connection is one of a connector's links to Cloudflare's edge. A healthy cloudflared holds four.
 type Connection struct {
-	ID            string    `json:"id"`
-	ClientID      string    `json:"client_id,omitempty"` // of the connector
-	ClientVersion string    `json:"client_version,omitempty"`
-	ColoName      string    `json:"colo_name,omitempty"` // the data center
-	OpenedAt      time.Time `json:"opened_at,omitzero"`
-	OriginIP      string    `json:"origin_ip,omitempty"` // the public address of the connector's network
+	ID            string    `json:"id"`                       // mostly a UUID
+	ClientID      string    `json:"client_id,omitempty"`      // of the connector
+	ClientVersion string    `json:"client_version,omitempty"` // of cloudflared
+	ColoName      string    `json:"colo_name,omitempty"`      // the data center
+	OpenedAt      time.Time `json:"opened_at,omitzero"`       // when it was made
+	OriginIP      string    `json:"origin_ip,omitempty"`      // the public address of the connector's network
 	// IsPendingReconnect is on its way out of the API; it is false where the answer lacks it.
 	IsPendingReconnect bool `json:"is_pending_reconnect"`
 }

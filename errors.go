@@ -87,8 +87,8 @@ type Error struct {
 type ErrorDetail struct {
 	// Code is the API's numeric code, 0 where it gave none.
 	Code             int
-	Message          string
-	DocumentationURL string
+	Message          string // the API's text, blotted and cut
+	DocumentationURL string // a page on the error, mostly empty
 	// Pointer names the part of the request that is at fault, as a JSON pointer.
 	Pointer string
 	// Chain holds the errors behind this one. The real reason is often only there.

@@ -413,8 +413,8 @@ type ResponseInfo struct {
 
 // Message is a remark of the API.
 type Message struct {
-	Code    int
-	Message string
+	Code    int    // the API's, 0 where it gave none
+	Message string // the text, which may be any
 }
 
 // RateLimit is a quota as an answer tells of it.

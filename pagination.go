@@ -12,7 +12,7 @@ const maxPerPage = 1000
 
 // Page is one page of a list.
 type Page[T any] struct {
-	Items []T
+	Items []T // in the server's order
 	// Info is what the server says of the page. It is zero where the server says nothing.
 	Info PageInfo
 }

@@ -462,15 +462,19 @@ func TestWritesThatABusyHTTP2ServerDoesNotTakeAreDoneOnce(t *testing.T) {
 	require.NoError(t, err)
 	const calls = 40
 	var group sync.WaitGroup
+	var lost atomic.Int32
 	for i := range calls {
 		group.Go(func() {
 			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("n", i)})
-			assert.NoError(t, err)
+			if err != nil && assert.ErrorContains(t, err, "PROTOCOL_ERROR", "what net/http's server may say of a stream too many") {
+				assert.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, "and that does not tell whether it has looked")
+				lost.Add(1)
+			}
 		})
 	}
 	group.Wait()
-	assert.Equal(t, calls, carriedOut(srv, opCreate))
-	assert.Len(t, srv.Requests(), calls, "nothing was even asked twice")
+	assert.GreaterOrEqual(t, carriedOut(srv, opCreate), calls-int(lost.Load()))
+	assert.Len(t, srv.Requests(), carriedOut(srv, opCreate), "nothing was even asked twice")
 }
 
 // countingLimiter lets everybody through.

@@ -83,7 +83,7 @@ func checkTunnelSecret(name string, secret Secret) error {
 // TunnelCredentials is what a tunnel token holds. With them, anybody can run the tunnel.
 type TunnelCredentials struct {
 	AccountTag string // the account's id
-	TunnelID   string
+	TunnelID   string // a UUID
 	// Secret is the tunnel's secret, in base64, as it came.
 	Secret Secret
 	// Endpoint is empty but for special regions of Cloudflare's network.

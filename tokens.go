@@ -33,9 +33,9 @@ const (
 
 // TokenVerification is what the API says of a token.
 type TokenVerification struct {
-	ID     string // of the token, which is no secret
-	Status TokenStatus
-	Owner  TokenOwner
+	ID     string      // of the token, which is no secret
+	Status TokenStatus // which alone does not say that it works: see Usable
+	Owner  TokenOwner  // whose endpoint knew it
 	// NotBefore and ExpiresOn bound the time in which the token works; zero is no bound.
 	NotBefore, ExpiresOn time.Time
 }
@@ -51,12 +51,10 @@ const (
 	accountTokenPrefix = "cfat_"
 )
 
-const anyToken = "none: every token may verify itself"
-
-// The operations of TokensService.
+// The operations of TokensService. They need no permission: every token may verify itself.
 var (
-	opTokenVerifyUser    = op("Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", anyToken)
-	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", anyToken)
+	opTokenVerifyUser    = op("Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", "")
+	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", "")
 )
 
 // Verify tells what the client's API token is, from the endpoint of its owner: GET /user/tokens/verify or

@@ -19,14 +19,14 @@ type TunnelsService service
 
 // Tunnel is a tunnel of any kind.
 type Tunnel struct {
-	ID         string       `json:"id"`
+	ID         string       `json:"id"`          // mostly a UUID
 	AccountTag string       `json:"account_tag"` // the account's id
-	Name       string       `json:"name"`
-	Type       TunnelType   `json:"tun_type"`
-	Status     TunnelStatus `json:"status"`
+	Name       string       `json:"name"`        // which no other live tunnel of the account has
+	Type       TunnelType   `json:"tun_type"`    // the kind
+	Status     TunnelStatus `json:"status"`      // the health, by its connections
 	// ConfigSource says where the configuration of a cloudflared tunnel lives. It is empty for other kinds and for deleted tunnels.
 	ConfigSource ConfigSource `json:"config_src,omitempty"`
-	CreatedAt    time.Time    `json:"created_at,omitzero"`
+	CreatedAt    time.Time    `json:"created_at,omitzero"` // to the microsecond
 	// DeletedAt is zero for a live tunnel. A deleted one can still be read.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// ConnsActiveAt is when the tunnel came up, zero while it has no connection.
@@ -97,6 +97,7 @@ func (p TunnelCreateParams) check() error {
 
 // TunnelUpdateParams says what to change. What is zero stays as it is; both zero is an error.
 type TunnelUpdateParams struct {
+	// Name is the new one. Empty leaves it as it is.
 	Name string
 	// Secret replaces the tunnel's secret, which makes the tokens of before useless for new connections: standard base64 of at least 32
 	// random bytes.
@@ -111,9 +112,9 @@ type TunnelDeleteParams struct {
 
 // TunnelListParams filters a list. Zero fields filter nothing, but for IsDeleted.
 type TunnelListParams struct {
-	Name   string       `url:"name,omitempty"` // the whole name
-	UUID   string       `url:"uuid,omitempty"`
-	Status TunnelStatus `url:"status,omitempty"`
+	Name   string       `url:"name,omitempty"`   // the whole name
+	UUID   string       `url:"uuid,omitempty"`   // the id, which one tunnel has at most
+	Status TunnelStatus `url:"status,omitempty"` // with this health alone; empty asks for all
 	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil. No list has both.
 	IsDeleted     *bool  `url:"is_deleted"`
 	IncludePrefix string `url:"include_prefix,omitempty"` // of the name
@@ -130,9 +131,9 @@ type TunnelListParams struct {
 
 // AllTypesListParams filters a list of tunnels of all kinds.
 type AllTypesListParams struct {
-	Name   string       `url:"name,omitempty"` // the whole name
-	UUID   string       `url:"uuid,omitempty"`
-	Status TunnelStatus `url:"status,omitempty"`
+	Name   string       `url:"name,omitempty"`   // the whole name
+	UUID   string       `url:"uuid,omitempty"`   // the id, which one tunnel has at most
+	Status TunnelStatus `url:"status,omitempty"` // with this health alone; empty asks for all
 	// Types asks for these kinds only; empty asks for all.
 	Types []TunnelType `url:"tun_types,omitempty,comma"`
 	// IsDeleted asks for deleted tunnels only, new(true), or for live ones only, new(false) and nil. No list has both.

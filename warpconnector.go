@@ -44,10 +44,10 @@ const (
 
 // WARPConfiguration is how a WARP connector is highly available.
 type WARPConfiguration struct {
-	TunnelID string
+	TunnelID string // the WARP connector's id
 	// Version is one more after each change.
 	Version int
-	HAMode  HAMode
+	HAMode  HAMode // how traffic finds the active machine
 	// FNRID names the floating network resource of HAModeAWS.
 	FNRID string
 	// VIPs are the virtual addresses of HAModeLocal, IPv4 or IPv6, VIPsPrevious those before the last change, which machines give up.
@@ -57,7 +57,7 @@ type WARPConfiguration struct {
 
 // WARPConfigurationParams is a new configuration, which takes the place of the old one.
 type WARPConfigurationParams struct {
-	HAMode HAMode
+	HAMode HAMode // must be set
 	// FNRID goes with HAModeAWS.
 	FNRID string
 	// VIPs and VIPsPrevious go with HAModeLocal.

@@ -108,7 +108,7 @@ func TestHAConfigurationInBothForms(t *testing.T) {
 	initial, err := client.WARPConnectors.Configuration(ctx, warp.ID)
 	require.NoError(t, err)
 	assert.Equal(t, warp.ID, initial.TunnelID)
-	assert.Equal(t, cftunnel.HAModeDisabled, initial.HAMode)
+	assert.Equal(t, cftunnel.HAModeNone, initial.HAMode)
 	assert.True(t, initial.UpdatedAt.IsZero())
 	assert.False(t, initial.CreatedAt.IsZero())
 

@@ -180,13 +180,13 @@ func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 
 // Request is what the server keeps of a request.
 type Request struct {
-	Time time.Time
+	Time time.Time // when it came, by the server's clock
 	// Operation is the method and the path template, "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", empty where there is none. The
 	// comments of package cftunnel's methods name theirs.
 	Operation string
 	// Method and Path are as they came, Path below the base URL.
 	Method, Path string
-	Query        url.Values
+	Query        url.Values // decoded
 	// Header has no credentials.
 	Header http.Header
 	// Body may hold a tunnel's secret. Two requests with the same body have equal ones.

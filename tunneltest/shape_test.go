@@ -178,7 +178,7 @@ func TestWARPConnectorsAreShapedAsReal(t *testing.T) {
 		return wrapped(`{"configuration_version":` + version + `,"created_at":` + born + `,"updated_at":` + updated + `,"ha_mode":"` + mode +
 			`","tunnel_id":"` + id + `","config":` + config + `}`)
 	}
-	f.send(http.MethodGet, path+"/configurations", "").is(ha("0", "null", "disabled", "null"))
+	f.send(http.MethodGet, path+"/configurations", "").is(ha("0", "null", "none", "null"))
 	c.advance(time.Hour)
 	f.send(http.MethodPut, path+"/configurations", `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`).is(ha("1", later, "aws", `{"fnr_id":"eni-1"}`))
 	const vips = `{"vips_previous":[{"address":"10.0.0.1/32"}],"vips":[{"address":"10.0.0.2/32"}]}`

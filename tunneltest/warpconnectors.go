@@ -55,10 +55,7 @@ func (s *Server) createWARP(c *call) answer {
 		return nameTaken()
 	}
 	t := c.account.add(body.Name, string(cftunnel.TunnelTypeWARPConnector), false, "", s.stamp())
-	t.ha = ha{on: body.HA, mode: cftunnel.HAModeNone}
-	if body.HA {
-		t.ha.mode = cftunnel.HAModeDisabled // until it is configured
-	}
+	t.ha = ha{on: body.HA, mode: cftunnel.HAModeNone} // until it is configured
 	j := t.json(c.account)
 	j.Connections = &[]any{}
 	j.Token = c.account.token(t)
@@ -149,7 +146,7 @@ func (s *Server) putHA(c *call) answer {
 	default:
 		return *bad("ha_mode must be none, disabled, aws or local")
 	}
-	if !t.ha.on && body.HAMode != cftunnel.HAModeNone {
+	if !t.ha.on && (hasFNR || hasVIPs) {
 		return *bad("The WARP connector is not highly available")
 	}
 	if hasVIPs && config.VIPsPrevious == nil && t.ha.config != nil {

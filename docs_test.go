@@ -1,0 +1,267 @@
+package cftunnel_test
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/matrix"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+const (
+	operatingPage = "docs/operating.md"
+	testingPage   = "docs/testing.md"
+)
+
+func TestSnippetsOnTestingAreCode(t *testing.T) {
+	t.Parallel()
+	code := read(t, "tunneltest/example_test.go")
+	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, testingPage), -1)
+	require.NotEmpty(t, snippets)
+	for _, snippet := range snippets {
+		assert.Contains(t, code, snippet[1])
+	}
+}
+
+func TestPermissionsOnThePage(t *testing.T) {
+	t.Parallel()
+	named := map[string][]string{} // permissions by method
+	for _, row := range table(t, operatingPage, "one of these") {
+		for _, method := range codes(row[1]) {
+			assert.NotContains(t, named, method, "it is in two rows")
+			named[method] = codes(row[0])
+		}
+	}
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(matrix.Methods)), slices.Collect(maps.Keys(named)))
+	for name, method := range matrix.Methods {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var needed []string
+			atEachStep(t, method, func(t *testing.T, s *stage, operation string) {
+				s.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusForbidden, Times: tunneltest.Always})
+				err := method.Call(t.Context(), s.client, s.world)
+				require.ErrorIs(t, err, cftunnel.ErrForbidden)
+				if permissions := quoted(err.Error()); needed == nil || writes(permissions) {
+					needed = permissions
+				}
+			})
+			assert.ElementsMatch(t, needed, named[name])
+
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, "HTTP/1.1", method)
+				s.srv.AddToken(tunneltest.Token{Text: s.srv.APIToken(), ReadOnly: true})
+				err := method.Call(t.Context(), s.client, s.world)
+				if writes(named[name]) {
+					assert.ErrorIs(t, err, cftunnel.ErrForbidden)
+				} else {
+					assert.NoError(t, err)
+				}
+			})
+		})
+	}
+}
+
+// atEachStep runs test for each operation that a method sends where all goes well, each in a bubble of its own.
+func atEachStep(t *testing.T, method matrix.Method, test func(t *testing.T, s *stage, operation string)) {
+	t.Helper()
+	for _, operation := range slices.Compact(slices.Sorted(slices.Values(steps(t, method)))) {
+		synctest.Test(t, func(t *testing.T) { test(t, newStage(t, "HTTP/1.1", method), operation) })
+	}
+}
+
+// quoted returns what a text has in double quotes.
+func quoted(text string) []string {
+	list := []string{}
+	for _, match := range regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		list = append(list, match[1])
+	}
+	return list
+}
+
+func writes(permissions []string) bool {
+	return slices.ContainsFunc(permissions, func(name string) bool { return strings.HasSuffix(name, " Write") })
+}
+
+func TestLostAnswersOnThePage(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{"Client.Do": true}
+	for _, row := range table(t, operatingPage, "call") {
+		for _, method := range codes(row[0]) {
+			named[method] = true
+		}
+	}
+	comments := methodComments(t)
+	for name, method := range matrix.Methods {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			unknown := false
+			atEachStep(t, method, func(t *testing.T, s *stage, operation string) {
+				s.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
+				unknown = unknown || isUnknown(method.Call(t.Context(), s.client, s.world))
+			})
+			assert.Equal(t, unknown, named[name], "on the page")
+			service, short, _ := strings.Cut(name, ".")
+			assert.Equal(t, unknown, strings.Contains(comments[service+"Service."+short], "[ErrOutcomeUnknown]"), "in its comment")
+		})
+	}
+}
+
+func isUnknown(err error) bool { return errors.Is(err, cftunnel.ErrOutcomeUnknown) }
+
+// faultsOfRow are faults of internal/matrix that stand for a row without statuses.
+var faultsOfRow = map[string][]string{
+	"no connection was got":                           {"connection refused"},
+	"the connection breaks, or `WithTimeout` is over": {"cut after the work", "cut inside the answer", "slower than the timeout"},
+	"200 with `\"success\":false`":                    {"200 without success"},
+	"200 that cannot be read":                         {"200 truncated", "200 empty", "200 in HTML"},
+}
+
+func TestRetriesOnThePage(t *testing.T) {
+	t.Parallel()
+	faults := map[string]matrix.Fault{}
+	for _, fault := range matrix.Faults() {
+		faults[fault.Name] = fault
+	}
+	statuses, others := map[int]bool{}, 0
+	for _, row := range table(t, operatingPage, "answer") {
+		for _, name := range faultsOfRow[row[0]] {
+			fault, ok := faults[name]
+			require.True(t, ok, name)
+			assert.Equal(t, outcome(fault.Again != matrix.Nobody, false), row[1], name)
+			assert.Equal(t, outcome(fault.Again != matrix.Nobody, fault.Doubt), row[2], name)
+			assert.Equal(t, outcome(fault.Again == matrix.Everybody, fault.Doubt && fault.Again != matrix.Everybody), row[3], name)
+		}
+		if faultsOfRow[row[0]] != nil {
+			others++
+			continue
+		}
+		for status := range ranges(t, row[0]) {
+			statuses[status] = true
+			for method, cell := range map[string]string{
+				"Tunnels.Get": row[1], "Tunnels.UpdateConfiguration": row[2], "Tunnels.Update": row[2], "Tunnels.Delete": row[2], "Tunnels.Create": row[3],
+			} {
+				assert.Equal(t, cell, outcomeOf(t, method, status), "%s, %d", method, status)
+			}
+		}
+	}
+	assert.Len(t, statuses, 300, "every status of a failure")
+	assert.Len(t, faultsOfRow, others)
+}
+
+// outcome is the cell for a call that is, or is not, sent again, and whose error may be an ErrOutcomeUnknown.
+func outcome(again, unknown bool) string {
+	switch {
+	case again && unknown:
+		return "again, unknown"
+	case again:
+		return "again"
+	case unknown:
+		return "unknown"
+	}
+	return "fails"
+}
+
+// outcomeOf calls a method of a server that always answers so.
+func outcomeOf(t *testing.T, method string, status int) string {
+	t.Helper()
+	attempts := 0
+	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithLimiter(nil),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: time.Nanosecond}),
+		cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			attempts++
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
+		})}))
+	require.NoError(t, err)
+	err = matrix.Methods[method].Call(t.Context(), client, nowhere)
+	require.Error(t, err)
+	return outcome(attempts > 1, isUnknown(err))
+}
+
+// ranges yields the numbers of a text such as "500, 502 to 504".
+func ranges(t *testing.T, text string) map[int]bool {
+	t.Helper()
+	numbers := map[int]bool{}
+	for _, part := range strings.Split(text, ", ") {
+		from, to, isRange := strings.Cut(part, " to ")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		require.NoError(t, err, text)
+		last, err := strconv.Atoi(to)
+		require.NoError(t, err, text)
+		for n := first; n <= last; n++ {
+			numbers[n] = true
+		}
+	}
+	return numbers
+}
+
+// The table in CONTRIBUTING.md is held against the official clients by internal/witness.
+func TestCallsOfTheOfficialClientsOnThePage(t *testing.T) {
+	t.Parallel()
+	page := table(t, operatingPage, "v0")
+	for _, row := range table(t, "CONTRIBUTING.md", "operation") {
+		own, v7, v0 := row[1], row[4], row[5]
+		found := slices.ContainsFunc(page, func(theirs []string) bool {
+			return slices.Contains(codes(theirs[2]), codes(own)[0]) && names(theirs[1], v7) && names(theirs[0], v0)
+		})
+		assert.True(t, found, "%s: %s, %s", own, v7, v0)
+	}
+}
+
+// names reports whether a cell has the call that the other one begins with, if any.
+func names(cell, other string) bool {
+	return !strings.HasPrefix(other, "`") || slices.Contains(codes(cell), codes(other)[0])
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// table returns the cells of the table of a page whose first column has this header.
+func table(t *testing.T, path, header string) (rows [][]string) {
+	t.Helper()
+	_, rest, found := strings.Cut(read(t, path), "\n| "+header+" |")
+	require.True(t, found, "%s has no table that begins with %s", path, header)
+	for line := range strings.Lines(rest) {
+		switch {
+		case len(rows) > 0 && !strings.HasPrefix(line, "|"):
+			return rows
+		case strings.HasPrefix(line, "| "):
+			cells := strings.Split(strings.Trim(line, "|\n"), " | ")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
+// codes returns what a cell has in backquotes.
+func codes(cell string) (list []string) {
+	for i, part := range strings.Split(cell, "`") {
+		if i%2 == 1 {
+			list = append(list, part)
+		}
+	}
+	return list
+}

@@ -1,0 +1,384 @@
+package tunneltest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+func ExampleServer() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	srv.SeedTunnels(2)
+	client, err := srv.NewClient() // as if made by cftunnel.NewClient, for the code under test
+	if err != nil {
+		log.Fatal(err)
+	}
+	for tunnel, err := range client.Tunnels.All(context.Background(), cftunnel.TunnelListParams{}) {
+		fmt.Println(tunnel.Name, err)
+	}
+	// Output:
+	// seed-00001 <nil>
+	// seed-00002 <nil>
+}
+
+// The tunnel is made, and the answer is lost: the case in which a program that tries again makes a second one.
+func ExampleServer_Inject() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	srv.Inject(tunneltest.Fault{Operation: "POST /accounts/{account_id}/cfd_tunnel", Cut: tunneltest.CutAfter})
+	client, err := srv.NewClient()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	_, err = client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	fmt.Println("outcome unknown:", errors.Is(err, cftunnel.ErrOutcomeUnknown))
+	tunnel, created, err := client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	fmt.Println(tunnel.Name, "created:", created, err)
+	// Output:
+	// outcome unknown: true
+	// blog created: false <nil>
+}
+
+// As on the real API, whoever goes beyond the quota is refused for a whole window.
+func ExampleWithQuota() {
+	srv := tunneltest.NewServer(tunneltest.WithQuota(2, 5*time.Minute))
+	defer srv.Close()
+	client, err := srv.NewClient(cftunnel.WithLimiter(nil)) // which would else keep below the quota
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for range 3 {
+		var info cftunnel.ResponseInfo
+		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+		fmt.Println(errors.Is(err, cftunnel.ErrRateLimited), info.RateLimits[0].Remaining, info.RetryAfter)
+	}
+	// Output:
+	// false 1 0s
+	// false 0 0s
+	// true 0 5m0s
+}
+
+// A replica is started with the tunnel's token, and makes it healthy until it stops.
+func ExampleServer_Connect() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	client, err := srv.NewClient()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+
+	replica, err := srv.Connect(tunnel.Token)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
+	fmt.Println(tunnel.Status)
+	srv.SetConnections(replica, 2) // of four
+	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
+	fmt.Println(tunnel.Status)
+	srv.Disconnect(replica)
+	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
+	fmt.Println(tunnel.Status)
+	// Output:
+	// healthy
+	// degraded
+	// down
+}
+
+// What was asked, what was done, and what was answered: a repeated delete was carried out once.
+func ExampleServer_Requests() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	tunnel := srv.SeedTunnels(1)[0]
+	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway})
+	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.Tunnels.Delete(context.Background(), tunnel.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+		log.Fatal(err)
+	}
+	for _, request := range srv.Requests() {
+		fmt.Println(request.Operation, request.Done, request.Status)
+	}
+	// Output:
+	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id} false 502
+	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id} true 200
+}
+
+// A token that may only read is refused where a permission to write is needed.
+func ExampleServer_AddToken() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	reader := srv.AddToken(tunneltest.Token{ReadOnly: true})
+	client, err := srv.NewClient(cftunnel.WithAPIToken(reader.Reveal()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	tunnel := srv.SeedTunnels(1)[0]
+	_, err = client.Tunnels.Get(context.Background(), tunnel.ID)
+	fmt.Println(err)
+	_, err = client.Tunnels.Token(context.Background(), tunnel.ID)
+	fmt.Println(errors.Is(err, cftunnel.ErrForbidden))
+	// Output:
+	// <nil>
+	// true
+}
+
+// From here on, this is the code of docs/testing.md, which a test holds against this file.
+
+// publish makes sure that there is a tunnel of this name, and that it serves a hostname.
+func publish(ctx context.Context, client *cftunnel.Client, name, hostname, service string) error {
+	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
+	if err != nil {
+		return err
+	}
+	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, func(c *cftunnel.TunnelConfig) error {
+		c.Ingress = []cftunnel.IngressRule{{Hostname: hostname, Service: service}, {Service: "http_status:404"}}
+		return nil
+	})
+	return err
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	client, err := srv.NewClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+		t.Fatal(err)
+	}
+	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	configured, err := client.Tunnels.Configuration(t.Context(), tunnel.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := configured.Config.Ingress[0].Hostname; got != "blog.example.com" {
+		t.Errorf("it serves %q", got)
+	}
+}
+
+func TestPublishMakesOneTunnelThoughAnswersAreLost(t *testing.T) {
+	t.Parallel()
+	const create = "POST /accounts/{account_id}/cfd_tunnel"
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond})) // retries at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Inject(tunneltest.Fault{Operation: create, Cut: tunneltest.CutAfter})
+	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway, Body: "<html>bad gateway</html>"})
+	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for _, request := range srv.Requests() {
+		if request.Operation == create && request.Done {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("it made %d tunnels", made)
+	}
+}
+
+func TestPublishNeedsAPermissionToWrite(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	reader := srv.AddToken(tunneltest.Token{ReadOnly: true})
+	client, err := srv.NewClient(cftunnel.WithAPIToken(reader.Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrForbidden) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPublishWithoutQuota(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute))
+	defer srv.Close()
+	client, err := srv.NewClient(cftunnel.WithLimiter(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The fourth request is told to wait for five minutes, which is longer than the client's MaxDelay: it fails at once.
+	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrRateLimited) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	client, err := srv.NewClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func() cftunnel.TunnelStatus {
+		seen, err := client.Tunnels.Get(t.Context(), tunnel.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seen.Status
+	}
+	replica, err := srv.Connect(tunnel.Token)
+	if err != nil || status() != cftunnel.TunnelStatusHealthy {
+		t.Error("with a replica:", status(), err)
+	}
+	srv.SetConnections(replica, 1) // of the four that it began with
+	if status() != cftunnel.TunnelStatusDegraded {
+		t.Error("with one connection:", status())
+	}
+	srv.Disconnect(replica)
+	if status() != cftunnel.TunnelStatusDown {
+		t.Error("without a replica:", status())
+	}
+	if _, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := srv.Connect(tunnel.Token); err == nil {
+		t.Error("the old token still runs the tunnel")
+	}
+}
+
+func TestPublishWaitsForTheQuota(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute)) // and no URL or NewClient, which would open a socket
+		defer srv.Close()
+		client, err := cftunnel.NewClient(
+			cftunnel.WithBaseURL("http://localhost/client/v4"),
+			cftunnel.WithAPIToken(srv.APIToken().Reveal()),
+			cftunnel.WithAccountID(srv.AccountID()),
+			cftunnel.WithHTTPClient(overPipes(t, srv.Handler())),
+			cftunnel.WithLimiter(nil),
+			cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 10 * time.Minute}),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited != 5*time.Minute {
+			t.Errorf("it waited for %s", waited)
+		}
+	})
+}
+
+// overPipes returns an HTTP client whose every connection leads to the handler.
+func overPipes(t *testing.T, handler http.Handler) *http.Client {
+	t.Helper()
+	network := pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(network) }()
+	transport := &http.Transport{DialContext: network.dial}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+	})
+	return &http.Client{Transport: transport}
+}
+
+// pipes is a net.Listener without sockets, and what dials it.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// finder is what isUp needs of a client. *cftunnel.TunnelsService is one.
+type finder interface {
+	FindByName(ctx context.Context, name string, opts ...cftunnel.CallOption) (*cftunnel.Tunnel, error)
+}
+
+func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
+	tunnel, err := tunnels.FindByName(ctx, name)
+	switch {
+	case errors.Is(err, cftunnel.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return tunnel.Status == cftunnel.TunnelStatusHealthy, nil
+}
+
+// answer is a finder that always says the same.
+type answer struct {
+	tunnel *cftunnel.Tunnel
+	err    error
+}
+
+func (a answer) FindByName(context.Context, string, ...cftunnel.CallOption) (*cftunnel.Tunnel, error) {
+	return a.tunnel, a.err
+}
+
+func TestIsUp(t *testing.T) {
+	t.Parallel()
+	healthy := &cftunnel.Tunnel{Status: cftunnel.TunnelStatusHealthy}
+	if up, err := isUp(t.Context(), answer{tunnel: healthy}, "blog"); !up || err != nil {
+		t.Error("healthy:", up, err)
+	}
+	if up, err := isUp(t.Context(), answer{err: cftunnel.ErrNotFound}, "blog"); up || err != nil {
+		t.Error("missing:", up, err)
+	}
+	refused := &cftunnel.Error{StatusCode: http.StatusForbidden}
+	if _, err := isUp(t.Context(), answer{err: refused}, "blog"); !errors.Is(err, cftunnel.ErrForbidden) {
+		t.Error("refused:", err)
+	}
+}
