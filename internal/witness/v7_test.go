@@ -393,7 +393,7 @@ func TestV7ReadsTheSameHAConfiguration(t *testing.T) {
 			official, err := v7.Get(ctx, tunnel.ID, account[zero_trust.TunnelWARPConnectorConfigurationGetParams](f))
 			return same(official, err)
 		}
-		assert.Equal(t, cftunnel.HAModeDisabled, get().HAMode)
+		assert.Equal(t, cftunnel.HAModeNone, get().HAMode)
 
 		type (
 			update = zero_trust.TunnelWARPConnectorConfigurationUpdateParams
