@@ -288,7 +288,7 @@ const maxModifications = 5
 // tells that somebody else wrote between that last read and the write, their change is lost: the result is returned, and
 // ErrConcurrentUpdate beside it. A write whose answer was lost is not repeated blindly: the configuration is read, and tells whether it was
 // written. Where it is neither as before nor as it was to be, nobody can tell, and the error is both [ErrOutcomeUnknown] and
-// ErrConcurrentUpdate.
+// ErrConcurrentUpdate. The somebody else whose change is lost may then be this call: its own write, given up, and come late.
 //
 // Other errors are those of Configuration and UpdateConfiguration.
 //
