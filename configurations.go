@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-// TunnelConfiguration is the remote configuration of a tunnel, as it is kept by the API.
+// TunnelConfiguration is the remote configuration of a tunnel, as it is kept by the API. What is set is its Config.
 type TunnelConfiguration struct {
 	TunnelID string // a UUID
 	// Version is one more after each change, and 0 where the configuration was never set.
@@ -263,6 +263,7 @@ func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opt
 
 // UpdateConfiguration replaces the whole of a tunnel's remote configuration, and returns it as it then is:
 // PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. To change a part of it, use [TunnelsService.ModifyConfiguration].
+// The replicas of a tunnel whose ConfigSource is local take no notice of it.
 //
 // Errors: [*InvalidArgumentError] for what [TunnelConfig.Validate] says; [ErrNotFound], also for a deleted tunnel; [ErrBadRequest];
 // [ErrOutcomeUnknown] where it may be replaced all the same.

@@ -37,6 +37,13 @@ func TestSnippetsOnTestingAreCode(t *testing.T) {
 	}
 }
 
+func TestSnippetOfTheReadmeIsCode(t *testing.T) {
+	t.Parallel()
+	snippets := regexp.MustCompile("(?s)```go\n(func .*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	require.Len(t, snippets, 1)
+	assert.Contains(t, read(t, "readme_test.go"), snippets[0][1])
+}
+
 func TestPermissionsOnThePage(t *testing.T) {
 	t.Parallel()
 	named := map[string][]string{} // permissions by method

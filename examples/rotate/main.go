@@ -72,8 +72,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
+	credentials := os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != ""
 	switch {
-	case os.Getenv("CLOUDFLARE_API_TOKEN") == "" && os.Getenv("CLOUDFLARE_API_KEY") == "":
+	case !credentials && (s.tunnel != "" || s.out != ""):
+		// A token of a fake must not end up where a real one is awaited.
+		fmt.Fprintln(stderr, "rotate: CLOUDFLARE_API_TOKEN is not set; without a tunnel and a file, rotate shows itself on a fake of the API.")
+		return 2
+	case !credentials:
 		err = demonstrate(ctx, s, stdout)
 	case s.tunnel == "":
 		fmt.Fprintln(stderr, "rotate: which tunnel? Give its name.")

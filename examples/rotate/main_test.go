@@ -148,6 +148,19 @@ func TestCommandLine(t *testing.T) {
 	assert.Equal(t, 2, start(t.Context(), []string{"-wait", "0s", "a"}, &out, &errs))
 }
 
+func TestNoTokenOfAFakeTakesTheRealOnesPlace(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	file := filepath.Join(t.TempDir(), "token")
+	for _, args := range [][]string{{"blog"}, {"-out", file}, {"-out", file, "blog"}} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, 2, start(t.Context(), args, &stdout, &stderr))
+		assert.Contains(t, stderr.String(), "CLOUDFLARE_API_TOKEN is not set")
+		assert.Empty(t, stdout.String())
+		assert.NoFileExists(t, file)
+	}
+}
+
 func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
 	t.Parallel()
 	const opUpdate = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
