@@ -37,8 +37,7 @@ type trip struct {
 
 // run makes attempts until one succeeds or no other may follow.
 func (t *trip) run(ctx context.Context) (*envelope.Info, error) {
-	policy := t.client.retry
-	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
+	var delays *retry.Delays
 	for {
 		// The credentials may take their time, so the turn is waited for when they are there.
 		header, err := t.headers(ctx)
@@ -54,6 +53,9 @@ func (t *trip) run(ctx context.Context) (*envelope.Info, error) {
 		}
 		if !again || int(t.attempts.Load()) >= t.options.maxAttempts {
 			return nil, t.last
+		}
+		if delays == nil {
+			delays = retry.NewDelays(t.client.retry.BaseDelay, t.client.retry.MaxDelay)
 		}
 		if err := t.pause(ctx, delays.Next()); err != nil {
 			return nil, t.notSent(err)
@@ -95,9 +97,11 @@ func limiterError(ctx context.Context, limiter Limiter, err error) error {
 }
 
 func (t *trip) headers(ctx context.Context) (http.Header, error) {
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {t.client.userAgent}}
+	const mediaType = "application/json"
+	values := []string{mediaType, t.client.userAgent, mediaType} // of one piece, as net/http's own are
+	header := http.Header{"Accept": values[0:1:1], "User-Agent": values[1:2:2]}
 	if t.body != nil {
-		header.Set("Content-Type", "application/json")
+		header["Content-Type"] = values[2:3:3]
 	}
 	maps.Copy(header, t.options.header)
 	if err := ctx.Err(); err != nil {
@@ -130,15 +134,20 @@ func (t *trip) pause(ctx context.Context, delay time.Duration) error {
 func (t *trip) attempt(ctx context.Context, header http.Header) (info *envelope.Info, again bool) {
 	c, began := t.client, time.Now()
 	t.attempts.Add(1)
+	scratch := c.scratch()
+	defer c.keep(scratch)
 	answer := exchange.Do(ctx, c.http, exchange.Request{
 		Method: t.method, URL: t.url, Header: header, Body: t.body, Timeout: c.timeout, MaxBytes: c.maxResponseBytes,
+		Scratch:  scratch,
 		OnRepeat: t.countRepeat,
 	})
 
 	verdict := t.judge(answer)
 	t.last = t.failure(answer, verdict)
-	if after := retry.After(answer.Header, time.Now()); after > 0 && answer.Status == http.StatusTooManyRequests {
-		c.hold(time.Now().Add(after))
+	if answer.Status == http.StatusTooManyRequests {
+		if after := retry.After(answer.Header, time.Now()); after > 0 {
+			c.hold(time.Now().Add(after))
+		}
 	}
 	t.capture(answer, verdict.envelope)
 	t.log(ctx, answer, time.Since(began))
@@ -191,7 +200,7 @@ func (t *trip) judge(answer exchange.Answer) verdict {
 		}
 	}
 	if !success {
-		e, _ := envelope.Decode(answer.Body, nil)
+		e, _ := t.decode(answer.Body, nil)
 		return verdict{
 			envelope: e,
 			err:      answer.Err,
@@ -200,7 +209,7 @@ func (t *trip) judge(answer exchange.Answer) verdict {
 			doubt:    write && answer.Status >= http.StatusInternalServerError,
 		}
 	}
-	e, err := envelope.Decode(answer.Body, t.result)
+	e, err := t.decode(answer.Body, t.result)
 	switch {
 	case err != nil:
 		return verdict{err: fmt.Errorf("the answer cannot be read: %w", err), failed: true, doubt: write}
@@ -208,10 +217,18 @@ func (t *trip) judge(answer exchange.Answer) verdict {
 		return verdict{envelope: e, err: errors.New("the answer does not say whether it is a success"), failed: true, doubt: write}
 	case !*e.Success:
 		return verdict{envelope: e, failed: true}
-	case t.complete != nil && !t.complete():
+	case t.object != nil && !t.object.complete():
 		return verdict{envelope: e, err: errors.New("the answer lacks its result"), failed: true, doubt: write}
 	}
 	return verdict{envelope: e}
+}
+
+// decode reads an envelope, and the result of one that is a success.
+func (t *trip) decode(body []byte, result any) (*envelope.Envelope, error) {
+	if t.foreign {
+		return (&envelope.Decoder{Slow: true}).Decode(body, result)
+	}
+	return t.client.decoder.Decode(body, result)
 }
 
 // failure returns the error of an attempt, or nil where it succeeded.

@@ -46,6 +46,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-querystring/query"
@@ -86,6 +87,24 @@ type family struct {
 	timeout          time.Duration
 	maxResponseBytes int64
 	logger           *slog.Logger
+	decoder          envelope.Decoder
+	scratches        sync.Pool
+}
+
+// maxScratch is more than a page of tunnels needs, and less than to be missed by a program.
+const maxScratch = 1 << 20
+
+func (f *family) scratch() *exchange.Scratch {
+	if scratch, ok := f.scratches.Get().(*exchange.Scratch); ok {
+		return scratch
+	}
+	return new(exchange.Scratch)
+}
+
+func (f *family) keep(scratch *exchange.Scratch) {
+	if scratch.Size() <= maxScratch {
+		f.scratches.Put(scratch)
+	}
 }
 
 // service is the ground that every service stands on.
@@ -207,7 +226,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	}
 	// A call that fails must leave the caller's value alone.
 	fresh := reflect.New(target.Type().Elem())
-	r.result = fresh.Interface()
+	r.result, r.foreign = fresh.Interface(), true
 	if _, err := c.send(ctx, r, opts); err != nil {
 		return err
 	}
@@ -244,27 +263,31 @@ type request struct {
 	query  any // url.Values, or a struct with url tags; nil for none
 	body   any // nil for none
 	result any // a pointer, or nil
+	// foreign says that the result is of a type that this module does not know.
+	foreign bool
 	// unrepeatable keeps a request whose work may have been done from being sent again, though its method would allow it.
 	unrepeatable bool
-	// complete reports whether the result holds what the operation promises; nil asks nothing.
-	complete func() bool
+	// object is the result again where it must hold what the operation promises, else nil.
+	object object
 }
 
 // object is a result that can lack what makes it one.
 type object interface{ complete() bool }
 
 // fetch sends r and returns its result, fresh. An answer without one is an error.
-func fetch[T object](ctx context.Context, c *Client, r request, opts []CallOption) (T, error) {
-	// A pointer stays nil where the result is null or not there at all.
-	var result *T
-	r.result = &result
-	r.complete = func() bool { return result != nil && (*result).complete() }
+func fetch[T object](ctx context.Context, c *Client, r request, opts []CallOption) (*T, error) {
+	var result optional[T]
+	r.result, r.object = &result.value, &result
 	if _, err := c.send(ctx, r, opts); err != nil {
-		var none T
-		return none, err
+		return nil, err
 	}
-	return *result, nil
+	return result.value, nil
 }
+
+// optional is nil where the result is null or not there at all.
+type optional[T object] struct{ value *T }
+
+func (o *optional[T]) complete() bool { return o.value != nil && (*o.value).complete() }
 
 // send is the road: arguments, path and query, then for each attempt the limiter, HTTP, and the envelope's value or error.
 func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envelope.Info, error) {
@@ -290,14 +313,17 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (*envel
 	if options.info != nil {
 		*options.info = ResponseInfo{}
 	}
-	t := trip{client: c, request: r, options: options, path: path, url: target, body: body}
+	t := &trip{client: c, request: r, options: options, path: path, url: target, body: body}
 	t.blotter.AddURL(target)
 	t.blotter.AddBody(body)
-	return t.run(withOperation(ctx, r.template))
+	return t.run(context.WithValue(ctx, operationKey{}, &t.template))
 }
 
 // options puts the options of a call together.
 func (c *Client) options(opts []CallOption) (call, error) {
+	if len(opts) == 0 {
+		return call{maxAttempts: c.retry.MaxAttempts}, nil
+	}
 	options := call{header: http.Header{}, query: url.Values{}, maxAttempts: c.retry.MaxAttempts}
 	for _, opt := range opts {
 		if opt == nil {
@@ -340,6 +366,9 @@ func (c *Client) path(r request) (string, error) {
 }
 
 func (c *Client) url(path string, params any, extra url.Values) (string, error) {
+	if params == nil && len(extra) == 0 {
+		return c.baseURL + path, nil
+	}
 	values, isValues := params.(url.Values)
 	if !isValues {
 		var err error
@@ -388,16 +417,16 @@ func encodeAny(body any) (json.RawMessage, error) {
 	return encoded, err
 }
 
+// operationKey is of the *string that is the operation's template.
 type operationKey struct{}
 
-func withOperation(ctx context.Context, template string) context.Context {
-	return context.WithValue(ctx, operationKey{}, template)
-}
-
 // Operation returns the path template of the call that a request belongs to, such as /accounts/{account_id}/cfd_tunnel/{tunnel_id}: a
-// label for the metrics and traces of a RoundTripper, which asks with the request's context. For [Client.Do] it is the path itself. It
-// is empty in any other context.
+// label for the metrics and traces of a RoundTripper, which asks with the request's context. It is without the method; an Operation of
+// package tunneltest is the method, a space, and this. For [Client.Do] it is the path itself, with the ids in it. It is empty in any other
+// context.
 func Operation(ctx context.Context) string {
-	template, _ := ctx.Value(operationKey{}).(string)
-	return template
+	if template, ok := ctx.Value(operationKey{}).(*string); ok {
+		return *template
+	}
+	return ""
 }

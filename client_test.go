@@ -308,6 +308,44 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 	}
 }
 
+func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
+	t.Parallel()
+	var raw json.RawMessage
+	require.NoError(t, clientOf(t, answering(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "accounts", nil, &raw))
+	assert.Nil(t, raw)
+}
+
+func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, answering(200, `{"success":true,"result":null}`), cftunnel.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			assert.Empty(t, body)
+			return http.DefaultTransport.RoundTrip(r)
+		}),
+	}))
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		require.NoError(t, client.Do(t.Context(), method, "accounts", nil, nil))
+	}
+}
+
+func TestOlderFormOfTheConfigSource(t *testing.T) {
+	t.Parallel()
+	get := func(remote string) (*cftunnel.Tunnel, error) {
+		return clientOf(t, answering(200, `{"success":true,"result":{"id":"x","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
+	}
+	for remote, want := range map[string]cftunnel.ConfigSource{
+		"true": cftunnel.ConfigSourceCloudflare, "false": cftunnel.ConfigSourceLocal, "null": "", `true,"remote_config":null`: "",
+	} {
+		tunnel, err := get(remote)
+		require.NoError(t, err)
+		assert.Equal(t, want, tunnel.ConfigSource)
+	}
+	_, err := get("1")
+	require.ErrorContains(t, err, "is of the wrong type, number")
+}
+
 func TestDoSendsJSONAsItIs(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)

@@ -107,9 +107,5 @@ func (c *Client) connectors(ctx context.Context, r request, opts []CallOption) (
 
 // connector sends a request whose answer is one connector.
 func (c *Client) connector(ctx context.Context, r request, opts []CallOption) (*Connector, error) {
-	connector, err := fetch[Connector](ctx, c, r, opts)
-	if err != nil {
-		return nil, err
-	}
-	return &connector, nil
+	return fetch[Connector](ctx, c, r, opts)
 }

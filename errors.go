@@ -269,9 +269,11 @@ func cut(s string, n int) string {
 
 // printable keeps a server's text from breaking a line of a log.
 func printable(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
+	breaks := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+	if !strings.ContainsFunc(s, breaks) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, breaks), " ")
 }
 
 // blottedError stands for an error whose text held a secret. It is found by errors.Is, and gives nothing away to errors.As.

@@ -128,7 +128,7 @@ func WithBaseURL(baseURL string) Option {
 }
 
 // WithHTTPClient sends requests through a copy of this client: its transport, its cookies, its time-out, which bounds an attempt beside that of
-// [WithTimeout]. Redirects are not followed, whatever it says of them. A RoundTripper that measures or traces finds the call's name with
+// [WithTimeout]. Redirects are not followed, whatever it says of them. A RoundTripper that measures or traces finds the path template with
 // [Operation]. All requests go to one host: over HTTP/1.1, many calls at once want a transport with more MaxIdleConnsPerHost than the two of
 // http.DefaultTransport.
 func WithHTTPClient(client *http.Client) Option {
@@ -169,8 +169,8 @@ func WithRateLimit(requests int, window time.Duration) Option {
 	}
 }
 
-// WithLimiter paces requests by limiter in place of the client's own quota. nil turns pacing off; the server's Retry-After still holds
-// everybody back.
+// WithLimiter paces requests by limiter in place of the client's own quota. nil turns pacing off. The server's Retry-After still holds back
+// this client and those made from it by ForAccount; others that share the limiter only where it has Hold, which a *rate.Limiter has not.
 func WithLimiter(limiter Limiter) Option {
 	return func(s *settings) error {
 		if v := reflect.ValueOf(limiter); limiter != nil && v.Kind() == reflect.Pointer && v.IsNil() {
@@ -272,8 +272,9 @@ func (s *settings) setAPIToken(name, token string) error {
 	if err := checkAPIToken(name, token); err != nil {
 		return err
 	}
+	bearer := "Bearer " + token
 	s.authorize = func(_ context.Context, header http.Header) error {
-		header.Set("Authorization", "Bearer "+token)
+		header.Set("Authorization", bearer)
 		return nil
 	}
 	return nil

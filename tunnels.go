@@ -82,7 +82,8 @@ const (
 type TunnelCreateParams struct {
 	// Name must be unique among the account's live tunnels.
 	Name string
-	// ConfigSource is ConfigSourceLocal where it is empty: that is the server's default.
+	// ConfigSource is ConfigSourceLocal where it is empty: that is the server's default. For a tunnel that is to be configured by
+	// UpdateConfiguration, set ConfigSourceCloudflare.
 	ConfigSource ConfigSource
 	// Secret is what the tunnel's token is made of: standard base64 of at least 32 random bytes. The server makes one where it is zero.
 	Secret Secret
@@ -413,6 +414,9 @@ type Rotation struct {
 // Where the clean-up fails after the rotation, the Rotation is returned beside the error, which says so. It is also returned, without a
 // Tunnel, beside an [ErrOutcomeUnknown]: its Token is the new one if the rotation was carried out.
 //
+// With every other error the Rotation is nil. Compare tokens by the Secret that [ParseTunnelToken] finds in them: the same credentials have
+// several texts.
+//
 // Other errors: [ErrNotFound].
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
@@ -555,21 +559,36 @@ func sleep(ctx context.Context, d time.Duration) error {
 // tunnelAnswer is a tunnel as answers have it.
 type tunnelAnswer struct {
 	Tunnel
-	RemoteConfig *bool  `json:"remote_config"`
-	Token        string `json:"token"`
+	RemoteConfig remoteConfig `json:"remote_config"`
+	Token        string       `json:"token"`
 }
 
 func (a tunnelAnswer) complete() bool { return a.ID != "" }
 
-func (a tunnelAnswer) tunnel() Tunnel {
-	t := a.Tunnel
-	if t.ConfigSource == "" && a.RemoteConfig != nil && !t.IsDeleted() {
-		t.ConfigSource = ConfigSourceLocal
-		if *a.RemoteConfig {
-			t.ConfigSource = ConfigSourceCloudflare
-		}
+// tunnel returns what is inside, with what the answer tells elsewhere.
+func (a *tunnelAnswer) tunnel() *Tunnel {
+	if a.ConfigSource == "" && !a.IsDeleted() {
+		a.ConfigSource = a.RemoteConfig.source
 	}
-	return t
+	return &a.Tunnel
+}
+
+// remoteConfig is the older form of a tunnel's ConfigSource: whether the API has its configuration.
+type remoteConfig struct{ source ConfigSource }
+
+// UnmarshalJSON takes a bool. It tells one that is missing from false.
+func (r *remoteConfig) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "true":
+		r.source = ConfigSourceCloudflare
+	case "false":
+		r.source = ConfigSourceLocal
+	case "null":
+		r.source = ""
+	default:
+		return json.Unmarshal(data, new(bool)) // for its error
+	}
+	return nil
 }
 
 // tokenAnswer is a bare string.
@@ -580,7 +599,10 @@ func (a tokenAnswer) complete() bool { return a != "" }
 // token sends a request whose answer is a bare token.
 func (c *Client) token(ctx context.Context, r request, opts []CallOption) (Secret, error) {
 	token, err := fetch[tokenAnswer](ctx, c, r, opts)
-	return NewSecret(string(token)), err
+	if err != nil {
+		return Secret{}, err
+	}
+	return NewSecret(string(*token)), nil
 }
 
 // list reads one page of tunnels of one kind.
@@ -621,7 +643,7 @@ func (c *Client) tunnel(ctx context.Context, r request, opts []CallOption) (*Tun
 	if r.secret {
 		tunnel.Token = NewSecret(answer.Token)
 	}
-	return &tunnel, nil
+	return tunnel, nil
 }
 
 // deleteTunnel sends a request that deletes a tunnel. That it succeeded does not depend on what the answer says of the tunnel, which may be
@@ -635,8 +657,7 @@ func (c *Client) deleteTunnel(ctx context.Context, r request, opts []CallOption)
 	if answer == nil || !answer.complete() {
 		return &Tunnel{ID: r.tunnelID}, nil
 	}
-	tunnel := answer.tunnel()
-	return &tunnel, nil
+	return answer.tunnel(), nil
 }
 
 // tunnels sends a request whose answer is a page of tunnels.
@@ -648,8 +669,8 @@ func (c *Client) tunnels(ctx context.Context, r request, opts []CallOption) (*Pa
 		return nil, err
 	}
 	page := &Page[Tunnel]{Items: make([]Tunnel, len(answers))}
-	for i, answer := range answers {
-		page.Items[i] = answer.tunnel()
+	for i := range answers {
+		page.Items[i] = *answers[i].tunnel()
 	}
 	if info != nil {
 		page.Info = PageInfo(*info)

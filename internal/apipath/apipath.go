@@ -14,6 +14,7 @@ import (
 // Expand replaces each {name} of template by the escaped value that the function gives for name.
 func Expand(template string, value func(name string) (string, error)) (string, error) {
 	var path strings.Builder
+	path.Grow(len(template) + 64) // ids are longer than their names
 	for rest := template; ; {
 		before, after, found := strings.Cut(rest, "{")
 		path.WriteString(before)

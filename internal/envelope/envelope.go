@@ -4,7 +4,6 @@ package envelope
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,21 +40,21 @@ type Info struct{ Page, PerPage, Count, TotalCount int }
 
 // Decode reads an answer and puts its result into the value that result points to; nil leaves the result unread. An error means that the
 // answer cannot be understood. With an error, and without success, the value is not to be used: it may be filled in part.
-func Decode(body []byte, result any) (*Envelope, error) {
+func (d *Decoder) Decode(body []byte, result any) (*Envelope, error) {
 	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
 		return nil, errors.New("it is null")
 	}
 	if result == nil {
-		return decodeHead(body)
+		return d.decodeHead(body)
 	}
 	var answer struct {
 		head
 		Result any `json:"result"`
 	}
 	answer.Result = result
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := d.unmarshal(body, &answer, result); err != nil {
 		// A failure has a result of any type; that it cannot be read as the right one is not what went wrong.
-		if envelope, headErr := decodeHead(body); headErr == nil && !envelope.succeeded() {
+		if envelope, headErr := d.decodeHead(body); headErr == nil && !envelope.succeeded() {
 			return envelope, nil
 		}
 		return nil, describe(err)
@@ -63,9 +62,9 @@ func Decode(body []byte, result any) (*Envelope, error) {
 	return answer.envelope(), nil
 }
 
-func decodeHead(body []byte) (*Envelope, error) {
+func (d *Decoder) decodeHead(body []byte) (*Envelope, error) {
 	var answer head
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := d.unmarshal(body, &answer, nil); err != nil {
 		return nil, describe(err)
 	}
 	return answer.envelope(), nil
@@ -78,101 +77,145 @@ func describe(err error) error {
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(e.Value, " ")
-		return fmt.Errorf("%s is of the wrong type, %s", cmp.Or(e.Field, "the whole"), kind)
+		return fmt.Errorf("%s is of the wrong type, %s", place(e.Field), kind)
 	}
 	return errors.New("it has a value of the wrong form")
 }
 
-// head leaves what differs from answer to answer raw, so that no odd form of it hides the rest.
+// place names a field by its path, unless there are keys of the server's own in it.
+func place(field string) string {
+	const long = 100
+	odd := func(r rune) bool {
+		return r != '_' && r != '.' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+	}
+	switch {
+	case field == "":
+		return "the whole"
+	case len(field) > long || strings.ContainsFunc(field, odd):
+		return "a part of the result"
+	}
+	return field
+}
+
+// head takes every form of what differs from answer to answer, so that no odd one hides the rest.
 type head struct {
-	Success    json.RawMessage `json:"success"`
-	Errors     json.RawMessage `json:"errors"`
-	Messages   json.RawMessage `json:"messages"`
-	ResultInfo json.RawMessage `json:"result_info"`
+	Success    flag    `json:"success"`
+	Errors     details `json:"errors"`
+	Messages   details `json:"messages"`
+	ResultInfo info    `json:"result_info"`
+
+	read Envelope // what they come to
 }
 
 func (h *head) envelope() *Envelope {
-	e := &Envelope{Errors: details(h.Errors), Messages: details(h.Messages), Info: info(h.ResultInfo)}
-	switch string(h.Success) {
-	case "true":
-		e.Success = new(true)
-	case "false":
-		e.Success = new(false)
+	h.read = Envelope{Errors: h.Errors, Messages: h.Messages, Info: h.ResultInfo.value}
+	if h.Success.known {
+		h.read.Success = &h.Success.value
 	}
-	return e
+	return &h.read
 }
 
 func (e *Envelope) succeeded() bool { return e.Success != nil && *e.Success }
 
-func details(raw json.RawMessage) []Detail {
-	if len(raw) == 0 || string(raw) == "[]" || string(raw) == "null" {
-		return nil
-	}
-	return detailsOf(anyOf(raw), 0)
+type flag struct{ known, value bool }
+
+// UnmarshalJSON takes true and false.
+func (f *flag) UnmarshalJSON(data []byte) error {
+	text := string(data)
+	*f = flag{known: text == "true" || text == "false", value: text == "true"}
+	return nil
 }
 
-func detailsOf(value any, depth int) []Detail {
+type details []Detail
+
+// UnmarshalJSON takes everything.
+func (d *details) UnmarshalJSON(data []byte) error {
+	*d = detailsOf(data, 0)
+	return nil
+}
+
+// detailsOf reads a list of details, or a single one.
+func detailsOf(data []byte, depth int) []Detail {
 	if depth > maxChain {
 		return nil
 	}
-	items, isList := value.([]any)
-	if !isList {
-		items = []any{value}
-	}
 	var list []Detail
-	for _, item := range items[:min(len(items), maxDetails)] {
-		switch item := item.(type) {
-		case json.Number:
-			list = append(list, Detail{Code: number(item)})
-		case string:
-			list = append(list, Detail{Message: item})
-		case map[string]any:
-			source, _ := item["source"].(map[string]any)
-			d := Detail{
-				Code:             number(item["code"]),
-				Message:          text(item["message"]),
-				DocumentationURL: text(item["documentation_url"]),
-				Pointer:          text(source["pointer"]),
-			}
-			if chain, ok := item["error_chain"]; ok && chain != nil {
-				d.Chain = detailsOf(chain, depth+1)
-			}
-			list = append(list, d)
-		}
+	if data[0] != '[' {
+		return appendDetail(list, data, depth)
 	}
+	n := 0
+	eachItem(data, func(item []byte) {
+		if n++; n <= maxDetails {
+			list = appendDetail(list, item, depth)
+		}
+	})
 	return list
 }
 
-func info(raw json.RawMessage) *Info {
-	fields, ok := anyOf(raw).(map[string]any)
-	if !ok {
-		return nil
+func appendDetail(list []Detail, data []byte, depth int) []Detail {
+	switch data[0] {
+	case '"':
+		return append(list, Detail{Message: text(data)})
+	case '{':
+		var d Detail
+		eachMember(data, func(name, value []byte) {
+			switch string(name) {
+			case "code":
+				d.Code = number(value)
+			case "message":
+				d.Message = text(value)
+			case "documentation_url":
+				d.DocumentationURL = text(value)
+			case "source":
+				d.Pointer = ""
+				eachMember(value, func(name, value []byte) {
+					if string(name) == "pointer" {
+						d.Pointer = text(value)
+					}
+				})
+			case "error_chain":
+				d.Chain = detailsOf(value, depth+1)
+			}
+		})
+		return append(list, d)
+	case 'n', 't', 'f', '[':
+		return list
 	}
-	return &Info{
-		Page:       number(fields["page"]),
-		PerPage:    number(fields["per_page"]),
-		Count:      number(fields["count"]),
-		TotalCount: number(fields["total_count"]),
-	}
+	return append(list, Detail{Code: number(data)})
 }
 
-// anyOf leaves numbers as they stand: one that no float holds must not spoil the rest.
-func anyOf(raw json.RawMessage) (value any) {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	_ = decoder.Decode(&value)
-	return value
+type info struct{ value *Info }
+
+// UnmarshalJSON takes an object.
+func (i *info) UnmarshalJSON(data []byte) error {
+	i.value = nil
+	if data[0] != '{' {
+		return nil
+	}
+	i.value = &Info{}
+	eachMember(data, func(name, value []byte) {
+		switch string(name) {
+		case "page":
+			i.value.Page = number(value)
+		case "per_page":
+			i.value.PerPage = number(value)
+		case "count":
+			i.value.Count = number(value)
+		case "total_count":
+			i.value.TotalCount = number(value)
+		}
+	})
+	return nil
 }
 
 // number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds, is zero.
-func number(value any) int {
+func number(data []byte) int {
 	var f float64
-	switch value := value.(type) {
-	case json.Number:
-		f, _ = value.Float64()
-	case string:
-		n, _ := strconv.ParseInt(value, 10, 64)
+	if data[0] == '"' {
+		n, _ := strconv.ParseInt(text(data), 10, 64)
 		f = float64(n)
+	} else {
+		f, _ = strconv.ParseFloat(string(data), 64)
 	}
 	if f < math.MinInt32 || f > math.MaxInt32 {
 		return 0
@@ -180,7 +223,12 @@ func number(value any) int {
 	return int(f)
 }
 
-func text(value any) string {
-	s, _ := value.(string)
+// text reads a JSON string; anything else is empty.
+func text(data []byte) string {
+	if isPlain(data) && data[0] == '"' {
+		return string(data[1 : len(data)-1])
+	}
+	var s string
+	_ = json.Unmarshal(data, &s)
 	return s
 }

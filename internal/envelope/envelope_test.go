@@ -3,6 +3,7 @@ package envelope_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ type thing struct {
 
 func decode(t *testing.T, body string) *envelope.Envelope {
 	t.Helper()
-	e, err := envelope.Decode([]byte(body), nil)
+	e, err := new(envelope.Decoder).Decode([]byte(body), nil)
 	require.NoError(t, err)
 	return e
 }
@@ -28,7 +29,7 @@ func decode(t *testing.T, body string) *envelope.Envelope {
 func TestAWholeAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	var result *thing
-	e, err := envelope.Decode([]byte(`{
+	e, err := new(envelope.Decoder).Decode([]byte(`{
 		"success": true, "errors": [], "messages": [{"code": 10000, "message": "all is well"}],
 		"result": {"id": "a", "size": 3}, "result_info": {"page": 2, "per_page": 50, "count": 7, "total_count": 57, "total_pages": 2}
 	}`), &result)
@@ -106,7 +107,7 @@ func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
 			assert.Equal(t, new(false), e.Success)
 
 			var result *thing
-			e, err := envelope.Decode([]byte(`{"success": true, "messages": `+c.raw+`, "result": {"id": "a"}}`), &result)
+			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "messages": `+c.raw+`, "result": {"id": "a"}}`), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Messages)
 			assert.Equal(t, &thing{ID: "a"}, result)
@@ -132,7 +133,7 @@ func TestSuccessIsTrueOrFalseOrNotThere(t *testing.T) {
 			t.Parallel()
 			assert.Equal(t, want, decode(t, body).Success)
 			var result thing
-			e, err := envelope.Decode([]byte(body), &result)
+			e, err := new(envelope.Decoder).Decode([]byte(body), &result)
 			require.NoError(t, err)
 			assert.Equal(t, want, e.Success)
 		})
@@ -146,7 +147,7 @@ func TestTheResultOfAFailureMayBeAnything(t *testing.T) {
 			t.Run(success+result, func(t *testing.T) {
 				t.Parallel()
 				var into *thing
-				e, err := envelope.Decode([]byte(`{`+success+` "errors": [{"code": 7}], "result": `+result+`}`), &into)
+				e, err := new(envelope.Decoder).Decode([]byte(`{`+success+` "errors": [{"code": 7}], "result": `+result+`}`), &into)
 				require.NoError(t, err)
 				assert.Equal(t, []envelope.Detail{{Code: 7}}, e.Errors)
 				assert.NotEqual(t, new(true), e.Success)
@@ -161,7 +162,7 @@ func TestTheResultOfASuccessMustBeOfItsType(t *testing.T) {
 		t.Run(result, func(t *testing.T) {
 			t.Parallel()
 			var into *thing
-			e, err := envelope.Decode([]byte(`{"success": true, "result": `+result+`}`), &into)
+			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": `+result+`}`), &into)
 			require.Error(t, err)
 			assert.Nil(t, e)
 			assert.Equal(t, new(true), decode(t, `{"success": true, "result": `+result+`}`).Success, "where nobody wants it")
@@ -175,12 +176,12 @@ func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
 		t.Run(body, func(t *testing.T) {
 			t.Parallel()
 			var single *thing
-			_, err := envelope.Decode([]byte(body), &single)
+			_, err := new(envelope.Decoder).Decode([]byte(body), &single)
 			require.NoError(t, err)
 			assert.Nil(t, single)
 
 			var list []thing
-			_, err = envelope.Decode([]byte(body), &list)
+			_, err = new(envelope.Decoder).Decode([]byte(body), &list)
 			require.NoError(t, err)
 			assert.Nil(t, list)
 		})
@@ -190,10 +191,10 @@ func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
 func TestEachAnswerHasValuesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	var first, second []thing
-	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
+	_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
 	require.NoError(t, err)
 	one := decode(t, `{"success": false, "errors": [{"code": 1, "message": "one"}]}`)
-	_, err = envelope.Decode([]byte(`{"success": true, "result": [{"id": "b"}]}`), &second)
+	_, err = new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "b"}]}`), &second)
 	require.NoError(t, err)
 	two := decode(t, `{"success": false, "errors": [{"code": 2}]}`)
 
@@ -222,12 +223,12 @@ func TestWhatIsNoEnvelopeIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, err := envelope.Decode([]byte(body), nil)
+			e, err := new(envelope.Decoder).Decode([]byte(body), nil)
 			require.Error(t, err)
 			assert.Nil(t, e)
 
 			var result *thing
-			e, err = envelope.Decode([]byte(body), &result)
+			e, err = new(envelope.Decoder).Decode([]byte(body), &result)
 			require.Error(t, err)
 			assert.Nil(t, e)
 			assert.Nil(t, result)
@@ -257,13 +258,13 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var into *result
-			_, err := envelope.Decode([]byte(c.body), &into)
+			_, err := new(envelope.Decoder).Decode([]byte(c.body), &into)
 			require.ErrorContains(t, err, c.want)
 			for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 				assert.NotContains(t, cause.Error(), secret[:8])
 			}
 			if c.want == "JSON" {
-				_, err = envelope.Decode([]byte(c.body), nil)
+				_, err = new(envelope.Decoder).Decode([]byte(c.body), nil)
 				require.ErrorContains(t, err, c.want)
 				assert.NotContains(t, err.Error(), "invalid character")
 			}
@@ -274,12 +275,12 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 func TestNullIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", " null\n", "\tnull\r\n"} {
-		e, err := envelope.Decode([]byte(body), nil)
+		e, err := new(envelope.Decoder).Decode([]byte(body), nil)
 		require.Error(t, err)
 		assert.Nil(t, e)
 
 		var result *thing
-		e, err = envelope.Decode([]byte(body), &result)
+		e, err = new(envelope.Decoder).Decode([]byte(body), &result)
 		require.Error(t, err, "where a result is wanted")
 		assert.Nil(t, e)
 		assert.Nil(t, result)
@@ -317,7 +318,7 @@ func TestResultInfoIsReadAsFarAsItIsNumbers(t *testing.T) {
 			assert.Equal(t, c.want, decode(t, `{"success": true, "result_info": `+c.raw+`}`).Info)
 
 			var result []thing
-			e, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a"}], "result_info": `+c.raw+`}`), &result)
+			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "a"}], "result_info": `+c.raw+`}`), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Info)
 			assert.Equal(t, []thing{{ID: "a"}}, result)
@@ -354,7 +355,7 @@ func TestAChainThatIsTooDeepForJSONIsAnErrorAndNoCrash(t *testing.T) {
 	t.Parallel()
 	const levels = 1_000_000
 	began := time.Now()
-	_, err := envelope.Decode([]byte(`{"success": false, "errors": `+strings.Repeat(`[{"error_chain":`, levels)), nil)
+	_, err := new(envelope.Decoder).Decode([]byte(`{"success": false, "errors": `+strings.Repeat(`[{"error_chain":`, levels)), nil)
 
 	require.Error(t, err)
 	assert.Less(t, time.Since(began), 5*time.Second)
@@ -387,4 +388,61 @@ func TestOfALongChainTheFirstAreKept(t *testing.T) {
 	require.Len(t, e.Errors, 1)
 	assert.GreaterOrEqual(t, len(e.Errors[0].Chain), 10)
 	assert.Less(t, len(e.Errors[0].Chain), 100)
+}
+
+// A list is given room on the word of its first item, which may be of any length beside the others.
+func TestAListIsReadWholeHoweverLongItsItemsAre(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 5_000)
+	for name, ids := range map[string][]string{
+		"one":              {"a"},
+		"two":              {"a", "b"},
+		"first is longest": append([]string{long}, slices.Repeat([]string{"a"}, 3_000)...),
+		"last is longest":  append(slices.Repeat([]string{"a"}, 3_000), long),
+		"empty ones first": append(slices.Repeat([]string{""}, 100), "a", long),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var items []string
+			var want []thing
+			for n, id := range ids {
+				items = append(items, fmt.Sprintf(`{"id": %q, "size": %d}`, id, n))
+				want = append(want, thing{ID: id, Size: n})
+			}
+			var list []thing
+			_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [`+strings.Join(items, ", ")+`]}`), &list)
+			require.NoError(t, err)
+			assert.Equal(t, want, list)
+		})
+	}
+}
+
+func TestADecoderServesManyAtOnce(t *testing.T) {
+	t.Parallel()
+	var decoder envelope.Decoder
+	results := make(chan string, 8)
+	for n := range cap(results) {
+		go func() {
+			var result *thing
+			_, err := decoder.Decode(fmt.Appendf(nil, `{"success": true, "result": {"id": "%d"}}`, n), &result)
+			assert.NoError(t, err)
+			results <- result.ID
+		}()
+	}
+	var ids []string
+	for range cap(results) {
+		ids = append(ids, <-results)
+	}
+	assert.ElementsMatch(t, []string{"0", "1", "2", "3", "4", "5", "6", "7"}, ids)
+}
+
+func TestANumberMustFit(t *testing.T) {
+	t.Parallel()
+	for _, number := range []string{"128", "-129", "9223372036854775808", "1.0", "1e1"} {
+		var result struct {
+			Small int8 `json:"small"`
+		}
+		_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": {"small": `+number+`}}`), &result)
+		require.ErrorContains(t, err, "small is of the wrong type, number", number)
+	}
 }

@@ -25,6 +25,8 @@ type Request struct {
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
+	// Scratch is what the answer's body is read into. nil makes one.
+	Scratch *Scratch
 	// OnRepeat is asked before net/http sends the request again by itself, which it does with a GET on a reused connection that died,
 	// and on HTTP/2 with what the server did not take. An error ends the attempt.
 	OnRepeat func(context.Context) error
@@ -35,11 +37,21 @@ type Answer struct {
 	// Status is zero where no answer came. Status and Header are set beside Err where the body was cut.
 	Status int
 	Header http.Header
-	Body   []byte
+	// Body lasts until the request's Scratch is used again.
+	Body []byte
 	// Sent reports whether the server may have seen the request.
 	Sent bool
 	Err  error
 }
+
+// Scratch is memory for the body of one answer after another. Its zero value is ready for use.
+type Scratch struct {
+	body  bytes.Buffer
+	limit io.LimitedReader
+}
+
+// Size returns how much memory it holds.
+func (s *Scratch) Size() int { return s.body.Cap() }
 
 // TooLargeError says that a body is longer than the limit.
 type TooLargeError struct{ Limit int64 }
@@ -65,7 +77,7 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	if err := ctx.Err(); err != nil {
 		return Answer{Err: err}
 	}
-	attempt, cancel := context.WithTimeoutCause(ctx, r.Timeout, &TimeoutError{After: r.Timeout})
+	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	var connection connection
 	req, err := newRequest(connection.trace(attempt, cancel, r.OnRepeat), r)
@@ -73,7 +85,7 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 		return Answer{Err: err}
 	}
 
-	answer := receive(client, req, r.MaxBytes)
+	answer := receive(client, req, r)
 	refused := connection.end()
 	answer.Sent = connection.sent() && !(answer.Status == 0 && connection.http2.Load() && refusedUnread(answer.Err))
 	switch {
@@ -83,8 +95,8 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 	case ctx.Err() != nil && !errors.Is(answer.Err, ctx.Err()):
 		// The transport may report the context's cause, or a network time-out that the context's deadline set.
 		answer.Err = fmt.Errorf("%w: %w", ctx.Err(), answer.Err)
-	case ctx.Err() == nil && attempt.Err() != nil:
-		answer.Err = context.Cause(attempt)
+	case ctx.Err() == nil && errors.Is(attempt.Err(), context.DeadlineExceeded):
+		answer.Err = &TimeoutError{After: r.Timeout}
 	}
 	return answer
 }
@@ -92,7 +104,11 @@ func Do(ctx context.Context, client *http.Client, r Request) Answer {
 // newRequest leaves GetBody out: without it, net/http can send no body a second time, not after a connection that died, whatever the
 // headers say of idempotency, and not to where a redirect points.
 func newRequest(ctx context.Context, r Request) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	var body io.Reader = http.NoBody // which a RoundTripper can read
+	if len(r.Body) > 0 {
+		body = bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +127,7 @@ func replayable(r Request) bool {
 	return r.Method != http.MethodGet && (key || other)
 }
 
-func receive(client *http.Client, req *http.Request, maxBytes int64) Answer {
+func receive(client *http.Client, req *http.Request, r Request) Answer {
 	resp, err := client.Do(req)
 	if err != nil {
 		// Wrappers repeat the URL, which the caller names better, and that of a proxy, which may hold a password.
@@ -126,23 +142,29 @@ func receive(client *http.Client, req *http.Request, maxBytes int64) Answer {
 	defer resp.Body.Close()
 	showLocation(resp.Header)
 	answer := Answer{Status: resp.StatusCode, Header: resp.Header}
-	answer.Body, answer.Err = read(resp, maxBytes)
+	if r.Scratch == nil {
+		r.Scratch = new(Scratch)
+	}
+	answer.Body, answer.Err = read(resp, r.MaxBytes, r.Scratch)
 	return answer
 }
 
 // maxGrow bounds what is allocated on the word of a Content-Length alone.
 const maxGrow = 1 << 20
 
-func read(resp *http.Response, maxBytes int64) ([]byte, error) {
+func read(resp *http.Response, maxBytes int64, scratch *Scratch) ([]byte, error) {
 	if resp.ContentLength > maxBytes {
 		return nil, &TooLargeError{Limit: maxBytes}
 	}
-	var body bytes.Buffer
+	body, limited := &scratch.body, &scratch.limit
+	body.Reset()
 	if resp.ContentLength > 0 {
 		body.Grow(int(min(resp.ContentLength, maxGrow)) + bytes.MinRead)
 	}
 	// One byte more tells a body of just this length from a longer one.
-	n, err := body.ReadFrom(io.LimitReader(resp.Body, max(maxBytes, maxBytes+1)))
+	*limited = io.LimitedReader{R: resp.Body, N: max(maxBytes, maxBytes+1)}
+	n, err := body.ReadFrom(limited)
+	limited.R = nil
 	switch {
 	case err != nil:
 		return nil, err

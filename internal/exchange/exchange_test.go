@@ -1043,6 +1043,26 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 	}
 }
 
+func TestAScratchServesOneAnswerAfterAnother(t *testing.T) {
+	t.Parallel()
+	bodies := []string{strings.Repeat("long", 10_000), "short", "", strings.Repeat("x", maxBytes), "end"}
+	next := 0
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, bodies[next])
+		next++
+	}, func(t *testing.T, client *http.Client) {
+		var scratch exchange.Scratch
+		for _, body := range bodies {
+			r := request(t, "http://example.com")
+			r.Scratch = &scratch
+			answer := exchange.Do(t.Context(), client, r)
+			require.NoError(t, answer.Err)
+			assert.True(t, body == string(answer.Body), "%d bytes for %d", len(answer.Body), len(body))
+		}
+		assert.GreaterOrEqual(t, scratch.Size(), maxBytes)
+	})
+}
+
 func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,56 +25,52 @@ const (
 	minWord = 16
 )
 
-// Blotter replaces the secrets of one call, in each form in which a server is likely to echo them. It is not safe for concurrent use.
+// Blotter replaces the secrets of one call, in each form in which a server is likely to echo them. It looks for secrets in what was sent
+// when the first text is to be blotted. It is not safe for concurrent use.
 type Blotter struct {
+	// What was sent and not looked at yet.
+	header http.Header
+	body   []byte
+	url    string
+
 	secrets []string
-	forms   []string // of the secrets; nil where they are not known yet
-	sources []func() []string
+	forms   []string // of the secrets
+	formed  bool     // whether the forms were needed and are known
 }
 
-// AddHeader makes the secrets in a request's headers known. It looks for them when the first text is to be blotted.
+// AddHeader makes the secrets in a request's headers known.
 func (b *Blotter) AddHeader(header http.Header) {
-	b.add(func() []string { return inHeader(header) })
+	if b.header != nil {
+		b.learn()
+	}
+	b.header = header
 }
 
 // AddBody does the same for a JSON body.
 func (b *Blotter) AddBody(body []byte) {
-	b.add(func() []string {
-		var value any
-		if len(body) == 0 || json.Unmarshal(body, &value) != nil {
-			return nil
-		}
-		return inJSON(nil, value, false)
-	})
+	if b.body != nil {
+		b.learn()
+	}
+	b.body = body
 }
 
 // AddURL does the same for the query of a URL.
 func (b *Blotter) AddURL(rawURL string) {
-	b.add(func() []string {
-		u, err := url.Parse(rawURL)
-		if err != nil {
-			return nil
-		}
-		var secrets []string
-		for name, values := range u.Query() {
-			if isSecretName(name) {
-				secrets = append(secrets, values...)
-			}
-		}
-		return secrets
-	})
+	if b.url != "" {
+		b.learn()
+	}
+	b.url = rawURL
 }
 
-func (b *Blotter) add(source func() []string) { b.sources = append(b.sources, source) }
-
 func (b *Blotter) learn() {
-	if len(b.sources) == 0 {
+	if b.header == nil && b.body == nil && b.url == "" {
 		return
 	}
-	for _, source := range b.sources {
-		b.secrets = append(b.secrets, source()...)
-	}
-	b.sources, b.forms = nil, formsOf(b.secrets)
+	b.secrets = inHeader(b.secrets, b.header)
+	b.secrets = inBody(b.secrets, b.body)
+	b.secrets = inURL(b.secrets, b.url)
+	b.header, b.body, b.url = nil, nil, ""
+	b.forms, b.formed = nil, false
 }
 
 // Blot returns s without the secrets.
@@ -84,12 +79,18 @@ func (b *Blotter) Blot(s string) string {
 		return s
 	}
 	b.learn()
+	if !b.formed && b.canHold(s) {
+		b.forms, b.formed = formsOf(b.secrets), true
+	}
 	var spans []span
 	for _, form := range b.forms {
 		spans = append(spans, spansOf(form, s)...)
 	}
 	for _, secret := range b.secrets {
 		spans = append(spans, partsOf(secret, s)...)
+	}
+	if len(spans) == 0 {
+		return s
 	}
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
 	var out strings.Builder
@@ -106,6 +107,11 @@ func (b *Blotter) Blot(s string) string {
 	return out.String()
 }
 
+// canHold reports whether a secret has room in s: no form of it is shorter than the secret itself.
+func (b *Blotter) canHold(s string) bool {
+	return slices.ContainsFunc(b.secrets, func(secret string) bool { return len(secret) <= len(s) })
+}
+
 // span is where a secret stands in a text.
 type span struct{ from, to int }
 
@@ -114,6 +120,15 @@ func partsOf(secret, s string) []span {
 	var spans []span
 	for run := range strings.FieldsFuncSeq(secret, isNotAlphanumeric) {
 		if len(run) < minRun || len(run) < minWord && !strings.ContainsAny(run, "0123456789") {
+			continue
+		}
+		if len(s) < len(run) {
+			// Less to look for the other way round.
+			for at := 0; at+minRun <= len(s); at++ {
+				if strings.Contains(run, s[at:at+minRun]) {
+					spans = append(spans, span{at, at + minRun})
+				}
+			}
 			continue
 		}
 		for at := 0; at+minRun <= len(run); at++ {
@@ -140,6 +155,9 @@ func isNotAlphanumeric(r rune) bool {
 	return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }
 
+// htmlEscapes are those of package html, whose entities would weigh more in a program than the rest of this package.
+var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+
 func formsOf(secrets []string) []string {
 	var forms []string
 	for _, secret := range secrets {
@@ -148,7 +166,7 @@ func formsOf(secrets []string) []string {
 		}
 		quoted, _ := json.Marshal(secret)
 		goQuoted := strconv.Quote(secret)
-		escaped := html.EscapeString(secret)
+		escaped := htmlEscapes.Replace(secret)
 		forms = append(forms,
 			secret, url.QueryEscape(secret), url.PathEscape(secret), lowerPercent(url.QueryEscape(secret)), lowerPercent(url.PathEscape(secret)),
 			escaped, strings.ReplaceAll(escaped, "+", "&#43;"),
@@ -170,22 +188,51 @@ func lowerPercent(escaped string) string {
 	return string(b)
 }
 
-func inHeader(header http.Header) []string {
-	var secrets []string
+func inHeader(secrets []string, header http.Header) []string {
 	for name, values := range header {
-		if !isSecretName(name) || name == "X-Auth-Email" {
+		switch name {
+		case "Accept", "Content-Type", "User-Agent", "X-Auth-Email":
+			continue
+		}
+		if !isSecretName(name) {
 			continue
 		}
 		for _, value := range values {
-			secrets = append(secrets, value)
 			if _, credential, found := strings.Cut(value, " "); found {
-				secrets = append(secrets, strings.TrimSpace(credential))
+				secrets = append(secrets, value, strings.TrimSpace(credential))
+			} else {
+				secrets = append(secrets, value)
 			}
-			if cookies, err := http.ParseCookie(value); name == "Cookie" && err == nil {
+			if name != "Cookie" {
+				continue
+			}
+			if cookies, err := http.ParseCookie(value); err == nil {
 				for _, cookie := range cookies {
 					secrets = append(secrets, cookie.Value)
 				}
 			}
+		}
+	}
+	return secrets
+}
+
+func inBody(secrets []string, body []byte) []string {
+	var value any
+	if len(body) == 0 || json.Unmarshal(body, &value) != nil {
+		return secrets
+	}
+	return inJSON(secrets, value, false)
+}
+
+func inURL(secrets []string, rawURL string) []string {
+	_, query, found := strings.Cut(rawURL, "?")
+	if !found {
+		return secrets
+	}
+	values, _ := url.ParseQuery(query)
+	for name, list := range values {
+		if isSecretName(name) {
+			secrets = append(secrets, list...)
 		}
 	}
 	return secrets

@@ -27,7 +27,7 @@ func blotterOf(header http.Header, body []byte) redact.Blotter {
 	var b redact.Blotter
 	b.AddHeader(header)
 	b.AddBody(body)
-	b.Blot("learn")
+	b.Blot(strings.Repeat("learn", 100))
 	return b
 }
 

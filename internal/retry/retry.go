@@ -28,9 +28,9 @@ func Status(code int) bool {
 // Broken reports whether an attempt that ended without a whole answer may go better another time. A certificate that does not verify
 // or a server that does not speak TLS will not mend within seconds.
 func Broken(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	return !errors.As(err, &certificate) && !errors.As(err, &record) && !errors.Is(err, http.ErrSchemeMismatch)
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	return !certificate && !record && !errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // Idempotent reports whether doing the work of a request with this method twice is the same as doing it once.

@@ -1,0 +1,127 @@
+package cftunnel_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// FuzzDecoder: whatever an answer is, the decoder makes of it what encoding/json does, error for error.
+func FuzzDecoder(f *testing.F) {
+	for _, body := range answers(f) {
+		f.Add(body)
+	}
+	for _, body := range []string{
+		`{"success":true,"result":null}`, `{"success":true}`, `{"success":true,"result":{}}`, `{"success":true,"result":[]}`,
+		`{"success":true,"result":[null,{}]}`, `{"success":true,"result":"eyJ\u0068\ud800"}`, "{\"success\":true,\"result\":\"\xff\"}",
+		`{"SUCCESS":true,"Result":{"ID":"a","iD":"b"}}`, `{"success":true,"result":{"id":"a"},"result":{"name":"b"}}`,
+		`{"success":true,"result":{"id":"a","id":null,"name":1}}`, `{"success":true,"result":{"connections":[{"id":"a"}],"connections":[{}]}}`,
+		`{"success":true,"result":{"created_at":"0001-01-01T00:00:00Z","deleted_at":"2026-01-02T03:04:05.123456789+02:00","conns_active_at":""}}`,
+		`{"success":true,"result":{"created_at":"2026-1-02T03:04:05Z"}}`, `{"success":true,"result":{"version":1e2,"config_version":9223372036854775808}}`,
+		`{"success":true,"result":{"version":-0,"config_version":1.0}}`, `{"success":true,"result":{"remote_config":1}}`,
+		`{"success":true,"result":{"config":{"ingress":[{"service":"x","more":[1]}],"future":{"a":1e999}},"version":3}}`,
+		`{"success":true,"result":{"id":"a"}}x`, `{"success":true,"result":{"id":"a"}} `, "\ufeff" + `{"success":true}`, `{"success":true,"result":[`,
+		`{"success":true,"result":{"x":01,"y":+1,"z":.5}}`, `{"success":true,"result":{"x":"` + "\x01" + `"}}`, `{"success":true,"result":{"x":nul}}`,
+		`{"success":true,"result":{"metadata":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}}`,
+		`{"success":true,"result":{"\u0069d":"a","ſtatuſ":"down","metadata":null}}`, `{"success":true,"result":{"features":[null,"a",1]}}`,
+		`{"success":false,"errors":[{"code":"7","message":"m\u00e9","source":{"pointer":"/a"},"error_chain":[{"code":1}]},null,"x",3],"messages":"y"}`,
+		`{"success":true,"result":[{"id":"a"}],"result_info":{"page":"1","per_page":1e3,"count":null,"total_count":99999999999}}`,
+	} {
+		f.Add(body)
+	}
+	var fast envelope.Decoder
+	slow := envelope.Decoder{Slow: true}
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, model := range append(cftunnel.Models(), nil) {
+			fresh := func() any {
+				if model == nil {
+					return nil
+				}
+				return reflect.New(reflect.TypeOf(model).Elem()).Interface()
+			}
+			got, want := fresh(), fresh()
+			gotEnvelope, gotErr := fast.Decode([]byte(body), got)
+			wantEnvelope, wantErr := slow.Decode([]byte(body), want)
+			switch {
+			case (gotErr == nil) != (wantErr == nil) || gotErr != nil && gotErr.Error() != wantErr.Error():
+				t.Fatalf("%T: error %v, not %v", model, gotErr, wantErr)
+			case !reflect.DeepEqual(gotEnvelope, wantEnvelope):
+				t.Fatalf("%T: envelope %+v, not %+v", model, gotEnvelope, wantEnvelope)
+			case gotErr == nil && gotEnvelope.Success != nil && *gotEnvelope.Success && !reflect.DeepEqual(got, want):
+				t.Fatalf("%T: %+v, not %+v", model, reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem())
+			}
+		}
+	})
+}
+
+// answers are those of the fake to every kind of request.
+func answers(tb testing.TB) []string {
+	tb.Helper()
+	srv := tunneltest.NewServer()
+	tb.Cleanup(srv.Close)
+	srv.SeedTunnels(3)
+	var bodies []string
+	client, err := srv.NewClient(once, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		recorder := httptest.NewRecorder()
+		srv.Handler().ServeHTTP(recorder, r)
+		bodies = append(bodies, recorder.Body.String())
+		return recorder.Result(), nil
+	})}))
+	require.NoError(tb, err)
+	ctx := tb.Context()
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	require.NoError(tb, err)
+	connector, err := srv.Connect(tunnel.Token)
+	require.NoError(tb, err)
+	_, _ = client.Tunnels.Get(ctx, tunnel.ID)
+	_, _ = client.Tunnels.Get(ctx, tunnelID)
+	_, _ = client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+	_, _ = client.Tunnels.Token(ctx, tunnel.ID)
+	_, _ = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+	_, _ = client.Tunnels.Configuration(ctx, tunnel.ID)
+	_, _ = client.Connectors.List(ctx, tunnel.ID)
+	_, _ = client.Connectors.Get(ctx, tunnel.ID, connector)
+	_, _ = client.Tokens.VerifyUser(ctx)
+	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	require.NoError(tb, err)
+	_, _ = client.WARPConnectors.Configuration(ctx, warp.ID)
+	return bodies
+}
+
+// Bodies are read into the same memory again and again.
+func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":"id-%d","name":"n\u00e9-%d","metadata":{"n":%d},"tun_type":"kind-%d"}}`, calls, calls, calls, calls)
+	})
+	var tunnels []*cftunnel.Tunnel
+	var kept []map[string]json.RawMessage
+	for range 4 {
+		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+		require.NoError(t, err)
+		tunnels = append(tunnels, tunnel)
+		var result map[string]json.RawMessage
+		require.NoError(t, client.Do(t.Context(), http.MethodGet, "user", nil, &result))
+		kept = append(kept, result)
+	}
+	for i, tunnel := range tunnels {
+		n := 2*i + 1
+		assert.Equal(t, cftunnel.Tunnel{
+			ID: fmt.Sprintf("id-%d", n), Name: fmt.Sprintf("né-%d", n), Metadata: fmt.Appendf(nil, `{"n":%d}`, n), Type: cftunnel.TunnelType(fmt.Sprintf("kind-%d", n)),
+		}, *tunnel)
+		assert.JSONEq(t, fmt.Sprintf(`"id-%d"`, n+1), string(kept[i]["id"]))
+	}
+}
