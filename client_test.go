@@ -311,7 +311,7 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	var raw json.RawMessage
-	require.NoError(t, clientOf(t, answering(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "accounts", nil, &raw))
+	require.NoError(t, clientOf(t, answering(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &raw))
 	assert.Nil(t, raw)
 }
 
@@ -325,8 +325,11 @@ func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
 			return http.DefaultTransport.RoundTrip(r)
 		}),
 	}))
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-		require.NoError(t, client.Do(t.Context(), method, "accounts", nil, nil))
+	tunnel := "accounts/" + accountID + "/cfd_tunnel/" + tunnelID
+	for path, method := range map[string]string{
+		tunnel: http.MethodGet, tunnel + "/management/logs": http.MethodPost, tunnel + "/connections": http.MethodDelete,
+	} {
+		require.NoError(t, client.Do(t.Context(), method, path, nil, nil))
 	}
 }
 

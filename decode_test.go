@@ -114,7 +114,7 @@ func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
 		require.NoError(t, err)
 		tunnels = append(tunnels, tunnel)
 		var result map[string]json.RawMessage
-		require.NoError(t, client.Do(t.Context(), http.MethodGet, "user", nil, &result))
+		require.NoError(t, client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &result))
 		kept = append(kept, result)
 	}
 	for i, tunnel := range tunnels {
