@@ -130,7 +130,9 @@ type details []Detail
 
 // UnmarshalJSON takes everything.
 func (d *details) UnmarshalJSON(data []byte) error {
-	*d = detailsOf(data, 0)
+	if *d = nil; string(data) != "[]" { // which is what there mostly is
+		*d = detailsOf(data, 0)
+	}
 	return nil
 }
 
