@@ -58,7 +58,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-const library = "cftunnel-go/0.1.0"
+// Version is that of this module. The User-Agent of every request tells it.
+const Version = "0.1.0"
+
+const library = "cftunnel-go/" + Version
 
 // Client talks to the API for one account. It is safe for concurrent use. Make it with [NewClient].
 type Client struct {

@@ -37,6 +37,11 @@ func TestSnippetsOnTestingAreCode(t *testing.T) {
 	}
 }
 
+func TestTheChangelogNamesTheVersion(t *testing.T) {
+	t.Parallel()
+	assert.Regexp(t, `(?m)(^## \[|, )`+regexp.QuoteMeta(cftunnel.Version)+`(\]|\.$)`, read(t, "CHANGELOG.md"))
+}
+
 func TestSnippetOfTheReadmeIsCode(t *testing.T) {
 	t.Parallel()
 	snippets := regexp.MustCompile("(?s)```go\n(func .*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
