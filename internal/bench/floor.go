@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// floor is what a programmer writes who needs these five requests and nothing else: no retry, no pacing, no check of anything but the status.
+type floor struct {
+	http *http.Client
+	url  string // of the account
+}
+
+func newFloor(c Config) (Client, error) {
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return &floor{http: client, url: c.BaseURL + "/accounts/" + c.AccountID}, nil
+}
+
+// The same fields that cftunnel has.
+type (
+	floorTunnel struct {
+		ID              string            `json:"id"`
+		AccountTag      string            `json:"account_tag"`
+		Name            string            `json:"name"`
+		Type            string            `json:"tun_type"`
+		Status          string            `json:"status"`
+		ConfigSource    string            `json:"config_src"`
+		RemoteConfig    bool              `json:"remote_config"`
+		CreatedAt       time.Time         `json:"created_at"`
+		DeletedAt       time.Time         `json:"deleted_at"`
+		ConnsActiveAt   time.Time         `json:"conns_active_at"`
+		ConnsInactiveAt time.Time         `json:"conns_inactive_at"`
+		Connections     []floorConnection `json:"connections"`
+		Metadata        json.RawMessage   `json:"metadata"`
+		Token           string            `json:"token"`
+	}
+	floorConnection struct {
+		ID                 string    `json:"id"`
+		ClientID           string    `json:"client_id"`
+		ClientVersion      string    `json:"client_version"`
+		ColoName           string    `json:"colo_name"`
+		OpenedAt           time.Time `json:"opened_at"`
+		OriginIP           string    `json:"origin_ip"`
+		IsPendingReconnect bool      `json:"is_pending_reconnect"`
+	}
+	floorConnector struct {
+		ID            string            `json:"id"`
+		Version       string            `json:"version"`
+		Arch          string            `json:"arch"`
+		Features      []string          `json:"features"`
+		RunAt         time.Time         `json:"run_at"`
+		ConfigVersion int               `json:"config_version"`
+		HAStatus      string            `json:"ha_status"`
+		Connections   []floorConnection `json:"conns"`
+	}
+	floorAnswer[T any] struct {
+		Success bool         `json:"success"`
+		Errors  []floorError `json:"errors"`
+		Result  T            `json:"result"`
+		Info    struct {
+			TotalCount int `json:"total_count"`
+		} `json:"result_info"`
+	}
+	floorError struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+)
+
+func floorDo[T any](ctx context.Context, f *floor, method, path string, body any) (*floorAnswer[T], error) {
+	var sent io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, f.url+path, sent)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+Token)
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var answer floorAnswer[T]
+	read, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(read, &answer); err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %v", resp.Status, answer.Errors)
+	}
+	return &answer, nil
+}
+
+func (f *floor) Get(ctx context.Context, tunnelID string) (Seen, error) {
+	answer, err := floorDo[floorTunnel](ctx, f, http.MethodGet, "/cfd_tunnel/"+tunnelID, nil)
+	if err != nil {
+		return Seen{}, err
+	}
+	return Seen{1, answer.Result.Name, answer.Result.CreatedAt}, nil
+}
+
+func (f *floor) Create(ctx context.Context, name, secret string) (Seen, error) {
+	answer, err := floorDo[floorTunnel](ctx, f, http.MethodPost, "/cfd_tunnel", struct {
+		Name   string `json:"name"`
+		Secret string `json:"tunnel_secret"`
+	}{name, secret})
+	if err != nil {
+		return Seen{}, err
+	}
+	return Seen{1, answer.Result.Name, answer.Result.CreatedAt}, nil
+}
+
+func (f *floor) Page(ctx context.Context) (Seen, error) {
+	answer, err := f.page(ctx, 1)
+	if err != nil {
+		return Seen{}, err
+	}
+	return last(answer.Result), nil
+}
+
+func (f *floor) page(ctx context.Context, page int) (*floorAnswer[[]floorTunnel], error) {
+	return floorDo[[]floorTunnel](ctx, f, http.MethodGet, fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page), nil)
+}
+
+func last(tunnels []floorTunnel) Seen {
+	t := tunnels[len(tunnels)-1]
+	return Seen{len(tunnels), t.Name, t.CreatedAt}
+}
+
+func (f *floor) Connectors(ctx context.Context, tunnelID string) (Seen, error) {
+	answer, err := floorDo[[]floorConnector](ctx, f, http.MethodGet, "/cfd_tunnel/"+tunnelID+"/connections", nil)
+	if err != nil {
+		return Seen{}, err
+	}
+	c := answer.Result[len(answer.Result)-1]
+	return Seen{len(answer.Result), c.ID, c.RunAt}, nil
+}
+
+func (f *floor) All(ctx context.Context) (Seen, error) {
+	var all Seen
+	for page := 1; ; page++ {
+		answer, err := f.page(ctx, page)
+		if err != nil {
+			return Seen{}, err
+		}
+		count := all.Count + len(answer.Result)
+		all = last(answer.Result)
+		all.Count = count
+		if count >= answer.Info.TotalCount {
+			return all, nil
+		}
+	}
+}
