@@ -29,8 +29,8 @@ type judge struct {
 	refusal *routers.Route
 }
 
-func newJudge(d document) (*judge, error) {
-	spec, err := d.load()
+func newJudge(ctx context.Context, d document) (*judge, error) {
+	spec, err := d.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,17 +98,17 @@ func isOurs(e *traffic.Exchange) bool {
 
 // exchange judges the request where it is the client's, and the answer whoever asked. What a request has counts as exercised where the fake
 // did what it asks for.
-func (j *judge) exchange(e *traffic.Exchange) verdict {
+func (j *judge) exchange(ctx context.Context, e *traffic.Exchange) verdict {
 	var v verdict
 	input := j.find(e)
-	request := j.request(e, input)
+	request := j.request(ctx, e, input)
 	if isOurs(e) {
 		v.findings = request.findings
 	}
 	if e.Answer == nil {
 		return v
 	}
-	answer := j.answer(e, input)
+	answer := j.answer(ctx, e, input)
 	v.findings = append(v.findings, answer.findings...)
 	v.has = answer.has
 	if e.Answer.Status == http.StatusOK && len(request.findings) == 0 {
@@ -173,13 +173,13 @@ func fit(template, path string) (params map[string]string, fits bool) {
 	return params, true
 }
 
-func (j *judge) request(e *traffic.Exchange, input *openapi3filter.RequestValidationInput) verdict {
+func (j *judge) request(ctx context.Context, e *traffic.Exchange, input *openapi3filter.RequestValidationInput) verdict {
 	if input.Route == nil {
 		return verdict{findings: []finding{{e.Method + " " + strings.TrimPrefix(e.Path, basePath), partRequest, "no such operation"}}}
 	}
 	c := collector{operation: nameOf(input.Route), part: partRequest}
 	c.add("")
-	c.complain(openapi3filter.ValidateRequest(context.Background(), input))
+	c.complain(openapi3filter.ValidateRequest(ctx, input))
 	if accept := e.Header.Get("Accept"); !strings.Contains(accept, "application/json") {
 		c.report("it does not accept JSON")
 	}
@@ -217,7 +217,7 @@ func parametersOf(route *routers.Route) openapi3.Parameters {
 	return slices.Concat(route.PathItem.Parameters, route.Operation.Parameters)
 }
 
-func (j *judge) answer(e *traffic.Exchange, input *openapi3filter.RequestValidationInput) verdict {
+func (j *judge) answer(ctx context.Context, e *traffic.Exchange, input *openapi3filter.RequestValidationInput) verdict {
 	route := input.Route
 	c := collector{operation: noOperation, part: fmt.Sprint(e.Answer.Status)}
 	if route != nil {
@@ -227,7 +227,7 @@ func (j *judge) answer(e *traffic.Exchange, input *openapi3filter.RequestValidat
 	}
 	requested := *input
 	requested.Route = route
-	err := openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+	err := openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &requested, Status: e.Answer.Status, Header: e.Answer.Header,
 		Body: io.NopCloser(bytes.NewReader(e.Answer.Body)), Options: options,
 	})

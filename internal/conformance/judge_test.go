@@ -68,7 +68,7 @@ func unknown() *traffic.Exchange { return newExchange("GET", tunnel, "", "", 404
 
 func TestWhatIsRight(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	for name, e := range map[string]*traffic.Exchange{
 		"get": get(), "list": list(), "create": create(), "failure": unknown(),
@@ -80,13 +80,13 @@ func TestWhatIsRight(t *testing.T) {
 		if name == "no operation" {
 			e.Header.Set("User-Agent", "another")
 		}
-		assert.Empty(t, j.exchange(e).findings, name)
+		assert.Empty(t, j.exchange(t.Context(), e).findings, name)
 	}
 }
 
 func TestWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	answer := func(base func() *traffic.Exchange, old, new string) *traffic.Exchange {
 		e := base()
@@ -186,7 +186,7 @@ func TestWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			findings := j.exchange(test.exchange).findings
+			findings := j.exchange(t.Context(), test.exchange).findings
 			found := false
 			for _, f := range findings {
 				all := true
@@ -203,33 +203,33 @@ func TestWhatIsWrong(t *testing.T) {
 // What a test sends by itself may be anything; what the fake makes of it may not.
 func TestOthersMaySendWhatTheyLike(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	e := newExchange("POST", account+"/cfd_tunnel", "odd=1", `{"name":1}`, 400, aFailure)
-	require.NotEmpty(t, j.exchange(e).findings)
+	require.NotEmpty(t, j.exchange(t.Context(), e).findings)
 	e.Header = http.Header{"User-Agent": {"curl/8"}}
-	assert.Empty(t, j.exchange(e).findings)
+	assert.Empty(t, j.exchange(t.Context(), e).findings)
 	e.Answer.Body = []byte(`{}`)
-	assert.NotEmpty(t, j.exchange(e).findings)
+	assert.NotEmpty(t, j.exchange(t.Context(), e).findings)
 }
 
 func TestAnAnswerOfAFaultIsNotJudged(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	e := list()
 	e.Answer = nil
-	v := j.exchange(e)
+	v := j.exchange(t.Context(), e)
 	assert.Empty(t, v.findings)
 	assert.Empty(t, v.has, "nobody carried it out")
 	e.Query = "odd=1"
-	assert.NotEmpty(t, j.exchange(e).findings)
+	assert.NotEmpty(t, j.exchange(t.Context(), e).findings)
 }
 
 // The values of requests and answers may be secrets.
 func TestFindingsHoldNoValues(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	for _, e := range []*traffic.Exchange{
 		newExchange("POST", account+"/cfd_tunnel", "status=planted", `{"name":"n","config_src":"planted","tunnel_secret":["planted"]}`, 200,
@@ -237,7 +237,7 @@ func TestFindingsHoldNoValues(t *testing.T) {
 		newExchange("GET", tunnel+"/token", "", "", 200, success(`["planted"]`)),
 		newExchange("GET", tunnel+"/token", "", "", 404, `{"success":"planted"}`),
 	} {
-		findings := j.exchange(e).findings
+		findings := j.exchange(t.Context(), e).findings
 		require.NotEmpty(t, findings)
 		for _, f := range findings {
 			assert.NotContains(t, f.String(), "planted")
@@ -247,10 +247,10 @@ func TestFindingsHoldNoValues(t *testing.T) {
 
 func TestWhatIsExercised(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(published(t).amended(differences, -1))
+	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
 	require.NoError(t, err)
 	var has []string
-	for _, i := range j.exchange(list()).has {
+	for _, i := range j.exchange(t.Context(), list()).has {
 		has = append(has, i.String())
 	}
 	assert.Subset(t, has, []string{
@@ -262,11 +262,11 @@ func TestWhatIsExercised(t *testing.T) {
 	has = nil
 	refused := list()
 	refused.Answer.Status, refused.Answer.Body = 401, []byte(aFailure)
-	for _, i := range j.exchange(refused).has {
+	for _, i := range j.exchange(t.Context(), refused).has {
 		has = append(has, i.String())
 	}
 	assert.Subset(t, has, []string{opList + " 4XX", opList + " 4XX errors[].code"})
 	assert.NotContains(t, has, opList+" query is_deleted", "what was refused was not tried")
 
-	assert.Empty(t, j.exchange(newExchange("GET", "/zones", "", "", 404, aFailure)).has)
+	assert.Empty(t, j.exchange(t.Context(), newExchange("GET", "/zones", "", "", 404, aFailure)).has)
 }

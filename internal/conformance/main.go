@@ -84,7 +84,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	if err != nil {
 		return nil, err
 	}
-	r, err := newReport(d) //nolint:contextcheck // nothing takes long
+	r, err := newReport(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	}
 	began := time.Now()
 	for _, dir := range dirs {
-		if err := r.read(dir); err != nil { //nolint:contextcheck // nothing takes long
+		if err := r.read(ctx, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +111,7 @@ func check(ctx context.Context, schema string, dirs []string, everything bool, o
 	}
 	problems = r.wrong()
 	if whole {
-		more, err := r.incomplete() //nolint:contextcheck // nothing takes long
+		more, err := r.incomplete(ctx)
 		if err != nil {
 			return nil, err
 		}

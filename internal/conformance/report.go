@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -31,16 +33,16 @@ type example struct {
 	first string
 }
 
-func newReport(d document) (*report, error) {
+func newReport(ctx context.Context, d document) (*report, error) {
 	r := &report{
 		document: d, exercised: map[item]int{}, findings: map[finding]*example{}, excused: map[exception]int{},
 		samples: map[string]*traffic.Exchange{},
 	}
 	var err error
-	if r.bare, err = newJudge(d); err != nil {
+	if r.bare, err = newJudge(ctx, d); err != nil {
 		return nil, err
 	}
-	if r.judge, err = newJudge(d.amended(differences, -1)); err != nil {
+	if r.judge, err = newJudge(ctx, d.amended(differences, -1)); err != nil {
 		return nil, fmt.Errorf("with the differences applied: %w", err)
 	}
 	r.all = r.judge.universe()
@@ -48,17 +50,17 @@ func newReport(d document) (*report, error) {
 }
 
 // read judges what was written to a directory.
-func (r *report) read(dir string) error {
+func (r *report) read(ctx context.Context, dir string) error {
 	for e, err := range traffic.Read(dir) {
-		if err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return err
 		}
-		r.add(e)
+		r.add(ctx, e)
 	}
 	return nil
 }
 
-func (r *report) add(e *traffic.Exchange) {
+func (r *report) add(ctx context.Context, e *traffic.Exchange) {
 	r.exchanges++
 	if isOurs(e) {
 		r.ours++
@@ -66,7 +68,7 @@ func (r *report) add(e *traffic.Exchange) {
 	if e.Answer != nil {
 		r.answers++
 	}
-	v := r.judge.exchange(e)
+	v := r.judge.exchange(ctx, e)
 	for _, i := range v.has {
 		r.exercised[i]++
 	}
@@ -80,7 +82,7 @@ func (r *report) add(e *traffic.Exchange) {
 		}
 		r.findings[f].times++
 	}
-	if bare := r.bare.exchange(e).findings; len(bare) > 0 {
+	if bare := r.bare.exchange(ctx, e).findings; len(bare) > 0 {
 		r.samples[fmt.Sprint(bare)] = e
 	}
 }
@@ -102,7 +104,7 @@ func (r *report) wrong() []string {
 }
 
 // incomplete is what was never exercised without a reason, and the entries of lists that have none.
-func (r *report) incomplete() ([]string, error) {
+func (r *report) incomplete(ctx context.Context) ([]string, error) {
 	var list []string
 	for _, i := range r.all {
 		if r.exercised[i] == 0 && firstFit(unexercised, i) < 0 {
@@ -130,7 +132,7 @@ func (r *report) incomplete() ([]string, error) {
 		}
 	}
 	for i, d := range differences {
-		needed, err := r.needs(i)
+		needed, err := r.needs(ctx, i)
 		if err != nil {
 			return nil, fmt.Errorf("without the difference %s: %w", d.where, err)
 		}
@@ -142,13 +144,13 @@ func (r *report) incomplete() ([]string, error) {
 }
 
 // needs reports whether something is wrong without the i-th difference that is right with it.
-func (r *report) needs(i int) (bool, error) {
-	without, err := newJudge(r.document.amended(differences, i))
+func (r *report) needs(ctx context.Context, i int) (bool, error) {
+	without, err := newJudge(ctx, r.document.amended(differences, i))
 	if err != nil {
 		return false, err
 	}
 	for _, e := range r.samples {
-		for _, f := range without.exchange(e).findings {
+		for _, f := range without.exchange(ctx, e).findings {
 			if r.findings[f] == nil && firstFit(deliberate, f) < 0 {
 				return true, nil
 			}

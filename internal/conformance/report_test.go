@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -31,10 +32,10 @@ func TestExceptionsFit(t *testing.T) {
 // A run without traffic has every entry of every list that asks for some against it.
 func TestNothingIsExercisedByNothing(t *testing.T) {
 	t.Parallel()
-	r, err := newReport(published(t))
+	r, err := newReport(t.Context(), published(t))
 	require.NoError(t, err)
 	assert.Empty(t, r.wrong())
-	problems, err := r.incomplete()
+	problems, err := r.incomplete(t.Context())
 	require.NoError(t, err)
 	text := strings.Join(problems, "\n")
 	for _, d := range differences {
@@ -53,13 +54,13 @@ func TestNothingIsExercisedByNothing(t *testing.T) {
 
 func TestWhatIsExercisedAfterAll(t *testing.T) {
 	t.Parallel()
-	r, err := newReport(published(t))
+	r, err := newReport(t.Context(), published(t))
 	require.NoError(t, err)
 	e := get()
 	e.Answer.Body = []byte(strings.Replace(string(e.Answer.Body), `"metadata"`, `"connections":[],"metadata"`, 1))
-	r.add(e)
+	r.add(t.Context(), e)
 	require.Empty(t, r.wrong())
-	problems, err := r.incomplete()
+	problems, err := r.incomplete(t.Context())
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(problems, "\n"), "exercised after all: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id} 200 result.connections (")
 	assert.NotContains(t, problems, "never exercised: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id} 200 result.id")
@@ -68,13 +69,13 @@ func TestWhatIsExercisedAfterAll(t *testing.T) {
 // Each difference is needed by what it is about, and by that alone.
 func TestDifferencesThatAreNeeded(t *testing.T) {
 	t.Parallel()
-	r, err := newReport(published(t))
+	r, err := newReport(t.Context(), published(t))
 	require.NoError(t, err)
 	cleanedUp := newExchange("DELETE", tunnel+"/connections", "", "", 200, success("null"))
-	r.add(cleanedUp)
+	r.add(t.Context(), cleanedUp)
 	require.Empty(t, r.wrong())
 	for i, d := range differences {
-		needed, err := r.needs(i)
+		needed, err := r.needs(t.Context(), i)
 		require.NoError(t, err)
 		assert.Equal(t, d.where == opCleanUp, needed, d.where)
 	}
@@ -82,17 +83,17 @@ func TestDifferencesThatAreNeeded(t *testing.T) {
 
 func TestFindingsAreCounted(t *testing.T) {
 	t.Parallel()
-	r, err := newReport(published(t))
+	r, err := newReport(t.Context(), published(t))
 	require.NoError(t, err)
 	for range 3 {
 		e := list()
 		e.Query = "odd=1"
-		r.add(e)
+		r.add(t.Context(), e)
 	}
 	require.Len(t, r.wrong(), 1)
 	assert.Contains(t, r.wrong()[0], "query: odd is not documented (3 times, first in GET "+basePath+account+"/cfd_tunnel)")
 
-	r.add(newExchange("GET", "/a", "", "", 404, aFailure))
+	r.add(t.Context(), newExchange("GET", "/a", "", "", 404, aFailure))
 	assert.Len(t, r.wrong(), 1, "a test asked for it")
 	assert.Equal(t, 1, r.excused[deliberate[0]])
 }
@@ -100,10 +101,13 @@ func TestFindingsAreCounted(t *testing.T) {
 func TestScenariosAreRight(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(traffic.Variable, dir)
-	r, err := newReport(published(t))
+	r, err := newReport(t.Context(), published(t))
 	require.NoError(t, err)
 	require.NoError(t, scenarios(t.Context()))
-	require.NoError(t, r.read(dir))
+	ended, end := context.WithCancel(t.Context())
+	end()
+	require.ErrorIs(t, r.read(ended, dir), context.Canceled, "who interrupts it does not wait for the end")
+	require.NoError(t, r.read(t.Context(), dir))
 	assert.Empty(t, r.wrong())
 	assert.Positive(t, r.ours)
 	assert.Equal(t, r.exchanges, r.answers)

@@ -161,7 +161,7 @@ func (d document) amended(list []difference, but int) document {
 }
 
 // load makes a document one to validate by.
-func (d document) load() (*openapi3.T, error) {
+func (d document) load(ctx context.Context) (*openapi3.T, error) {
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (d document) load() (*openapi3.T, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spec, spec.Validate(context.Background(),
+	return spec, spec.Validate(ctx,
 		openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(), openapi3.DisableSchemaPatternValidation())
 }
 

@@ -39,7 +39,7 @@ func TestOnlyWhatIsNeededIsRead(t *testing.T) {
 	assert.Len(t, d.object("paths"), 1)
 	assert.Len(t, d.object("components", "schemas"), 3)
 	assert.Equal(t, map[string]any{"$ref": "#/components/schemas/node"}, d.content(anyFailure, "200")["schema"])
-	_, err = d.load()
+	_, err = d.load(t.Context())
 	require.NoError(t, err)
 }
 
@@ -62,7 +62,7 @@ func TestSchemasInsideThemselvesAndAlternatives(t *testing.T) {
 	t.Parallel()
 	d, err := prune([]byte(whole))
 	require.NoError(t, err)
-	j, err := newJudge(d)
+	j, err := newJudge(t.Context(), d)
 	require.NoError(t, err)
 	var names []string
 	for _, i := range j.universe() {
@@ -77,7 +77,7 @@ func TestSchemasInsideThemselvesAndAlternatives(t *testing.T) {
 		`{"leaf":{"number":"a"}}`: true, `{"leaf":{"text":1}}`: true, `{"leaf":{"other":1}}`: true, `{"children":[{"other":1}]}`: true,
 	} {
 		e := newExchange("GET", account+"/cfd_tunnel", "", "", 200, body)
-		assert.Equal(t, wrong, len(j.exchange(e).findings) > 0, body)
+		assert.Equal(t, wrong, len(j.exchange(t.Context(), e).findings) > 0, body)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestDifferencesLeaveTheDocumentAlone(t *testing.T) {
 	assert.NotNil(t, d.amended(differences, -1).operation(opManagement+"/{resource}"))
 	assert.Nil(t, d.operation(opManagement+"/{resource}"))
 	for i := range differences {
-		_, err := newJudge(d.amended(differences, i))
+		_, err := newJudge(t.Context(), d.amended(differences, i))
 		require.NoError(t, err, differences[i].where)
 	}
 }
@@ -98,6 +98,6 @@ func TestDifferencesTakeADocumentThatLacksThem(t *testing.T) {
 	t.Parallel()
 	d, err := prune([]byte(whole))
 	require.NoError(t, err)
-	_, err = newJudge(d.amended(differences, -1))
+	_, err = newJudge(t.Context(), d.amended(differences, -1))
 	require.NoError(t, err)
 }
