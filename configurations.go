@@ -254,11 +254,7 @@ var (
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/get/
 func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*TunnelConfiguration, error) {
-	answer, err := fetch[configurationAnswer](ctx, s.client, request{operation: opConfiguration, tunnelID: tunnelID}, opts)
-	if err != nil {
-		return nil, err
-	}
-	return answer.configuration(tunnelID), nil
+	return s.configuration(ctx, request{operation: opConfiguration, ids: []string{tunnelID}}, opts)
 }
 
 // UpdateConfiguration replaces the whole of a tunnel's remote configuration, and returns it as it then is:
@@ -273,7 +269,7 @@ func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID strin
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID}, config, opts)
+	return s.configure(ctx, request{operation: opConfigure, ids: []string{tunnelID}}, config, opts)
 }
 
 // maxModifications bounds how often ModifyConfiguration starts over.
@@ -298,11 +294,15 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
 	}
-	options, err := s.client.options(opts)
+	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
 	}
-	policy := s.client.retry
+	options, err := newCallOptions(opts, c.retry.MaxAttempts)
+	if err != nil {
+		return nil, err
+	}
+	policy := c.retry
 	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
 	current, err := s.Configuration(ctx, tunnelID, opts...)
 	if err != nil {
@@ -315,13 +315,13 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	for range maxModifications {
 		version, config := current.Version, current.Config
 		if err := modify(&config); err != nil {
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 		if err := config.Validate(); err != nil {
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 		if current.Version != version {
 			if lost != nil && current.Version == before+1 && same(current.Config, sent) {
@@ -329,7 +329,7 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 			}
 			continue
 		}
-		written, err := s.configure(ctx, request{operation: opConfigure, tunnelID: tunnelID, unrepeatable: true}, config, opts)
+		written, err := s.configure(ctx, request{operation: once(opConfigure), ids: []string{tunnelID}}, config, opts)
 		switch {
 		case err == nil && written.Version > version+1:
 			return written, fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so that a change by somebody else is lost: %w",
@@ -337,13 +337,13 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 		case err == nil:
 			return written, nil
 		case !errors.Is(err, ErrOutcomeUnknown):
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 
 		lost, sent, before = err, config, version
 		losses++
 		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 		switch {
 		case current.Version == version+1 && same(current.Config, config):
@@ -361,10 +361,10 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 			return nil, lost
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return nil, join(err, lost)
+			return nil, joinCauses(err, lost)
 		}
 	}
-	return nil, join(fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else again and again; it was not written: %w",
+	return nil, joinCauses(fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else again and again; it was not written: %w",
 		tunnelID, ErrConcurrentUpdate), lost)
 }
 
@@ -380,14 +380,24 @@ func (s *TunnelsService) configure(ctx context.Context, r request, config Tunnel
 	r.body = struct {
 		Config TunnelConfig `json:"config"`
 	}{config}
-	answer, err := fetch[configurationAnswer](ctx, s.client, r, opts)
+	return s.configuration(ctx, r, opts)
+}
+
+func (s *TunnelsService) configuration(ctx context.Context, r request, opts []CallOption) (*TunnelConfiguration, error) {
+	tunnelID := r.ids[0]
+	response, err := doItem(ctx, s, r, func(c *configurationResponse) error {
+		if c.TunnelID == "" { // what was never set has next to nothing
+			return nil
+		}
+		return checkID(c.TunnelID, tunnelID)
+	}, opts)
 	if err != nil {
 		return nil, err
 	}
-	return answer.configuration(r.tunnelID), nil
+	return response.configuration(tunnelID), nil
 }
 
-type configurationAnswer struct {
+type configurationResponse struct {
 	TunnelID  string       `json:"tunnel_id"`
 	Version   int          `json:"version"`
 	Config    TunnelConfig `json:"config"`
@@ -395,9 +405,6 @@ type configurationAnswer struct {
 	CreatedAt time.Time    `json:"created_at"`
 }
 
-// complete takes any object: what was never set has next to nothing.
-func (a configurationAnswer) complete() bool { return true }
-
-func (a configurationAnswer) configuration(tunnelID string) *TunnelConfiguration {
+func (a configurationResponse) configuration(tunnelID string) *TunnelConfiguration {
 	return &TunnelConfiguration{TunnelID: cmp.Or(a.TunnelID, tunnelID), Version: a.Version, Config: a.Config, Source: a.Source, CreatedAt: a.CreatedAt}
 }

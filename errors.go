@@ -8,42 +8,41 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/cftunnel/cftunnel-go/internal/envelope"
-	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// What errors.Is finds in the errors of this package. Several can fit one error: an update whose answer was lost, and whose repetition was
-// refused with 429, is both ErrOutcomeUnknown and ErrRateLimited. Ask for ErrOutcomeUnknown first. What has no sentinel is found by
-// [HasCode].
+// The sentinels that errors.Is finds in the errors of this package. Several can match one error: an
+// update whose response was lost, and whose retry was refused with 429, is both ErrOutcomeUnknown and
+// ErrRateLimited. Check for ErrOutcomeUnknown first. [HasCode] finds what has no sentinel.
 var (
-	// ErrBadRequest: status 400, the server does not take the arguments as they are.
+	// ErrBadRequest means status 400: the server does not accept the arguments.
 	ErrBadRequest = errors.New("bad request")
-	// ErrUnauthorized: status 401, the credentials are unknown or dead.
+	// ErrUnauthorized means that the credentials are unknown, malformed or revoked: status 401, or 400
+	// with the code 6003, 6103, 6111 or 9106.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrForbidden: status 403, the credentials lack a permission, or are dead.
+	// ErrForbidden means status 403: the credentials lack a permission, or are revoked.
 	ErrForbidden = errors.New("forbidden")
-	// ErrNotFound: status 404; of FindByName, that there is no live tunnel of this name, and nothing else.
+	// ErrNotFound means that the API says that what was asked for does not exist: a 404 in the API's
+	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: status 409, as with ErrTunnelNameTaken.
+	// ErrConflict means status 409, such as ErrTunnelNameTaken.
 	ErrConflict = errors.New("conflict")
-	// ErrRateLimited: status 429, or a call that was not sent because an earlier 429 still holds it back. A call that the client's own
-	// pace cannot let through before its deadline is a context.DeadlineExceeded, since nobody refused it.
+	// ErrRateLimited means status 429, or a call that was not sent because an earlier 429 still holds it
+	// back. A call that the client's own pace cannot release before its deadline is a
+	// context.DeadlineExceeded instead.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrServer: status 500 and above. A write is ErrOutcomeUnknown then too.
+	// ErrServer means status 500 or above. A write is ErrOutcomeUnknown then too.
 	ErrServer = errors.New("server error")
-	// ErrTunnelNameTaken: code 1013, a live tunnel has this name already.
+	// ErrTunnelNameTaken means code 1013: a live tunnel already has this name.
 	ErrTunnelNameTaken = errors.New("tunnel name taken")
-	// ErrActiveConnections: code 1022, the tunnel still has connections and cannot be deleted.
+	// ErrActiveConnections means code 1022: the tunnel still has connections and cannot be deleted.
 	ErrActiveConnections = errors.New("tunnel has active connections")
-	// ErrConcurrentUpdate: somebody else changed a tunnel's configuration at the same time as ModifyConfiguration, and their change, or this
-	// one, was not kept.
+	// ErrConcurrentUpdate means that somebody else changed a tunnel's configuration at the same time as
+	// ModifyConfiguration, and that one of the two changes is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
-	// ErrOutcomeUnknown: a write that may have been carried out. Its last attempt was cut, cancelled or timed out after it was sent, was
-	// answered with a status of 500 or above, or its answer could not be read; or an earlier one was, and those after it were not sent, or
-	// refused in a way that tells nothing of it: with 401, 403, 408, 425, 429, or a failure that comes with 200. Look before doing it again.
+	// ErrOutcomeUnknown means that a write may have been carried out: an attempt was cut, cancelled or
+	// timed out after it was sent, got a status of 500 or above, or a response that cannot be read; and no
+	// later attempt was refused by the API itself with a status that settles it, which is a 4xx other than
+	// 401, 403, 408, 425 and 429. Look before you repeat the write.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -53,50 +52,60 @@ const (
 	codeActiveConnections = 1022
 )
 
-// codeNoRoute says that the server does not know the endpoint.
-const codeNoRoute = 7000
+// codesUnauthorized are those of a 400 about the credentials.
+var codesUnauthorized = []int{6003, 6103, 6111, 9106}
 
-// Error is a call that failed: an answer that says so, an answer that cannot be read, or none at all. Use errors.Is with the sentinels of
-// this package, errors.AsType to read the fields, and [HasCode] for the API's numeric codes.
+// Error is a call that failed: the response says so, cannot be read, or is missing. Use errors.Is with
+// the sentinels of this package, errors.AsType to read the fields, and [HasCode] for the API's codes.
 //
-// It holds no secret: what was sent as one is blotted out of every field, also where the server echoed it.
+// It contains no secret: what was sent as one is redacted from every field, even if the server
+// echoes it.
 type Error struct {
-	// StatusCode is the HTTP status of the last attempt's answer, 0 where none came. A failure can come with 200.
+	// StatusCode is the HTTP status of the last attempt, 0 if it got no response. A failure can have the
+	// status 200.
 	StatusCode int
-	// Method and Path name what was tried. Path is relative to the base URL, begins with a slash and has no query.
+	// Method and Path are the request's. Path is relative to the base URL, begins with a slash and has no
+	// query.
 	Method, Path string
-	// RayID is Cloudflare's name of the request (its cf-ray header), which its support asks for.
+	// Operation is the method and the path template, as [Operation] returns it.
+	Operation string
+	// RayID identifies the request for Cloudflare's support: its cf-ray header.
 	RayID string
-	// Errors is what the API said.
+	// Errors is what the API says.
 	Errors []ErrorDetail
-	// RetryAfter is how long the server, or the hold that it asked for earlier, wants the caller to wait; 0 where it did not say.
+	// RetryAfter is how long to wait before the next call: what the server asked for, the rest of a hold,
+	// or what the client's own pace needs. It is 0 if none of them is known.
 	RetryAfter time.Duration
-	// Attempts counts the attempts, those that got no connection too. 0 means that nothing left the process.
+	// Attempts counts the attempts, including those without a connection. 0 means that nothing was sent.
 	Attempts int
-	// Body is the beginning of an answer that was not JSON.
+	// Body is the beginning of a response that is not JSON.
 	Body string
 
 	cause       error
 	permissions string
 	held        bool
-	unknown     bool
-	noAbsence   bool // a 404 that does not say that what was looked for is not there
+	uncertain   bool
+	foreign     bool // the response is not the API's own envelope of a failure
+	listMissing bool // a 404 of a list, which does not say that what was looked for is missing
 }
 
-// ErrorDetail is one error of the API's answer.
+// ErrorDetail is one error of the API's response.
 type ErrorDetail struct {
-	// Code is the API's numeric code, 0 where it gave none.
+	// Code is the API's numeric code, 0 if there is none.
 	Code             int
-	Message          string // the API's text, blotted and cut
-	DocumentationURL string // a page on the error, mostly empty
-	// Pointer names the part of the request that is at fault, as a JSON pointer.
+	Message          string // the API's text, redacted and shortened
+	DocumentationURL string // a page about the error; usually empty
+	// Pointer is the JSON pointer of the part of the request that is wrong.
 	Pointer string
 	// Chain holds the errors behind this one. The real reason is often only there.
 	Chain []ErrorDetail
 }
 
-// Error says what was tried, the status, each code and message with those behind it, and the ray id. For a 403 it adds the permissions
-// that the operation needs.
+// maxErrorText bounds the text of an error, those of earlier attempts in it included.
+const maxErrorText = 16 << 10
+
+// Error returns what was tried, the status, each code and message with those behind it, and the ray
+// id. For a 403 it adds the permissions that the operation needs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cftunnel: %s %s: ", e.Method, e.Path)
@@ -104,7 +113,11 @@ func (e *Error) Error() string {
 	if e.RayID != "" {
 		fmt.Fprintf(&b, " (ray %s)", e.RayID)
 	}
-	return b.String()
+	text := b.String()
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
 }
 
 func (e *Error) parts() []string {
@@ -116,7 +129,7 @@ func (e *Error) parts() []string {
 		parts = append(parts, d.String())
 	}
 	if e.Body != "" {
-		parts = append(parts, fmt.Sprintf("the answer begins with %q", e.Body))
+		parts = append(parts, fmt.Sprintf("the response begins with %q", e.Body))
 	}
 	if e.Attempts == 0 {
 		parts = append(parts, "not sent")
@@ -133,13 +146,14 @@ func (e *Error) parts() []string {
 	if e.Attempts > 1 {
 		parts = append(parts, fmt.Sprintf("%d attempts", e.Attempts))
 	}
-	if e.unknown {
+	if e.uncertain {
 		parts = append(parts, "it may have been carried out all the same")
 	}
 	return parts
 }
 
-// Unwrap returns what ended the call beside, or instead of, an answer: the context's error, a broken connection, a JSON error.
+// Unwrap returns what ended the call besides, or instead of, a response: the context's error, a broken
+// connection, a JSON error.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is makes errors.Is find the sentinels of this package.
@@ -148,11 +162,11 @@ func (e *Error) Is(target error) bool {
 	case ErrBadRequest:
 		return e.StatusCode == http.StatusBadRequest
 	case ErrUnauthorized:
-		return e.StatusCode == http.StatusUnauthorized
+		return e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusBadRequest && hasCode(e.Errors, codesUnauthorized...)
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && !e.noAbsence
+		return e.StatusCode == http.StatusNotFound && !e.foreign && !e.listMissing && !hasCode(e.Errors, codeNoRoute, codeNotRouted)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:
@@ -164,7 +178,7 @@ func (e *Error) Is(target error) bool {
 	case ErrActiveConnections:
 		return hasCode(e.Errors, codeActiveConnections)
 	case ErrOutcomeUnknown:
-		return e.unknown
+		return e.uncertain
 	}
 	return false
 }
@@ -178,9 +192,9 @@ func (d ErrorDetail) String() string {
 			b.WriteString(": ")
 		}
 	}
-	b.WriteString(printable(d.Message))
+	b.WriteString(d.Message)
 	if d.Pointer != "" {
-		fmt.Fprintf(&b, " at %s", printable(d.Pointer))
+		fmt.Fprintf(&b, " at %s", d.Pointer)
 	}
 	if len(d.Chain) > 0 {
 		chain := make([]string, len(d.Chain))
@@ -192,7 +206,8 @@ func (d ErrorDetail) String() string {
 	return b.String()
 }
 
-// HasCode reports whether err holds an [Error] with one of these codes of the API, also behind another one in its chain.
+// HasCode reports whether err contains an [Error] with one of these codes of the API, also behind
+// another one in its chain.
 func HasCode(err error, codes ...int) bool {
 	if err == nil {
 		return false
@@ -216,85 +231,18 @@ func hasCode(details []ErrorDetail, codes ...int) bool {
 	})
 }
 
-// InvalidArgumentError says which argument a call refused and why. Nothing was sent. It never holds the argument itself.
+// InvalidArgumentError is an argument that a call refused before anything was sent. It never contains
+// the argument itself.
 type InvalidArgumentError struct {
 	// Name is the argument: a parameter, a field of the parameters, or an environment variable.
 	Name string
-	// Reason completes the sentence that Name begins.
+	// Reason says what is wrong, such as "is empty".
 	Reason string
 }
 
-// Error names the argument and the reason.
+// Error returns the argument and the reason.
 func (e *InvalidArgumentError) Error() string { return "cftunnel: " + e.Name + " " + e.Reason }
 
 func invalid(name, reason string, args ...any) error {
 	return &InvalidArgumentError{Name: name, Reason: fmt.Sprintf(reason, args...)}
-}
-
-// Bounds on the texts of a server that are kept in an error.
-const (
-	maxMessage = 1024
-	maxBody    = 512
-	maxRayID   = 64
-)
-
-// detailsOf blots before it cuts: a cut could leave a part of a secret that is no longer known as one.
-func detailsOf(details []envelope.Detail, blotter *redact.Blotter) []ErrorDetail {
-	if len(details) == 0 {
-		return nil
-	}
-	list := make([]ErrorDetail, len(details))
-	for i, d := range details {
-		list[i] = ErrorDetail{
-			Code:             d.Code,
-			Message:          cut(blotter.Blot(d.Message), maxMessage),
-			DocumentationURL: cut(blotter.Blot(d.DocumentationURL), maxMessage),
-			Pointer:          cut(blotter.Blot(d.Pointer), maxMessage),
-			Chain:            detailsOf(d.Chain, blotter),
-		}
-	}
-	return list
-}
-
-// cut returns at most n bytes of s, whole characters only.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}
-
-// printable keeps a server's text from breaking a line of a log.
-func printable(s string) string {
-	breaks := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
-	if !strings.ContainsFunc(s, breaks) {
-		return s
-	}
-	return strings.Join(strings.FieldsFunc(s, breaks), " ")
-}
-
-// blottedError stands for an error whose text held a secret. It is found by errors.Is, and gives nothing away to errors.As.
-type blottedError struct {
-	text string
-	is   func(error) bool // which prints as an address, unlike the error itself
-}
-
-// Error returns the text without the secret.
-func (e *blottedError) Error() string { return e.text }
-
-// Is knows what the error was.
-func (e *blottedError) Is(target error) bool { return e.is(target) }
-
-func blotted(err error, blotter *redact.Blotter) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	if clean := blotter.Blot(text); clean != text {
-		return &blottedError{text: clean, is: func(target error) bool { return errors.Is(err, target) }}
-	}
-	return err
 }

@@ -7,54 +7,78 @@ import (
 	"iter"
 )
 
-// maxPerPage is the most items that the API puts on one page.
-const maxPerPage = 1000
-
 // Page is one page of a list.
 type Page[T any] struct {
 	Items []T // in the server's order
-	// Info is what the server says of the page. It is zero where the server says nothing.
+	// Info is what the server says about the page. It is zero if the server says nothing.
 	Info PageInfo
+
+	whole bool // there are no other pages
 }
 
-// PageInfo describes a page as the server does. Whether TotalCount respects the filters of the list is not known.
+// PageInfo describes a page as the server does. Whether TotalCount respects the filters of the list is
+// not known.
 type PageInfo struct {
-	// Page counts from 1. PerPage is the most items that a page holds, Count those on this one.
+	// Page counts from 1. PerPage is the most items of a page, Count the number of items on this one.
 	Page, PerPage, Count, TotalCount int
+}
+
+// mapPage converts the items of a page.
+func mapPage[W, T any](page *Page[W], convert func(*W) T) *Page[T] {
+	mapped := &Page[T]{Items: make([]T, len(page.Items)), Info: page.Info, whole: page.whole}
+	for i := range page.Items {
+		mapped.Items[i] = convert(&page.Items[i])
+	}
+	return mapped
 }
 
 // pager reads a list page by page.
 type pager[T any] struct {
-	page, perPage int // as the caller set them; zero is the first page, and the longest
+	page, perPage int // as the caller set them; 0 is the first page, and the longest
+	mostPerPage   int // what the endpoint allows
 	fetch         func(page, perPage int) (*Page[T], error)
-	// identity names an item, so that a page that comes again is known.
-	identity func(*T) string
+	// hash identifies an item, so that a page that comes again is recognized.
+	hash func(seed maphash.Seed, item *T) uint64
+}
+
+// allPages reads every page of a list, from page on. identity tells the items apart.
+func allPages[T any](
+	page, perPage, mostPerPage int, identity func(*T) string, fetch func(page, perPage int) (*Page[T], error),
+) iter.Seq2[*T, error] {
+	return pager[T]{
+		page: page, perPage: perPage, mostPerPage: mostPerPage, fetch: fetch,
+		hash: func(seed maphash.Seed, item *T) uint64 { return maphash.String(seed, identity(item)) },
+	}.all()
 }
 
 // all yields every item. An error is yielded once, with no item, and ends it.
 func (p pager[T]) all() iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, maxPerPage)
+		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, p.mostPerPage)
 		seen := 0
-		known := knownPages[T]{seed: maphash.MakeSeed(), hashes: map[uint64]bool{}}
-		for ; ; page++ {
-			got, err := p.fetch(page, perPage)
+		seed := maphash.MakeSeed()
+		var first, before digest
+		for n := 0; ; n++ {
+			got, err := p.fetch(page+n, perPage)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if known.add(got.Items, p.identity) {
-				yield(nil, fmt.Errorf("cftunnel: page %d of the list repeats an earlier one: the server does not page", page))
+			d := p.digest(seed, got.Items)
+			if d.count > 0 && n > 0 && (d == first || d == before) {
+				yield(nil, fmt.Errorf("cftunnel: page %d of the list repeats an earlier one: the server ignores the page number", page+n))
 				return
 			}
+			if n == 0 {
+				first = d
+				// What is before the first page, by the length of pages that the server keeps to.
+				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
+			}
+			before = d
 			for i := range got.Items {
 				if !yield(&got.Items[i], nil) {
 					return
 				}
-			}
-			if seen == 0 {
-				// What lies before the first page, by the length of pages that the server keeps to.
-				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
 			}
 			seen += len(got.Items)
 			if got.isLast(seen) {
@@ -64,11 +88,11 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 	}
 }
 
-// isLast reports whether no item can follow, seen being how many there were up to this page's end.
+// isLast reports whether no item can follow; seen is the number of items up to this page's end.
 func (p *Page[T]) isLast(seen int) bool {
 	n := len(p.Items)
 	switch {
-	case n == 0:
+	case n == 0 || p.whole:
 		return true
 	case n < p.Info.PerPage:
 		return true
@@ -79,25 +103,16 @@ func (p *Page[T]) isLast(seen int) bool {
 	return seen >= p.Info.TotalCount
 }
 
-// knownPages remembers the pages of one list by a hash each: a server that ignores the page number gives the same again for ever.
-type knownPages[T any] struct {
-	seed   maphash.Seed
-	hashes map[uint64]bool
+// digest identifies the items of a page, whatever their order.
+type digest struct {
+	count int
+	sum   uint64
 }
 
-// add reports whether a page of these items was there before. Pages without items are not remembered.
-func (k *knownPages[T]) add(items []T, identity func(*T) string) bool {
-	if len(items) == 0 {
-		return false
-	}
-	var h maphash.Hash
-	h.SetSeed(k.seed)
+func (p pager[T]) digest(seed maphash.Seed, items []T) digest {
+	d := digest{count: len(items)}
 	for i := range items {
-		_, _ = h.WriteString(identity(&items[i]))
-		_ = h.WriteByte(0)
+		d.sum += p.hash(seed, &items[i])
 	}
-	sum := h.Sum64()
-	known := k.hashes[sum]
-	k.hashes[sum] = true
-	return known
+	return d
 }

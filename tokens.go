@@ -57,78 +57,92 @@ var (
 	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", "")
 )
 
-// Verify tells what the client's API token is, from the endpoint of its owner: GET /user/tokens/verify or
-// GET /accounts/{account_id}/tokens/verify. A token of before 2026 does not show its owner: the user's endpoint is asked first, and where
-// that answers 401 and the client has an account, the account's.
+// Verify returns what the API knows of the client's own API token, from the endpoint of its owner.
 //
-// Errors: [ErrUnauthorized] where nobody knows the token; [*InvalidArgumentError] for a client with an API key. That a token is disabled or
-// has expired is no error: see [TokenVerification.Usable].
+// Tokens issued before 2026 do not show their owner: the user's endpoint is called first, and if that
+// responds that the token is unauthorized and the client has an account, the account's endpoint. A token
+// that is disabled or expired is no error: see [TokenVerification.Usable]. Verify returns [ErrUnauthorized]
+// if neither endpoint recognizes the token, and an [*InvalidArgumentError] for a client with an API key.
+//
+// Operation: GET /user/tokens/verify
+//
+// Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
 func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
-	token, isKey := s.client.apiToken(ctx)
-	if isKey {
+	c, err := clientOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if ctx == nil {
+		return nil, invalid("ctx", "is nil")
+	}
+	// The first attempt uses the credential that the endpoint is chosen by, or reports why there is none.
+	got, err := c.credentials(ctx)
+	first := func(context.Context) (credential, error) { return got, err }
+	token := got.token()
+	switch {
+	case got.key != "":
 		return nil, invalid("credentials", "are an API key, which cannot be verified; use an API token")
+	case strings.HasPrefix(token, accountTokenPrefix):
+		return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	}
-	if strings.HasPrefix(token, accountTokenPrefix) {
-		return s.VerifyAccount(ctx, opts...)
+	verification, userErr := s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, first, opts)
+	if strings.HasPrefix(token, userTokenPrefix) || !errors.Is(userErr, ErrUnauthorized) || c.accountID == "" {
+		return verification, userErr
 	}
-	verification, err := s.VerifyUser(ctx, opts...)
-	if strings.HasPrefix(token, userTokenPrefix) || !errors.Is(err, ErrUnauthorized) || s.client.accountID == "" {
-		return verification, err
-	}
-	verification, accountErr := s.VerifyAccount(ctx, opts...)
+	verification, accountErr := s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	switch {
 	case errors.Is(accountErr, ErrUnauthorized):
-		return nil, fmt.Errorf("%w; and as a user's: %w", accountErr, err)
+		return nil, fmt.Errorf("%w; and as a user's: %w", accountErr, userErr)
 	case accountErr != nil:
 		return nil, accountErr // which does not say that nobody knows the token
 	}
 	return verification, nil
 }
 
-// VerifyUser tells what a token of a user is: GET /user/tokens/verify.
+// VerifyUser returns what the API knows of a token of a user.
 //
-// Errors: [ErrUnauthorized] where it is unknown, or an account's.
+// It returns [ErrUnauthorized] if the token is unknown, or an account's.
+//
+// Operation: GET /user/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
 func (s *TokensService) VerifyUser(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
-	return s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, opts)
+	return s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, nil, opts)
 }
 
-// VerifyAccount tells what a token of the client's account is: GET /accounts/{account_id}/tokens/verify.
+// VerifyAccount returns what the API knows of a token of the client's account.
 //
-// Errors: [ErrUnauthorized] where it is unknown, or a user's.
+// It returns [ErrUnauthorized] if the token is unknown, or a user's.
+//
+// Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/verify/
 func (s *TokensService) VerifyAccount(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
-	return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, opts)
+	return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, nil, opts)
 }
 
-func (s *TokensService) verify(ctx context.Context, op operation, owner TokenOwner, opts []CallOption) (*TokenVerification, error) {
-	answer, err := fetch[tokenVerificationAnswer](ctx, s.client, request{operation: op}, opts)
+func (s *TokensService) verify(
+	ctx context.Context, o operation, owner TokenOwner, first credentials, opts []CallOption,
+) (*TokenVerification, error) {
+	response, err := doItem(ctx, s, request{operation: o, credentials: first}, func(r *verificationResponse) error {
+		if r.Status == "" {
+			return errNoResult
+		}
+		return nil
+	}, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &TokenVerification{
-		ID: answer.ID, Status: answer.Status, Owner: owner, NotBefore: answer.NotBefore, ExpiresOn: answer.ExpiresOn,
+		ID: response.ID, Status: response.Status, Owner: owner, NotBefore: response.NotBefore, ExpiresOn: response.ExpiresOn,
 	}, nil
 }
 
-type tokenVerificationAnswer struct {
+type verificationResponse struct {
 	ID        string      `json:"id"`
 	Status    TokenStatus `json:"status"`
 	NotBefore time.Time   `json:"not_before"`
 	ExpiresOn time.Time   `json:"expires_on"`
-}
-
-func (a tokenVerificationAnswer) complete() bool { return a.Status != "" }
-
-// apiToken returns the API token that a request would carry now, empty where there is none to be had; that request will say why.
-func (c *Client) apiToken(ctx context.Context) (token string, isKey bool) {
-	header := http.Header{}
-	if ctx == nil || c.authorize(ctx, header) != nil {
-		return "", false
-	}
-	return strings.TrimPrefix(header.Get("Authorization"), "Bearer "), header.Get("X-Auth-Key") != ""
 }

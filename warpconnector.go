@@ -2,6 +2,7 @@ package cftunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -20,16 +21,6 @@ type WARPConnectorCreateParams struct {
 	// HA makes it highly available: several machines run it, one of them active and the others ready to take over.
 	HA bool
 }
-
-// HAStatus is what a connector of a highly available WARP connector does. There may be others than these.
-type HAStatus string
-
-// The statuses that are known.
-const (
-	HAStatusOffline HAStatus = "offline"
-	HAStatusPassive HAStatus = "passive"
-	HAStatusActive  HAStatus = "active"
-)
 
 // HAMode is how traffic finds the active machine of a highly available WARP connector. There may be others than these.
 type HAMode string
@@ -90,83 +81,112 @@ var (
 	opWARPConfigure     = op("WARPConnectors.UpdateConfiguration", http.MethodPut, warpPath+"/configurations", warpWrite)
 )
 
-// Create makes a WARP connector and returns it, with its token where the answer holds that: POST /accounts/{account_id}/warp_connector.
+// Create creates a WARP connector and returns it, with its token if the response has that.
 //
-// It is sent again only where it surely was not carried out. Errors: [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where it may exist all
-// the same, to be looked for with All and the name.
+// It is retried only if it certainly was not carried out. It returns [ErrTunnelNameTaken], and
+// [ErrOutcomeUnknown] if the WARP connector may exist nevertheless: look for it with All and the name. If the
+// response has no token, the token is fetched; if that fails, the WARP connector is returned beside the error.
+//
+// Operation: POST /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/create/
 func (s *WARPConnectorsService) Create(ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption) (*Tunnel, error) {
 	if err := checkName("Name", params.Name); err != nil {
 		return nil, err
 	}
-	return s.client.tunnel(ctx, request{operation: opWARPCreate, body: struct {
+	tunnel, err := doTunnel(ctx, s, request{operation: opWARPCreate, body: struct {
 		Name string `json:"name"`
 		HA   bool   `json:"ha,omitempty"`
-	}{params.Name, params.HA}}, opts)
+	}{params.Name, params.HA}}, checkNewTunnel(params.Name), opts)
+	if err != nil || !tunnel.Token.IsZero() {
+		return tunnel, err
+	}
+	if tunnel.Token, err = s.Token(ctx, tunnel.ID, opts...); err != nil {
+		return tunnel, fmt.Errorf("cftunnel: WARP connector %s is created, but reading its token failed: %w", tunnel.ID, err)
+	}
+	return tunnel, nil
 }
 
-// Get returns a WARP connector, also a deleted one, whose IsDeleted is true: GET /accounts/{account_id}/warp_connector/{tunnel_id}.
+// Get returns a WARP connector by ID. Deleted ones are returned too: check [Tunnel.IsDeleted].
 //
-// Errors: [ErrNotFound] where there never was one of this id.
+// It returns [ErrNotFound] if the account never had such a WARP connector.
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/get/
 func (s *WARPConnectorsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
-	return s.client.tunnel(ctx, request{operation: opWARPGet, tunnelID: tunnelID}, opts)
+	return doTunnel(ctx, s, request{operation: opWARPGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
 }
 
-// List returns one page of the account's WARP connectors, live ones only where params do not say otherwise:
-// GET /accounts/{account_id}/warp_connector. See [WARPConnectorsService.All] for every page.
+// List returns one page of the account's WARP connectors, live ones only unless params say otherwise.
+//
+// See [WARPConnectorsService.All] for every page.
+//
+// Operation: GET /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/list/
 func (s *WARPConnectorsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
-	return s.client.list(ctx, opWARPList, params, opts)
+	return listTunnels(ctx, s, opWARPList, params, opts)
 }
 
-// All yields every WARP connector that List would find, from every page, as [TunnelsService.All] does:
-// GET /accounts/{account_id}/warp_connector.
+// All yields every WARP connector that List would return, from every page, as [TunnelsService.All] does.
+//
+// Operation: GET /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/list/
 func (s *WARPConnectorsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
 	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
 }
 
-// Update changes a WARP connector's name or secret, and returns it with its token where the answer holds that:
-// PATCH /accounts/{account_id}/warp_connector/{tunnel_id}.
+// Update changes the name or the secret of a WARP connector, and returns it with its token if the response
+// has that.
 //
-// Errors: [ErrNotFound], [ErrTunnelNameTaken]; [ErrOutcomeUnknown] where it may be changed all the same.
+// It returns [ErrNotFound], [ErrTunnelNameTaken], and [ErrOutcomeUnknown] if the WARP connector may be changed
+// nevertheless.
+//
+// Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
 func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
-	return s.client.update(ctx, opWARPUpdate, tunnelID, params, opts)
+	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, opts)
 }
 
-// Delete deletes a WARP connector and returns it as it then is, with DeletedAt set: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}.
+// Delete deletes a WARP connector and returns it as it then is, with DeletedAt set.
 //
-// Errors: [ErrActiveConnections] while it has connections and params.Cascade is not set, [ErrNotFound]; [ErrOutcomeUnknown] where it may be
-// deleted all the same.
+// It returns [ErrActiveConnections] if it has connections and params.Cascade is not set, [ErrNotFound], and
+// [ErrOutcomeUnknown] if it may be deleted nevertheless.
+//
+// Operation: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/delete/
 func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return s.client.deleteTunnel(ctx, request{operation: opWARPDelete, tunnelID: tunnelID, query: params}, opts)
+	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}, opts)
 }
 
-// Token returns the token that WARP runs the connector with: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token. Its form is not
-// documented: take it as it is. Though it is a GET, it needs a permission to write.
+// Token returns the token that WARP runs the connector with.
 //
-// Errors: [ErrNotFound].
+// Its form is not documented: use it as it is. Although it is a GET, it needs a permission to write. It returns
+// [ErrNotFound].
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/token/methods/get/
 func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	return s.client.token(ctx, request{operation: opWARPToken, tunnelID: tunnelID}, opts)
+	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, opts)
 }
 
-// RotateSecret gives a WARP connector a new secret, and returns its new token: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}. Where the
-// answer does not hold that, it is fetched: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token. The secret is made once, so that a request whose
-// answer was lost is repeated with the same. There is no clean-up of a WARP connector's connections: params.CleanupConnections is refused.
+// RotateSecret replaces the secret of a WARP connector, and returns its new token.
 //
-// Where the token cannot be fetched after the rotation, the Rotation is returned without it beside the error, which says so. Other errors:
-// [ErrNotFound]; [ErrOutcomeUnknown] where it may be rotated all the same, and Token tells the token that it has.
+// If the response does not have the token, it is fetched. The secret is made once, so that a retry sends the
+// same. WARP connectors have no clean-up: params.CleanupConnections is refused.
+//
+// If the token cannot be fetched after the rotation, the Rotation is returned without it beside the error. It
+// is also returned, empty, beside an [ErrOutcomeUnknown]: Token then returns the token that the WARP connector
+// has. With every other error, such as [ErrNotFound], the Rotation is nil.
+//
+// Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
 func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
@@ -178,97 +198,117 @@ func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID strin
 		secret = NewTunnelSecret()
 	}
 	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return &Rotation{}, err
+	}
 	if err != nil {
 		return nil, err
 	}
 	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
 	if rotation.Token.IsZero() {
 		if rotation.Token, err = s.Token(ctx, tunnelID, opts...); err != nil {
-			return rotation, fmt.Errorf("cftunnel: WARP connector %s is rotated, but its new token cannot be read: %w", tunnelID, err)
+			return rotation, fmt.Errorf("cftunnel: WARP connector %s is rotated, but reading its new token failed: %w", tunnelID, err)
 		}
 	}
 	return rotation, nil
 }
 
-// Connectors returns the machines that run a WARP connector, with their HA status:
-// GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections.
+// Connectors returns the machines that run a WARP connector, with their HA status.
 //
-// Errors: [ErrNotFound].
+// It returns [ErrNotFound].
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/connections/methods/get/
 func (s *WARPConnectorsService) Connectors(ctx context.Context, tunnelID string, opts ...CallOption) ([]Connector, error) {
-	return s.client.connectors(ctx, request{operation: opWARPConnectors, tunnelID: tunnelID}, opts)
+	return listConnectors(ctx, s, request{operation: opWARPConnectors, ids: []string{tunnelID}}, opts)
 }
 
-// Connector returns one machine that runs a WARP connector:
-// GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}.
+// Connector returns one machine that runs a WARP connector.
 //
-// Errors: [ErrNotFound], also where it has stopped.
+// It returns [ErrNotFound], also if the machine has stopped.
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/connectors/methods/get/
 func (s *WARPConnectorsService) Connector(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) (*Connector, error) {
-	return s.client.connector(ctx, request{operation: opWARPConnector, tunnelID: tunnelID, connectorID: connectorID}, opts)
+	return doConnector(ctx, s, request{operation: opWARPConnector, ids: []string{tunnelID, connectorID}}, opts)
 }
 
-// Failover makes one machine of a highly available WARP connector the active one:
-// PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover.
+// Failover makes one machine of a highly available WARP connector the active one.
 //
-// Errors: [ErrNotFound]; [ErrBadRequest] where the WARP connector is not highly available or the machine does not run it;
-// [ErrOutcomeUnknown] where it may have become active all the same.
+// It returns [ErrNotFound], [ErrBadRequest] if the WARP connector is not highly available or the machine does
+// not run it, and [ErrOutcomeUnknown] if the machine may have become active nevertheless.
+//
+// Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/failover/methods/update/
 func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) error {
-	if err := apipath.Word(connectorID); err != nil {
+	if err := apipath.OpaqueID(connectorID); err != nil {
 		return invalid("connectorID", "%v", err)
 	}
-	_, err := s.client.send(ctx, request{operation: opWARPFailover, tunnelID: tunnelID, body: struct {
+	return doNothing(ctx, s, request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
 		ClientID string `json:"client_id"`
 	}{connectorID}}, opts)
-	return err
 }
 
-// Configuration returns how a WARP connector is highly available:
-// GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations.
+// Configuration returns how a WARP connector is highly available.
 //
-// Errors: [ErrNotFound].
+// It returns [ErrNotFound].
+//
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/configurations/methods/get/
 func (s *WARPConnectorsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*WARPConfiguration, error) {
-	return s.configuration(ctx, request{operation: opWARPConfiguration, tunnelID: tunnelID}, opts)
+	return s.configuration(ctx, request{operation: opWARPConfiguration, ids: []string{tunnelID}}, opts)
 }
 
-// UpdateConfiguration replaces how a WARP connector is highly available, and returns it as it then is:
-// PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations.
+// UpdateConfiguration replaces how a WARP connector is highly available, and returns it as it then is.
 //
-// Errors: [*InvalidArgumentError] where params name no mode, or what belongs to two; [ErrNotFound]; [ErrBadRequest] where the mode and the rest
-// do not go together; [ErrOutcomeUnknown] where it may be replaced all the same.
+// It returns an [*InvalidArgumentError] if params have no mode, or what belongs to two modes, [ErrNotFound],
+// [ErrBadRequest] if the mode and the rest do not match, and [ErrOutcomeUnknown] if the configuration may be
+// replaced nevertheless.
+//
+// Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/configurations/methods/update/
-func (s *WARPConnectorsService) UpdateConfiguration(ctx context.Context, tunnelID string, params WARPConfigurationParams, opts ...CallOption) (*WARPConfiguration, error) {
+func (s *WARPConnectorsService) UpdateConfiguration(
+	ctx context.Context, tunnelID string, params WARPConfigurationParams, opts ...CallOption,
+) (*WARPConfiguration, error) {
 	local := len(params.VIPs)+len(params.VIPsPrevious) > 0
 	switch {
 	case params.HAMode == "":
 		return nil, invalid("HAMode", "is empty")
 	case params.FNRID != "" && local:
-		return nil, invalid("FNRID", "is set beside VIPs: the one goes with the mode aws, the other with local")
+		return nil, invalid("FNRID", "is set beside VIPs: the one belongs to the mode aws, the other to local")
 	}
 	body := warpSettings{HAMode: params.HAMode}
 	if params.FNRID != "" || local {
 		body.Config = &warpAddresses{FNRID: params.FNRID, VIPs: vipsOf(params.VIPs), VIPsPrevious: vipsOf(params.VIPsPrevious)}
 	}
-	return s.configuration(ctx, request{operation: opWARPConfigure, tunnelID: tunnelID, body: body}, opts)
+	return s.configuration(ctx, request{operation: opWARPConfigure, ids: []string{tunnelID}, body: body}, opts)
 }
 
 func (s *WARPConnectorsService) configuration(ctx context.Context, r request, opts []CallOption) (*WARPConfiguration, error) {
-	answer, err := fetch[warpAnswer](ctx, s.client, r, opts)
+	tunnelID := r.ids[0]
+	response, err := doItem(ctx, s, r, func(w *warpResponse) error {
+		switch {
+		case w.HAMode == "":
+			return errNoResult
+		case w.TunnelID != "":
+			return checkID(w.TunnelID, tunnelID)
+		}
+		return nil
+	}, opts)
 	if err != nil {
 		return nil, err
 	}
 	c := &WARPConfiguration{
-		TunnelID: answer.TunnelID, Version: answer.Version, HAMode: answer.HAMode, CreatedAt: answer.CreatedAt, UpdatedAt: answer.UpdatedAt,
+		TunnelID: response.TunnelID, Version: response.Version, HAMode: response.HAMode,
+		CreatedAt: response.CreatedAt, UpdatedAt: response.UpdatedAt,
 	}
-	if answer.Config != nil {
-		c.FNRID, c.VIPs, c.VIPsPrevious = answer.Config.FNRID, addressesOf(answer.Config.VIPs), addressesOf(answer.Config.VIPsPrevious)
+	if config := response.Config; config != nil {
+		c.FNRID, c.VIPs, c.VIPsPrevious = config.FNRID, addressesOf(config.VIPs), addressesOf(config.VIPsPrevious)
 	}
 	return c, nil
 }
@@ -289,15 +329,13 @@ type vip struct {
 	Address string `json:"address"`
 }
 
-type warpAnswer struct {
+type warpResponse struct {
 	warpSettings
 	TunnelID  string    `json:"tunnel_id"`
 	Version   int       `json:"configuration_version"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
-
-func (a warpAnswer) complete() bool { return a.HAMode != "" }
 
 func vipsOf(addresses []string) []vip {
 	var vips []vip

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +40,7 @@ type (
 		} `json:"result_info"`
 	}
 	cloudflaredTunnel struct {
-		ID          uuid.UUID               `json:"id"`
+		ID          canonicalUUID           `json:"id"`
 		Name        string                  `json:"name"`
 		CreatedAt   time.Time               `json:"created_at"`
 		DeletedAt   time.Time               `json:"deleted_at"`
@@ -49,7 +48,7 @@ type (
 		Token       string                  `json:"token"` // of a create
 	}
 	cloudflaredConnector struct {
-		ID          uuid.UUID               `json:"id"`
+		ID          canonicalUUID           `json:"id"`
 		Features    []string                `json:"features"`
 		Version     string                  `json:"version"`
 		Arch        string                  `json:"arch"`
@@ -57,11 +56,11 @@ type (
 		Connections []cloudflaredConnection `json:"conns"`
 	}
 	cloudflaredConnection struct {
-		ColoName           string    `json:"colo_name"`
-		ID                 uuid.UUID `json:"id"`
-		IsPendingReconnect bool      `json:"is_pending_reconnect"`
-		OriginIP           net.IP    `json:"origin_ip"`
-		OpenedAt           time.Time `json:"opened_at"`
+		ColoName           string        `json:"colo_name"`
+		ID                 canonicalUUID `json:"id"`
+		IsPendingReconnect bool          `json:"is_pending_reconnect"`
+		OriginIP           net.IP        `json:"origin_ip"`
+		OpenedAt           time.Time     `json:"opened_at"`
 	}
 )
 
@@ -128,11 +127,11 @@ func (c cloudflared) list(filter url.Values) (tunnels []cloudflaredTunnel) {
 }
 
 // find is the id of a live tunnel.
-func (c cloudflared) find(name string) (uuid.UUID, error) {
+func (c cloudflared) find(name string) (canonicalUUID, error) {
 	c.t.Helper()
 	tunnels := c.list(url.Values{"name": {name}, "is_deleted": {"false"}})
 	if len(tunnels) != 1 {
-		return uuid.Nil, fmt.Errorf("%d tunnels of this name", len(tunnels))
+		return canonicalUUID(""), fmt.Errorf("%d tunnels of this name", len(tunnels))
 	}
 	return tunnels[0].ID, nil
 }
@@ -142,9 +141,9 @@ func (c cloudflared) info(name string) (tunnel cloudflaredTunnel, connectors []c
 	c.t.Helper()
 	id, err := c.find(name)
 	require.NoError(c.t, err)
-	tunnels := c.list(url.Values{"uuid": {id.String()}})
+	tunnels := c.list(url.Values{"uuid": {string(id)}})
 	require.Len(c.t, tunnels, 1)
-	_, err = c.do(http.MethodGet, "/"+id.String()+"/connections", nil, nil, &connectors)
+	_, err = c.do(http.MethodGet, "/"+string(id)+"/connections", nil, nil, &connectors)
 	require.NoError(c.t, err)
 	return tunnels[0], connectors
 }
@@ -154,7 +153,7 @@ func (c cloudflared) token(name string) (token string) {
 	c.t.Helper()
 	id, err := c.find(name)
 	require.NoError(c.t, err)
-	_, err = c.do(http.MethodGet, "/"+id.String()+"/token", nil, nil, &token)
+	_, err = c.do(http.MethodGet, "/"+string(id)+"/token", nil, nil, &token)
 	require.NoError(c.t, err)
 	return token
 }
@@ -168,15 +167,15 @@ func (c cloudflared) cleanup(name, connectorID string) error {
 	if connectorID != "" {
 		query.Set("client_id", connectorID)
 	}
-	_, err = c.do(http.MethodDelete, "/"+id.String()+"/connections", query, nil, nil)
+	_, err = c.do(http.MethodDelete, "/"+string(id)+"/connections", query, nil, nil)
 	return err
 }
 
 // delete is `tunnel delete [--force] ID`.
-func (c cloudflared) delete(id uuid.UUID, force bool) error {
+func (c cloudflared) delete(id canonicalUUID, force bool) error {
 	c.t.Helper()
 	var tunnel cloudflaredTunnel
-	if _, err := c.do(http.MethodGet, "/"+id.String(), nil, nil, &tunnel); err != nil {
+	if _, err := c.do(http.MethodGet, "/"+string(id), nil, nil, &tunnel); err != nil {
 		return err
 	}
 	if !tunnel.DeletedAt.IsZero() {
@@ -186,7 +185,7 @@ func (c cloudflared) delete(id uuid.UUID, force bool) error {
 	if force {
 		query.Set("cascade", "true")
 	}
-	_, err := c.do(http.MethodDelete, "/"+id.String(), query, nil, nil)
+	_, err := c.do(http.MethodDelete, "/"+string(id), query, nil, nil)
 	return err
 }
 
@@ -206,9 +205,9 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(c.token("web"))
 	require.NoError(t, err)
 	var token struct {
-		Account string    `json:"a"`
-		Secret  []byte    `json:"s"`
-		Tunnel  uuid.UUID `json:"t"`
+		Account string        `json:"a"`
+		Secret  []byte        `json:"s"`
+		Tunnel  canonicalUUID `json:"t"`
 	}
 	require.NoError(t, json.Unmarshal(raw, &token))
 	assert.Equal(t, f.AccountID(), token.Account)
@@ -228,7 +227,7 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	assert.False(t, connectors[0].RunAt.IsZero())
 	require.Len(t, connectors[0].Connections, 4)
 	for _, connection := range connectors[0].Connections {
-		assert.NotEqual(t, uuid.Nil, connection.ID)
+		assert.NotEqual(t, canonicalUUID(""), connection.ID)
 		assert.NotEmpty(t, connection.ColoName)
 		assert.NotNil(t, connection.OriginIP)
 		assert.False(t, connection.OpenedAt.IsZero())
@@ -356,7 +355,7 @@ func TestCloudflaredReadsFailures(t *testing.T) {
 	_, err = c.create("short", make([]byte, 16))
 	require.ErrorContains(t, err, "code")
 	assert.Equal(t, http.StatusBadRequest, f.lastRequest().Status)
-	require.ErrorContains(t, c.delete(uuid.New(), true), "code")
+	require.ErrorContains(t, c.delete(canonicalUUID(tunnelID), true), "code")
 	assert.Equal(t, http.StatusNotFound, f.lastRequest().Status)
 	f.AddToken(tunneltest.Token{Text: f.APIToken(), ReadOnly: true})
 	_, err = c.create("other", make([]byte, 32))

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
@@ -54,7 +52,7 @@ func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) 
 		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available, and runs already", t.id)
 	}
 	now := s.stamp()
-	c := &connector{id: uuid.NewString(), run: now, version: "2026.10.0", secret: t.secret}
+	c := &connector{id: newUUID(), run: now, version: "2026.10.0", secret: t.secret}
 	for i := range connectionsPerConnector {
 		c.conns = append(c.conns, newConnection(i, now))
 	}
@@ -90,7 +88,7 @@ func (s *Server) tunnelOf(token string) (*tunnel, error) {
 // newConnection is the i-th of a connector, each to another data center.
 func newConnection(i int, now time.Time) connection {
 	colos := []string{"fra06", "ams01", "fra10", "ams13"}
-	return connection{id: uuid.NewString(), colo: colos[i%len(colos)], opened: now}
+	return connection{id: newUUID(), colo: colos[i%len(colos)], opened: now}
 }
 
 // Disconnect ends a connector, as stopping cloudflared does. One that is not there is no error.

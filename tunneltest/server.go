@@ -233,6 +233,13 @@ func (s *Server) sleep(d time.Duration) {
 	}
 }
 
+// newUUID returns a random UUID of version 4.
+func newUUID() string {
+	id := []byte(randomHex(16))
+	id[12], id[16] = '4', "89ab"[id[16]%4]
+	return string(id[:8]) + "-" + string(id[8:12]) + "-" + string(id[12:16]) + "-" + string(id[16:20]) + "-" + string(id[20:])
+}
+
 func randomHex(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
@@ -76,7 +74,7 @@ func (a *account) add(name, kind string, remote bool, secret string, now time.Ti
 		secret = cftunnel.NewTunnelSecret().Reveal()
 	}
 	t := &tunnel{
-		id: uuid.NewString(), name: name, kind: kind, created: now, remote: remote, secret: secret, metadata: json.RawMessage("{}"),
+		id: newUUID(), name: name, kind: kind, created: now, remote: remote, secret: secret, metadata: json.RawMessage("{}"),
 	}
 	a.tunnels = append(a.tunnels, t)
 	a.byID[t.id] = t

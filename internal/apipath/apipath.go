@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
 // Expand replaces each {name} of template by the escaped value that the function gives for name.
@@ -121,23 +119,31 @@ func UUID(id string) error {
 	if id == "" {
 		return errors.New("is empty")
 	}
-	// uuid.Parse takes braces, urn:uuid: and bare digits too, which are of other lengths.
-	if len(id) != 36 || uuid.Validate(id) != nil {
-		return errors.New("is not a UUID with dashes, such as f70ff985-a4ef-4643-bbbc-4a0ed4fc8415")
+	const example = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	ok := len(id) == len(example)
+	for i := 0; ok && i < len(id); i++ {
+		if example[i] == '-' {
+			ok = id[i] == '-'
+		} else {
+			ok = isHex(id[i])
+		}
+	}
+	if !ok {
+		return errors.New("is not a UUID with dashes, such as " + example)
 	}
 	return nil
 }
 
-// maxWord is longer than any id that was seen.
-const maxWord = 128
+// maxOpaqueID is longer than any id that was seen.
+const maxOpaqueID = 128
 
-// Word says what is wrong with an id that need not be a UUID, or nil.
-func Word(id string) error {
+// OpaqueID says what is wrong with an id that need not be a UUID, or nil.
+func OpaqueID(id string) error {
 	if id == "" {
 		return errors.New("is empty")
 	}
-	if len(id) > maxWord {
-		return fmt.Errorf("is longer than %d characters", maxWord)
+	if len(id) > maxOpaqueID {
+		return fmt.Errorf("is longer than %d characters", maxOpaqueID)
 	}
 	letters := 0
 	for _, c := range []byte(id) {

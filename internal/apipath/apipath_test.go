@@ -275,12 +275,12 @@ func TestReasonsDoNotHoldTheValue(t *testing.T) {
 func TestWord(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1bedc50d-42b3-473c-b108-ff3d10c0d925", "a", "7", "replica_7", "a.b", "-a", strings.Repeat("a", 128)} {
-		require.NoError(t, apipath.Word(id), id)
+		require.NoError(t, apipath.OpaqueID(id), id)
 	}
 	for id, is := range map[string]string{
 		"": "empty", ".": "no letter", "..": "no letter", "-_-": "no letter", "a/b": "other characters", "a b": "other characters",
 		"a%2e": "other characters", "a\n": "other characters", "\u00e9": "other characters", strings.Repeat("a", 129): "longer",
 	} {
-		require.ErrorContains(t, apipath.Word(id), is, "%q", id)
+		require.ErrorContains(t, apipath.OpaqueID(id), is, "%q", id)
 	}
 }

@@ -15,49 +15,46 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// Decoder decodes as encoding/json does, several times as fast. It leaves the syntax to jx and every value that is not plain to
-// encoding/json, and where anything is odd, encoding/json decodes the whole anew: what comes out, and each error, is always its own. That holds
-// for the models of this module; of types that others declare, encoding/json has rules that are not looked for here. The zero Decoder is ready
-// for use, by several goroutines at once.
-type Decoder struct {
-	// Slow leaves everything to encoding/json: for other types, and to compare with.
-	Slow bool
+// The decoder finds out by type what it can decode: structs, lists, pointers, strings, integers,
+// booleans and times. Whatever else a type has is left to encoding/json, value by value. It differs
+// from encoding/json in what it accepts: an integer as text, an empty text for a time. Of a member that
+// comes twice, the last one counts.
 
-	plans sync.Map // of *plan by reflect.Type
+// errValue is what is wrong with a value, in words of this package: those of a decoder may quote the
+// value, and the value may be a secret.
+type errValue struct{ path, reason string }
+
+func (e *errValue) Error() string { return strings.TrimPrefix(e.path, ".") + " " + e.reason }
+
+// at adds what surrounds the value of an error to its path.
+func at(step string, err error) error {
+	if e, ok := errors.AsType[*errValue](err); ok {
+		return &errValue{step + e.path, e.reason}
+	}
+	return err
 }
 
-// errOdd says that encoding/json must have a look.
-var errOdd = errors.New("odd")
+func wrongType(kind string) error { return &errValue{"", "is of the wrong type, " + kind} }
 
-// unmarshal is json.Unmarshal for an answer that is zero, but for the pointer to a zero result that it may hold.
-func (d *Decoder) unmarshal(data []byte, answer, result any) error {
-	if !d.Slow && d.fast(data, reflect.ValueOf(answer).Elem()) == nil {
-		return nil
-	}
-	if result != nil {
-		reflect.ValueOf(result).Elem().SetZero()
-	}
-	return json.Unmarshal(data, answer)
-}
+const (
+	// maxItems bounds every list.
+	maxItems = 10_000
+	// A response may need so many bytes of memory for each of its own, and the base in any case.
+	maxMemoryFactor = 8
+	baseMemory      = 1 << 20
+	// A value that encoding/json decodes needs about so much memory.
+	valueSize = 64
+)
 
-func (d *Decoder) fast(data []byte, v reflect.Value) error {
-	r := reader{decoder: d, left: len(data)}
-	r.json.ResetBytes(slices.Clip(data))
-	if err := r.value(v, d.plan(v.Type())); err != nil {
-		return err
-	}
-	if !errors.Is(r.json.Skip(), io.EOF) {
-		return errOdd // something follows
-	}
-	return nil
-}
+var errTooLarge = errors.New("a list in it has too many items")
 
 // plan is how a type is decoded.
 type plan struct {
 	kind   kind
 	elem   *plan // of a pointer or a list
+	size   int   // of an item of a list; otherwise of a value inside that encoding/json decodes
 	fields []field
-	places map[string]int // of the fields, by name
+	index  map[string]int // of the fields, by name
 }
 
 type field struct {
@@ -79,21 +76,23 @@ const (
 	kindPointer
 	kindList
 	kindObject
-	kindHolder // of a pointer, in an interface
 )
 
-func (d *Decoder) plan(t reflect.Type) *plan {
-	if p, ok := d.plans.Load(t); ok {
+// plans are of every type that was decoded so far, like those of encoding/json: *plan by reflect.Type.
+var plans sync.Map
+
+func planOf(t reflect.Type) *plan {
+	if p, ok := plans.Load(t); ok {
 		return p.(*plan)
 	}
-	p := d.newPlan(t, nil)
-	d.plans.Store(t, p)
+	p := newPlan(t, nil)
+	plans.Store(t, p)
 	return p
 }
 
-// newPlan leaves a type that holds itself to encoding/json; outer are those that hold t.
-func (d *Decoder) newPlan(t reflect.Type, outer []reflect.Type) *plan {
-	p := &plan{}
+// newPlan leaves a type that contains itself to encoding/json; outer are those that contain t.
+func newPlan(t reflect.Type, outer []reflect.Type) *plan {
+	p := &plan{size: valueSize}
 	if slices.Contains(outer, t) {
 		return p
 	}
@@ -104,11 +103,9 @@ func (d *Decoder) newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	case t == reflect.TypeFor[json.RawMessage]():
 		p.kind = kindRaw
 	case t.Kind() == reflect.Pointer:
-		p.kind, p.elem = kindPointer, d.newPlan(t.Elem(), outer)
-	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
-		p.kind = kindHolder
+		p.kind, p.elem = kindPointer, newPlan(t.Elem(), outer)
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
-		p.kind = kindCustom
+		p.kind, p.size = kindCustom, 2*valueSize
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
 	case t.Kind() == reflect.String && t != reflect.TypeFor[json.Number]():
 		p.kind = kindText
@@ -117,19 +114,23 @@ func (d *Decoder) newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	case reflect.Int <= t.Kind() && t.Kind() <= reflect.Int64:
 		p.kind = kindInt
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
-		p.kind, p.elem = kindList, d.newPlan(t.Elem(), outer)
+		p.kind, p.elem, p.size = kindList, newPlan(t.Elem(), outer), int(t.Elem().Size())
 	case t.Kind() == reflect.Struct:
-		p.places = map[string]int{}
-		if d.collect(p, t, nil, outer) && len(p.fields) <= 64 {
+		p.index = map[string]int{}
+		if collect(p, t, nil, outer) && len(p.fields) <= 64 {
 			p.kind = kindObject
+			break
 		}
+		p.size = max(valueSize, int(t.Size()))
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map:
+		p.size = max(valueSize, int(t.Elem().Size()))
 	}
 	return p
 }
 
-// collect adds the fields of a struct, its own before those of structs that it embeds, which they hide. It reports false for what only
-// encoding/json knows the rules of.
-func (d *Decoder) collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
+// collect adds the fields of a struct, its own before those of structs that it embeds, which they
+// hide. It reports false for what only encoding/json knows the rules of.
+func collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
 	var embedded []reflect.StructField
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -145,20 +146,20 @@ func (d *Decoder) collect(p *plan, t reflect.Type, at []int, outer []reflect.Typ
 		case name == "":
 			name = f.Name
 		}
-		if _, hidden := p.places[name]; hidden {
+		if _, hidden := p.index[name]; hidden {
 			if len(at) == 0 {
 				return false
 			}
 			continue
 		}
-		p.places[name] = len(p.fields)
-		p.fields = append(p.fields, field{name, f.Index, d.newPlan(f.Type, outer)})
+		p.index[name] = len(p.fields)
+		p.fields = append(p.fields, field{name, f.Index, newPlan(f.Type, outer)})
 	}
 	if len(embedded) > 0 && len(at) > 0 || len(embedded) > 1 {
 		return false
 	}
 	for _, f := range embedded {
-		if f.Type.Kind() != reflect.Struct || !d.collect(p, f.Type, f.Index, outer) {
+		if f.Type.Kind() != reflect.Struct || !collect(p, f.Type, f.Index, outer) {
 			return false
 		}
 	}
@@ -169,26 +170,43 @@ func isNoLetter(r rune) bool {
 	return r != '_' && r != '-' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
 }
 
-// reader decodes one text.
+// reader decodes one response.
 type reader struct {
-	decoder *Decoder
 	json    jx.Decoder
 	left    int       // of the text, after the latest value
+	memory  int       // that may still be used
 	depth   int       // of lists
-	strings []string  // that were met, to be met again in the next item of a list
-	order   [16]uint8 // of the members of the latest object, as places of fields: the next one will have the same
+	strings []string  // that were read, to be found again in the next item of a list
+	order   [16]uint8 // of the members of the latest object, as indexes of fields: the next one has the same
 }
+
+func (r *reader) reset(data []byte) {
+	*r = reader{left: len(data), memory: maxMemoryFactor*len(data) + baseMemory}
+	r.json.ResetBytes(slices.Clip(data))
+}
+
+// end reports whether nothing follows.
+func (r *reader) end() bool { return errors.Is(r.json.Skip(), io.EOF) }
 
 func (r *reader) value(v reflect.Value, p *plan) error {
 	switch p.kind {
 	case kindObject, kindList, kindPointer, kindBool:
-		if r.json.Next() == jx.Null {
+		switch next := r.json.Next(); {
+		case next == jx.Null:
 			return r.json.Null()
-		}
-		return r.structure(v, p)
-	case kindHolder:
-		if pointer := v.Elem(); pointer.Kind() == reflect.Pointer && !pointer.IsNil() {
-			return r.value(pointer.Elem(), r.decoder.plan(pointer.Type().Elem()))
+		case p.kind == kindPointer:
+			v.Set(reflect.New(v.Type().Elem()))
+			return r.value(v.Elem(), p.elem)
+		case p.kind == kindObject && next == jx.Object:
+			return r.object(v, p)
+		case p.kind == kindList && next == jx.Array:
+			return r.list(v, p)
+		case p.kind == kindBool && next == jx.Bool:
+			b, err := r.json.Bool()
+			v.SetBool(b)
+			return err
+		default:
+			return r.mistyped(next)
 		}
 	default:
 	}
@@ -201,54 +219,48 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 	case kindText:
 		return r.text(v, data)
 	case kindInt:
-		if n, err := strconv.ParseInt(string(data), 10, 64); err == nil && !v.OverflowInt(n) {
-			v.SetInt(n)
-			return nil
-		}
+		return integer(v, data)
 	case kindTime:
-		return v.Addr().Interface().(*time.Time).UnmarshalJSON(data)
+		return moment(v, data)
 	case kindRaw:
 		v.SetBytes(slices.Clone(data))
 		return nil
 	case kindCustom:
-		return v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(data)
+		if err := r.weigh(data, p.size); err != nil {
+			return err
+		}
+		return describe(v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(data))
 	default:
+		if err := r.weigh(data, p.size); err != nil {
+			return err
+		}
+		return describe(json.Unmarshal(data, v.Addr().Interface()))
 	}
-	return json.Unmarshal(data, v.Addr().Interface())
 }
 
-// structure decodes what is not null.
-func (r *reader) structure(v reflect.Value, p *plan) error {
-	switch p.kind {
-	case kindObject:
-		return r.object(v, p)
-	case kindList:
-		return r.list(v, p)
-	case kindPointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		return r.value(v.Elem(), p.elem)
-	default:
-		b, err := r.json.Bool()
-		v.SetBool(b)
+// mistyped reads a value that is of another type than its field, so that bad syntax is reported first.
+func (r *reader) mistyped(t jx.Type) error {
+	if err := r.json.Skip(); err != nil {
 		return err
 	}
+	return wrongType(t.String())
 }
 
-// text takes a string without escapes as it stands.
+// text copies a string without escapes as it is.
 func (r *reader) text(v reflect.Value, data []byte) error {
 	if data[0] != '"' || !isPlain(data) {
-		return json.Unmarshal(data, v.Addr().Interface())
+		return describe(json.Unmarshal(data, v.Addr().Interface()))
 	}
 	data = data[1 : len(data)-1]
 	if r.strings == nil {
 		v.SetString(string(data))
 		return nil
 	}
-	met := &r.strings[slot(data)]
-	if *met != string(data) {
-		*met = string(data)
+	known := &r.strings[slot(data)]
+	if *known != string(data) {
+		*known = string(data)
 	}
-	v.SetString(*met)
+	v.SetString(*known)
 	return nil
 }
 
@@ -273,24 +285,65 @@ func isPlain(data []byte) bool {
 	return true
 }
 
-// maxPage bounds what is allocated on the word of a list's first item.
+// integer reads a number, or a text that is one.
+func integer(v reflect.Value, data []byte) error {
+	kind := "number"
+	switch data[0] {
+	case 'n':
+		return nil
+	case '"':
+		data, kind = data[1:len(data)-1], "string"
+	case '{':
+		kind = "object"
+	case '[':
+		kind = "array"
+	case 't', 'f':
+		kind = "bool"
+	}
+	n, err := strconv.ParseInt(string(data), 10, 64)
+	if err != nil || v.OverflowInt(n) {
+		return wrongType(kind)
+	}
+	v.SetInt(n)
+	return nil
+}
+
+// moment reads a time. An empty text is none.
+func moment(v reflect.Value, data []byte) error {
+	if string(data) == `""` {
+		v.SetZero()
+		return nil
+	}
+	if v.Addr().Interface().(*time.Time).UnmarshalJSON(data) != nil {
+		return &errValue{"", "is not a time in RFC 3339"}
+	}
+	return nil
+}
+
+// maxPage bounds what is allocated because of a list's first item.
 const maxPage = 1000
 
 func (r *reader) list(v reflect.Value, p *plan) error {
 	r.depth++
 	n, before := 0, r.left
 	err := r.json.Arr(func(*jx.Decoder) error {
+		if r.memory -= p.size; r.memory < 0 || n == maxItems {
+			return errTooLarge
+		}
 		switch {
 		case n == 1 && r.depth == 1:
 			// A page has many more of about the same length.
-			v.Grow(min(1+r.left/max(before-r.left, 1)*9/8, maxPage))
+			v.Grow(min(1+r.left/max(before-r.left, 1)*9/8, maxPage, 1+r.memory/p.size))
 			r.strings = make([]string, slots)
 		case n == v.Cap():
 			v.Grow(1)
 		}
 		n++
 		v.SetLen(n)
-		return r.value(v.Index(n-1), p.elem)
+		if err := r.value(v.Index(n-1), p.elem); err != nil {
+			return at("["+strconv.Itoa(n-1)+"]", err)
+		}
+		return nil
 	})
 	r.depth--
 	if n == 0 {
@@ -300,41 +353,108 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 }
 
 func (r *reader) object(v reflect.Value, p *plan) error {
-	var seen uint64 // of places
 	n := 0
+	var seen uint64 // indexes of fields
 	return r.json.ObjBytes(func(_ *jx.Decoder, key []byte) error {
-		place, ok := r.find(p, n, key)
+		i, ok := r.find(p, n, key)
 		n++
 		if !ok {
-			// encoding/json takes a name in letters of the other case too, where no field has just this one.
-			if slices.ContainsFunc(p.fields, func(f field) bool { return strings.EqualFold(f.name, string(key)) }) {
-				return errOdd
-			}
 			return r.json.Skip()
 		}
-		if seen&(1<<place) != 0 {
-			return errOdd // of a name that comes twice, encoding/json makes one value of both
+		f := &p.fields[i]
+		target := v.FieldByIndex(f.index)
+		if seen&(1<<i) != 0 {
+			target.SetZero()
 		}
-		seen |= 1 << place
-		f := &p.fields[place]
-		return r.value(v.FieldByIndex(f.index), f.plan)
+		seen |= 1 << i
+		if err := r.value(target, f.plan); err != nil {
+			return at("."+f.name, err)
+		}
+		return nil
 	})
 }
 
-// find returns the place of the field that an object's nth member is for.
-func (r *reader) find(p *plan, n int, key []byte) (place int, ok bool) {
+// find returns the index of the field for an object's nth member. Like encoding/json, it ignores the
+// case of names if no field has exactly this one.
+func (r *reader) find(p *plan, n int, key []byte) (i int, ok bool) {
 	n = min(n, len(r.order)-1)
-	if place = int(r.order[n]); place < len(p.fields) && p.fields[place].name == string(key) {
-		return place, true
+	if i = int(r.order[n]); i < len(p.fields) && p.fields[i].name == string(key) {
+		return i, true
 	}
-	place, ok = p.places[string(key)]
-	r.order[n] = uint8(place)
-	return place, ok
+	if i, ok = p.index[string(key)]; !ok {
+		i = slices.IndexFunc(p.fields, func(f field) bool { return strings.EqualFold(f.name, string(key)) })
+		return i, i >= 0
+	}
+	r.order[n] = uint8(i)
+	return i, true
+}
+
+// weigh counts the memory for a value that is decoded elsewhere.
+func (r *reader) weigh(data []byte, size int) error {
+	n, err := count(jx.DecodeBytes(data))
+	if err != nil {
+		return err
+	}
+	if r.memory -= n * size; r.memory < 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
+// count returns the number of values inside a value.
+func count(d *jx.Decoder) (n int, err error) {
+	inside := func(d *jx.Decoder) error {
+		more, err := count(d)
+		n += 1 + more
+		return err
+	}
+	items := 0
+	switch d.Next() {
+	case jx.Array:
+		err = d.Arr(func(d *jx.Decoder) error {
+			if items++; items > maxItems {
+				return errTooLarge
+			}
+			return inside(d)
+		})
+	case jx.Object:
+		err = d.ObjBytes(func(d *jx.Decoder, _ []byte) error { return inside(d) })
+	default:
+		err = d.Skip()
+	}
+	return n, err
+}
+
+// describe says in words of this package why encoding/json cannot decode a value.
+func describe(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(e.Value, " ")
+		err := wrongType(kind)
+		if e.Field != "" && len(e.Field) < 100 && !strings.ContainsFunc(e.Field, func(r rune) bool { return r != '.' && isNoLetter(r) }) {
+			err = at("."+e.Field, err)
+		}
+		return err
+	}
+	return &errValue{"", "has a value of the wrong form"}
+}
+
+// explain returns an error in words of this package for one of a reader.
+func explain(err error) error {
+	if e, ok := errors.AsType[*errValue](err); ok {
+		return e
+	}
+	if errors.Is(err, errTooLarge) {
+		return errTooLarge
+	}
+	return errors.New("it is not valid JSON")
 }
 
 // eachMember calls f with what an object has. Anything else has nothing.
 func eachMember(data []byte, f func(name, value []byte)) {
-	d := jx.DecodeBytes(data) // and not one of jx's pool, which keeps the bytes for its next user to read into
+	d := jx.DecodeBytes(data) // not one of jx's pool, which keeps the bytes for its next user to read into
 	_ = d.ObjBytes(func(_ *jx.Decoder, name []byte) error {
 		value, err := d.Raw()
 		if err == nil {
@@ -346,7 +466,7 @@ func eachMember(data []byte, f func(name, value []byte)) {
 
 // eachItem calls f with what a list has.
 func eachItem(data []byte, f func(value []byte)) {
-	d := jx.DecodeBytes(data) // and not one of jx's pool, which keeps the bytes for its next user to read into
+	d := jx.DecodeBytes(data)
 	_ = d.Arr(func(*jx.Decoder) error {
 		value, err := d.Raw()
 		if err == nil {

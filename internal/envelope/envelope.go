@@ -1,31 +1,39 @@
-// Package envelope decodes the JSON object that the API wraps every answer in. It is the one place that chooses the JSON decoder of
-// answers.
+// Package envelope decodes the JSON object that the API wraps every response in. It is the only place
+// that chooses the JSON decoder of responses.
 package envelope
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-faster/jx"
 )
 
-// Bounds on what is kept of errors and messages, which a hostile answer could make as long as it likes.
+// Bounds on what is kept of errors and messages, which a hostile response could make as long as it
+// likes. maxDetails is for all of one kind, those in chains included.
 const (
 	maxDetails = 32
 	maxChain   = 8
 )
 
-// Envelope is an answer without its result.
+// Envelope is a response without its result.
 type Envelope struct {
-	// Success is nil where the answer does not have it.
+	// Success is nil if the response does not have it.
 	Success *bool
 	// Errors and Messages are read in every form that was seen, and never make decoding fail.
 	Errors, Messages []Detail
-	// Info is nil where the answer is not a page.
+	// Info is nil if the response is not a page.
 	Info *Info
+	// HasErrors and HasResult report whether the response has these members.
+	HasErrors, HasResult bool
+	// Text is what a response says that is JSON, but not the API's envelope: its members error,
+	// message, title and detail.
+	Text string
 }
 
 // Detail is an error or a message.
@@ -35,130 +43,136 @@ type Detail struct {
 	Chain                              []Detail
 }
 
-// Info is result_info. A field is zero where the answer does not have it or it is no number.
+// Info is result_info. A field is zero if the response does not have it, or it is not a number.
 type Info struct{ Page, PerPage, Count, TotalCount int }
 
-// Decode reads an answer and puts its result into the value that result points to; nil leaves the result unread. An error means that the
-// answer cannot be understood. With an error, and without success, the value is not to be used: it may be filled in part.
-func (d *Decoder) Decode(body []byte, result any) (*Envelope, error) {
-	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) {
-		return nil, errors.New("it is null")
+// Decode reads a response and puts its result into the value that result points to; nil leaves the
+// result unread. An error means that the response cannot be understood; it quotes nothing of it. The
+// value is then zero.
+func Decode(body []byte, result any) (*Envelope, error) {
+	e, err := decode(body, result)
+	if err == nil || result == nil {
+		return e, err
 	}
-	if result == nil {
-		return d.decodeHead(body)
+	reflect.ValueOf(result).Elem().SetZero()
+	// A failure has a result of any type. That it cannot be read is not what went wrong.
+	if head, headErr := decode(body, nil); headErr == nil && head.isFailure() {
+		return head, nil
 	}
-	var answer struct {
-		head
-		Result any `json:"result"`
-	}
-	answer.Result = result
-	if err := d.unmarshal(body, &answer, result); err != nil {
-		// A failure has a result of any type; that it cannot be read as the right one is not what went wrong.
-		if envelope, headErr := d.decodeHead(body); headErr == nil && !envelope.succeeded() {
-			return envelope, nil
+	return nil, err
+}
+
+func (e *Envelope) isFailure() bool {
+	return e.HasErrors && e.Success == nil || e.Success != nil && !*e.Success
+}
+
+func decode(body []byte, result any) (*Envelope, error) {
+	var r reader
+	r.reset(body)
+	if r.json.Next() != jx.Object {
+		if err := r.json.Skip(); err != nil || !r.end() {
+			return nil, errors.New("it is not valid JSON")
 		}
-		return nil, describe(err)
+		return nil, errors.New("it is not an object")
 	}
-	return answer.envelope(), nil
+	e := &Envelope{}
+	var texts []string
+	err := r.json.ObjBytes(func(_ *jx.Decoder, key []byte) error {
+		switch string(key) {
+		case "result":
+			e.HasResult = true
+			if result == nil {
+				return r.json.Skip()
+			}
+			v := reflect.ValueOf(result).Elem()
+			v.SetZero()
+			return at("result", r.value(v, planOf(v.Type())))
+		case "success", "errors", "messages", "result_info", "error", "message", "title", "detail":
+		default:
+			return r.json.Skip()
+		}
+		name := string(key)
+		value, err := r.json.Raw()
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "success":
+			e.Success = nil
+			if value[0] == 't' || value[0] == 'f' {
+				e.Success = new(value[0] == 't')
+			}
+		case "errors":
+			e.HasErrors = true
+			e.Errors = detailsOf(value)
+		case "messages":
+			e.Messages = detailsOf(value)
+		case "result_info":
+			e.Info = infoOf(value)
+		default:
+			texts = append(texts, textOf(value))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, explain(err)
+	}
+	if !r.end() {
+		return nil, errors.New("it is not valid JSON")
+	}
+	texts = slices.DeleteFunc(texts, func(text string) bool { return text == "" })
+	e.Text = strings.Join(slices.Compact(texts), ": ")
+	return e, nil
 }
 
-func (d *Decoder) decodeHead(body []byte) (*Envelope, error) {
-	var answer head
-	if err := d.unmarshal(body, &answer, nil); err != nil {
-		return nil, describe(err)
+// textOf reads a text, or that of an object.
+func textOf(data []byte) string {
+	if data[0] != '{' {
+		return text(data)
 	}
-	return answer.envelope(), nil
-}
-
-// describe says what is wrong with an answer in words of its own: a decoder's may quote the value, and the value may be a secret.
-func describe(err error) error {
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("it is not valid JSON from byte %d on", e.Offset)
-	}
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		kind, _, _ := strings.Cut(e.Value, " ")
-		return fmt.Errorf("%s is of the wrong type, %s", place(e.Field), kind)
-	}
-	return errors.New("it has a value of the wrong form")
-}
-
-// place names a field by its path, unless there are keys of the server's own in it.
-func place(field string) string {
-	const long = 100
-	odd := func(r rune) bool {
-		return r != '_' && r != '.' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
-	}
-	switch {
-	case field == "":
-		return "the whole"
-	case len(field) > long || strings.ContainsFunc(field, odd):
-		return "a part of the result"
-	}
-	return field
-}
-
-// head takes every form of what differs from answer to answer, so that no odd one hides the rest.
-type head struct {
-	Success    flag    `json:"success"`
-	Errors     details `json:"errors"`
-	Messages   details `json:"messages"`
-	ResultInfo info    `json:"result_info"`
-
-	read Envelope // what they come to
-}
-
-func (h *head) envelope() *Envelope {
-	h.read = Envelope{Errors: h.Errors, Messages: h.Messages, Info: h.ResultInfo.value}
-	if h.Success.known {
-		h.read.Success = &h.Success.value
-	}
-	return &h.read
-}
-
-func (e *Envelope) succeeded() bool { return e.Success != nil && *e.Success }
-
-type flag struct{ known, value bool }
-
-// UnmarshalJSON takes true and false.
-func (f *flag) UnmarshalJSON(data []byte) error {
-	text := string(data)
-	*f = flag{known: text == "true" || text == "false", value: text == "true"}
-	return nil
-}
-
-type details []Detail
-
-// UnmarshalJSON takes everything.
-func (d *details) UnmarshalJSON(data []byte) error {
-	if *d = nil; string(data) != "[]" { // which is what there mostly is
-		*d = detailsOf(data, 0)
-	}
-	return nil
+	var found string
+	eachMember(data, func(name, value []byte) {
+		switch string(name) {
+		case "message", "msg", "detail", "description", "reason":
+			if found == "" {
+				found = text(value)
+			}
+		}
+	})
+	return found
 }
 
 // detailsOf reads a list of details, or a single one.
-func detailsOf(data []byte, depth int) []Detail {
+func detailsOf(data []byte) []Detail {
+	if string(data) == "[]" { // which is what there mostly is
+		return nil
+	}
+	left := maxDetails
+	return details(data, 0, &left)
+}
+
+func details(data []byte, depth int, left *int) []Detail {
 	if depth > maxChain {
 		return nil
 	}
 	var list []Detail
 	if data[0] != '[' {
-		return appendDetail(list, data, depth)
+		return appendDetail(list, data, depth, left)
 	}
-	n := 0
-	eachItem(data, func(item []byte) {
-		if n++; n <= maxDetails {
-			list = appendDetail(list, item, depth)
-		}
-	})
+	eachItem(data, func(item []byte) { list = appendDetail(list, item, depth, left) })
 	return list
 }
 
-func appendDetail(list []Detail, data []byte, depth int) []Detail {
+func appendDetail(list []Detail, data []byte, depth int, left *int) []Detail {
+	if *left == 0 {
+		return list
+	}
 	switch data[0] {
 	case '"':
+		*left--
 		return append(list, Detail{Message: text(data)})
 	case '{':
+		*left--
 		var d Detail
 		eachMember(data, func(name, value []byte) {
 			switch string(name) {
@@ -176,41 +190,39 @@ func appendDetail(list []Detail, data []byte, depth int) []Detail {
 					}
 				})
 			case "error_chain":
-				d.Chain = detailsOf(value, depth+1)
+				d.Chain = details(value, depth+1, left)
 			}
 		})
 		return append(list, d)
 	case 'n', 't', 'f', '[':
 		return list
 	}
+	*left--
 	return append(list, Detail{Code: number(data)})
 }
 
-type info struct{ value *Info }
-
-// UnmarshalJSON takes an object.
-func (i *info) UnmarshalJSON(data []byte) error {
-	i.value = nil
+func infoOf(data []byte) *Info {
 	if data[0] != '{' {
 		return nil
 	}
-	i.value = &Info{}
+	info := &Info{}
 	eachMember(data, func(name, value []byte) {
 		switch string(name) {
 		case "page":
-			i.value.Page = number(value)
+			info.Page = number(value)
 		case "per_page":
-			i.value.PerPage = number(value)
+			info.PerPage = number(value)
 		case "count":
-			i.value.Count = number(value)
+			info.Count = number(value)
 		case "total_count":
-			i.value.TotalCount = number(value)
+			info.TotalCount = number(value)
 		}
 	})
-	return nil
+	return info
 }
 
-// number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds, is zero.
+// number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds,
+// is zero.
 func number(data []byte) int {
 	var f float64
 	if data[0] == '"' {

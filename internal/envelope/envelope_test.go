@@ -21,7 +21,7 @@ type thing struct {
 
 func decode(t *testing.T, body string) *envelope.Envelope {
 	t.Helper()
-	e, err := new(envelope.Decoder).Decode([]byte(body), nil)
+	e, err := envelope.Decode([]byte(body), nil)
 	require.NoError(t, err)
 	return e
 }
@@ -29,7 +29,7 @@ func decode(t *testing.T, body string) *envelope.Envelope {
 func TestAWholeAnswerIsRead(t *testing.T) {
 	t.Parallel()
 	var result *thing
-	e, err := new(envelope.Decoder).Decode([]byte(`{
+	e, err := envelope.Decode([]byte(`{
 		"success": true, "errors": [], "messages": [{"code": 10000, "message": "all is well"}],
 		"result": {"id": "a", "size": 3}, "result_info": {"page": 2, "per_page": 50, "count": 7, "total_count": 57, "total_pages": 2}
 	}`), &result)
@@ -37,9 +37,11 @@ func TestAWholeAnswerIsRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &thing{ID: "a", Size: 3}, result)
 	assert.Equal(t, &envelope.Envelope{
-		Success:  new(true),
-		Messages: []envelope.Detail{{Code: 10000, Message: "all is well"}},
-		Info:     &envelope.Info{Page: 2, PerPage: 50, Count: 7, TotalCount: 57},
+		Success:   new(true),
+		Messages:  []envelope.Detail{{Code: 10000, Message: "all is well"}},
+		Info:      &envelope.Info{Page: 2, PerPage: 50, Count: 7, TotalCount: 57},
+		HasErrors: true,
+		HasResult: true,
 	}, e)
 }
 
@@ -51,7 +53,9 @@ func TestAnErrorIsReadWithAllThatItHas(t *testing.T) {
 	}]}`)
 
 	assert.Equal(t, &envelope.Envelope{
-		Success: new(false),
+		Success:   new(false),
+		HasErrors: true,
+		HasResult: true,
 		Errors: []envelope.Detail{{
 			Code: 1056, Message: "bad rules", DocumentationURL: "https://example.com/1056", Pointer: "/config",
 			Chain: []envelope.Detail{{Code: 1, Message: "the reason", Chain: []envelope.Detail{{Code: 2, Message: "its reason"}}}},
@@ -107,7 +111,7 @@ func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
 			assert.Equal(t, new(false), e.Success)
 
 			var result *thing
-			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "messages": `+c.raw+`, "result": {"id": "a"}}`), &result)
+			e, err := envelope.Decode([]byte(`{"success": true, "messages": `+c.raw+`, "result": {"id": "a"}}`), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Messages)
 			assert.Equal(t, &thing{ID: "a"}, result)
@@ -133,7 +137,7 @@ func TestSuccessIsTrueOrFalseOrNotThere(t *testing.T) {
 			t.Parallel()
 			assert.Equal(t, want, decode(t, body).Success)
 			var result thing
-			e, err := new(envelope.Decoder).Decode([]byte(body), &result)
+			e, err := envelope.Decode([]byte(body), &result)
 			require.NoError(t, err)
 			assert.Equal(t, want, e.Success)
 		})
@@ -147,7 +151,7 @@ func TestTheResultOfAFailureMayBeAnything(t *testing.T) {
 			t.Run(success+result, func(t *testing.T) {
 				t.Parallel()
 				var into *thing
-				e, err := new(envelope.Decoder).Decode([]byte(`{`+success+` "errors": [{"code": 7}], "result": `+result+`}`), &into)
+				e, err := envelope.Decode([]byte(`{`+success+` "errors": [{"code": 7}], "result": `+result+`}`), &into)
 				require.NoError(t, err)
 				assert.Equal(t, []envelope.Detail{{Code: 7}}, e.Errors)
 				assert.NotEqual(t, new(true), e.Success)
@@ -158,11 +162,11 @@ func TestTheResultOfAFailureMayBeAnything(t *testing.T) {
 
 func TestTheResultOfASuccessMustBeOfItsType(t *testing.T) {
 	t.Parallel()
-	for _, result := range []string{`[]`, `"text"`, `3`, `true`, `{"id": 3}`, `{"size": "3"}`, `{"size": 1.5}`} {
+	for _, result := range []string{`[]`, `"text"`, `3`, `true`, `{"id": 3}`, `{"size": "many"}`, `{"size": ""}`, `{"size": 1.5}`} {
 		t.Run(result, func(t *testing.T) {
 			t.Parallel()
 			var into *thing
-			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": `+result+`}`), &into)
+			e, err := envelope.Decode([]byte(`{"success": true, "result": `+result+`}`), &into)
 			require.Error(t, err)
 			assert.Nil(t, e)
 			assert.Equal(t, new(true), decode(t, `{"success": true, "result": `+result+`}`).Success, "where nobody wants it")
@@ -176,12 +180,12 @@ func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
 		t.Run(body, func(t *testing.T) {
 			t.Parallel()
 			var single *thing
-			_, err := new(envelope.Decoder).Decode([]byte(body), &single)
+			_, err := envelope.Decode([]byte(body), &single)
 			require.NoError(t, err)
 			assert.Nil(t, single)
 
 			var list []thing
-			_, err = new(envelope.Decoder).Decode([]byte(body), &list)
+			_, err = envelope.Decode([]byte(body), &list)
 			require.NoError(t, err)
 			assert.Nil(t, list)
 		})
@@ -191,10 +195,10 @@ func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
 func TestEachAnswerHasValuesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	var first, second []thing
-	_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
+	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
 	require.NoError(t, err)
 	one := decode(t, `{"success": false, "errors": [{"code": 1, "message": "one"}]}`)
-	_, err = new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "b"}]}`), &second)
+	_, err = envelope.Decode([]byte(`{"success": true, "result": [{"id": "b"}]}`), &second)
 	require.NoError(t, err)
 	two := decode(t, `{"success": false, "errors": [{"code": 2}]}`)
 
@@ -223,12 +227,12 @@ func TestWhatIsNoEnvelopeIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, err := new(envelope.Decoder).Decode([]byte(body), nil)
+			e, err := envelope.Decode([]byte(body), nil)
 			require.Error(t, err)
 			assert.Nil(t, e)
 
 			var result *thing
-			e, err = new(envelope.Decoder).Decode([]byte(body), &result)
+			e, err = envelope.Decode([]byte(body), &result)
 			require.Error(t, err)
 			assert.Nil(t, e)
 			assert.Nil(t, result)
@@ -258,13 +262,13 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var into *result
-			_, err := new(envelope.Decoder).Decode([]byte(c.body), &into)
+			_, err := envelope.Decode([]byte(c.body), &into)
 			require.ErrorContains(t, err, c.want)
 			for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 				assert.NotContains(t, cause.Error(), secret[:8])
 			}
 			if c.want == "JSON" {
-				_, err = new(envelope.Decoder).Decode([]byte(c.body), nil)
+				_, err = envelope.Decode([]byte(c.body), nil)
 				require.ErrorContains(t, err, c.want)
 				assert.NotContains(t, err.Error(), "invalid character")
 			}
@@ -275,12 +279,12 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 func TestNullIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", " null\n", "\tnull\r\n"} {
-		e, err := new(envelope.Decoder).Decode([]byte(body), nil)
+		e, err := envelope.Decode([]byte(body), nil)
 		require.Error(t, err)
 		assert.Nil(t, e)
 
 		var result *thing
-		e, err = new(envelope.Decoder).Decode([]byte(body), &result)
+		e, err = envelope.Decode([]byte(body), &result)
 		require.Error(t, err, "where a result is wanted")
 		assert.Nil(t, e)
 		assert.Nil(t, result)
@@ -318,7 +322,7 @@ func TestResultInfoIsReadAsFarAsItIsNumbers(t *testing.T) {
 			assert.Equal(t, c.want, decode(t, `{"success": true, "result_info": `+c.raw+`}`).Info)
 
 			var result []thing
-			e, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [{"id": "a"}], "result_info": `+c.raw+`}`), &result)
+			e, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a"}], "result_info": `+c.raw+`}`), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Info)
 			assert.Equal(t, []thing{{ID: "a"}}, result)
@@ -355,7 +359,7 @@ func TestAChainThatIsTooDeepForJSONIsAnErrorAndNoCrash(t *testing.T) {
 	t.Parallel()
 	const levels = 1_000_000
 	began := time.Now()
-	_, err := new(envelope.Decoder).Decode([]byte(`{"success": false, "errors": `+strings.Repeat(`[{"error_chain":`, levels)), nil)
+	_, err := envelope.Decode([]byte(`{"success": false, "errors": `+strings.Repeat(`[{"error_chain":`, levels)), nil)
 
 	require.Error(t, err)
 	assert.Less(t, time.Since(began), 5*time.Second)
@@ -410,7 +414,7 @@ func TestAListIsReadWholeHoweverLongItsItemsAre(t *testing.T) {
 				want = append(want, thing{ID: id, Size: n})
 			}
 			var list []thing
-			_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": [`+strings.Join(items, ", ")+`]}`), &list)
+			_, err := envelope.Decode([]byte(`{"success": true, "result": [`+strings.Join(items, ", ")+`]}`), &list)
 			require.NoError(t, err)
 			assert.Equal(t, want, list)
 		})
@@ -419,12 +423,11 @@ func TestAListIsReadWholeHoweverLongItsItemsAre(t *testing.T) {
 
 func TestADecoderServesManyAtOnce(t *testing.T) {
 	t.Parallel()
-	var decoder envelope.Decoder
 	results := make(chan string, 8)
 	for n := range cap(results) {
 		go func() {
 			var result *thing
-			_, err := decoder.Decode(fmt.Appendf(nil, `{"success": true, "result": {"id": "%d"}}`, n), &result)
+			_, err := envelope.Decode(fmt.Appendf(nil, `{"success": true, "result": {"id": "%d"}}`, n), &result)
 			assert.NoError(t, err)
 			results <- result.ID
 		}()
@@ -442,7 +445,97 @@ func TestANumberMustFit(t *testing.T) {
 		var result struct {
 			Small int8 `json:"small"`
 		}
-		_, err := new(envelope.Decoder).Decode([]byte(`{"success": true, "result": {"small": `+number+`}}`), &result)
+		_, err := envelope.Decode([]byte(`{"success": true, "result": {"small": `+number+`}}`), &result)
 		require.ErrorContains(t, err, "small is of the wrong type, number", number)
+	}
+}
+
+func TestDecode_NumbersAsText(t *testing.T) {
+	t.Parallel()
+	var result []thing
+	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"size": "3"}, {"size": "-4"}, {"size": null}]}`), &result)
+	require.NoError(t, err)
+	assert.Equal(t, []thing{{Size: 3}, {Size: -4}, {}}, result)
+}
+
+func TestDecode_Times(t *testing.T) {
+	t.Parallel()
+	type dated struct {
+		At      time.Time  `json:"at"`
+		Pointer *time.Time `json:"pointer"`
+	}
+	for raw, want := range map[string]string{
+		`""`: "", `null`: "", `"2026-01-02T03:04:05Z"`: "",
+		`"yesterday"`: "result[1].at is not a time in RFC 3339", `17`: "result[1].at is not a time in RFC 3339",
+		`"2026-01-02 03:04:05"`: "result[1].at is not a time in RFC 3339",
+	} {
+		var result []dated
+		_, err := envelope.Decode([]byte(`{"success": true, "result": [{}, {"at": `+raw+`, "pointer": `+raw+`}]}`), &result)
+		if want != "" {
+			require.EqualError(t, err, want, raw)
+			assert.Nil(t, result)
+			continue
+		}
+		require.NoError(t, err, raw)
+		assert.Equal(t, len(raw) < 5, result[1].At.IsZero(), raw)
+	}
+}
+
+func TestDecode_RepeatedMember(t *testing.T) {
+	t.Parallel()
+	var result []struct {
+		IDs []string `json:"ids"`
+	}
+	_, err := envelope.Decode([]byte(`{"success": false, "success": true, "result": [{"ids": ["a", "b"], "ids": ["c"]}]}`), &result)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"c"}, result[0].IDs)
+}
+
+func TestDecode_Memory(t *testing.T) {
+	t.Parallel()
+	type wide struct {
+		Many [64]string `json:"-"`
+		ID   string     `json:"id"`
+		List []thing    `json:"list"`
+	}
+	empty := strings.TrimSuffix(strings.Repeat("{},", 1_000_000), ",")
+	body := []byte(`{"success": true, "result": [` + empty + `]}`)
+	nested := []byte(`{"success": true, "result": {"list": [` + empty + `]}}`)
+	for name, c := range map[string]struct {
+		body   []byte
+		result func() any
+	}{
+		"list":            {body, func() any { return new([]wide) }},
+		"list of any":     {body, func() any { return new([]any) }},
+		"any":             {body, func() any { return new(any) }},
+		"map":             {nested, func() any { return new(map[string]any) }},
+		"list of maps":    {body, func() any { return new([]map[string]string) }},
+		"list in a thing": {nested, func() any { return new(wide) }},
+		"raw in a custom": {nested, func() any { return new(custom) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			result := c.result()
+			_, err := envelope.Decode(c.body, result)
+			require.EqualError(t, err, "a list in it has too many items")
+		})
+	}
+}
+
+type custom struct{}
+
+func (*custom) UnmarshalJSON([]byte) error { panic("not reached") }
+
+func TestDecode_OtherJSON(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"error": "no such route"}`:                                  "no such route",
+		`{"message": "blocked"}`:                                      "blocked",
+		`{"error": {"code": 7, "message": "blocked"}}`:                "blocked",
+		`{"type": "about:blank", "title": "Gone", "detail": "moved"}`: "Gone: moved",
+		`{"error": "a", "message": "a"}`:                              "a",
+		`{"error": 7, "message": []}`:                                 "",
+	} {
+		assert.Equal(t, want, decode(t, body).Text, body)
 	}
 }

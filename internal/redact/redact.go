@@ -1,179 +1,240 @@
-// Package redact blots secrets that were sent out of texts that came back.
+// Package redact removes secrets that were sent from texts that came back.
 package redact
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// Mark stands where a secret stood.
+// Mark replaces a secret.
 const Mark = "[REDACTED]"
 
-// minLength is that of a text which can be a secret. A shorter one would blot parts of words.
-const minLength = 4
-
-// A run of letters and digits in a secret is blotted wherever it stands, since no encoding changes it and an echo that is cut still has it:
-// from minRun characters on where it has a digit, from minWord on where it may be a word.
 const (
-	minRun  = 8
-	minWord = 16
+	// minLength is that of a text which can be a secret. A shorter one would remove parts of words.
+	minLength = 4
+	// gramLength is the length of the pieces that a secret is recognized by, its separators left out:
+	// an echo may be cut, split or escaped.
+	gramLength = 8
+	// minWordLength is the length from which on a secret without a digit is recognized by its pieces.
+	minWordLength = 16
+	// maxForm bounds how far beyond the text that is kept a secret is looked for.
+	maxForm = 4 << 10
+	// maxSecrets bounds the bytes of secrets that are looked for. With more of them, nothing is shown.
+	maxSecrets = 64 << 10
 )
 
-// Blotter replaces the secrets of one call, in each form in which a server is likely to echo them. It looks for secrets in what was sent
-// when the first text is to be blotted. It is not safe for concurrent use.
-type Blotter struct {
-	// What was sent and not looked at yet.
-	header http.Header
-	body   []byte
-	url    string
+type gram [gramLength]byte
 
+// Redactor replaces the secrets of one call, in each form in which a server is likely to echo them.
+// It looks for secrets in what was sent when the first text is redacted. It is not safe for
+// concurrent use.
+type Redactor struct {
+	// What was sent, until it is searched.
+	headers []http.Header
+	bodies  [][]byte
+	urls    []string
 	secrets []string
-	forms   []string // of the secrets
-	formed  bool     // whether the forms were needed and are known
+
+	known    map[string]struct{}
+	size     int // of the known secrets
+	forms    []string
+	grams    map[gram]struct{}
+	withhold bool // there are too many secrets to look for
 }
 
-// AddHeader makes the secrets in a request's headers known.
-func (b *Blotter) AddHeader(header http.Header) {
-	if b.header != nil {
-		b.learn()
+// AddHeader adds the secrets in a request's headers.
+func (r *Redactor) AddHeader(header http.Header) { r.headers = append(r.headers, header) }
+
+// AddBody adds the secrets in a JSON body.
+func (r *Redactor) AddBody(body []byte) { r.bodies = append(r.bodies, body) }
+
+// AddURL adds the secrets in the query of a URL.
+func (r *Redactor) AddURL(rawURL string) { r.urls = append(r.urls, rawURL) }
+
+// AddSecret adds a secret.
+func (r *Redactor) AddSecret(secret string) { r.secrets = append(r.secrets, secret) }
+
+func (r *Redactor) learn() {
+	secrets := r.secrets
+	for _, header := range r.headers {
+		secrets = inHeader(secrets, header)
 	}
-	b.header = header
-}
-
-// AddBody does the same for a JSON body.
-func (b *Blotter) AddBody(body []byte) {
-	if b.body != nil {
-		b.learn()
+	for _, body := range r.bodies {
+		secrets = inBody(secrets, body)
 	}
-	b.body = body
-}
-
-// AddURL does the same for the query of a URL.
-func (b *Blotter) AddURL(rawURL string) {
-	if b.url != "" {
-		b.learn()
+	for _, rawURL := range r.urls {
+		secrets = inURL(secrets, rawURL)
 	}
-	b.url = rawURL
+	r.headers, r.bodies, r.urls, r.secrets = nil, nil, nil, nil
+	for _, secret := range secrets {
+		if _, ok := r.known[secret]; ok || len(secret) < minLength {
+			continue
+		}
+		if r.known == nil {
+			r.known = map[string]struct{}{}
+		}
+		r.known[secret] = struct{}{}
+		if r.size += len(secret); r.size > maxSecrets {
+			r.withhold = true
+			return
+		}
+		r.addForms(secret)
+	}
 }
 
-func (b *Blotter) learn() {
-	if b.header == nil && b.body == nil && b.url == "" {
+func (r *Redactor) addForms(secret string) {
+	r.forms = append(r.forms, formsOf(secret)...)
+	plain := make([]byte, 0, len(secret))
+	digit := false
+	for _, c := range []byte(secret) {
+		if isAlphanumeric(c) {
+			plain = append(plain, c)
+			digit = digit || c <= '9'
+		}
+	}
+	if len(plain) < minWordLength && !digit {
 		return
 	}
-	b.secrets = inHeader(b.secrets, b.header)
-	b.secrets = inBody(b.secrets, b.body)
-	b.secrets = inURL(b.secrets, b.url)
-	b.header, b.body, b.url = nil, nil, ""
-	b.forms, b.formed = nil, false
+	for at := 0; at+gramLength <= len(plain); at++ {
+		if r.grams == nil {
+			r.grams = map[gram]struct{}{}
+		}
+		r.grams[gram(plain[at:])] = struct{}{}
+	}
 }
 
-// Blot returns s without the secrets.
-func (b *Blotter) Blot(s string) string {
+// Redact returns the first max bytes of s without the secrets, and "…" if there was more. It looks at
+// little more of s than that.
+func (r *Redactor) Redact(s string, max int) string {
 	if s == "" {
 		return s
 	}
-	b.learn()
-	if !b.formed && b.canHold(s) {
-		b.forms, b.formed = formsOf(b.secrets), true
+	r.learn()
+	if r.withhold {
+		return Mark
 	}
-	var spans []span
-	for _, form := range b.forms {
-		spans = append(spans, spansOf(form, s)...)
-	}
-	for _, secret := range b.secrets {
-		spans = append(spans, partsOf(secret, s)...)
-	}
-	if len(spans) == 0 {
-		return s
-	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
-	var out strings.Builder
-	end := 0
-	for _, found := range spans {
-		// Secrets that overlap are one stain: the tail of the second must not stay.
-		if found.from >= end {
-			out.WriteString(s[end:found.from])
-			out.WriteString(Mark)
+	cut := len(s) > max
+	keep := len(s)
+	if cut {
+		for keep = max; keep > 0 && !utf8.RuneStart(s[keep]); keep-- {
 		}
-		end = max(end, found.to)
+		s = s[:min(len(s), keep+maxForm)]
 	}
-	out.WriteString(s[end:])
-	return out.String()
-}
-
-// canHold reports whether a secret has room in s: no form of it is shorter than the secret itself.
-func (b *Blotter) canHold(s string) bool {
-	return slices.ContainsFunc(b.secrets, func(secret string) bool { return len(secret) <= len(s) })
-}
-
-// span is where a secret stands in a text.
-type span struct{ from, to int }
-
-// partsOf finds where a piece of a long run of letters and digits of the secret stands in s, whatever of it was cut.
-func partsOf(secret, s string) []span {
-	var spans []span
-	for run := range strings.FieldsFuncSeq(secret, isNotAlphanumeric) {
-		if len(run) < minRun || len(run) < minWord && !strings.ContainsAny(run, "0123456789") {
-			continue
+	hidden := make([]bool, 0, len(s)) // allocated with the first secret that is found
+	hide := func(from, to int) {
+		hidden = hidden[:len(s)]
+		for i := from; i < to; i++ {
+			hidden[i] = true
 		}
-		if len(s) < len(run) {
-			// Less to look for the other way round.
-			for at := 0; at+minRun <= len(s); at++ {
-				if strings.Contains(run, s[at:at+minRun]) {
-					spans = append(spans, span{at, at + minRun})
-				}
+	}
+	for _, form := range r.forms {
+		for from := 0; from <= len(s); from++ {
+			i := strings.Index(s[from:], form)
+			if i < 0 {
+				break
 			}
+			from += i
+			hide(from, from+len(form))
+		}
+	}
+	r.hideGrams(s, hide)
+	hideTokens(s, hide)
+
+	end := s[:keep]
+	if len(hidden) > 0 {
+		var out strings.Builder
+		for i := 0; i < keep; i++ {
+			switch {
+			case !hidden[i]:
+				out.WriteByte(s[i])
+			case i == 0 || !hidden[i-1]:
+				out.WriteString(Mark) // secrets that overlap are one
+			}
+		}
+		end = out.String()
+	}
+	if cut {
+		end += "…"
+	}
+	return end
+}
+
+// hideGrams finds the pieces of secrets in s, whatever separates their letters and digits.
+func (r *Redactor) hideGrams(s string, hide func(from, to int)) {
+	if len(r.grams) == 0 {
+		return
+	}
+	var window gram
+	var at [gramLength]int // where in s the bytes of the window are
+	n := 0
+	for i := range len(s) {
+		if !isAlphanumeric(s[i]) {
 			continue
 		}
-		for at := 0; at+minRun <= len(run); at++ {
-			spans = append(spans, spansOf(run[at:at+minRun], s)...)
+		copy(window[:], window[1:])
+		copy(at[:], at[1:])
+		window[gramLength-1], at[gramLength-1] = s[i], i
+		if n++; n < gramLength {
+			continue
+		}
+		if _, ok := r.grams[window]; ok {
+			hide(at[0], i+1)
 		}
 	}
-	return spans
 }
 
-// spansOf finds every place of text in s, those that overlap too.
-func spansOf(text, s string) []span {
-	var spans []span
-	for from := 0; ; {
-		i := strings.Index(s[from:], text)
-		if i < 0 {
-			return spans
+// tokenPrefixes are the beginnings of Cloudflare's tokens and keys, and of JSON objects in base64.
+var tokenPrefixes = []string{"cfut_", "cfat_", "cfk_", "eyJ"}
+
+// minToken is shorter than any token.
+const minToken = 20
+
+// hideTokens finds what looks like a token, also one that was not sent.
+func hideTokens(s string, hide func(from, to int)) {
+	for _, prefix := range tokenPrefixes {
+		for from := 0; ; {
+			i := strings.Index(s[from:], prefix)
+			if i < 0 {
+				break
+			}
+			from += i
+			end := from
+			for end < len(s) && (isAlphanumeric(s[end]) || strings.IndexByte("_-+/=.%", s[end]) >= 0) {
+				end++
+			}
+			if end-from >= minToken {
+				hide(from, end)
+			}
+			from = end
 		}
-		spans = append(spans, span{from + i, from + i + len(text)})
-		from += i + 1
 	}
 }
 
-func isNotAlphanumeric(r rune) bool {
-	return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// htmlEscapes are those of package html, whose entities would weigh more in a program than the rest of this package.
+// htmlEscapes are those of package html, whose entities would take more of a program than the rest of
+// this package.
 var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
 
-func formsOf(secrets []string) []string {
-	var forms []string
-	for _, secret := range secrets {
-		if len(secret) < minLength {
-			continue
-		}
-		quoted, _ := json.Marshal(secret)
-		goQuoted := strconv.Quote(secret)
-		escaped := htmlEscapes.Replace(secret)
-		forms = append(forms,
-			secret, url.QueryEscape(secret), url.PathEscape(secret), lowerPercent(url.QueryEscape(secret)), lowerPercent(url.PathEscape(secret)),
-			escaped, strings.ReplaceAll(escaped, "+", "&#43;"),
-			strings.ReplaceAll(secret, "/", `\/`), string(quoted[1:len(quoted)-1]), goQuoted[1:len(goQuoted)-1],
-		)
+func formsOf(secret string) []string {
+	quoted, _ := json.Marshal(secret)
+	goQuoted := strconv.Quote(secret)
+	escaped := htmlEscapes.Replace(secret)
+	query, path := url.QueryEscape(secret), url.PathEscape(secret)
+	forms := []string{
+		secret, query, path, lowerPercent(query), lowerPercent(path),
+		escaped, strings.ReplaceAll(escaped, "+", "&#43;"), strings.ReplaceAll(secret, "/", `\/`),
+		string(quoted[1 : len(quoted)-1]), goQuoted[1 : len(goQuoted)-1],
 	}
-	slices.Sort(forms)
+	slices.Sort(forms[1:])
 	return slices.Compact(forms)
 }
 
@@ -198,10 +259,9 @@ func inHeader(secrets []string, header http.Header) []string {
 			continue
 		}
 		for _, value := range values {
+			secrets = append(secrets, value)
 			if _, credential, found := strings.Cut(value, " "); found {
-				secrets = append(secrets, value, strings.TrimSpace(credential))
-			} else {
-				secrets = append(secrets, value)
+				secrets = append(secrets, strings.TrimSpace(credential))
 			}
 			if name != "Cookie" {
 				continue

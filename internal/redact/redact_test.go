@@ -22,16 +22,19 @@ const secret = `"q8+/z<&>"'\é="`
 // inner returns what stands between quotes.
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
-// blotterOf returns a blotter that has looked for its secrets, so that tests can share it.
-func blotterOf(header http.Header, body []byte) redact.Blotter {
-	var b redact.Blotter
+// redacted is a text as it is shown.
+func redacted(r *redact.Redactor, text string) string { return r.Redact(text, 1<<20) }
+
+// redactorOf returns a redactor that has looked for its secrets, so that tests can share it.
+func redactorOf(header http.Header, body []byte) *redact.Redactor {
+	b := new(redact.Redactor)
 	b.AddHeader(header)
 	b.AddBody(body)
-	b.Blot(strings.Repeat("learn", 100))
+	redacted(b, strings.Repeat("learn", 100))
 	return b
 }
 
-func TestASecretIsBlottedInEveryFormOfAnEcho(t *testing.T) {
+func TestASecretIsRedactedInEveryFormOfAnEcho(t *testing.T) {
 	t.Parallel()
 	asJSON, err := json.Marshal(secret)
 	require.NoError(t, err)
@@ -51,23 +54,23 @@ func TestASecretIsBlottedInEveryFormOfAnEcho(t *testing.T) {
 	}
 	body, err := json.Marshal(map[string]string{"tunnel_secret": secret})
 	require.NoError(t, err)
-	for source, blotter := range map[string]redact.Blotter{
-		"header": blotterOf(http.Header{"X-Auth-Key": {secret}}, nil),
-		"body":   blotterOf(nil, body),
+	for source, redactor := range map[string]*redact.Redactor{
+		"header": redactorOf(http.Header{"X-Auth-Key": {secret}}, nil),
+		"body":   redactorOf(nil, body),
 	} {
 		for form, echo := range echoes {
 			t.Run(source+", "+form, func(t *testing.T) {
 				t.Parallel()
-				assert.Equal(t, "before [REDACTED] after", blotter.Blot("before "+echo+" after"))
-				assert.Equal(t, "[REDACTED][REDACTED]", blotter.Blot(echo+echo))
+				assert.Equal(t, "before [REDACTED] after", redacted(redactor, "before "+echo+" after"))
+				assert.Equal(t, "[REDACTED]", redacted(redactor, echo+echo))
 			})
 		}
 	}
 }
 
-func TestAnAuthorizationIsBlottedWithAndWithoutItsScheme(t *testing.T) {
+func TestAnAuthorizationIsRedactedWithAndWithoutItsScheme(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
+	redactor := redactorOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
 	for echo, want := range map[string]string{
 		"unknown token cfut_abc.":        "unknown token [REDACTED].",
 		"header Bearer cfut_abc.":        "header [REDACTED].",
@@ -75,7 +78,7 @@ func TestAnAuthorizationIsBlottedWithAndWithoutItsScheme(t *testing.T) {
 		"header bearer cfut_abc.":        "header bearer [REDACTED].",
 		"a Bearer token was to be given": "a Bearer token was to be given",
 	} {
-		assert.Equal(t, want, blotter.Blot(echo))
+		assert.Equal(t, want, redacted(redactor, echo))
 	}
 }
 
@@ -85,18 +88,18 @@ func TestHeadersAreSecretByTheirNames(t *testing.T) {
 		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
 		"Cf-Access-Token", "X-Password", "X-Credentials",
 	} {
-		blotter := blotterOf(http.Header{name: {"first-value", "second-value"}}, nil)
-		assert.Equal(t, "[REDACTED] and [REDACTED]", blotter.Blot("first-value and second-value"), name)
+		redactor := redactorOf(http.Header{name: {"first-value", "second-value"}}, nil)
+		assert.Equal(t, "[REDACTED] and [REDACTED]", redacted(redactor, "first-value and second-value"), name)
 	}
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "X-Request-Id"} {
-		blotter := blotterOf(http.Header{name: {"some-value"}}, nil)
-		assert.Equal(t, "some-value", blotter.Blot("some-value"), name)
+		redactor := redactorOf(http.Header{name: {"some-value"}}, nil)
+		assert.Equal(t, "some-value", redacted(redactor, "some-value"), name)
 	}
 }
 
 func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(nil, []byte(`{
+	redactor := redactorOf(nil, []byte(`{
 		"name": "plain-name", "count": 3, "enabled": true, "nothing": null, "TUNNEL_SECRET": "top-secret",
 		"config": {"plain": ["plain-item"], "apiToken": "deep-token", "list": [{"password": "listed-password"}]},
 		"credentials_file": {"AccountTag": "below-name", "more": [["below-lists", 1, null]]},
@@ -105,70 +108,70 @@ func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 
 	assert.Equal(t,
 		"[REDACTED] [REDACTED] [REDACTED] [REDACTED] [REDACTED]",
-		blotter.Blot("top-secret deep-token listed-password below-name below-lists"))
-	assert.Equal(t, "plain-name plain-item 3 true", blotter.Blot("plain-name plain-item 3 true"))
+		redacted(redactor, "top-secret deep-token listed-password below-name below-lists"))
+	assert.Equal(t, "plain-name plain-item 3 true", redacted(redactor, "plain-name plain-item 3 true"))
 }
 
 func TestABodyOfAnyShapeIsRead(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`} {
-		blotter := blotterOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
-		assert.Equal(t, "tunnel_secret [REDACTED]", blotter.Blot("tunnel_secret abc-def"), body)
+		redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
+		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"), body)
 	}
-	blotter := blotterOf(nil, []byte(`[{"token":"abc-def"}]`))
-	assert.Equal(t, "[REDACTED]", blotter.Blot("abc-def"))
+	redactor := redactorOf(nil, []byte(`[{"token":"abc-def"}]`))
+	assert.Equal(t, "[REDACTED]", redacted(redactor, "abc-def"))
 }
 
 func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	const text = "tunnel name taken: \"a\" <b> %2B \x00 ü"
-	for name, blotter := range map[string]redact.Blotter{
-		"secrets elsewhere": blotterOf(http.Header{"Authorization": {"Bearer abc"}}, []byte(`{"tunnel_secret":"def-ghi"}`)),
-		"empty secrets":     blotterOf(http.Header{"Authorization": {""}, "X-Auth-Key": {"", ""}}, []byte(`{"tunnel_secret":""}`)),
-		"no secrets":        blotterOf(nil, nil),
+	for name, redactor := range map[string]*redact.Redactor{
+		"secrets elsewhere": redactorOf(http.Header{"Authorization": {"Bearer abc"}}, []byte(`{"tunnel_secret":"def-ghi"}`)),
+		"empty secrets":     redactorOf(http.Header{"Authorization": {""}, "X-Auth-Key": {"", ""}}, []byte(`{"tunnel_secret":""}`)),
+		"no secrets":        redactorOf(nil, nil),
 	} {
-		assert.Equal(t, text, blotter.Blot(text), name)
-		assert.Empty(t, blotter.Blot(""), name)
+		assert.Equal(t, text, redacted(redactor, text), name)
+		assert.Empty(t, redacted(redactor, ""), name)
 	}
 }
 
 // With the shorter one replaced first, the tail of the longer would stay.
-func TestASecretThatBeginsLikeAnotherIsBlottedWhole(t *testing.T) {
+func TestASecretThatBeginsLikeAnotherIsRedactedWhole(t *testing.T) {
 	t.Parallel()
 	const short, long = "abc-def", "abc-def-ghi"
-	for name, blotter := range map[string]redact.Blotter{
-		"short first":     blotterOf(http.Header{"X-Auth-Key": {short, long}}, nil),
-		"long first":      blotterOf(http.Header{"X-Auth-Key": {long, short}}, nil),
-		"header and body": blotterOf(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
+	for name, redactor := range map[string]*redact.Redactor{
+		"short first":     redactorOf(http.Header{"X-Auth-Key": {short, long}}, nil),
+		"long first":      redactorOf(http.Header{"X-Auth-Key": {long, short}}, nil),
+		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
 	} {
-		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x", blotter.Blot("abc-def-ghi, abc-def, abc-def-x"), name)
+		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x", redacted(redactor, "abc-def-ghi, abc-def, abc-def-x"), name)
 	}
 }
 
-func TestASecretInsideAnotherIsBlottedWithIt(t *testing.T) {
+func TestASecretInsideAnotherIsRedactedWithIt(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
+	redactor := redactorOf(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
 
-	assert.Equal(t, "[REDACTED], [REDACTED]", blotter.Blot("outer-inner-outer, inner"))
+	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "outer-inner-outer, inner"))
 }
 
 // A percent escape in lower case must not make the letters around it so.
 func TestOnlyTheDigitsOfAnEscapeMayBeInLowerCase(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
+	redactor := redactorOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
 
-	assert.Equal(t, "[REDACTED], [REDACTED]", blotter.Blot("AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
-	assert.Equal(t, "ab%2b%2fcd%25ef", blotter.Blot("ab%2b%2fcd%25ef"))
+	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
+	assert.Equal(t, "ab%2b%2fcd%25ef", redacted(redactor, "ab%2b%2fcd%25ef"))
 }
 
 // The tail of the one that begins later must not stay.
-func TestSecretsThatOverlapAreBlottedWhole(t *testing.T) {
+func TestSecretsThatOverlapAreRedactedWhole(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "abcdef", "defghi", "ghijkl"
-	for name, blotter := range map[string]redact.Blotter{
-		"in order":        blotterOf(http.Header{"X-Auth-Key": {first, second, third}}, nil),
-		"in disorder":     blotterOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
-		"header and body": blotterOf(http.Header{"Authorization": {"Bearer " + second}}, []byte(`{"secret":["`+first+`","`+third+`"]}`)),
+	for name, redactor := range map[string]*redact.Redactor{
+		"in order":        redactorOf(http.Header{"X-Auth-Key": {first, second, third}}, nil),
+		"in disorder":     redactorOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
+		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + second}}, []byte(`{"secret":["`+first+`","`+third+`"]}`)),
 	} {
 		for text, want := range map[string]string{
 			"abcdefghi":          "[REDACTED]",
@@ -178,69 +181,69 @@ func TestSecretsThatOverlapAreBlottedWhole(t *testing.T) {
 			"abcdef defghi":      "[REDACTED] [REDACTED]",
 			"abcabcdefghi, defg": "abc[REDACTED], defg",
 		} {
-			assert.Equal(t, want, blotter.Blot(text), "%s, %s", text, name)
+			assert.Equal(t, want, redacted(redactor, text), "%s, %s", text, name)
 		}
 	}
-	repeating := blotterOf(http.Header{"X-Auth-Key": {"abab"}}, nil)
-	assert.Equal(t, "[REDACTED]c", repeating.Blot("abababc"), "one that overlaps itself")
+	repeating := redactorOf(http.Header{"X-Auth-Key": {"abab"}}, nil)
+	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "one that overlaps itself")
 }
 
-func TestATextTooShortForASecretDoesNotBlotPartsOfWords(t *testing.T) {
+func TestATextTooShortForASecretDoesNotRedactPartsOfWords(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
+	redactor := redactorOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
 
-	assert.Equal(t, "tunnel name n", blotter.Blot("tunnel name n"))
-	assert.Equal(t, "[REDACTED]teen", blotter.Blot("fourteen"), "four bytes can be one")
+	assert.Equal(t, "tunnel name n", redacted(redactor, "tunnel name n"))
+	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be one")
 }
 
-func TestOneBlotterServesManyAtOnce(t *testing.T) {
+func TestOneRedactorServesManyAtOnce(t *testing.T) {
 	t.Parallel()
-	blotter := blotterOf(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
+	redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
 	texts := make(chan string, 8)
 	for range cap(texts) {
-		go func() { texts <- blotter.Blot("abc-def") }()
+		go func() { texts <- redacted(redactor, "abc-def") }()
 	}
 	for range cap(texts) {
 		assert.Equal(t, "[REDACTED]", <-texts)
 	}
 }
 
-func TestPartsOfALongSecretAreBlottedTooHoweverTheRestIsEscaped(t *testing.T) {
+func TestPartsOfALongSecretAreRedactedTooHoweverTheRestIsEscaped(t *testing.T) {
 	t.Parallel()
-	b := blotterOf(http.Header{"X-Auth-Key": {"abcdefghi1+2klmnopqrst/uv=="}}, nil)
+	b := redactorOf(http.Header{"X-Auth-Key": {"abcdefghi1+2klmnopqrst/uv=="}}, nil)
 	for echo, want := range map[string]string{
 		"cut: abcdefghi…": "cut: [REDACTED]…",
 		"abcdefghi1&#x2B;2klmnopqrst&#x2F;uv&#x3D;&#x3D;": "[REDACTED]&#x2B;[REDACTED]&#x2F;uv&#x3D;&#x3D;",
-		"abcdefghi1 2klmnopqrst/uv":                       "[REDACTED] [REDACTED]/uv",
-		"abcdefghi1-2klmnopqrst_uv":                       "[REDACTED]-[REDACTED]_uv",
+		"abcdefghi1 2klmnopqrst/uv":                       "[REDACTED]",
+		"abcdefghi1-2klmnopqrst_uv":                       "[REDACTED]",
 		"abcdefgh, abcdefghi1k":                           "[REDACTED], [REDACTED]k",
 		"abcdefg is too short for it":                     "abcdefg is too short for it",
 	} {
-		assert.Equal(t, want, b.Blot(echo))
+		assert.Equal(t, want, redacted(b, echo))
 	}
 }
 
 func TestWordsOfASecretAreLeftAlone(t *testing.T) {
 	t.Parallel()
-	b := blotterOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
+	b := redactorOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
 	const text = "the operator of a readonly account, operator@example.com"
-	assert.Equal(t, text, b.Blot(text))
-	assert.Equal(t, "[REDACTED]", b.Blot("readonly-token"))
+	assert.Equal(t, text, redacted(b, text))
+	assert.Equal(t, "[REDACTED]", redacted(b, "readonly-token"))
 }
 
-func TestSecretsOfQueriesAndCookiesAreBlotted(t *testing.T) {
+func TestSecretsOfQueriesAndCookiesAreRedacted(t *testing.T) {
 	t.Parallel()
-	var b redact.Blotter
+	b := new(redact.Redactor)
 	b.AddURL("https://example.com/a?token=query-secret&name=visible")
 	b.AddHeader(http.Header{"Cookie": {"session=cookie-secret; theme=dark-mode"}})
-	assert.Equal(t, "[REDACTED] visible [REDACTED]", b.Blot("query-secret visible cookie-secret"))
+	assert.Equal(t, "[REDACTED] visible [REDACTED]", redacted(b, "query-secret visible cookie-secret"))
 }
 
 func TestSecretsOfEarlierAttemptsStayKnown(t *testing.T) {
 	t.Parallel()
-	var b redact.Blotter
+	b := new(redact.Redactor)
 	b.AddHeader(http.Header{"Authorization": {"Bearer first-token"}})
-	assert.Equal(t, "[REDACTED]", b.Blot("first-token"))
+	assert.Equal(t, "[REDACTED]", redacted(b, "first-token"))
 	b.AddHeader(http.Header{"Authorization": {"Bearer second-token"}})
-	assert.Equal(t, "[REDACTED] [REDACTED]", b.Blot("first-token second-token"))
+	assert.Equal(t, "[REDACTED] [REDACTED]", redacted(b, "first-token second-token"))
 }

@@ -25,17 +25,9 @@ func TestStatusIsRepeatedWhereTheServerIsBusyOrBroken(t *testing.T) {
 	t.Parallel()
 	repeated := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
 	for code := 100; code < 600; code++ {
-		assert.Equal(t, slices.Contains(repeated, code), retry.Status(code), "status %d", code)
+		assert.Equal(t, slices.Contains(repeated, code), retry.RetryableStatus(code), "status %d", code)
 	}
-	assert.False(t, retry.Status(0), "no answer at all")
-}
-
-func TestOnlyPostIsNotIdempotent(t *testing.T) {
-	t.Parallel()
-	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		assert.True(t, retry.Idempotent(method), method)
-	}
-	assert.False(t, retry.Idempotent(http.MethodPost))
+	assert.False(t, retry.RetryableStatus(0), "no answer at all")
 }
 
 func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
@@ -55,8 +47,8 @@ func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, c.want, retry.Broken(c.err))
-			assert.Equal(t, c.want, retry.Broken(fmt.Errorf("dialing: %w", &url.Error{Op: "Get", URL: "/", Err: c.err})), "wrapped")
+			assert.Equal(t, c.want, retry.Transient(c.err))
+			assert.Equal(t, c.want, retry.Transient(fmt.Errorf("dialing: %w", &url.Error{Op: "Get", URL: "/", Err: c.err})), "wrapped")
 		})
 	}
 }
@@ -113,10 +105,10 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 			if c.date != "" {
 				header.Set("Date", c.date)
 			}
-			assert.Equal(t, c.want, retry.After(header, now))
+			assert.Equal(t, c.want, retry.ParseRetryAfter(header, now))
 		})
 	}
-	assert.Zero(t, retry.After(nil, now), "no header at all")
+	assert.Zero(t, retry.ParseRetryAfter(nil, now), "no header at all")
 }
 
 func TestDelaysStayWithinTheirBounds(t *testing.T) {

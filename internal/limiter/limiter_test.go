@@ -1,4 +1,4 @@
-package pace_test
+package limiter_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cftunnel/cftunnel-go/internal/pace"
+	"github.com/cftunnel/cftunnel-go/internal/limiter"
 )
 
 // Each test runs in a synctest bubble: its clock stands still while anybody runs, so times are exact, and it ends only when no
@@ -22,12 +22,12 @@ import (
 const patience = time.Hour
 
 // passes takes n passes, one after another, and returns when each came, counted from now.
-func passes(t *testing.T, gate *pace.Gate, n int) []time.Duration {
+func passes(t *testing.T, l *limiter.Limiter, n int) []time.Duration {
 	t.Helper()
 	began := time.Now()
 	times := make([]time.Duration, n)
 	for i := range times {
-		require.NoError(t, gate.Wait(t.Context()))
+		require.NoError(t, l.Wait(t.Context()))
 		times[i] = time.Since(began)
 	}
 	return times
@@ -43,11 +43,11 @@ type caller struct {
 }
 
 // queue starts a caller and returns when it waits, or is through.
-func queue(ctx context.Context, gate *pace.Gate) *caller {
+func queue(ctx context.Context, l *limiter.Limiter) *caller {
 	c := &caller{began: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		c.err = gate.Wait(ctx)
+		c.err = l.Wait(ctx)
 		c.took = time.Since(c.began)
 	}()
 	synctest.Wait()
@@ -118,7 +118,7 @@ func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
 		t.Run(fmt.Sprintf("%d in %s", c.requests, c.window), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(c.requests, c.window, patience)
+				l := limiter.New(c.requests, c.window, patience)
 				var seen recorder
 				// Twice without a break, and once more when the pause has filled the burst again.
 				for range 2 {
@@ -126,7 +126,7 @@ func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
 					for range 64 {
 						callers.Go(func() {
 							for range max(2, 2*c.requests/64) {
-								assert.NoError(t, gate.Wait(t.Context()))
+								assert.NoError(t, l.Wait(t.Context()))
 								seen.record()
 							}
 						})
@@ -147,7 +147,7 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const window = time.Minute
-				gate := pace.New(requests, window, window)
+				l := limiter.New(requests, window, window)
 				var seen recorder
 				var callers sync.WaitGroup
 				for n := range 64 {
@@ -164,10 +164,10 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 								time.AfterFunc(upTo(window/8), cancel)
 							case 2:
 								if n == 0 {
-									gate.Hold(time.Now().Add(upTo(window / 4)))
+									l.Hold(time.Now().Add(upTo(window / 4)))
 								}
 							}
-							if gate.Wait(ctx) == nil {
+							if l.Wait(ctx) == nil {
 								seen.record()
 							} else {
 								time.Sleep(upTo(window / 16))
@@ -187,7 +187,7 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 func TestATenthPassesAtOnceAndTheRestEvenly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		times := passes(t, pace.New(1200, 5*time.Minute, patience), 120+1068)
+		times := passes(t, limiter.New(1200, 5*time.Minute, patience), 120+1068)
 		for i, at := range times {
 			if i < 120 {
 				require.Zero(t, at, "request %d", i+1)
@@ -208,7 +208,7 @@ func TestASmallQuotaIsUsedToTheFull(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const windows = 20
-				times := passes(t, pace.New(requests, time.Minute, patience), windows*requests)
+				times := passes(t, limiter.New(requests, time.Minute, patience), windows*requests)
 				assert.Less(t, times[len(times)-1], windows*time.Minute*115/100)
 			})
 		})
@@ -218,24 +218,24 @@ func TestASmallQuotaIsUsedToTheFull(t *testing.T) {
 func TestTheBurstFillsUpAgainWhileNobodyCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(100, time.Minute, patience)
-		atOnce(t, func() { passes(t, gate, 10) })
+		l := limiter.New(100, time.Minute, patience)
+		atOnce(t, func() { passes(t, l, 10) })
 		time.Sleep(time.Hour)
-		atOnce(t, func() { passes(t, gate, 10) })
-		assert.NotZero(t, passes(t, gate, 1)[0])
+		atOnce(t, func() { passes(t, l, 10) })
+		assert.NotZero(t, passes(t, l, 1)[0])
 	})
 }
 
 func TestCallersAreServedInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(5, 5*time.Second, patience)
+		l := limiter.New(5, 5*time.Second, patience)
 		var mu sync.Mutex
 		var order, want []int
 		start := func(n int) {
 			want = append(want, n)
 			go func() {
-				assert.NoError(t, gate.Wait(t.Context()))
+				assert.NoError(t, l.Wait(t.Context()))
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, n)
@@ -246,7 +246,7 @@ func TestCallersAreServedInOrder(t *testing.T) {
 			start(n)
 		}
 		// A hold makes everybody look around, and must not mix them.
-		gate.Hold(time.Now().Add(10 * time.Second))
+		l.Hold(time.Now().Add(10 * time.Second))
 		for n := range 50 {
 			start(50 + n)
 			time.Sleep(300 * time.Millisecond)
@@ -262,15 +262,15 @@ func TestOneWhoComesAsAHoldEndsDoesNotOvertakeTheQueue(t *testing.T) {
 	// Who runs first at that instant is chance.
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			gate := pace.New(1, 9900*time.Millisecond, patience)
-			gate.Hold(time.Now().Add(time.Minute))
-			queued := queue(t.Context(), gate)
+			l := limiter.New(1, 9900*time.Millisecond, patience)
+			l.Hold(time.Now().Add(time.Minute))
+			queued := queue(t.Context(), l)
 			var late recorder
 			var arrivals sync.WaitGroup
 			for range 10 {
 				arrivals.Go(func() {
 					time.Sleep(time.Minute)
-					assert.NoError(t, gate.Wait(t.Context()))
+					assert.NoError(t, l.Wait(t.Context()))
 					late.record()
 				})
 			}
@@ -290,12 +290,12 @@ func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				// One every ten seconds.
-				gate := pace.New(1, 9900*time.Millisecond, patience)
-				passes(t, gate, 1)
+				l := limiter.New(1, 9900*time.Millisecond, patience)
+				passes(t, l, 1)
 				ctx, cancel := context.WithCancel(t.Context())
 				callers := make([]*caller, cancelled)
 				for i := range callers {
-					callers[i] = queue(ctx, gate)
+					callers[i] = queue(ctx, l)
 				}
 				time.Sleep(4 * time.Second)
 				cancel()
@@ -304,8 +304,8 @@ func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
 					require.ErrorIs(t, err, context.Canceled)
 					require.Equal(t, 4*time.Second, took)
 				}
-				assert.InDelta(t, 6*time.Second, passes(t, gate, 1)[0], float64(time.Microsecond))
-				assert.InDelta(t, 10*time.Second, passes(t, gate, 1)[0], float64(time.Microsecond))
+				assert.InDelta(t, 6*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
+				assert.InDelta(t, 10*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
 			})
 		})
 	}
@@ -314,17 +314,17 @@ func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
 func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 50 {
-			queue(ctx, gate)
+			queue(ctx, l)
 		}
-		behind := queue(t.Context(), gate)
+		behind := queue(t.Context(), l)
 		for range 50 {
-			queue(ctx, gate)
+			queue(ctx, l)
 		}
-		last := queue(t.Context(), gate)
+		last := queue(t.Context(), l)
 		time.Sleep(4 * time.Second)
 		cancel()
 
@@ -339,20 +339,20 @@ func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
 
 func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(*pace.Gate, context.Context){
-		"before a token":      func(*pace.Gate, context.Context) {},
-		"in the queue":        func(gate *pace.Gate, ctx context.Context) { queue(ctx, gate) },
-		"held":                func(gate *pace.Gate, _ context.Context) { gate.Hold(time.Now().Add(time.Minute)) },
-		"held and in a queue": func(gate *pace.Gate, ctx context.Context) { gate.Hold(time.Now().Add(time.Minute)); queue(ctx, gate) },
+	for name, prepare := range map[string]func(*limiter.Limiter, context.Context){
+		"before a token":      func(*limiter.Limiter, context.Context) {},
+		"in the queue":        func(l *limiter.Limiter, ctx context.Context) { queue(ctx, l) },
+		"held":                func(l *limiter.Limiter, _ context.Context) { l.Hold(time.Now().Add(time.Minute)) },
+		"held and in a queue": func(l *limiter.Limiter, ctx context.Context) { l.Hold(time.Now().Add(time.Minute)); queue(ctx, l) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(1, time.Minute, patience)
-				passes(t, gate, 1)
-				prepare(gate, t.Context())
+				l := limiter.New(1, time.Minute, patience)
+				passes(t, l, 1)
+				prepare(l, t.Context())
 				ctx, cancel := context.WithCancelCause(t.Context())
-				c := queue(ctx, gate)
+				c := queue(ctx, l)
 				time.Sleep(time.Second)
 				require.True(t, c.waits())
 				cancel(errors.New("the caller's own reason"))
@@ -367,13 +367,13 @@ func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
 func TestAContextThatHasEndedTakesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, time.Minute, patience)
+		l := limiter.New(1, time.Minute, patience)
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
 		atOnce(t, func() {
-			require.ErrorIs(t, gate.Wait(cancelled), context.Canceled)
-			require.ErrorIs(t, gate.Wait(within(t, -time.Second)), context.DeadlineExceeded) //nolint:contextcheck // another one
-			passes(t, gate, 1)                                                               //nolint:contextcheck // with the test's own
+			require.ErrorIs(t, l.Wait(cancelled), context.Canceled)
+			require.ErrorIs(t, l.Wait(within(t, -time.Second)), context.DeadlineExceeded) //nolint:contextcheck // another one
+			passes(t, l, 1)                                                               //nolint:contextcheck // with the test's own
 		})
 	})
 }
@@ -385,23 +385,23 @@ func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
 		t.Run(fmt.Sprintf("%d ahead", ahead), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(1, 9900*time.Millisecond, patience)
-				passes(t, gate, 1)
+				l := limiter.New(1, 9900*time.Millisecond, patience)
+				passes(t, l, 1)
 				for range ahead {
-					queue(t.Context(), gate)
+					queue(t.Context(), l)
 				}
 				need := time.Duration(ahead+1) * 10 * time.Second
 
 				for _, deadline := range []time.Duration{1, time.Second, need - time.Millisecond} {
 					atOnce(t, func() {
-						err := gate.Wait(within(t, deadline))
+						err := l.Wait(within(t, deadline))
 						require.ErrorIs(t, err, context.DeadlineExceeded)
-						var held *pace.HeldError
+						var held *limiter.HeldError
 						require.NotErrorAs(t, err, &held)
 					})
 				}
 				// Those who were turned away hold no place.
-				took, err := queue(within(t, need+time.Millisecond), gate).result()
+				took, err := queue(within(t, need+time.Millisecond), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, need, took, float64(time.Microsecond))
 			})
@@ -414,9 +414,9 @@ func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			gate := pace.New(1, 9900*time.Millisecond, patience)
-			passes(t, gate, 1)
-			front := queue(t.Context(), gate)
+			l := limiter.New(1, 9900*time.Millisecond, patience)
+			passes(t, l, 1)
+			front := queue(t.Context(), l)
 			var others sync.WaitGroup
 			for range 8 {
 				others.Go(func() {
@@ -427,7 +427,7 @@ func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
 						if front.waits() {
 							more = 50
 						}
-						if !assert.ErrorContains(t, gate.Wait(ctx), "in 10s") {
+						if !assert.ErrorContains(t, l.Wait(ctx), "in 10s") {
 							return
 						}
 					}
@@ -443,13 +443,13 @@ func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
 func TestAWaitIsJudgedByWhatIsLeftOfIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		queue(t.Context(), gate)
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		queue(t.Context(), l)
 		time.Sleep(9 * time.Second)
 		// One second until the caller ahead is through, and ten more.
-		atOnce(t, func() { require.ErrorIs(t, gate.Wait(within(t, 10900*time.Millisecond)), context.DeadlineExceeded) })
-		took, err := queue(within(t, 11100*time.Millisecond), gate).result()
+		atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 10900*time.Millisecond)), context.DeadlineExceeded) })
+		took, err := queue(within(t, 11100*time.Millisecond), l).result()
 		require.NoError(t, err)
 		assert.InDelta(t, 11*time.Second, took, float64(time.Microsecond))
 	})
@@ -459,14 +459,14 @@ func TestAHoldKeepsEverybodyBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const rest = time.Minute
-		gate := pace.New(10, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		reserved := queue(t.Context(), gate)
-		queued := queue(t.Context(), gate)
+		l := limiter.New(10, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		reserved := queue(t.Context(), l)
+		queued := queue(t.Context(), l)
 		require.True(t, reserved.waits())
 
-		gate.Hold(time.Now().Add(rest))
-		late := queue(t.Context(), gate)
+		l.Hold(time.Now().Add(rest))
+		late := queue(t.Context(), l)
 		time.Sleep(rest - 1)
 		synctest.Wait()
 		assert.True(t, reserved.waits(), "the one that had a reservation")
@@ -484,9 +484,9 @@ func TestAHoldKeepsEverybodyBack(t *testing.T) {
 func TestAHoldKeepsBackThoseWhomTheBurstWouldLetThrough(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1200, 5*time.Minute, patience)
-		gate.Hold(time.Now().Add(time.Minute))
-		assert.Equal(t, []time.Duration{time.Minute}, passes(t, gate, 1))
+		l := limiter.New(1200, 5*time.Minute, patience)
+		l.Hold(time.Now().Add(time.Minute))
+		assert.Equal(t, []time.Duration{time.Minute}, passes(t, l, 1))
 	})
 }
 
@@ -496,11 +496,11 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 		t.Run(fmt.Sprintf("%d who waited", callers), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(1200, 5*time.Minute, patience)
-				gate.Hold(time.Now().Add(time.Minute))
+				l := limiter.New(1200, 5*time.Minute, patience)
+				l.Hold(time.Now().Add(time.Minute))
 				var waiting []*caller
 				for range callers {
-					waiting = append(waiting, queue(t.Context(), gate))
+					waiting = append(waiting, queue(t.Context(), l))
 				}
 				for i, c := range waiting {
 					took, err := c.result()
@@ -514,10 +514,10 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 	t.Run("callers who come just then", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			gate := pace.New(1200, 5*time.Minute, patience)
-			gate.Hold(time.Now().Add(time.Minute))
+			l := limiter.New(1200, 5*time.Minute, patience)
+			l.Hold(time.Now().Add(time.Minute))
 			time.Sleep(time.Minute)
-			times := passes(t, gate, 50)
+			times := passes(t, l, 50)
 			assert.Zero(t, times[0])
 			assert.InDelta(t, 49/3.56, times[49].Seconds(), 0.001)
 		})
@@ -525,11 +525,11 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 	t.Run("callers who come long after", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			gate := pace.New(1200, 5*time.Minute, patience)
-			gate.Hold(time.Now().Add(time.Minute))
-			passes(t, gate, 1)
+			l := limiter.New(1200, 5*time.Minute, patience)
+			l.Hold(time.Now().Add(time.Minute))
+			passes(t, l, 1)
 			time.Sleep(5 * time.Minute)
-			atOnce(t, func() { passes(t, gate, 120) })
+			atOnce(t, func() { passes(t, l, 120) })
 		})
 	})
 }
@@ -541,11 +541,11 @@ func TestExactlyOnePassesWhenAHoldEnds(t *testing.T) {
 		t.Run(fmt.Sprint(gathered), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(1200, 5*time.Minute, patience)
-				passes(t, gate, 120)
+				l := limiter.New(1200, 5*time.Minute, patience)
+				passes(t, l, 120)
 				rest := time.Duration(gathered / 3.56 * float64(time.Second))
-				gate.Hold(time.Now().Add(rest))
-				for i, at := range passes(t, gate, 4) {
+				l.Hold(time.Now().Add(rest))
+				for i, at := range passes(t, l, 4) {
 					require.InDelta(t, rest.Seconds()+float64(i)/3.56, at.Seconds(), 1e-6, "request %d", i+1)
 				}
 			})
@@ -559,12 +559,12 @@ func TestAHoldInThePastChangesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(100, time.Minute, patience)
-				gate.Hold(time.Now().Add(-ago))
-				assert.Zero(t, gate.Held())
-				atOnce(t, func() { passes(t, gate, 10) })
-				waiting := queue(t.Context(), gate)
-				gate.Hold(time.Now().Add(-ago))
+				l := limiter.New(100, time.Minute, patience)
+				l.Hold(time.Now().Add(-ago))
+				assert.Zero(t, l.Held())
+				atOnce(t, func() { passes(t, l, 10) })
+				waiting := queue(t.Context(), l)
+				l.Hold(time.Now().Add(-ago))
 				took, err := waiting.result()
 				require.NoError(t, err)
 				assert.InDelta(t, 1/1.483, took.Seconds(), 0.001)
@@ -581,35 +581,35 @@ func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
 		hold, left time.Duration // left of the caller's context; zero for no deadline
 		told       bool
 	}{
-		{"as long as the gate's patience", maxHold, 0, false},
-		{"longer than the gate's patience", maxHold + 1, 0, true},
-		{"longer than the gate's patience, in a long context", maxHold + 1, time.Hour, true},
+		{"as long as the l's patience", maxHold, 0, false},
+		{"longer than the l's patience", maxHold + 1, 0, true},
+		{"longer than the l's patience, in a long context", maxHold + 1, time.Hour, true},
 		{"shorter than the context", 5 * time.Second, 8 * time.Second, false},
 		{"longer than the context", 5 * time.Second, 5*time.Second - 1, true},
 		{"longer than both", time.Hour, time.Second, true},
 	}
-	gates := map[string]func() *pace.Gate{
-		"with a quota":    func() *pace.Gate { return pace.New(10, 990*time.Millisecond, maxHold) },
-		"without a quota": func() *pace.Gate { return pace.NewHold(maxHold) },
+	gates := map[string]func() *limiter.Limiter{
+		"with a quota":    func() *limiter.Limiter { return limiter.New(10, 990*time.Millisecond, maxHold) },
+		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, maxHold) },
 	}
-	for kind, gate := range gates {
+	for kind, l := range gates {
 		for _, c := range cases {
 			t.Run(c.name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					gate := gate()
-					gate.Hold(time.Now().Add(c.hold))
+					l := l()
+					l.Hold(time.Now().Add(c.hold))
 					ctx := t.Context()
 					if c.left != 0 {
 						ctx = within(t, c.left)
 					}
-					took, err := queue(ctx, gate).result()
+					took, err := queue(ctx, l).result()
 					if !c.told {
 						require.NoError(t, err)
 						assert.Equal(t, c.hold, took)
 						return
 					}
-					var held *pace.HeldError
+					var held *limiter.HeldError
 					require.ErrorAs(t, err, &held)
 					assert.Equal(t, c.hold, held.Rest)
 					assert.Zero(t, took)
@@ -625,24 +625,24 @@ func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
 		name                    string
 		hold, maxHold, deadline time.Duration
 	}{
-		{"longer than the gate's patience", time.Minute, 30 * time.Second, time.Hour},
+		{"longer than the l's patience", time.Minute, 30 * time.Second, time.Hour},
 		{"longer than the contexts", 10 * time.Minute, time.Hour, 5 * time.Minute},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(1, 9900*time.Millisecond, c.maxHold)
-				passes(t, gate, 1)
+				l := limiter.New(1, 9900*time.Millisecond, c.maxHold)
+				passes(t, l, 1)
 				var waiting []*caller
 				for range 10 {
-					waiting = append(waiting, queue(within(t, c.deadline), gate))
+					waiting = append(waiting, queue(within(t, c.deadline), l))
 				}
 				time.Sleep(2 * time.Second)
-				gate.Hold(time.Now().Add(c.hold))
+				l.Hold(time.Now().Add(c.hold))
 				for i, w := range waiting {
 					took, err := w.result()
-					var held *pace.HeldError
+					var held *limiter.HeldError
 					require.ErrorAs(t, err, &held, "caller %d", i)
 					require.Equal(t, c.hold, held.Rest)
 					require.Equal(t, 2*time.Second, took)
@@ -650,8 +650,8 @@ func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
 
 				// They leave nothing behind: neither places nor reservations.
 				time.Sleep(c.hold)
-				assert.Zero(t, passes(t, gate, 1)[0])
-				assert.InDelta(t, 10*time.Second, passes(t, gate, 1)[0], float64(time.Microsecond))
+				assert.Zero(t, passes(t, l, 1)[0])
+				assert.InDelta(t, 10*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
 			})
 		})
 	}
@@ -660,17 +660,17 @@ func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
 func TestAHoldSendsAwayOnlyThoseForWhomItIsTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		first := queue(within(t, 20*time.Second), gate)
-		second := queue(t.Context(), gate)
-		third := queue(within(t, 50*time.Second), gate)
-		fourth := queue(t.Context(), gate)
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		first := queue(within(t, 20*time.Second), l)
+		second := queue(t.Context(), l)
+		third := queue(within(t, 50*time.Second), l)
+		fourth := queue(t.Context(), l)
 
-		gate.Hold(time.Now().Add(time.Minute))
+		l.Hold(time.Now().Add(time.Minute))
 		for _, c := range []*caller{first, third} {
 			took, err := c.result()
-			var held *pace.HeldError
+			var held *limiter.HeldError
 			require.ErrorAs(t, err, &held)
 			assert.Zero(t, took)
 		}
@@ -700,18 +700,18 @@ func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := pace.New(c.requests, c.window, patience)
-				passes(t, gate, c.before)
+				l := limiter.New(c.requests, c.window, patience)
+				passes(t, l, c.before)
 				for range c.before {
-					queue(t.Context(), gate)
+					queue(t.Context(), l)
 				}
-				gate.Hold(time.Now().Add(time.Minute))
+				l.Hold(time.Now().Add(time.Minute))
 				for range 3 - c.before {
-					queue(t.Context(), gate)
+					queue(t.Context(), l)
 				}
 				// The fourth passes thirty seconds after the hold.
-				atOnce(t, func() { require.ErrorIs(t, gate.Wait(within(t, 89*time.Second)), context.DeadlineExceeded) })
-				took, err := queue(within(t, 91*time.Second), gate).result()
+				atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 89*time.Second)), context.DeadlineExceeded) })
+				took, err := queue(within(t, 91*time.Second), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, 90*time.Second, took, float64(time.Microsecond))
 			})
@@ -726,11 +726,11 @@ func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				// The next token is there in ten seconds, hold or no hold.
-				gate := pace.New(1, 9900*time.Millisecond, patience)
-				passes(t, gate, 1)
-				gate.Hold(time.Now().Add(rest))
-				atOnce(t, func() { require.ErrorIs(t, gate.Wait(within(t, 9990*time.Millisecond)), context.DeadlineExceeded) })
-				took, err := queue(within(t, 10010*time.Millisecond), gate).result()
+				l := limiter.New(1, 9900*time.Millisecond, patience)
+				passes(t, l, 1)
+				l.Hold(time.Now().Add(rest))
+				atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 9990*time.Millisecond)), context.DeadlineExceeded) })
+				took, err := queue(within(t, 10010*time.Millisecond), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, 10*time.Second, took, float64(time.Microsecond))
 			})
@@ -741,13 +741,13 @@ func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
 func TestAReservationIsGivenBackToThoseWhoComeAsAHoldBegins(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		queue(t.Context(), gate)
-		gate.Hold(time.Now().Add(15 * time.Second))
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		queue(t.Context(), l)
+		l.Hold(time.Now().Add(15 * time.Second))
 		// The one with the reservation passes at the hold's end, whether or not it has looked up yet.
 		began := time.Now()
-		require.NoError(t, gate.Wait(within(t, 26*time.Second)))
+		require.NoError(t, l.Wait(within(t, 26*time.Second)))
 		assert.InDelta(t, 25*time.Second, time.Since(began), float64(time.Microsecond))
 	})
 }
@@ -755,20 +755,20 @@ func TestAReservationIsGivenBackToThoseWhoComeAsAHoldBegins(t *testing.T) {
 func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
 		// Before the hold each would be through in time. After it, they pass in 60, 70, 80 … seconds.
 		var inTime []*caller
 		for place := range 5 {
-			inTime = append(inTime, queue(within(t, time.Duration(60+10*place)*time.Second+time.Millisecond), gate))
+			inTime = append(inTime, queue(within(t, time.Duration(60+10*place)*time.Second+time.Millisecond), l))
 		}
-		late := queue(within(t, 110*time.Second-time.Millisecond), gate)
+		late := queue(within(t, 110*time.Second-time.Millisecond), l)
 		time.Sleep(time.Second)
-		gate.Hold(time.Now().Add(59 * time.Second))
+		l.Hold(time.Now().Add(59 * time.Second))
 
 		took, err := late.result()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		var held *pace.HeldError
+		var held *limiter.HeldError
 		require.NotErrorAs(t, err, &held)
 		assert.Equal(t, time.Second, took, "as soon as it is known")
 		for place, c := range inTime {
@@ -782,12 +782,12 @@ func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
 func TestOneWhomAHoldMakesLateCostsTheNextNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		queue(t.Context(), gate)
-		late := queue(within(t, 65*time.Second), gate)
-		next := queue(t.Context(), gate)
-		gate.Hold(time.Now().Add(time.Minute))
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		queue(t.Context(), l)
+		late := queue(within(t, 65*time.Second), l)
+		next := queue(t.Context(), l)
+		l.Hold(time.Now().Add(time.Minute))
 
 		// The late one would pass after seventy seconds.
 		took, err := late.result()
@@ -801,20 +801,20 @@ func TestOneWhomAHoldMakesLateCostsTheNextNothing(t *testing.T) {
 
 func TestAHoldIsNeverShortened(t *testing.T) {
 	t.Parallel()
-	for name, gate := range map[string]func() *pace.Gate{
-		"with a quota":    func() *pace.Gate { return pace.New(10, time.Second, patience) },
-		"without a quota": func() *pace.Gate { return pace.NewHold(patience) },
+	for name, l := range map[string]func() *limiter.Limiter{
+		"with a quota":    func() *limiter.Limiter { return limiter.New(10, time.Second, patience) },
+		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, patience) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := gate()
-				gate.Hold(time.Now().Add(time.Minute))
-				waiting := queue(t.Context(), gate)
-				gate.Hold(time.Now().Add(time.Second))
-				gate.Hold(time.Now().Add(-time.Hour))
-				gate.Hold(time.Time{})
-				assert.Equal(t, time.Minute, gate.Held())
+				l := l()
+				l.Hold(time.Now().Add(time.Minute))
+				waiting := queue(t.Context(), l)
+				l.Hold(time.Now().Add(time.Second))
+				l.Hold(time.Now().Add(-time.Hour))
+				l.Hold(time.Time{})
+				assert.Equal(t, time.Minute, l.Held())
 				took, err := waiting.result()
 				require.NoError(t, err)
 				assert.Equal(t, time.Minute, took)
@@ -825,22 +825,22 @@ func TestAHoldIsNeverShortened(t *testing.T) {
 
 func TestAHoldCanBeMadeLonger(t *testing.T) {
 	t.Parallel()
-	for name, gate := range map[string]func() *pace.Gate{
-		"with a quota":    func() *pace.Gate { return pace.New(1, time.Second, time.Minute) },
-		"without a quota": func() *pace.Gate { return pace.NewHold(time.Minute) },
+	for name, l := range map[string]func() *limiter.Limiter{
+		"with a quota":    func() *limiter.Limiter { return limiter.New(1, time.Second, time.Minute) },
+		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				gate := gate()
-				gate.Hold(time.Now().Add(30 * time.Second))
-				front := queue(t.Context(), gate)
-				hasty := queue(within(t, 40*time.Second), gate)
+				l := l()
+				l.Hold(time.Now().Add(30 * time.Second))
+				front := queue(t.Context(), l)
+				hasty := queue(within(t, 40*time.Second), l)
 				time.Sleep(10 * time.Second)
-				gate.Hold(time.Now().Add(50 * time.Second))
+				l.Hold(time.Now().Add(50 * time.Second))
 
 				took, err := hasty.result()
-				var held *pace.HeldError
+				var held *limiter.HeldError
 				require.ErrorAs(t, err, &held)
 				assert.Equal(t, 50*time.Second, held.Rest)
 				assert.Equal(t, 10*time.Second, took)
@@ -855,10 +855,10 @@ func TestAHoldCanBeMadeLonger(t *testing.T) {
 func TestAHoldCanComeAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1200, 5*time.Minute, patience)
+		l := limiter.New(1200, 5*time.Minute, patience)
 		for range 3 {
-			gate.Hold(time.Now().Add(time.Minute))
-			times := passes(t, gate, 2)
+			l.Hold(time.Now().Add(time.Minute))
+			times := passes(t, l, 2)
 			assert.Equal(t, time.Minute, times[0])
 			assert.InDelta(t, 60+1/3.56, times[1].Seconds(), 0.001)
 		}
@@ -868,45 +868,45 @@ func TestAHoldCanComeAgain(t *testing.T) {
 func TestHeldTellsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.NewHold(patience)
-		assert.Zero(t, gate.Held())
-		gate.Hold(time.Now().Add(time.Minute))
-		assert.Equal(t, time.Minute, gate.Held())
+		l := limiter.Before(nil, patience)
+		assert.Zero(t, l.Held())
+		l.Hold(time.Now().Add(time.Minute))
+		assert.Equal(t, time.Minute, l.Held())
 		time.Sleep(45 * time.Second)
-		assert.Equal(t, 15*time.Second, gate.Held())
+		assert.Equal(t, 15*time.Second, l.Held())
 		time.Sleep(45 * time.Second)
-		assert.Zero(t, gate.Held())
+		assert.Zero(t, l.Held())
 	})
 }
 
 func TestAGateWithoutAQuotaOnlyHolds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.NewHold(patience)
-		atOnce(t, func() { passes(t, gate, 10_000) })
+		l := limiter.Before(nil, patience)
+		atOnce(t, func() { passes(t, l, 10_000) })
 
-		gate.Hold(time.Now().Add(time.Minute))
+		l.Hold(time.Now().Add(time.Minute))
 		var waiting []*caller
 		for range 20 {
-			waiting = append(waiting, queue(within(t, 61*time.Second), gate))
+			waiting = append(waiting, queue(within(t, 61*time.Second), l))
 		}
 		for _, c := range waiting {
 			took, err := c.result()
 			require.NoError(t, err)
 			require.Equal(t, time.Minute, took)
 		}
-		atOnce(t, func() { passes(t, gate, 10_000) })
+		atOnce(t, func() { passes(t, l, 10_000) })
 	})
 }
 
 func TestTheErrorsSayHowLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := pace.New(1, 9900*time.Millisecond, patience)
-		passes(t, gate, 1)
-		require.ErrorContains(t, gate.Wait(within(t, time.Second)), "10s")
-		gate.Hold(time.Now().Add(90*time.Second + time.Nanosecond))
-		err := gate.Wait(within(t, time.Second))
+		l := limiter.New(1, 9900*time.Millisecond, patience)
+		passes(t, l, 1)
+		require.ErrorContains(t, l.Wait(within(t, time.Second)), "10s")
+		l.Hold(time.Now().Add(90*time.Second + time.Nanosecond))
+		err := l.Wait(within(t, time.Second))
 		require.ErrorContains(t, err, "1m30s")
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the hold is the reason, and not the quota")
 	})

@@ -1,4 +1,4 @@
-package exchange_test
+package roundtrip_test
 
 import (
 	"bufio"
@@ -28,7 +28,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cftunnel/cftunnel-go/internal/exchange"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 	"github.com/cftunnel/cftunnel-go/internal/testnet"
 )
 
@@ -38,22 +38,31 @@ const (
 )
 
 // request is a GET that nothing is to repeat.
-func request(t *testing.T, target string) exchange.Request {
+func request(t *testing.T, target string) roundtrip.Request {
 	t.Helper()
-	return exchange.Request{
+	return roundtrip.Request{
 		Method: http.MethodGet, URL: target, Header: http.Header{}, Timeout: timeout, MaxBytes: maxBytes,
-		OnRepeat: func(context.Context) error {
+		OnRetry: func(context.Context) error {
 			assert.Fail(t, "the request was sent again")
 			return nil
 		},
 	}
 }
 
-func post(t *testing.T, target, body string) exchange.Request {
+func post(t *testing.T, target, body string) roundtrip.Request {
 	t.Helper()
 	r := request(t, target)
 	r.Method, r.Body = http.MethodPost, []byte(body)
 	return r
+}
+
+// do sends a request through client's transport.
+func do(ctx context.Context, client *http.Client, r roundtrip.Request) roundtrip.Response {
+	transport := client.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	return roundtrip.NewClient(*client, transport).Do(ctx, r)
 }
 
 // roundTripper is one that reports nothing to httptrace.
@@ -126,17 +135,17 @@ func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
 				assert.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
 				w.Header().Set("Cf-Ray", "123-FRA")
 				w.WriteHeader(http.StatusTeapot)
-				_, _ = io.WriteString(w, "answer: "+string(got))
+				_, _ = io.WriteString(w, "resp: "+string(got))
 			}, func(t *testing.T, client *http.Client) {
 				r := post(t, "http://example.com/a%2Fb?c=d", body)
 				r.Method = http.MethodPut
 				r.Header.Set("Authorization", "Bearer abc")
-				answer := exchange.Do(t.Context(), client, r)
-				require.NoError(t, answer.Err)
-				assert.Equal(t, http.StatusTeapot, answer.Status)
-				assert.Equal(t, "123-FRA", answer.Header.Get("Cf-Ray"))
-				assert.Equal(t, "answer: "+body, string(answer.Body))
-				assert.True(t, answer.Sent)
+				resp := do(t.Context(), client, r)
+				require.NoError(t, resp.Err)
+				assert.Equal(t, http.StatusTeapot, resp.StatusCode)
+				assert.Equal(t, "123-FRA", resp.Header.Get("Cf-Ray"))
+				assert.Equal(t, "resp: "+body, string(resp.Body))
+				assert.True(t, resp.Sent)
 			})
 		})
 	}
@@ -148,11 +157,11 @@ func TestARefusedConnectionWasNotSentOn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 
-	answer := exchange.Do(t.Context(), ownClient(t), post(t, "http://"+listener.Addr().String(), "{}"))
+	resp := do(t.Context(), ownClient(t), post(t, "http://"+listener.Addr().String(), "{}"))
 
-	require.ErrorIs(t, answer.Err, syscall.ECONNREFUSED)
-	assert.False(t, answer.Sent)
-	assert.Zero(t, answer.Status)
+	require.ErrorIs(t, resp.Err, syscall.ECONNREFUSED)
+	assert.False(t, resp.Sent)
+	assert.Zero(t, resp.StatusCode)
 }
 
 func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
@@ -162,11 +171,11 @@ func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 
-	answer := exchange.Do(t.Context(), ownClient(t), post(t, server.URL, "{}"))
+	resp := do(t.Context(), ownClient(t), post(t, server.URL, "{}"))
 
 	var certificate *tls.CertificateVerificationError
-	require.ErrorAs(t, answer.Err, &certificate)
-	assert.False(t, answer.Sent)
+	require.ErrorAs(t, resp.Err, &certificate)
+	assert.False(t, resp.Sent)
 }
 
 func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
@@ -181,9 +190,9 @@ func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		answer := exchange.Do(ctx, &http.Client{Transport: dialling}, post(t, "http://example.com", "{}"))
-		require.ErrorIs(t, answer.Err, context.Canceled)
-		assert.False(t, answer.Sent)
+		resp := do(ctx, &http.Client{Transport: dialling}, post(t, "http://example.com", "{}"))
+		require.ErrorIs(t, resp.Err, context.Canceled)
+		assert.False(t, resp.Sent)
 	})
 }
 
@@ -206,10 +215,10 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 			ctx  context.Context
 			want error
 		}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}} {
-			answer := exchange.Do(c.ctx, client, post(t, "http://127.0.0.1:1", "{}"))
-			require.ErrorIs(t, answer.Err, c.want, name)
-			assert.False(t, answer.Sent, name)
-			assert.Zero(t, answer.Status, name)
+			resp := do(c.ctx, client, post(t, "http://127.0.0.1:1", "{}"))
+			require.ErrorIs(t, resp.Err, c.want, name)
+			assert.False(t, resp.Sent, name)
+			assert.Zero(t, resp.StatusCode, name)
 		}
 	}
 	assert.Zero(t, requests.Load())
@@ -220,10 +229,10 @@ func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
 	broken := errors.New("broken")
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken })}
 
-	answer := exchange.Do(t.Context(), client, post(t, "http://example.com", "{}"))
+	resp := do(t.Context(), client, post(t, "http://example.com", "{}"))
 
-	require.ErrorIs(t, answer.Err, broken)
-	assert.True(t, answer.Sent)
+	require.ErrorIs(t, resp.Err, broken)
+	assert.True(t, resp.Sent)
 }
 
 func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
@@ -235,28 +244,28 @@ func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
 			r := post(t, target, "{}")
 			r.Method = method
 
-			answer := exchange.Do(t.Context(), ownClient(t), r)
+			resp := do(t.Context(), ownClient(t), r)
 
-			require.ErrorIs(t, answer.Err, io.EOF)
-			assert.True(t, answer.Sent)
-			assert.Zero(t, answer.Status)
+			require.ErrorIs(t, resp.Err, io.EOF)
+			assert.True(t, resp.Sent)
+			assert.Zero(t, resp.StatusCode)
 		})
 	}
 }
 
 func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*exchange.Request){
-		"method": func(r *exchange.Request) { r.Method = "GE T" },
-		"URL":    func(r *exchange.Request) { r.URL = "http://[" },
+	for name, spoil := range map[string]func(*roundtrip.Request){
+		"method": func(r *roundtrip.Request) { r.Method = "GE T" },
+		"URL":    func(r *roundtrip.Request) { r.URL = "http://[" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := request(t, "http://example.com")
 			spoil(&r)
-			answer := exchange.Do(t.Context(), ownClient(t), r)
-			require.Error(t, answer.Err)
-			assert.False(t, answer.Sent)
+			resp := do(t.Context(), ownClient(t), r)
+			require.Error(t, resp.Err)
+			assert.False(t, resp.Sent)
 		})
 	}
 }
@@ -266,19 +275,19 @@ func TestAnErrorDoesNotRepeatTheURL(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })}
 
-	answer := exchange.Do(t.Context(), client, request(t, "http://example.com/path?query"))
+	resp := do(t.Context(), client, request(t, "http://example.com/path?query"))
 
-	assert.EqualError(t, answer.Err, "broken")
+	assert.EqualError(t, resp.Err, "broken")
 	var wrapper *url.Error
-	assert.NotErrorAs(t, answer.Err, &wrapper)
+	assert.NotErrorAs(t, resp.Err, &wrapper)
 }
 
-// An answer that never comes, and one that stops halfway.
+// An resp that never comes, and one that stops halfway.
 var slow = map[string]struct {
 	handler http.HandlerFunc
 	status  int
 }{
-	"before the answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0},
+	"before the resp": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0},
 	"within the body": {func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "half of")
 		_ = http.NewResponseController(w).Flush()
@@ -295,21 +304,21 @@ func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout+1)
 				defer cancel()
 				began := time.Now()
-				answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+				resp := do(ctx, client, request(t, "http://example.com"))
 
 				assert.Equal(t, timeout, time.Since(began))
-				var late *exchange.TimeoutError
-				require.ErrorAs(t, answer.Err, &late)
+				var late *roundtrip.TimeoutError
+				require.ErrorAs(t, resp.Err, &late)
 				assert.Equal(t, timeout, late.After)
-				require.ErrorIs(t, answer.Err, context.DeadlineExceeded)
-				require.NotErrorIs(t, answer.Err, context.Canceled)
-				assert.ErrorContains(t, answer.Err, "10s")
+				require.ErrorIs(t, resp.Err, context.DeadlineExceeded)
+				require.NotErrorIs(t, resp.Err, context.Canceled)
+				assert.ErrorContains(t, resp.Err, "10s")
 				var asNetwork interface{ Timeout() bool }
-				require.ErrorAs(t, answer.Err, &asNetwork)
+				require.ErrorAs(t, resp.Err, &asNetwork)
 				assert.True(t, asNetwork.Timeout())
-				assert.True(t, answer.Sent)
-				assert.Equal(t, c.status, answer.Status)
-				assert.Nil(t, answer.Body, "half an answer is none")
+				assert.True(t, resp.Sent)
+				assert.Equal(t, c.status, resp.StatusCode)
+				assert.Nil(t, resp.Body, "half an resp is none")
 			})
 		})
 	}
@@ -348,14 +357,14 @@ func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
 					ctx, cancel := e.context(t.Context())
 					defer cancel()
 					began := time.Now()
-					answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+					resp := do(ctx, client, request(t, "http://example.com"))
 
 					assert.Equal(t, after, time.Since(began))
-					require.ErrorIs(t, answer.Err, e.want)
-					var late *exchange.TimeoutError
-					require.NotErrorAs(t, answer.Err, &late, "the attempt had time left")
-					assert.True(t, answer.Sent)
-					assert.Equal(t, c.status, answer.Status)
+					require.ErrorIs(t, resp.Err, e.want)
+					var late *roundtrip.TimeoutError
+					require.NotErrorAs(t, resp.Err, &late, "the attempt had time left")
+					assert.True(t, resp.Sent)
+					assert.Equal(t, c.status, resp.StatusCode)
 				})
 			})
 		}
@@ -372,10 +381,10 @@ func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
 		return nil, own
 	})}
 
-	answer := exchange.Do(ctx, client, request(t, "http://example.com"))
+	resp := do(ctx, client, request(t, "http://example.com"))
 
-	require.ErrorIs(t, answer.Err, context.Canceled)
-	assert.ErrorIs(t, answer.Err, own)
+	require.ErrorIs(t, resp.Err, context.Canceled)
+	assert.ErrorIs(t, resp.Err, own)
 }
 
 func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
@@ -387,9 +396,9 @@ func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
 	t.Run("the attempt's", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
-			var late *exchange.TimeoutError
-			require.ErrorAs(t, answer.Err, &late)
+			resp := do(t.Context(), client, request(t, "http://example.com"))
+			var late *roundtrip.TimeoutError
+			require.ErrorAs(t, resp.Err, &late)
 		})
 	})
 	t.Run("the caller's", func(t *testing.T) {
@@ -397,13 +406,13 @@ func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { cancel(errors.New("the caller's own reason")) })
-			answer := exchange.Do(ctx, client, request(t, "http://example.com"))
-			require.ErrorIs(t, answer.Err, context.Canceled)
+			resp := do(ctx, client, request(t, "http://example.com"))
+			require.ErrorIs(t, resp.Err, context.Canceled)
 		})
 	})
 }
 
-// bodies are the ways in which an answer of n bytes comes.
+// bodies are the ways in which an resp of n bytes comes.
 var bodies = map[string]func(w http.ResponseWriter, n int){
 	"with Content-Length": func(w http.ResponseWriter, n int) {
 		w.Header().Set("Content-Length", strconv.Itoa(n))
@@ -452,19 +461,19 @@ func TestABodyUpToTheLimitIsRead(t *testing.T) {
 				inBubble(t, func(w http.ResponseWriter, _ *http.Request) { write(w, c.length) }, func(t *testing.T, client *http.Client) {
 					r := request(t, "http://example.com")
 					r.MaxBytes = c.limit
-					answer := exchange.Do(t.Context(), client, r)
+					resp := do(t.Context(), client, r)
 
-					assert.Equal(t, http.StatusOK, answer.Status)
+					assert.Equal(t, http.StatusOK, resp.StatusCode)
 					if !c.tooLarge {
-						require.NoError(t, answer.Err)
-						assert.Len(t, answer.Body, c.length)
+						require.NoError(t, resp.Err)
+						assert.Len(t, resp.Body, c.length)
 						return
 					}
-					var large *exchange.TooLargeError
-					require.ErrorAs(t, answer.Err, &large)
+					var large *roundtrip.TooLargeError
+					require.ErrorAs(t, resp.Err, &large)
 					assert.Equal(t, c.limit, large.Limit)
-					assert.ErrorContains(t, answer.Err, strconv.FormatInt(c.limit, 10))
-					assert.Nil(t, answer.Body)
+					assert.ErrorContains(t, resp.Err, strconv.FormatInt(c.limit, 10))
+					assert.Nil(t, resp.Body)
 				})
 			})
 		}
@@ -479,9 +488,9 @@ func TestAnAnnouncedBodyBeyondTheLimitIsNotWaitedFor(t *testing.T) {
 		<-r.Context().Done()
 	}, func(t *testing.T, client *http.Client) {
 		began := time.Now()
-		answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
-		var large *exchange.TooLargeError
-		require.ErrorAs(t, answer.Err, &large)
+		resp := do(t.Context(), client, request(t, "http://example.com"))
+		var large *roundtrip.TooLargeError
+		require.ErrorAs(t, resp.Err, &large)
 		assert.Zero(t, time.Since(began))
 	})
 }
@@ -503,10 +512,10 @@ func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req}, nil
 	})}
 
-	answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+	resp := do(t.Context(), client, request(t, "http://example.com"))
 
-	var large *exchange.TooLargeError
-	require.ErrorAs(t, answer.Err, &large)
+	var large *roundtrip.TooLargeError
+	require.ErrorAs(t, resp.Err, &large)
 	assert.LessOrEqual(t, endless.n, int64(2*maxBytes))
 }
 
@@ -519,8 +528,8 @@ func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
 	}, func(t *testing.T, client *http.Client) {
 		r := request(t, "http://example.com")
 		r.MaxBytes = math.MaxInt64
-		answer := exchange.Do(t.Context(), client, r)
-		assert.ErrorIs(t, answer.Err, io.ErrUnexpectedEOF)
+		resp := do(t.Context(), client, r)
+		assert.ErrorIs(t, resp.Err, io.ErrUnexpectedEOF)
 	})
 }
 
@@ -548,13 +557,13 @@ func TestACutBodyIsAnErrorBesideTheStatus(t *testing.T) {
 				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nCf-Ray: 123\r\n"+cut.header+"\r\n\r\n"+cut.body)
 			})
 
-			answer := exchange.Do(t.Context(), ownClient(t), request(t, target))
+			resp := do(t.Context(), ownClient(t), request(t, target))
 
-			require.Error(t, answer.Err)
-			assert.Equal(t, http.StatusNotFound, answer.Status)
-			assert.Equal(t, "123", answer.Header.Get("Cf-Ray"))
-			assert.Nil(t, answer.Body, "half an answer is none")
-			assert.True(t, answer.Sent)
+			require.Error(t, resp.Err)
+			assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+			assert.Equal(t, "123", resp.Header.Get("Cf-Ray"))
+			assert.Nil(t, resp.Body, "half an resp is none")
+			assert.True(t, resp.Sent)
 		})
 	}
 }
@@ -577,9 +586,9 @@ func dying(t *testing.T, requests *atomic.Int32) string {
 // warm leaves an idle connection behind.
 func warm(t *testing.T, client *http.Client, target string) {
 	t.Helper()
-	answer := exchange.Do(t.Context(), client, request(t, target))
-	require.NoError(t, answer.Err)
-	require.Equal(t, "ok", string(answer.Body))
+	resp := do(t.Context(), client, request(t, target))
+	require.NoError(t, resp.Err)
+	require.Equal(t, "ok", string(resp.Body))
 }
 
 func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
@@ -589,7 +598,7 @@ func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
 	warm(t, client, target)
 	asked, before := 0, int32(0)
 	r := request(t, target)
-	r.OnRepeat = func(ctx context.Context) error {
+	r.OnRetry = func(ctx context.Context) error {
 		asked++
 		before = requests.Load()
 		_, limited := ctx.Deadline()
@@ -597,14 +606,14 @@ func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
 		return nil
 	}
 
-	answer := exchange.Do(t.Context(), client, r)
+	resp := do(t.Context(), client, r)
 
-	require.NoError(t, answer.Err)
-	assert.Equal(t, "ok", string(answer.Body))
+	require.NoError(t, resp.Err)
+	assert.Equal(t, "ok", string(resp.Body))
 	assert.Equal(t, 1, asked)
 	assert.Equal(t, int32(2), before, "asked before, and not after")
 	assert.Equal(t, int32(3), requests.Load())
-	assert.True(t, answer.Sent)
+	assert.True(t, resp.Sent)
 }
 
 func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
@@ -620,20 +629,20 @@ func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
 	refused := errors.New("no attempt is left")
 	r := request(t, target)
 	asked := 0
-	r.OnRepeat = func(context.Context) error {
+	r.OnRetry = func(context.Context) error {
 		asked++
 		return refused
 	}
 
 	began := time.Now()
-	answer := exchange.Do(t.Context(), client, r)
+	resp := do(t.Context(), client, r)
 
-	require.ErrorIs(t, answer.Err, refused)
-	assert.Less(t, time.Since(began), timeout, "nobody waits for an answer")
-	require.NotErrorIs(t, answer.Err, context.Canceled, "nobody cancelled")
-	assert.Zero(t, answer.Status)
+	require.ErrorIs(t, resp.Err, refused)
+	assert.Less(t, time.Since(began), timeout, "nobody waits for an resp")
+	require.NotErrorIs(t, resp.Err, context.Canceled, "nobody cancelled")
+	assert.Zero(t, resp.StatusCode)
 	assert.Equal(t, 1, asked)
-	assert.True(t, answer.Sent)
+	assert.True(t, resp.Sent)
 }
 
 // reluctant is a connection that lets others run before it closes, those who are about to write to it too.
@@ -670,11 +679,11 @@ func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
 	for round := range rounds {
 		warm(t, client, target)
 		r := request(t, target)
-		r.OnRepeat = func(context.Context) error { return refused }
+		r.OnRetry = func(context.Context) error { return refused }
 
-		answer := exchange.Do(t.Context(), client, r)
+		resp := do(t.Context(), client, r)
 
-		require.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+		require.Equal(t, roundtrip.Response{Sent: true, Err: refused}, resp)
 		require.Empty(t, <-repeats, "round %d", round)
 	}
 }
@@ -716,11 +725,11 @@ func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
 			})}
 			refused := errors.New("no attempt is left")
 			r := request(t, "http://example.com")
-			r.OnRepeat = func(context.Context) error { return refused }
+			r.OnRetry = func(context.Context) error { return refused }
 
-			answer := exchange.Do(t.Context(), repeating, r)
+			resp := do(t.Context(), repeating, r)
 
-			assert.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+			assert.Equal(t, roundtrip.Response{Sent: true, Err: refused}, resp)
 		})
 	}
 }
@@ -764,7 +773,7 @@ func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *h
 			}
 		}
 	})
-	transport := exchange.NewTransport()
+	transport := roundtrip.NewTransport()
 	transport.TLSClientConfig = &tls.Config{RootCAs: certificates.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	t.Cleanup(transport.CloseIdleConnections)
 	return strings.Replace(target, "http://", "https://", 1), &http.Client{Transport: transport}
@@ -781,15 +790,15 @@ func TestARepeatOverHTTP2IsAnnouncedAndCanBeRefused(t *testing.T) {
 				refused := errors.New("no attempt is left")
 				r := request(t, target)
 				r.Method = method
-				r.OnRepeat = func(context.Context) error { return refused }
+				r.OnRetry = func(context.Context) error { return refused }
 
-				answer := exchange.Do(t.Context(), client, r)
+				resp := do(t.Context(), client, r)
 
-				require.Equal(t, exchange.Answer{Sent: true, Err: refused}, answer)
+				require.Equal(t, roundtrip.Response{Sent: true, Err: refused}, resp)
 				// What the connection carries next shows that nothing else went out, and that it is as it was.
-				answer = exchange.Do(t.Context(), client, request(t, target))
-				require.NoError(t, answer.Err)
-				require.Equal(t, http.StatusOK, answer.Status)
+				resp = do(t.Context(), client, request(t, target))
+				require.NoError(t, resp.Err)
+				require.Equal(t, http.StatusOK, resp.StatusCode)
 				require.Equal(t, int32(2), streams.Load())
 				require.Equal(t, int32(1), connections.Load())
 				client.CloseIdleConnections()
@@ -815,10 +824,10 @@ func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
 				r := post(t, target, body)
 				r.Header = header
 
-				answer := exchange.Do(t.Context(), client, r)
+				resp := do(t.Context(), client, r)
 
-				require.Error(t, answer.Err)
-				assert.True(t, answer.Sent)
+				require.Error(t, resp.Err)
+				assert.True(t, resp.Sent)
 				assert.Equal(t, int32(2), requests.Load())
 			})
 		}
@@ -857,10 +866,10 @@ func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
 	warm(t, client, target)
 	closed.Store(true)
 
-	answer := exchange.Do(t.Context(), client, post(t, target, "{}"))
+	resp := do(t.Context(), client, post(t, target, "{}"))
 
-	require.Error(t, answer.Err)
-	assert.True(t, answer.Sent)
+	require.Error(t, resp.Err)
+	assert.True(t, resp.Sent)
 	assert.Equal(t, int32(1), requests.Load())
 }
 
@@ -878,9 +887,9 @@ func TestAnIdempotencyKeyChangesNothingElse(t *testing.T) {
 				r := request(t, "http://example.com")
 				r.Method = method
 				r.Header.Set("Idempotency-Key", "abc")
-				answer := exchange.Do(t.Context(), client, r)
-				require.NoError(t, answer.Err)
-				assert.Equal(t, http.StatusOK, answer.Status)
+				resp := do(t.Context(), client, r)
+				require.NoError(t, resp.Err)
+				assert.Equal(t, http.StatusOK, resp.StatusCode)
 			})
 		})
 	}
@@ -919,7 +928,7 @@ func TestEveryBodyIsClosed(t *testing.T) {
 			client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: c.length, Request: req}, nil
 			})}
-			exchange.Do(t.Context(), client, request(t, "http://example.com"))
+			do(t.Context(), client, request(t, "http://example.com"))
 			assert.True(t, body.closed.Load())
 		})
 	}
@@ -933,9 +942,9 @@ func TestTheAttemptsContextEndsWithIt(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
 	})}
 
-	answer := exchange.Do(t.Context(), client, request(t, "http://example.com"))
+	resp := do(t.Context(), client, request(t, "http://example.com"))
 
-	require.NoError(t, answer.Err)
+	require.NoError(t, resp.Err)
 	assert.Error(t, attempt.Err(), "a timer would be left until the time-out")
 }
 
@@ -947,7 +956,7 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 		}))
 		client := network.Client(t)
 		for range 5 {
-			require.NoError(t, exchange.Do(t.Context(), client, request(t, "http://example.com")).Err)
+			require.NoError(t, do(t.Context(), client, request(t, "http://example.com")).Err)
 			synctest.Wait()
 		}
 		assert.Equal(t, 1, network.Dials())
@@ -962,24 +971,24 @@ func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	transport := exchange.NewTransport()
+	transport := roundtrip.NewTransport()
 	transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 
 	for range 2 {
-		answer := exchange.Do(t.Context(), client, post(t, server.URL, "{}"))
-		require.NoError(t, answer.Err)
-		assert.Equal(t, "HTTP/2.0", string(answer.Body))
-		assert.True(t, answer.Sent)
+		resp := do(t.Context(), client, post(t, server.URL, "{}"))
+		require.NoError(t, resp.Err)
+		assert.Equal(t, "HTTP/2.0", string(resp.Body))
+		assert.True(t, resp.Sent)
 	}
 }
 
 func TestTheDefaultTransportsAreNobodyElses(t *testing.T) {
 	t.Parallel()
-	first, second := exchange.NewTransport(), exchange.NewTransport()
+	first, second := roundtrip.NewTransport(), roundtrip.NewTransport()
 	assert.NotSame(t, first, second)
-	assert.NotSame(t, http.DefaultTransport, exchange.NewTransport())
+	assert.NotSame(t, http.DefaultTransport, roundtrip.NewTransport())
 }
 
 func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
@@ -988,13 +997,13 @@ func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
 		readRequest(requests)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-Long: "+strings.Repeat("x", 2<<20)+"\r\n\r\n")
 	})
-	transport := exchange.NewTransport()
+	transport := roundtrip.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 
-	answer := exchange.Do(t.Context(), &http.Client{Transport: transport}, request(t, target))
+	resp := do(t.Context(), &http.Client{Transport: transport}, request(t, target))
 
-	require.ErrorContains(t, answer.Err, "exceeded")
-	assert.True(t, answer.Sent)
+	require.ErrorContains(t, resp.Err, "exceeded")
+	assert.True(t, resp.Sent)
 }
 
 // overHTTP2 is a connection that says it speaks HTTP/2.
@@ -1013,17 +1022,17 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
 	for name, test := range map[string]struct {
-		conn   net.Conn
-		answer bool // the error comes in the body of an answer
-		err    error
-		sent   bool
+		conn net.Conn
+		resp bool // the error comes in the body of an resp
+		err  error
+		sent bool
 	}{
-		"too many streams":            {overHTTP2{}, false, refused, false},
-		"going away":                  {overHTTP2{}, false, errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), false},
-		"no connection with room":     {overHTTP2{}, false, errors.New("net/http: cannot rewind body after connection loss"), false},
-		"another stream error":        {overHTTP2{}, false, errors.New("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
-		"the same words over HTTP/1":  {nil, false, refused, true},
-		"the same words in an answer": {overHTTP2{}, true, refused, true},
+		"too many streams":           {overHTTP2{}, false, refused, false},
+		"going away":                 {overHTTP2{}, false, errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), false},
+		"no connection with room":    {overHTTP2{}, false, errors.New("net/http: cannot rewind body after connection loss"), false},
+		"another stream error":       {overHTTP2{}, false, errors.New("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
+		"the same words over HTTP/1": {nil, false, refused, true},
+		"the same words in an resp":  {overHTTP2{}, true, refused, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -1031,36 +1040,16 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 				trace := httptrace.ContextClientTrace(r.Context())
 				trace.GetConn("example.com:443")
 				trace.GotConn(httptrace.GotConnInfo{Conn: test.conn})
-				if test.answer {
+				if test.resp {
 					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(failingBody{test.err}), ContentLength: -1}, nil
 				}
 				return nil, test.err
 			})}
-			answer := exchange.Do(t.Context(), client, post(t, "https://example.com", "{}"))
-			require.ErrorIs(t, answer.Err, test.err)
-			assert.Equal(t, test.sent, answer.Sent)
+			resp := do(t.Context(), client, post(t, "https://example.com", "{}"))
+			require.ErrorIs(t, resp.Err, test.err)
+			assert.Equal(t, test.sent, resp.Sent)
 		})
 	}
-}
-
-func TestAScratchServesOneAnswerAfterAnother(t *testing.T) {
-	t.Parallel()
-	bodies := []string{strings.Repeat("long", 10_000), "short", "", strings.Repeat("x", maxBytes), "end"}
-	next := 0
-	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, bodies[next])
-		next++
-	}, func(t *testing.T, client *http.Client) {
-		var scratch exchange.Scratch
-		for _, body := range bodies {
-			r := request(t, "http://example.com")
-			r.Scratch = &scratch
-			answer := exchange.Do(t.Context(), client, r)
-			require.NoError(t, answer.Err)
-			assert.True(t, body == string(answer.Body), "%d bytes for %d", len(answer.Body), len(body))
-		}
-		assert.GreaterOrEqual(t, scratch.Size(), maxBytes)
-	})
 }
 
 func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
@@ -1068,16 +1057,16 @@ func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := testnet.ServeTLS(t, http.NotFoundHandler())
 		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // and never says a word
-		transport := exchange.NewTransport()
+		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)
 		began := time.Now()
 		r := post(t, "https://localhost", "{}")
 		r.Timeout = time.Hour
 
-		answer := exchange.Do(t.Context(), &http.Client{Transport: transport}, r)
+		resp := do(t.Context(), &http.Client{Transport: transport}, r)
 
-		require.Error(t, answer.Err)
-		assert.False(t, answer.Sent)
+		require.Error(t, resp.Err)
+		assert.False(t, resp.Sent)
 		assert.LessOrEqual(t, time.Since(began), 10*time.Second)
 		assert.Zero(t, network.Open())
 	})
@@ -1109,19 +1098,19 @@ func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
 			dying.Conn = conn
 			testnet.ServeConn(testnet.TLS(dying), handler)
 		})
-		transport := exchange.NewTransport()
+		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)
 		client := &http.Client{Transport: transport}
 		r := request(t, "https://localhost")
 		r.Timeout = time.Hour
-		require.NoError(t, exchange.Do(t.Context(), client, r).Err)
+		require.NoError(t, do(t.Context(), client, r).Err)
 		dying.shut.Store(true)
 		t.Cleanup(func() { close(dying.done) })
 
 		began := time.Now()
-		require.Error(t, exchange.Do(t.Context(), client, r).Err)
+		require.Error(t, do(t.Context(), client, r).Err)
 		assert.Less(t, time.Since(began), 30*time.Second)
-		require.NoError(t, exchange.Do(t.Context(), client, r).Err, "the next attempt takes another connection")
+		require.NoError(t, do(t.Context(), client, r).Err, "the next attempt takes another connection")
 		assert.Equal(t, 2, network.Dials())
 	})
 }

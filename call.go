@@ -1,0 +1,275 @@
+package cftunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/internal/redact"
+	"github.com/cftunnel/cftunnel-go/internal/retry"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
+)
+
+// send sends a request, and what its response says about the page it is.
+func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageInfo, error) {
+	call, err := c.newCall(ctx, r, opts)
+	if err != nil {
+		return PageInfo{}, err
+	}
+	return call.run(context.WithValue(ctx, callKey{}, call))
+}
+
+// call is one call of a method: its attempts, and what they came to so far.
+type call struct {
+	client    *Client
+	request   request
+	operation string // for logs, traces and errors
+	options   callOptions
+	path, url string
+	body      []byte
+
+	attempts, transportRetries atomic.Int32
+	last                       *Error // of the latest attempt, nil if it succeeded
+	responded                  *Error // of the latest attempt with a response
+	uncertain                  bool   // the work may have been done, as far as the responses so far say
+	redactor                   redact.Redactor
+}
+
+// newCall does everything that can fail before anything is sent.
+func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*call, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if ctx == nil {
+		return nil, invalid("ctx", "is nil")
+	}
+	options, err := newCallOptions(opts, c.retry.MaxAttempts)
+	if err != nil {
+		return nil, err
+	}
+	path, err := r.path(c.accountID)
+	if err != nil {
+		return nil, err
+	}
+	query, err := encodeQuery(r.query, options.query)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encodeBody(r.body)
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range options.infos {
+		*info = ResponseInfo{}
+	}
+	k := &call{client: c, request: r, options: options, path: path, url: c.baseURL + path + query, body: body}
+	if k.operation = r.operation.String(); options.template != "" {
+		k.operation = r.operation.method + " " + options.template
+	}
+	if query != "" {
+		k.redactor.AddURL(k.url)
+	}
+	if body != nil {
+		k.redactor.AddBody(body)
+	}
+	return k, nil
+}
+
+// run makes attempts until one succeeds, or no other may follow.
+func (c *call) run(ctx context.Context) (PageInfo, error) {
+	delays := retry.NewDelays(c.client.retry.BaseDelay, c.client.retry.MaxDelay)
+	for {
+		header, err := c.ready(ctx)
+		if err != nil {
+			return PageInfo{}, c.unsent(err)
+		}
+		a := c.attempt(ctx, header)
+		c.note(ctx, a)
+		switch {
+		case !a.failed:
+			return a.page(), nil
+		case !a.retry || int(c.attempts.Load()) >= c.options.maxAttempts:
+			return PageInfo{}, c.last
+		}
+		if err := c.pause(ctx, delays.Next()); err != nil {
+			return PageInfo{}, c.unsent(err)
+		}
+	}
+}
+
+// attempt is one request, and what its response means.
+type attempt struct {
+	roundtrip.Response
+	outcome
+	envelope   *envelope.Envelope // nil if there is none
+	excerpt    string             // of a body that is not JSON
+	retryAfter time.Duration
+	rayID      string
+	duration   time.Duration
+}
+
+func (a *attempt) page() PageInfo {
+	if a.envelope == nil || a.envelope.Info == nil {
+		return PageInfo{}
+	}
+	return PageInfo(*a.envelope.Info)
+}
+
+// credentialAge is how long a call may wait with a credential before it asks for one again.
+const credentialAge = time.Minute
+
+// ready returns the header of the next attempt when that may be sent.
+func (c *call) ready(ctx context.Context) (http.Header, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Credentials may take their time, so the wait comes after them.
+	credential, err := c.credential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	waited, err := c.wait(ctx)
+	if err == nil && waited > credentialAge {
+		credential, err = c.credential(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	const mediaType = "application/json"
+	values := []string{mediaType, c.client.userAgent, mediaType} // one allocation, as in net/http
+	header := http.Header{"Accept": values[0:1:1], "User-Agent": values[1:2:2]}
+	if c.body != nil {
+		header["Content-Type"] = values[2:3:3]
+	}
+	maps.Copy(header, c.options.header)
+	credential.authorize(header)
+	c.redactor.AddHeader(header)
+	return header, nil
+}
+
+func (c *call) credential(ctx context.Context) (credential, error) {
+	source := c.client.credentials
+	if first := c.request.credentials; first != nil {
+		source, c.request.credentials = first, nil
+	}
+	got, err := source(ctx)
+	c.redactor.AddSecret(got.token())
+	return got, err
+}
+
+// shortestWait is more than it takes not to wait.
+const shortestWait = time.Millisecond
+
+// wait waits for the end of a hold, then for the pace, and reports both.
+func (c *call) wait(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	held := c.client.limiter.Held()
+	err := c.client.limiter.Wait(ctx)
+	waited := time.Since(began)
+	if waited >= shortestWait {
+		hold := min(held, waited)
+		c.noteWait(ctx, WaitHold, hold)
+		c.noteWait(ctx, WaitPace, waited-hold)
+	}
+	return waited, err
+}
+
+// pause waits before the next attempt, at least as long as the server asked for. A pause that cannot
+// end in time is not begun.
+func (c *call) pause(ctx context.Context, delay time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.last.StatusCode == http.StatusTooManyRequests {
+		return nil // there is a hold, which the next wait is for
+	}
+	if c.last.RetryAfter > c.client.retry.MaxDelay {
+		return errors.New("the server asks for a longer pause than MaxDelay")
+	}
+	delay = max(delay, c.last.RetryAfter)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < delay {
+		return fmt.Errorf("no time is left for another attempt: %w", context.DeadlineExceeded)
+	}
+	began := time.Now()
+	err := sleep(ctx, delay)
+	c.noteWait(ctx, WaitRetry, time.Since(began))
+	return err
+}
+
+// attempt sends the request once.
+func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
+	began := time.Now()
+	c.attempts.Add(1)
+	a := &attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
+		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
+		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
+		Once: !c.request.isRepeatable(), OnRetry: c.onTransportRetry,
+	})}
+	defer a.Release()
+	e, unreadable := c.decode(a.Response)
+	a.envelope = e
+	a.outcome = c.request.classify(a.Response, e, unreadable, c.uncertain)
+	if a.StatusCode != 0 {
+		a.rayID = c.clean(a.Header.Get("Cf-Ray"), maxRayID)
+		a.retryAfter = retry.ParseRetryAfter(a.Header, time.Now())
+	}
+	if a.failed && e == nil {
+		a.excerpt = c.bodyExcerpt(a.Body)
+	}
+	a.duration = time.Since(began)
+	return a
+}
+
+// decode reads the envelope of a response, and the result of one that may be a success.
+func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
+	if resp.StatusCode/100 != 2 {
+		e, _ := envelope.Decode(resp.Body, nil)
+		return e, nil
+	}
+	if resp.Err != nil {
+		return nil, nil
+	}
+	e, err := envelope.Decode(resp.Body, c.request.result)
+	if err != nil {
+		return nil, fmt.Errorf("the response cannot be read: %w", err)
+	}
+	if c.request.check != nil && c.request.isSuccess(e) {
+		err = c.request.check()
+	}
+	return e, err
+}
+
+var errNoAttemptLeft = errors.New("the connections were lost one after another, and no attempt is left")
+
+// onTransportRetry makes a request that net/http sends again by itself an attempt that is paced,
+// counted and logged. The first one is allowed in any case: it is on a new connection, so that an idle
+// one that is dead cannot use up the call.
+func (c *call) onTransportRetry(ctx context.Context) error {
+	n := int(c.attempts.Load())
+	if first := c.transportRetries.Add(1) == 1; !first && n >= c.options.maxAttempts {
+		return errNoAttemptLeft
+	}
+	if _, err := c.wait(ctx); err != nil {
+		return err
+	}
+	c.noteTransportRetry(ctx, n)
+	c.attempts.Add(1)
+	return nil
+}
+
+// sleep waits, or returns the error of a context that ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

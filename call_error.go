@@ -1,0 +1,217 @@
+package cftunnel
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/internal/limiter"
+)
+
+// Bounds on the texts from the wire that are kept in an error.
+const (
+	maxMessage = 1024
+	maxDetails = 8 << 10 // of all messages
+	maxBody    = 512
+	maxCause   = 512
+	maxTarget  = 256
+	maxRayID   = 64
+)
+
+// attemptError returns the error of an attempt, or nil if it succeeded.
+func (c *call) attemptError(a *attempt) *Error {
+	if !a.failed {
+		return nil
+	}
+	cause := c.cleanError(a.cause)
+	if target := c.redirectTarget(a); target != "" {
+		cause = joinCauses(fmt.Errorf("the server redirects to %s", target), cause)
+	}
+	if a.StatusCode == 0 && c.responded != nil {
+		cause = joinCauses(cause, c.responded)
+	}
+	e := c.newError(cause)
+	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
+	e.foreign = !isRefusal(a.envelope)
+	if a.envelope != nil {
+		e.Errors = c.details(a.envelope.Errors)
+		if text := c.otherText(a.envelope); len(e.Errors) == 0 && text != "" {
+			e.Errors = []ErrorDetail{{Message: text}}
+		}
+	}
+	if a.StatusCode != 0 {
+		c.responded = e
+	}
+	return e
+}
+
+// newError returns an error about the whole call so far.
+func (c *call) newError(cause error) *Error {
+	return &Error{
+		Method: c.request.operation.method, Path: c.path, Operation: c.operation, Attempts: int(c.attempts.Load()),
+		cause: cause, permissions: c.request.operation.permissions, uncertain: c.uncertain,
+	}
+}
+
+// unsent returns the error of a call that ends before its next attempt: that of the latest one, and
+// the reason why there is no other.
+func (c *call) unsent(err error) error {
+	if _, ok := errors.AsType[*InvalidArgumentError](err); ok && c.last == nil {
+		return err
+	}
+	e := c.last
+	held, isHeld := errors.AsType[*limiter.HeldError](err)
+	switch {
+	case e == nil:
+		e = c.newError(c.cleanError(err))
+	case isHeld && e.StatusCode == http.StatusTooManyRequests:
+		// The 429 says so itself.
+	case !errors.Is(e, err):
+		e.cause = joinCauses(c.cleanError(err), e.cause)
+	}
+	if isHeld {
+		e.held, e.RetryAfter = true, max(e.RetryAfter, held.Rest)
+	}
+	if pace, ok := errors.AsType[*limiter.PaceError](err); ok {
+		e.RetryAfter = max(e.RetryAfter, pace.Wait)
+	}
+	return e
+}
+
+// details redacts and bounds what the API says.
+func (c *call) details(list []envelope.Detail) []ErrorDetail {
+	left := maxDetails
+	return c.detailsWithin(list, &left)
+}
+
+func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
+	if len(list) == 0 {
+		return nil
+	}
+	text := func(s string) string {
+		s = c.clean(s, min(maxMessage, *left))
+		*left = max(0, *left-len(s))
+		return s
+	}
+	details := make([]ErrorDetail, len(list))
+	for i, d := range list {
+		details[i] = ErrorDetail{
+			Code: d.Code, Message: text(d.Message), DocumentationURL: text(d.DocumentationURL), Pointer: text(d.Pointer),
+			Chain: c.detailsWithin(d.Chain, left),
+		}
+	}
+	return details
+}
+
+// otherText returns what JSON that is not the API's envelope says. If the result would be a secret,
+// only prose is shown.
+func (c *call) otherText(e *envelope.Envelope) string {
+	if e.Success != nil || e.HasErrors || c.request.operation.secret && !isProse(e.Text) {
+		return ""
+	}
+	return c.clean(e.Text, maxMessage)
+}
+
+// isProse reports whether a text is too short, and has too short words, to contain a secret.
+func isProse(text string) bool {
+	const longestText, longestWord, longestNumber = 200, 20, 5
+	words := strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for word := range words {
+		if len(word) > longestWord || len(word) > longestNumber && strings.ContainsAny(word, "0123456789") {
+			return false
+		}
+	}
+	return len(text) <= longestText
+}
+
+// bodyExcerpt returns the beginning of a body that is not JSON. It shows nothing of one that begins
+// like JSON, which may be the cut response of an operation that returns a secret, and nothing at all
+// for such an operation.
+func (c *call) bodyExcerpt(body []byte) string {
+	if c.request.operation.secret {
+		return ""
+	}
+	body = body[:min(len(body), 16*maxBody)]
+	text := strings.Trim(strings.ToValidUTF8(string(body), "\uFFFD"), "\ufeff \t\r\n")
+	if strings.IndexAny(text, `{["`) == 0 {
+		return ""
+	}
+	return c.clean(text, maxBody)
+}
+
+// redirectTarget returns the host and the path that a response redirects to.
+func (c *call) redirectTarget(a *attempt) string {
+	if a.StatusCode/100 != 3 {
+		return ""
+	}
+	from, err := url.Parse(c.url)
+	if err != nil {
+		return ""
+	}
+	to, err := from.Parse(a.Header.Get("Location"))
+	if err != nil || a.Header.Get("Location") == "" {
+		return ""
+	}
+	return c.clean(to.Host+to.EscapedPath(), maxTarget)
+}
+
+// clean makes a text from the wire fit for an error: redacted, on one line, not longer than max.
+func (c *call) clean(s string, max int) string {
+	return singleLine(c.redactor.Redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
+}
+
+// cleanError returns err, or if its text has what must not be shown, an error with a clean text that
+// errors.Is still recognizes. net/http quotes what it cannot read, which may be a token.
+func (c *call) cleanError(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	shown := text
+	for _, quote := range []string{`"`, "malformed MIME header"} {
+		if i := strings.Index(shown, quote); i >= 0 {
+			shown = strings.TrimRight(shown[:i+len(strings.Trim(quote, `"`))], " :;=(")
+		}
+	}
+	if shown = c.clean(shown, maxCause); shown == text {
+		return err
+	}
+	return &redactedError{text: shown, is: func(target error) bool { return errors.Is(err, target) }}
+}
+
+// redactedError replaces an error whose text must not be shown. errors.Is finds what the error was,
+// errors.As finds nothing.
+type redactedError struct {
+	text string
+	is   func(error) bool // a function prints as an address, unlike the error itself
+}
+
+// Error returns the clean text.
+func (e *redactedError) Error() string { return e.text }
+
+// Is reports what the error was.
+func (e *redactedError) Is(target error) bool { return e.is(target) }
+
+// joinCauses puts two causes under one error; either may be nil.
+func joinCauses(first, second error) error {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return fmt.Errorf("%w; before that: %w", first, second)
+}
+
+// singleLine keeps a text from the wire from breaking a line of a log.
+func singleLine(s string) string {
+	breaks := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+	if !strings.ContainsFunc(s, breaks) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, breaks), " ")
+}

@@ -1,0 +1,277 @@
+// Package roundtrip sends one HTTP request and reads the whole of its response.
+package roundtrip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Client sends requests. It is safe for concurrent use.
+type Client struct {
+	http    *http.Client
+	buffers sync.Pool // of *buffer
+}
+
+// NewClient returns a client that sends through a copy of h whose transport is t. It follows no
+// redirect.
+func NewClient(h http.Client, t http.RoundTripper) *Client {
+	h.Transport = locationGuard{t}
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{http: &h}
+}
+
+// CloseIdleConnections closes connections that no request is using.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// Request is one attempt.
+type Request struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	Timeout     time.Duration
+	MaxBytes    int64
+	// Once means that the request must not be sent a second time unless the server has not
+	// processed it.
+	Once bool
+	// OnRetry is called before net/http sends the request again by itself: a GET on a reused
+	// connection that died, or over HTTP/2 what the server did not process. An error ends the attempt.
+	OnRetry func(context.Context) error
+}
+
+// Response is the outcome of one attempt.
+type Response struct {
+	// StatusCode is zero if there was no response. It and Header are set beside Err if the body was
+	// cut.
+	StatusCode int
+	Header     http.Header
+	// Body is valid until Release.
+	Body []byte
+	// Sent reports whether the server may have processed the request.
+	Sent bool
+	Err  error
+
+	buffer *buffer // of Body
+	owner  *Client // of buffer
+}
+
+// Release returns the memory of Body for reuse.
+func (r *Response) Release() {
+	if r.buffer != nil {
+		r.owner.putBuffer(r.buffer)
+	}
+	r.Body, r.buffer = nil, nil
+}
+
+// TooLargeError says that a body is longer than the limit.
+type TooLargeError struct{ Limit int64 }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the response is larger than the limit of %d bytes", e.Limit)
+}
+
+// TimeoutError says that an attempt took longer than it may. It is a [context.DeadlineExceeded].
+type TimeoutError struct{ After time.Duration }
+
+func (e *TimeoutError) Error() string { return fmt.Sprintf("no whole response within %s", e.After) }
+
+// Timeout is what a net.Error has.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Is makes errors.Is treat it like the standard library's timeouts.
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+var (
+	errAborted   = errors.New("the transport ended without a response")
+	errAbandoned = errors.New("the transport did not end with its context")
+)
+
+// grace is how long a transport may take to end once its context has. net/http needs a moment; what
+// takes longer is left behind.
+const grace = 25 * time.Millisecond
+
+// Do sends r and reads its response. It returns when the context or the timeout ends, whatever the
+// transport does. The caller must call [Response.Release].
+func (c *Client) Do(ctx context.Context, r Request) Response {
+	// A transport that refuses an ended context reports nothing, as one that sends.
+	if err := ctx.Err(); err != nil {
+		return Response{Err: err}
+	}
+	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	conn := &connection{closeIdle: c.CloseIdleConnections, onRetry: r.OnRetry}
+	req, err := newRequest(conn.trace(attempt, cancel), r)
+	if err != nil {
+		return Response{Err: err}
+	}
+
+	resp := c.exchange(req, r, conn)
+	refused := conn.end()
+	resp.Sent = conn.sent() && !(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
+	switch {
+	case refused != nil:
+		resp.Release()
+		resp = Response{Sent: true, Err: refused}
+	case resp.Err == nil:
+	case ctx.Err() != nil && !errors.Is(resp.Err, ctx.Err()):
+		// The transport may report the context's cause, or a timeout that its deadline set.
+		resp.Err = fmt.Errorf("%w: %w", ctx.Err(), resp.Err)
+	case ctx.Err() == nil && errors.Is(attempt.Err(), context.DeadlineExceeded):
+		resp.Err = &TimeoutError{After: r.Timeout}
+	}
+	return resp
+}
+
+// exchange runs the transport in a goroutine of its own, since not every transport and body end with
+// their context.
+func (c *Client) exchange(req *http.Request, r Request, conn *connection) Response {
+	done := make(chan Response, 1)
+	var panicked any
+	go func() {
+		resp := Response{Err: errAborted} // for a transport that calls runtime.Goexit
+		defer func() {
+			panicked = recover()
+			done <- resp
+		}()
+		resp = c.send(req, r, conn)
+	}()
+	var resp Response
+	select {
+	case resp = <-done:
+	case <-req.Context().Done():
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case resp = <-done:
+		case <-timer.C:
+			conn.closeBody()
+			return Response{Err: fmt.Errorf("%w; %w", req.Context().Err(), errAbandoned)}
+		}
+	}
+	if panicked != nil {
+		panic(panicked)
+	}
+	return resp
+}
+
+func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
+	httpResponse, err := c.http.Do(req)
+	if err != nil {
+		// The wrapper repeats the URL, and a proxy's URL may hold a password.
+		for {
+			wrapper, ok := err.(*url.Error) //nolint:errorlint // layer by layer
+			if !ok {
+				return Response{Err: err}
+			}
+			err = wrapper.Err
+		}
+	}
+	defer httpResponse.Body.Close()
+	resp := Response{StatusCode: httpResponse.StatusCode, Header: httpResponse.Header}
+	if resp.StatusCode < http.StatusOK {
+		return resp // what follows a 101 is not a body, and may never end
+	}
+	conn.body.Store(&httpResponse.Body)
+	b, ok := c.buffers.Get().(*buffer)
+	if !ok {
+		b = new(buffer)
+	}
+	resp.Body, resp.Err = b.read(httpResponse, r.MaxBytes)
+	resp.buffer, resp.owner = b, c
+	return resp
+}
+
+// buffer is memory for one body after another.
+type buffer struct {
+	bytes bytes.Buffer
+	limit io.LimitedReader
+}
+
+// maxPooledBuffer bounds the buffers kept for reuse. A page of 1,000 tunnels needs less.
+const maxPooledBuffer = 1 << 20
+
+func (c *Client) putBuffer(b *buffer) {
+	if b.bytes.Cap() <= maxPooledBuffer {
+		c.buffers.Put(b)
+	}
+}
+
+// maxGrow bounds what is allocated because of a Content-Length alone.
+const maxGrow = 1 << 20
+
+func (b *buffer) read(resp *http.Response, maxBytes int64) ([]byte, error) {
+	if resp.ContentLength > maxBytes {
+		return nil, &TooLargeError{Limit: maxBytes}
+	}
+	b.bytes.Reset()
+	if resp.ContentLength > 0 {
+		b.bytes.Grow(int(min(resp.ContentLength, maxGrow)) + bytes.MinRead)
+	}
+	// One byte more distinguishes a body of exactly this length from a longer one.
+	b.limit = io.LimitedReader{R: resp.Body, N: max(maxBytes, maxBytes+1)}
+	n, err := b.bytes.ReadFrom(&b.limit)
+	b.limit.R = nil
+	switch {
+	case err != nil:
+		return nil, err
+	case n > maxBytes:
+		return nil, &TooLargeError{Limit: maxBytes}
+	}
+	return b.bytes.Bytes(), nil
+}
+
+// newRequest leaves GetBody out: without it, net/http can send no body a second time, neither after a
+// connection that died, whatever the headers say of idempotency, nor to the target of a redirect.
+func newRequest(ctx context.Context, r Request) (*http.Request, error) {
+	var body io.Reader = http.NoBody // which a RoundTripper can read
+	if len(r.Body) > 0 {
+		body = bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header, req.GetBody = r.Header, nil
+	if len(r.Body) == 0 && (r.Once || hasIdempotencyKey(r.Header)) && r.Method != http.MethodGet {
+		// net/http repeats requests without a body on its own judgement. It does not know that this
+		// body is empty.
+		req.Body = io.NopCloser(struct{ io.Reader }{bytes.NewReader(nil)})
+	}
+	return req, nil
+}
+
+// hasIdempotencyKey reports whether net/http would treat a request of any method as idempotent.
+func hasIdempotencyKey(header http.Header) bool {
+	_, key := header["Idempotency-Key"]
+	_, other := header["X-Idempotency-Key"]
+	return key || other
+}
+
+// connection follows what happens to one attempt's connections.
+type connection struct {
+	asked, got, http2 atomic.Bool
+	body              atomic.Pointer[io.ReadCloser]
+	closeIdle         func()
+	onRetry           func(context.Context) error
+
+	mu      sync.Mutex
+	ended   bool
+	retries int
+	refused error // what onRetry said
+}
+
+// sent treats a RoundTripper that reports nothing as one that sends.
+func (c *connection) sent() bool { return c.got.Load() || !c.asked.Load() }
+
+func (c *connection) closeBody() {
+	if body := c.body.Load(); body != nil {
+		go func() { _ = (*body).Close() }() // which may block as the transport does
+	}
+}

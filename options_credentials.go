@@ -1,0 +1,167 @@
+package cftunnel
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/cftunnel/cftunnel-go/internal/apipath"
+)
+
+// credential is what a request is authenticated with: a bearer token, or an email address and a key.
+type credential struct{ bearer, email, key string }
+
+// credentials returns the credential of the next attempt. It may return one beside an error.
+type credentials func(context.Context) (credential, error)
+
+const bearer = "Bearer "
+
+// token returns the API token, or the key.
+func (c credential) token() string {
+	if c.key != "" {
+		return c.key
+	}
+	return strings.TrimPrefix(c.bearer, bearer)
+}
+
+func (c credential) authorize(header http.Header) {
+	if c.key != "" {
+		header.Set("X-Auth-Email", c.email)
+		header.Set("X-Auth-Key", c.key)
+		return
+	}
+	header.Set("Authorization", c.bearer)
+}
+
+func fixed(c credential) credentials {
+	return func(context.Context) (credential, error) { return c, nil }
+}
+
+// WithAPIToken authenticates with an API token of a user or of an account. What cannot be one is
+// refused.
+func WithAPIToken(token string) Option {
+	return func(s *settings) error { return s.setAPIToken("apiToken", token) }
+}
+
+// WithAPIKey authenticates with a user's email address and global API key. Prefer a token: the key can
+// do everything that its user can.
+func WithAPIKey(email, key string) Option {
+	return func(s *settings) error { return s.setAPIKey("email", email, "key", key) }
+}
+
+// WithTokenSource authenticates with the API token that source returns. It is called before every
+// attempt, with the context of the call and by many goroutines at once, so the source should cache its
+// token. If a call then waits for more than a minute, the source is called again. Its error ends the
+// call, unsent, and is in the chain of its [*Error].
+func WithTokenSource(source func(context.Context) (Secret, error)) Option {
+	return func(s *settings) error {
+		if source == nil {
+			return invalid("source", "is nil")
+		}
+		s.credentials = func(ctx context.Context) (credential, error) {
+			token, err := source(ctx)
+			if err == nil {
+				err = checkAPIToken("token of the token source", token.Reveal())
+			}
+			return credential{bearer: bearer + token.Reveal()}, err
+		}
+		return nil
+	}
+}
+
+// WithEnvironment reads what no other option sets from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_API_KEY and
+// CLOUDFLARE_EMAIL, from CLOUDFLARE_ACCOUNT_ID and from CLOUDFLARE_BASE_URL. The order of the options does
+// not matter. An empty variable counts as not set.
+func WithEnvironment() Option {
+	return func(s *settings) error {
+		s.environment = true
+		return nil
+	}
+}
+
+// The variables of WithEnvironment.
+const (
+	envAPIToken  = "CLOUDFLARE_API_TOKEN"
+	envAPIKey    = "CLOUDFLARE_API_KEY"
+	envEmail     = "CLOUDFLARE_EMAIL"
+	envAccountID = "CLOUDFLARE_ACCOUNT_ID"
+	envBaseURL   = "CLOUDFLARE_BASE_URL"
+)
+
+// readEnvironment sets what no option set.
+func (s *settings) readEnvironment() error {
+	if s.credentials == nil {
+		token, key, email := os.Getenv(envAPIToken), os.Getenv(envAPIKey), os.Getenv(envEmail)
+		var err error
+		switch {
+		case token != "":
+			err = s.setAPIToken(envAPIToken, token)
+		case key != "" || email != "":
+			err = s.setAPIKey(envEmail, email, envAPIKey, key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if accountID := os.Getenv(envAccountID); s.accountID == "" && accountID != "" {
+		if err := s.setAccountID(envAccountID, accountID); err != nil {
+			return err
+		}
+	}
+	if baseURL := os.Getenv(envBaseURL); s.baseURL == "" && baseURL != "" {
+		return s.setBaseURL(envBaseURL, baseURL)
+	}
+	return nil
+}
+
+func (s *settings) setAPIToken(name, token string) error {
+	if err := checkAPIToken(name, token); err != nil {
+		return err
+	}
+	s.credentials = fixed(credential{bearer: bearer + token})
+	return nil
+}
+
+func (s *settings) setAPIKey(emailName, email, keyName, key string) error {
+	if err := checkCredential(emailName, email); err != nil {
+		return err
+	}
+	if err := checkCredential(keyName, key); err != nil {
+		return err
+	}
+	s.credentials = fixed(credential{email: email, key: key})
+	return nil
+}
+
+func (s *settings) setAccountID(name, accountID string) error {
+	if err := apipath.AccountID(accountID); err != nil {
+		return invalid(name, "%v", err)
+	}
+	s.accountID = accountID
+	return nil
+}
+
+func (s *settings) setBaseURL(name, baseURL string) error {
+	u, err := url.Parse(baseURL)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return invalid(name, "is not an absolute URL")
+	case u.User != nil:
+		return invalid(name, "contains a user or a password")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return invalid(name, "has a query or a fragment")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return invalid(name, "is plain http to another machine, which would show the credentials to everybody between; use https")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return invalid(name, "is neither https nor http")
+	}
+	s.baseURL = strings.TrimRight(u.String(), "/")
+	return nil
+}
+
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+}

@@ -1,0 +1,93 @@
+package cftunnel
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// RotateParams says how to rotate.
+type RotateParams struct {
+	// Secret is the new secret, as [NewTunnelSecret] makes it. If it is zero, RotateSecret makes one.
+	Secret Secret
+	// CleanupConnections drops the tunnel's connections when the secret is replaced, so that replicas with
+	// the old token are disconnected at once. Use it after a compromise. WARP connectors have no clean-up.
+	CleanupConnections bool
+}
+
+// Rotation is the result of a rotation.
+type Rotation struct {
+	// Tunnel is nil if no response to the rotation could be read.
+	Tunnel *Tunnel
+	// Token is the new token, to run replicas with.
+	Token Secret
+}
+
+// RotateSecret replaces the secret of a tunnel, and returns its new token.
+//
+// From then on the old token opens no new connections. Existing ones stay until their replica restarts;
+// params.CleanupConnections drops them. The secret is made once, so that a retry sends the same.
+//
+// If the clean-up fails after the rotation, the Rotation is returned beside the error, which says so. It is
+// also returned, without a Tunnel, beside an [ErrOutcomeUnknown]: its Token is the new one if the rotation
+// was carried out. A response whose token has another secret is such an error. With every other error,
+// such as [ErrNotFound], the Rotation is nil. Compare tokens with [SameTunnelToken]: the same credentials have
+// several texts. A Token that was made here, since there is no response, has no Endpoint.
+//
+// Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
+//
+// Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
+func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+	c, err := clientOf(s)
+	if err != nil {
+		return nil, err
+	}
+	secret := params.Secret
+	if secret.IsZero() {
+		secret = NewTunnelSecret()
+	}
+	credentials := TunnelCredentials{
+		AccountTag: strings.ToLower(c.accountID), TunnelID: strings.ToLower(tunnelID), Secret: secret,
+	}
+	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return &Rotation{Token: credentials.Token()}, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
+	if rotation.Token.IsZero() {
+		// Only the server knows the endpoint of the token.
+		token, err := s.Token(ctx, tunnelID, opts...)
+		if err != nil || hasOtherSecret(token, secret) {
+			token = credentials.Token()
+		}
+		rotation.Token = token
+	}
+	if !params.CleanupConnections {
+		return rotation, nil
+	}
+	if err := c.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
+		return rotation, fmt.Errorf("cftunnel: tunnel %s is rotated, but cleaning up its connections failed: %w", tunnelID, err)
+	}
+	return rotation, nil
+}
+
+var errOldSecret = errors.New("the response has a token with another secret than the one that was sent")
+
+// hasOtherSecret reports whether token is one of cloudflared's with another secret.
+func hasOtherSecret(token, secret Secret) bool {
+	credentials, err := ParseTunnelToken(token)
+	if err != nil {
+		return false // the tokens of WARP connectors are opaque
+	}
+	got, gotErr := base64.StdEncoding.DecodeString(credentials.Secret.Reveal())
+	sent, sentErr := base64.StdEncoding.DecodeString(secret.Reveal())
+	return gotErr != nil || sentErr != nil || !bytes.Equal(got, sent)
+}
