@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/matrix"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -58,8 +58,8 @@ func TestPermissionsOnThePage(t *testing.T) {
 			named[method] = codes(row[0])
 		}
 	}
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(matrix.Methods)), slices.Collect(maps.Keys(named)))
-	for name, method := range matrix.Methods {
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(cases.Methods)), slices.Collect(maps.Keys(named)))
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var needed []string
@@ -88,7 +88,7 @@ func TestPermissionsOnThePage(t *testing.T) {
 }
 
 // atEachStep runs test for each operation that a method sends where all goes well, each in a bubble of its own.
-func atEachStep(t *testing.T, method matrix.Method, test func(t *testing.T, s *stage, operation string)) {
+func atEachStep(t *testing.T, method cases.Method, test func(t *testing.T, s *stage, operation string)) {
 	t.Helper()
 	for _, operation := range slices.Compact(slices.Sorted(slices.Values(steps(t, method)))) {
 		synctest.Test(t, func(t *testing.T) { test(t, newStage(t, "HTTP/1.1", method), operation) })
@@ -117,7 +117,7 @@ func TestLostAnswersOnThePage(t *testing.T) {
 		}
 	}
 	comments := methodComments(t)
-	for name, method := range matrix.Methods {
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			unknown := false
@@ -144,8 +144,8 @@ var faultsOfRow = map[string][]string{
 
 func TestRetriesOnThePage(t *testing.T) {
 	t.Parallel()
-	faults := map[string]matrix.Fault{}
-	for _, fault := range matrix.Faults() {
+	faults := map[string]cases.Fault{}
+	for _, fault := range cases.Faults() {
 		faults[fault.Name] = fault
 	}
 	statuses, others := map[int]bool{}, 0
@@ -153,9 +153,9 @@ func TestRetriesOnThePage(t *testing.T) {
 		for _, name := range faultsOfRow[row[0]] {
 			fault, ok := faults[name]
 			require.True(t, ok, name)
-			assert.Equal(t, outcome(fault.Again != matrix.Nobody, false), row[1], name)
-			assert.Equal(t, outcome(fault.Again != matrix.Nobody, fault.Doubt), row[2], name)
-			assert.Equal(t, outcome(fault.Again == matrix.Everybody, fault.Doubt && fault.Again != matrix.Everybody), row[3], name)
+			assert.Equal(t, outcome(fault.Again != cases.Nobody, false), row[1], name)
+			assert.Equal(t, outcome(fault.Again != cases.Nobody, fault.Doubt), row[2], name)
+			assert.Equal(t, outcome(fault.Again == cases.Everybody, fault.Doubt && fault.Again != cases.Everybody), row[3], name)
 		}
 		if faultsOfRow[row[0]] != nil {
 			others++
@@ -198,7 +198,7 @@ func outcomeOf(t *testing.T, method string, status int) string {
 			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 		})}))
 	require.NoError(t, err)
-	err = matrix.Methods[method].Call(t.Context(), client, nowhere)
+	err = cases.Methods[method].Call(t.Context(), client, nowhere)
 	require.Error(t, err)
 	return outcome(attempts > 1, isUnknown(err))
 }

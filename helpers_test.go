@@ -12,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
-	"github.com/cftunnel/cftunnel-go/internal/traffic"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -43,7 +42,7 @@ func inBubble(t *testing.T, opts []tunneltest.Option, test func(t *testing.T, sr
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(opts...)
 		t.Cleanup(srv.Close)
-		network := testnet.Serve(t, srv.Handler())
+		network := pipenet.Serve(t, srv.Handler())
 		test(t, srv, func(opts ...cftunnel.Option) *cftunnel.Client {
 			t.Helper()
 			client, err := cftunnel.NewClient(append([]cftunnel.Option{
@@ -61,7 +60,7 @@ func inBubble(t *testing.T, opts []tunneltest.Option, test func(t *testing.T, sr
 // handlerTransport returns a transport to the fake over pipes, whose every dial first asks.
 func handlerTransport(t *testing.T, srv *tunneltest.Server, ask func() error) *http.Transport {
 	t.Helper()
-	transport := testnet.Serve(t, srv.Handler()).Transport(t)
+	transport := pipenet.Serve(t, srv.Handler()).Transport(t)
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if err := ask(); err != nil {
@@ -76,7 +75,7 @@ func handlerTransport(t *testing.T, srv *tunneltest.Server, ask func() error) *h
 // clientOf returns a client of a server that answers as handler does.
 func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *cftunnel.Client {
 	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, traffic.Sent(r)) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r) }))
 	t.Cleanup(srv.Close)
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL),
@@ -100,7 +99,7 @@ func answering(status int, body string) http.HandlerFunc {
 // roundTripper makes a function an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(traffic.Sent(r)) }
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // carriedOut counts the requests for an operation that the fake did the work of.
 func carriedOut(srv *tunneltest.Server, operation string) int {

@@ -19,31 +19,31 @@ import (
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/internal/exchange"
-	"github.com/cftunnel/cftunnel-go/internal/matrix"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
 // stage is a fake with a world in it, and a client of it on the transport that clients have by default, over pipes.
 type stage struct {
 	srv     *tunneltest.Server
-	network *testnet.Network
+	network *pipenet.Network
 	client  *cftunnel.Client
-	world   matrix.World
+	world   cases.Fixture
 	before  int          // requests that made the world
 	bodies  atomic.Int32 // of answers that are not closed
 }
 
 // protocols are how a stage is reached.
-var protocols = map[string]func(testing.TB, http.Handler) *testnet.Network{"HTTP/1.1": testnet.Serve, "HTTP/2": testnet.ServeTLS}
+var protocols = map[string]func(testing.TB, http.Handler) *pipenet.Network{"HTTP/1.1": pipenet.Serve, "HTTP/2": pipenet.ServeTLS}
 
 // newStage is for a bubble: what is left running when its test ends fails it.
-func newStage(t *testing.T, protocol string, method matrix.Method, opts ...cftunnel.Option) *stage {
+func newStage(t *testing.T, protocol string, method cases.Method, opts ...cftunnel.Option) *stage {
 	t.Helper()
 	s := &stage{srv: tunneltest.NewServer()}
 	t.Cleanup(s.srv.Close)
 	var err error
-	s.world, err = matrix.Build(t.Context(), s.srv)
+	s.world, err = cases.NewFixture(t.Context(), s.srv)
 	require.NoError(t, err)
 	s.before = len(s.srv.Requests())
 
@@ -108,7 +108,7 @@ func (b *watchedBody) Close() error {
 }
 
 // steps returns the operations that a method sends where all goes well.
-func steps(t *testing.T, method matrix.Method) (operations []string) {
+func steps(t *testing.T, method cases.Method) (operations []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, "HTTP/1.1", method)
@@ -121,10 +121,10 @@ func steps(t *testing.T, method matrix.Method) (operations []string) {
 }
 
 // forEachFault runs test for every method, operation that it sends, fault and protocol, each in a bubble of its own.
-func forEachFault(t *testing.T, test func(t *testing.T, method matrix.Method, steps []string, operation, protocol string, fault matrix.Fault)) {
+func forEachFault(t *testing.T, test func(t *testing.T, method cases.Method, steps []string, operation, protocol string, fault cases.Fault)) {
 	t.Helper()
-	faults := matrix.Faults()
-	for name, method := range matrix.Methods {
+	faults := cases.Faults()
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			steps := steps(t, method)
@@ -145,7 +145,7 @@ func forEachFault(t *testing.T, test func(t *testing.T, method matrix.Method, st
 }
 
 // options sets a client up for a fault.
-func options(f matrix.Fault, more ...cftunnel.Option) []cftunnel.Option {
+func options(f cases.Fault, more ...cftunnel.Option) []cftunnel.Option {
 	if f.Timeout > 0 {
 		more = append(more, cftunnel.WithTimeout(f.Timeout))
 	}
@@ -156,7 +156,7 @@ func options(f matrix.Fault, more ...cftunnel.Option) []cftunnel.Option {
 }
 
 // begin lets a fault befall as many requests as it says.
-func (s *stage) begin(f matrix.Fault) {
+func (s *stage) begin(f cases.Fault) {
 	if f.Refused {
 		s.network.Refuse()
 		return
@@ -171,12 +171,12 @@ func isRepeatable(operation string) bool { return !strings.HasPrefix(operation, 
 // withoutResult are operations whose success does not depend on what the answer says more.
 var withoutResult = []string{opCleanup, "PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover"}
 
-func isHarmless(operation string, f matrix.Fault) bool {
+func isHarmless(operation string, f cases.Fault) bool {
 	return f.Harmless || f.HarmlessWithoutResult && slices.Contains(withoutResult, operation)
 }
 
 // checkFailure holds the error of a call whose every request met f.
-func (s *stage) checkFailure(t *testing.T, err error, operation string, f matrix.Fault, attempts int) {
+func (s *stage) checkFailure(t *testing.T, err error, operation string, f cases.Fault, attempts int) {
 	t.Helper()
 	failure, ok := errors.AsType[*cftunnel.Error](err)
 	require.True(t, ok, "%#v", err)
@@ -210,7 +210,7 @@ func (s *stage) checkFailure(t *testing.T, err error, operation string, f matrix
 // TestEveryFaultOfEveryOperationThatStays: every request of a method that sends one meets a fault.
 func TestEveryFaultOfEveryOperationThatStays(t *testing.T) {
 	t.Parallel()
-	forEachFault(t, func(t *testing.T, method matrix.Method, steps []string, operation, protocol string, fault matrix.Fault) {
+	forEachFault(t, func(t *testing.T, method cases.Method, steps []string, operation, protocol string, fault cases.Fault) {
 		const most = 3
 		fault.Server.Times = tunneltest.Always
 		s := newStage(t, protocol, method, options(fault, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: most, BaseDelay: time.Millisecond}))...)
@@ -235,7 +235,7 @@ func TestEveryFaultOfEveryOperationThatStays(t *testing.T) {
 			return
 		}
 		attempts := 1
-		if fault.Again == matrix.Everybody || fault.Again == matrix.Idempotent && isRepeatable(operation) {
+		if fault.Again == cases.Everybody || fault.Again == cases.Idempotent && isRepeatable(operation) {
 			attempts = most
 		}
 		s.checkFailure(t, err, operation, fault, attempts)
@@ -250,7 +250,7 @@ func TestEveryFaultOfEveryOperationThatStays(t *testing.T) {
 // TestEveryFaultOfEveryOperationThatPasses: one request meets a fault.
 func TestEveryFaultOfEveryOperationThatPasses(t *testing.T) {
 	t.Parallel()
-	forEachFault(t, func(t *testing.T, method matrix.Method, steps []string, operation, protocol string, fault matrix.Fault) {
+	forEachFault(t, func(t *testing.T, method cases.Method, steps []string, operation, protocol string, fault cases.Fault) {
 		if fault.Refused {
 			return // stays
 		}
@@ -258,7 +258,7 @@ func TestEveryFaultOfEveryOperationThatPasses(t *testing.T) {
 		s.begin(fault)
 		err := method.Call(t.Context(), s.client, s.world)
 		assert.Zero(t, s.bodies.Load(), "every body is closed")
-		again := fault.Again == matrix.Everybody || fault.Again == matrix.Idempotent && isRepeatable(operation)
+		again := fault.Again == cases.Everybody || fault.Again == cases.Idempotent && isRepeatable(operation)
 		if !isRepeatable(operation) {
 			assert.LessOrEqual(t, s.done(operation), 1, "what must happen once")
 		}
@@ -286,10 +286,10 @@ func TestEveryFaultOfEveryOperationThatPasses(t *testing.T) {
 // TestEveryFaultOfEveryOperationGivesWayToTheContext: a call that goes on ends with its context, and sends nothing more.
 func TestEveryFaultOfEveryOperationGivesWayToTheContext(t *testing.T) {
 	t.Parallel()
-	forEachFault(t, func(t *testing.T, method matrix.Method, steps []string, operation, protocol string, fault matrix.Fault) {
+	forEachFault(t, func(t *testing.T, method cases.Method, steps []string, operation, protocol string, fault cases.Fault) {
 		const after, most = 100 * time.Millisecond, 50 * time.Millisecond
 		fault.Server.Times, fault.Timeout = tunneltest.Always, 0
-		if fault.Again != matrix.Nobody && fault.Server.Delay == 0 {
+		if fault.Again != cases.Nobody && fault.Server.Delay == 0 {
 			fault.Server.Delay = 30 * time.Millisecond
 		}
 		s := newStage(t, protocol, method, options(fault, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1 << 30, BaseDelay: 50 * time.Millisecond}))...)
@@ -324,7 +324,7 @@ func goAway(looked bool) func(net.Conn) {
 		return append([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, 0}, payload...)
 	}
 	return func(plain net.Conn) {
-		conn := testnet.TLS(plain)
+		conn := pipenet.TLS(plain)
 		defer conn.Close()
 		if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
 			return
@@ -357,7 +357,7 @@ func goAway(looked bool) func(net.Conn) {
 
 func TestEveryOperationMeetsAServerThatGoesAway(t *testing.T) {
 	t.Parallel()
-	for name, method := range matrix.Methods {
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			steps := steps(t, method)
@@ -401,7 +401,7 @@ func TestConnectionsOf64Workers(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newStage(t, protocol, matrix.Method{}, cftunnel.WithLimiter(nil))
+				s := newStage(t, protocol, cases.Method{}, cftunnel.WithLimiter(nil))
 				s.srv.Inject(tunneltest.Fault{Delay: 50 * time.Millisecond, Times: tunneltest.Always})
 				round := func() {
 					var group sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/matrix"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
 // schemaVariable names a file with Cloudflare's published schema, or the part of it that is about tunnels.
@@ -29,13 +29,13 @@ const (
 )
 
 // nowhere has nothing that a server could know.
-var nowhere = matrix.World{
+var nowhere = cases.Fixture{
 	Tunnel: tunnelID, Connector: tunnelID, Name: "n", Idle: tunnelID, WARP: tunnelID, WARPConnector: tunnelID, IdleWARP: tunnelID, Free: "n",
 }
 
 func TestEveryMethodSendsItsOperations(t *testing.T) {
 	t.Parallel()
-	for name, method := range matrix.Methods {
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var sent []string
@@ -65,7 +65,7 @@ func TestEveryMethodIsInTheTable(t *testing.T) {
 		}
 	}
 	var table []string
-	for name := range matrix.Methods {
+	for name := range cases.Methods {
 		table = append(table, name)
 	}
 	assert.ElementsMatch(t, methods, table)
@@ -74,7 +74,7 @@ func TestEveryMethodIsInTheTable(t *testing.T) {
 func TestEveryMethodDocumentsItsOperations(t *testing.T) {
 	t.Parallel()
 	comments := methodComments(t)
-	for name, method := range matrix.Methods {
+	for name, method := range cases.Methods {
 		service, method2, _ := strings.Cut(name, ".")
 		comment := strings.Join(strings.Fields(comments[service+"Service."+method2]), " ")
 		require.NotEmpty(t, comment, name)
@@ -128,7 +128,7 @@ func TestOperationsAreThoseOfTheSchema(t *testing.T) {
 
 	// What the schema does not have yet: the API announces it.
 	ours := map[string]bool{}
-	for _, method := range matrix.Methods {
+	for _, method := range cases.Methods {
 		for _, operation := range method.Operations {
 			ours[operation] = operation != opManagement
 		}
