@@ -87,6 +87,14 @@ func (n *Network) Client(t testing.TB) *http.Client {
 	return &http.Client{Transport: n.Transport(t)}
 }
 
+// URL returns the scheme and a host for URLs of the server.
+func (n *Network) URL() string {
+	if n.roots != nil {
+		return "https://localhost"
+	}
+	return "http://localhost"
+}
+
 // Dials returns how many connections were opened.
 func (n *Network) Dials() int {
 	n.mu.Lock()
