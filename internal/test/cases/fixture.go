@@ -32,12 +32,7 @@ func UnknownIDs() Fixture {
 // NewFixture creates a fixture in srv without a network. Its requests are in srv.Requests().
 func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 	f := Fixture{Name: "taken", Free: "free"}
-	client, err := cftunnel.NewClient(
-		cftunnel.WithBaseURL("http://localhost/client/v4"),
-		cftunnel.WithAPIToken(srv.APIToken().Reveal()), cftunnel.WithAccountID(srv.AccountID()),
-		cftunnel.WithLimiter(nil),
-		cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport{srv.Handler()}}),
-	)
+	client, err := NewClient(srv)
 	if err != nil {
 		return f, err
 	}
@@ -79,6 +74,16 @@ func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 	f.WARP, f.WARPConnector = warp("warp", 2)
 	f.IdleWARP, _ = warp("idle warp", 0)
 	return f, err
+}
+
+// NewClient returns a client of srv that is not paced and needs no network.
+func NewClient(srv *tunneltest.Server, opts ...cftunnel.Option) (*cftunnel.Client, error) {
+	return cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithBaseURL("http://localhost/client/v4"),
+		cftunnel.WithAPIToken(srv.APIToken().Reveal()), cftunnel.WithAccountID(srv.AccountID()),
+		cftunnel.WithLimiter(nil),
+		cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport{srv.Handler()}}),
+	}, opts...)...)
 }
 
 // handlerTransport passes requests to a handler.

@@ -7,44 +7,43 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// universe is everything that the schema has, in the order to report it.
-func (j *judge) universe() []item {
-	var list []item
-	for _, route := range j.routes {
-		c := collector{operation: nameOf(route), part: partRequest}
-		c.add("")
+// items returns everything that the schema has, in the order to report it.
+func (c *checker) items() (list []item) {
+	for _, route := range c.routes {
+		s := collector{operation: nameOf(route), part: partRequest}
+		s.use("")
 		for _, place := range []string{partPath, partQuery} {
-			c.part = place
+			s.part = place
 			for _, p := range parametersOf(route) {
 				if p.Value.In == place {
-					c.add(p.Value.Name)
+					s.use(p.Value.Name)
 				}
 			}
 		}
 		if body := route.Operation.RequestBody; body != nil {
-			c.part = partBody
-			c.all(body.Value.Content)
+			s.part = partBody
+			s.properties(body.Value.Content)
 		}
-		answers := route.Operation.Responses.Map()
-		for _, status := range slices.Sorted(maps.Keys(answers)) {
-			c.part = status
-			c.add("")
-			c.all(answers[status].Value.Content)
+		responses := route.Operation.Responses.Map()
+		for _, status := range slices.Sorted(maps.Keys(responses)) {
+			s.part = status
+			s.use("")
+			s.properties(responses[status].Value.Content)
 		}
-		list = append(list, c.has...)
+		list = append(list, s.uses...)
 	}
 	return list
 }
 
-// all adds every property of a body.
-func (c *collector) all(content openapi3.Content) {
+// properties uses every property of a body.
+func (s *collector) properties(content openapi3.Content) {
 	if mediaType := content.Get("application/json"); mediaType != nil && mediaType.Schema != nil {
-		c.below("", parts(mediaType.Schema.Value), nil)
+		s.below("", parts(mediaType.Schema.Value), nil)
 	}
 }
 
-// below adds the properties of a schema. One that is inside itself is not gone into again.
-func (c *collector) below(path string, list []part, above []*openapi3.Schema) {
+// below uses the properties of a schema. One that is inside itself is not entered again.
+func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
 	if slices.ContainsFunc(list, func(p part) bool { return slices.Contains(above, p.Schema) }) {
 		return
 	}
@@ -56,11 +55,62 @@ func (c *collector) below(path string, list []part, above []*openapi3.Schema) {
 		}
 	}
 	if schemas, _ := children(list, elements); len(schemas) > 0 {
-		c.below(path+elements, parts(schemas...), slices.Clip(above))
+		s.below(path+elements, parts(schemas...), slices.Clip(above))
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		schemas, _ := children(list, name)
-		c.add(join(path, name))
-		c.below(join(path, name), parts(schemas...), slices.Clip(above))
+		s.use(join(path, name))
+		s.below(join(path, name), parts(schemas...), slices.Clip(above))
 	}
+}
+
+// part is a schema that another one is composed of.
+type part struct {
+	*openapi3.Schema
+	alternative bool // one of several, of which a value needs to fit one
+}
+
+// parts returns schemas with everything that they are composed of.
+func parts(schemas ...*openapi3.Schema) []part {
+	var list []part
+	var add func(s *openapi3.Schema, alternative bool)
+	add = func(s *openapi3.Schema, alternative bool) {
+		list = append(list, part{s, alternative})
+		for _, other := range s.AllOf {
+			add(other.Value, alternative)
+		}
+		for _, other := range slices.Concat(s.AnyOf, s.OneOf) {
+			add(other.Value, true)
+		}
+	}
+	for _, s := range schemas {
+		add(s, false)
+	}
+	return list
+}
+
+// elements is the name of an array's elements in a path.
+const elements = "[]"
+
+// children returns the schemas of a member, or of an array's elements. certain says that one of them
+// is not of an alternative.
+func children(list []part, name string) (schemas []*openapi3.Schema, certain bool) {
+	for _, p := range list {
+		child := p.Properties[name]
+		if name == elements {
+			child = p.Items
+		}
+		if child != nil && child.Value != nil {
+			schemas = append(schemas, child.Value)
+			certain = certain || !p.alternative
+		}
+	}
+	return schemas, certain
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
 }

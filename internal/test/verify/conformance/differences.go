@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+
+	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 )
 
-// difference is where the schema and the facts about the API differ. The facts win.
+// difference is a place where the schema and the facts about the API differ. The facts win.
 type difference struct {
-	where, schema, facts, reason string
-	amend                        func(document)
+	place, schema, facts, reason string
+	amend                        func(openapi.Document)
 }
 
 const (
@@ -28,30 +30,30 @@ const (
 	opDeleteWARP    = "DELETE /accounts/{account_id}/warp_connector/{tunnel_id}"
 )
 
-// differences is every one of them. One that nothing in a run needs is an error.
+// differences is every one of them. One that no exchange needs is an error.
 var differences = []difference{
 	{
-		where:  "every 4XX",
+		place:  "every 4XX",
 		schema: "a success and a failure at once",
 		facts:  "a failure: success is false, result is null",
-		reason: "no answer can be both",
-		amend: func(d document) {
-			for operation := range d.operations {
-				content := d.content(operation, "4XX")
-				if list, ok := document(content).object("schema")["allOf"].([]any); ok && len(list) == 2 {
-					content["schema"] = list[1]
+		reason: "no response can be both",
+		amend: func(d openapi.Document) {
+			for operation := range d.Operations {
+				failure := content(d, operation, "4XX")
+				if list, ok := openapi.Document(failure).Object("schema")["allOf"].([]any); ok && len(list) == 2 {
+					failure["schema"] = list[1]
 				}
 			}
 		},
 	},
 	{
-		where:  "every 4XX, errors",
+		place:  "every 4XX, errors",
 		schema: "no error_chain",
 		facts:  "error_chain, with code and message",
-		reason: "the real reason is often only there, as 6111 is beside 6003",
-		amend: func(d document) {
+		reason: "the real reason is often only there, such as 6111 in the chain of 6003",
+		amend: func(d openapi.Document) {
 			for _, schema := range []string{"tunnel_api-response-common-failure", "iam_api-response-common-failure"} {
-				allOf(d.object("components", "schemas", schema, "properties", "errors"), `{"items": {"properties": {
+				allOf(d.Object("components", "schemas", schema, "properties", "errors"), `{"items": {"properties": {
 					"error_chain": {"type": "array", "items": {"type": "object", "required": ["code", "message"], "properties": {
 						"code": {"type": "integer"}, "message": {"type": "string"}
 					}}}
@@ -60,104 +62,104 @@ var differences = []difference{
 		},
 	},
 	{
-		where:  opCreate,
+		place:  opCreate,
 		schema: "a tunnel",
 		facts:  "a tunnel with its token and credentials_file",
 		reason: "cloudflared runs a new tunnel with them",
-		amend: result(`{"token": {"type": "string"}, "credentials_file": {
+		amend: withResult(`{"token": {"type": "string"}, "credentials_file": {
 			"type": "object", "required": ["AccountTag", "TunnelID", "TunnelName", "TunnelSecret"], "properties": {
 				"AccountTag": {"type": "string"}, "TunnelID": {"type": "string"}, "TunnelName": {"type": "string"}, "TunnelSecret": {"type": "string"}
 			}
 		}}`, opCreate),
 	},
 	{
-		where:  opUpdate,
+		place:  opUpdate,
 		schema: "a tunnel",
 		facts:  "a tunnel with its token",
-		reason: "a rotation tells the new token so",
-		amend:  result(`{"token": {"type": "string"}}`, opUpdate),
+		reason: "a rotation gets the new token from it",
+		amend:  withResult(`{"token": {"type": "string"}}`, opUpdate),
 	},
 	{
-		where:  opCreateWARP,
+		place:  opCreateWARP,
 		schema: "a tunnel",
 		facts:  "as for tunnels, with its token",
 		reason: "the schema has one tunnel for all operations",
-		amend:  result(`{"token": {"type": "string"}}`, opCreateWARP),
+		amend:  withResult(`{"token": {"type": "string"}}`, opCreateWARP),
 	},
 	{
-		where:  opUpdateWARP,
+		place:  opUpdateWARP,
 		schema: "a tunnel",
 		facts:  "as for tunnels, with its token",
 		reason: "the schema has one tunnel for all operations",
-		amend:  result(`{"token": {"type": "string"}}`, opUpdateWARP),
+		amend:  withResult(`{"token": {"type": "string"}}`, opUpdateWARP),
 	},
 	{
-		where:  opConfiguration + " and PUT",
-		schema: "an object, of what is not said",
-		facts:  "account_id, tunnel_id, version, config, which is null where none was set, source and created_at",
+		place:  opConfiguration + " and PUT",
+		schema: "an object, of unknown members",
+		facts:  "account_id, tunnel_id, version, config (null if none was set), source and created_at",
 		reason: "the schema leaves it open",
-		amend: result(`{
+		amend: withResult(`{
 			"account_id": {"type": "string"}, "tunnel_id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
 			"config": {"nullable": true, "allOf": [{"$ref": "#/components/schemas/tunnel_config"}]},
 			"source": {"type": "string", "enum": ["local", "cloudflare"]}, "created_at": {"type": "string", "format": "date-time", "nullable": true}
 		}`, opConfiguration, opConfigure),
 	},
 	{
-		where:  opConfigure + ", config",
+		place:  opConfigure + ", config",
 		schema: "the keys that are documented",
 		facts:  "a full replace of whatever is there",
 		reason: "cloudflared knows more keys and gets new ones, and one that is not sent back is lost",
-		amend: func(d document) {
-			config := d.object("components", "schemas", "tunnel_config")
-			origin := d.object("components", "schemas", "tunnel_originRequest")
+		amend: func(d openapi.Document) {
+			config := d.Object("components", "schemas", "tunnel_config")
+			origin := d.Object("components", "schemas", "tunnel_originRequest")
 			for _, schema := range []map[string]any{
-				config, document(config).object("properties", "warp-routing"), d.object("components", "schemas", "tunnel_ingressRule"),
-				origin, document(origin).object("properties", "access"),
+				config, openapi.Document(config).Object("properties", "warp-routing"), d.Object("components", "schemas", "tunnel_ingressRule"),
+				origin, openapi.Document(origin).Object("properties", "access"),
 			} {
 				merge(schema, `{"additionalProperties": true}`)
 			}
 		},
 	},
 	{
-		where:  opCleanUp,
+		place:  opCleanUp,
 		schema: "an object",
 		facts:  "null, {} or nothing",
 		reason: "it is not known which; the fake sends null",
-		amend: func(d document) {
-			merge(d.content(opCleanUp, "200"), `{"schema": {"type": "object", "required": ["success", "errors", "messages"], "properties": {
+		amend: func(d openapi.Document) {
+			merge(content(d, opCleanUp, "200"), `{"schema": {"type": "object", "required": ["success", "errors", "messages"], "properties": {
 				"success": {"type": "boolean", "enum": [true]}, "result": {"type": "object", "nullable": true},
 				"errors": {"$ref": "#/components/schemas/tunnel_messages"}, "messages": {"$ref": "#/components/schemas/tunnel_messages"}
 			}}}`)
 		},
 	},
 	{
-		where:  opDelete,
+		place:  opDelete,
 		schema: "no query",
 		facts:  "cascade=true",
 		reason: "cloudflared deletes with it what still has connections",
-		amend:  query(opDelete, "cascade", "boolean"),
+		amend:  withQuery(opDelete, "cascade", "boolean"),
 	},
 	{
-		where:  opDeleteWARP,
+		place:  opDeleteWARP,
 		schema: "no query",
 		facts:  "as for tunnels, cascade=true",
 		reason: "there is no other way to clean up",
-		amend:  query(opDeleteWARP, "cascade", "boolean"),
+		amend:  withQuery(opDeleteWARP, "cascade", "boolean"),
 	},
 	{
-		where:  opList,
+		place:  opList,
 		schema: "no name_prefix",
 		facts:  "name_prefix",
 		reason: "cloudflared sends it",
-		amend:  query(opList, "name_prefix", "string"),
+		amend:  withQuery(opList, "name_prefix", "string"),
 	},
 	{
-		where:  opConnector,
+		place:  opConnector,
 		schema: "connector_id is a UUID",
-		facts:  "ids in answers are not always UUIDs",
-		reason: "what an answer has can be asked for",
-		amend: func(d document) {
-			parameters, _ := d.operation(opConnector)["parameters"].([]any)
+		facts:  "ids in responses are not always UUIDs",
+		reason: "an id of a response can be requested",
+		amend: func(d openapi.Document) {
+			parameters, _ := d.Operation(opConnector)["parameters"].([]any)
 			for _, p := range parameters {
 				if p, ok := p.(map[string]any); ok && p["name"] == "connector_id" {
 					p["schema"] = map[string]any{"type": "string"}
@@ -166,12 +168,12 @@ var differences = []difference{
 		},
 	},
 	{
-		where:  opManagement + "/{resource}",
+		place:  opManagement + "/{resource}",
 		schema: "no such operation",
 		facts:  "the newer way to a management token, for logs, admin and host_details, without a body",
 		reason: "it is announced to replace the one that the schema has",
-		amend: func(d document) {
-			old := d.operation(opManagement)
+		amend: func(d openapi.Document) {
+			old := d.Operation(opManagement)
 			if old == nil {
 				return
 			}
@@ -182,38 +184,58 @@ var differences = []difference{
 			operation["parameters"] = append(slices.Clip(parameters), decode(`{
 				"in": "path", "name": "resource", "required": true, "schema": {"type": "string", "enum": ["logs", "admin", "host_details"]}
 			}`))
-			d.object("paths")["/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"] = map[string]any{"post": operation}
+			d.Object("paths")["/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"] = map[string]any{"post": operation}
 		},
 	},
 }
 
-// result adds properties to the result of operations.
-func result(properties string, operations ...string) func(document) {
-	return func(d document) {
+// withResult adds properties to the result of operations.
+func withResult(properties string, operations ...string) func(openapi.Document) {
+	return func(d openapi.Document) {
 		for _, operation := range operations {
-			content := d.content(operation, "200")
-			if content == nil {
+			success := content(d, operation, "200")
+			if success == nil {
 				continue
 			}
 			more := map[string]any{"type": "object", "properties": map[string]any{
 				"result": map[string]any{"type": "object", "properties": decode(properties)},
 			}}
-			content["schema"] = map[string]any{"allOf": []any{content["schema"], more}}
+			success["schema"] = map[string]any{"allOf": []any{success["schema"], more}}
 		}
 	}
 }
 
-// query adds a parameter to an operation.
-func query(operation, name, kind string) func(document) {
-	return func(d document) {
-		if o := d.operation(operation); o != nil {
+// withQuery adds a parameter to an operation.
+func withQuery(operation, name, kind string) func(openapi.Document) {
+	return func(d openapi.Document) {
+		if o := d.Operation(operation); o != nil {
 			parameters, _ := o["parameters"].([]any)
 			o["parameters"] = append(parameters, map[string]any{"in": "query", "name": name, "schema": map[string]any{"type": kind}})
 		}
 	}
 }
 
-// allOf adds a schema to those that a value must all be valid by.
+// content returns the JSON schema of an operation's response.
+func content(d openapi.Document, operation, status string) map[string]any {
+	return openapi.Document(d.Operation(operation)).Object("responses", status, "content", "application/json")
+}
+
+// amended returns a copy with the differences applied, except the one with the index.
+func amended(d openapi.Document, except int) openapi.Document {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // it came from JSON
+	}
+	d = openapi.Document(decode(string(raw)))
+	for i, difference := range differences {
+		if i != except {
+			difference.amend(d)
+		}
+	}
+	return d
+}
+
+// allOf adds a schema to those that a value must fit.
 func allOf(schema map[string]any, more string) {
 	if schema != nil {
 		list, _ := schema["allOf"].([]any)

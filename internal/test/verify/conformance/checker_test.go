@@ -2,13 +2,13 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
 )
 
@@ -17,23 +17,26 @@ const (
 	tunnel  = account + "/cfd_tunnel/f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 )
 
-// published returns the schema that the environment names.
-func published(t *testing.T) document {
+// published returns the schema as it is committed.
+func published(t *testing.T) openapi.Document {
 	t.Helper()
-	name := os.Getenv(schemaVariable)
-	if name == "" {
-		t.Skipf("%s is not set: it names the file of the API's schema", schemaVariable)
-	}
-	d, err := readDocument(name)
+	d, err := openapi.Load(openapi.Covered...)
 	require.NoError(t, err)
 	return d
 }
 
-func newExchange(method, path, query, body string, status int, answer string) *wirelog.Exchange {
+func amendedChecker(t *testing.T) *checker {
+	t.Helper()
+	c, err := newChecker(t.Context(), amended(published(t), -1))
+	require.NoError(t, err)
+	return c
+}
+
+func newExchange(method, path, query, body string, status int, response string) *wirelog.Exchange {
 	e := &wirelog.Exchange{
 		Method: method, Path: basePath + path, Query: query, Body: []byte(body),
-		Header: http.Header{"User-Agent": {"cftunnel-go/0.1.0"}, "Accept": {"application/json"}, "Authorization": {"[REDACTED]"}},
-		Answer: &wirelog.Answer{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(answer)},
+		Header:   http.Header{"User-Agent": {"cftunnel-go/0.1.0"}, "Accept": {"application/json"}, "Authorization": {"[REDACTED]"}},
+		Response: &wirelog.Response{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(response)},
 	}
 	if body != "" {
 		e.Header.Set("Content-Type", "application/json")
@@ -66,32 +69,27 @@ func create() *wirelog.Exchange {
 
 func unknown() *wirelog.Exchange { return newExchange("GET", tunnel, "", "", 404, aFailure) }
 
-func TestWhatIsRight(t *testing.T) {
+func TestChecker_Conforming(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
+	c := amendedChecker(t)
 	for name, e := range map[string]*wirelog.Exchange{
 		"get": get(), "list": list(), "create": create(), "failure": unknown(),
 		"no operation": newExchange("GET", "/zones", "", "", 404, aFailure),
-		"of a server without a base path": {
-			Method: "GET", Path: tunnel, Header: get().Header,
-		},
 	} {
 		if name == "no operation" {
 			e.Header.Set("User-Agent", "another")
 		}
-		assert.Empty(t, j.exchange(t.Context(), e).findings, name)
+		assert.Empty(t, c.check(t.Context(), e).problems, name)
 	}
 }
 
-func TestWhatIsWrong(t *testing.T) {
+func TestChecker_Problems(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
-	answer := func(base func() *wirelog.Exchange, old, new string) *wirelog.Exchange {
+	c := amendedChecker(t)
+	respond := func(base func() *wirelog.Exchange, old, new string) *wirelog.Exchange {
 		e := base()
-		require.Contains(t, string(e.Answer.Body), old)
-		e.Answer.Body = []byte(strings.Replace(string(e.Answer.Body), old, new, 1))
+		require.Contains(t, string(e.Response.Body), old)
+		e.Response.Body = []byte(strings.Replace(string(e.Response.Body), old, new, 1))
 		return e
 	}
 	with := func(e *wirelog.Exchange, change func(*wirelog.Exchange)) *wirelog.Exchange {
@@ -144,37 +142,37 @@ func TestWhatIsWrong(t *testing.T) {
 		"no Accept":      {with(get(), func(e *wirelog.Exchange) { e.Header.Del("Accept") }), []string{"request", "does not accept JSON"}},
 		"no credentials": {with(get(), func(e *wirelog.Exchange) { e.Header.Del("Authorization") }), []string{"request", "no credentials"}},
 
-		"answer of a wrong type":           {answer(get, `"deleted_at":null`, `"deleted_at":false`), []string{"200", "result"}},
-		"answer in a list of a wrong type": {answer(list, `"status":"inactive"`, `"status":1`), []string{"200", "result"}},
-		"answer that an alternative which does not know it would take": {
-			answer(get, `"metadata"`, `"config_src":"elsewhere","metadata"`), []string{"200", "result.config_src", "not one of the allowed values"},
+		"response of a wrong type":           {respond(get, `"deleted_at":null`, `"deleted_at":false`), []string{"200", "result"}},
+		"response in a list of a wrong type": {respond(list, `"status":"inactive"`, `"status":1`), []string{"200", "result"}},
+		"response that an alternative without the member would accept": {
+			respond(get, `"metadata"`, `"config_src":"elsewhere","metadata"`), []string{"200", "result.config_src", "not one of the allowed values"},
 		},
-		"answer with a time in another form": {answer(get, "2026-10-05T12:00:00.000001Z", "2026-10-05 12:00"), []string{"200", "result"}},
-		"answer with an id in another form":  {answer(get, "f70ff985-a4ef", "f70ff985"), []string{"200", "result"}},
-		"answer with more than is documented": {
-			answer(get, `"metadata"`, `"token":"eyJ","metadata"`), []string{"200", "result.token is not documented"},
+		"response with a time in another form": {respond(get, "2026-10-05T12:00:00.000001Z", "2026-10-05 12:00"), []string{"200", "result"}},
+		"response with an id in another form":  {respond(get, "f70ff985-a4ef", "f70ff985"), []string{"200", "result"}},
+		"response with more than is documented": {
+			respond(get, `"metadata"`, `"token":"eyJ","metadata"`), []string{"200", "result.token is not documented"},
 		},
-		"answer with more in something without properties": {
-			answer(get, `"metadata":{}`, `"metadata":{"a":1}`), []string{"200", "result.metadata.a is not documented"},
+		"response with more in something without properties": {
+			respond(get, `"metadata":{}`, `"metadata":{"a":1}`), []string{"200", "result.metadata.a is not documented"},
 		},
-		"answer without what it needs": {answer(get, `"messages":[],`, ""), []string{"200", `property "messages" is missing`}},
-		"answer of a wrong type deep inside": {
+		"response without what it needs": {respond(get, `"messages":[],`, ""), []string{"200", `property "messages" is missing`}},
+		"response of a wrong type deep inside": {
 			newExchange("GET", tunnel+"/configurations", "", "", 200,
 				success(`{"config":{"ingress":[{"service":"a"},{"service":1}],"originRequest":{"tlsTimeout":"a"}}}`)),
 			[]string{"200: result.config.ingress[].service: value must be a string"},
 		},
-		"answer that is no JSON":        {answer(get, success(aTunnel), "<html>"), []string{"200", "decode"}},
-		"success that is none":          {answer(get, `"success":true`, `"success":false`), []string{"200", "success"}},
-		"failure that is a success":     {answer(unknown, `"success":false`, `"success":true`), []string{"404", "success"}},
-		"failure with a result":         {answer(unknown, `"result":null`, `"result":[]`), []string{"404", "result"}},
-		"failure without a code":        {answer(unknown, `"code":1003,`, ""), []string{"404", `property "code" is missing`}},
-		"failure with more":             {answer(unknown, `"code"`, `"reason":"r","code"`), []string{"4XX", "errors[].reason is not documented"}},
-		"status that is not documented": {with(get(), func(e *wirelog.Exchange) { e.Answer.Status = 201 }), []string{"201", "status is not supported"}},
-		"failure of the server":         {with(unknown(), func(e *wirelog.Exchange) { e.Answer.Status = 500 }), []string{"500", "status is not supported"}},
+		"response that is no JSON":      {respond(get, success(aTunnel), "<html>"), []string{"200", "decode"}},
+		"success that is none":          {respond(get, `"success":true`, `"success":false`), []string{"200", "success"}},
+		"failure that is a success":     {respond(unknown, `"success":false`, `"success":true`), []string{"404", "success"}},
+		"failure with a result":         {respond(unknown, `"result":null`, `"result":[]`), []string{"404", "result"}},
+		"failure without a code":        {respond(unknown, `"code":1003,`, ""), []string{"404", `property "code" is missing`}},
+		"failure with more":             {respond(unknown, `"code"`, `"reason":"r","code"`), []string{"4XX", "errors[].reason is not documented"}},
+		"status that is not documented": {with(get(), func(e *wirelog.Exchange) { e.Response.Status = 201 }), []string{"201", "status is not supported"}},
+		"failure of the server":         {with(unknown(), func(e *wirelog.Exchange) { e.Response.Status = 500 }), []string{"500", "status is not supported"}},
 		"type with a charset": {
-			with(get(), func(e *wirelog.Exchange) { e.Answer.Header.Set("Content-Type", "application/json; charset=utf-8") }), []string{"200", "Content-Type"},
+			with(get(), func(e *wirelog.Exchange) { e.Response.Header.Set("Content-Type", "application/json; charset=utf-8") }), []string{"200", "Content-Type"},
 		},
-		"no type": {with(get(), func(e *wirelog.Exchange) { e.Answer.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
+		"no type": {with(get(), func(e *wirelog.Exchange) { e.Response.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
 		"success of no operation": {
 			with(newExchange("GET", "/zones", "", "", 200, success("[]")), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, "succeeds"},
@@ -186,87 +184,70 @@ func TestWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			findings := j.exchange(t.Context(), test.exchange).findings
+			problems := c.check(t.Context(), test.exchange).problems
 			found := false
-			for _, f := range findings {
+			for _, f := range problems {
 				all := true
 				for _, want := range test.want {
 					all = all && strings.Contains(f.String(), want)
 				}
 				found = found || all
 			}
-			assert.True(t, found, "%v", findings)
+			assert.True(t, found, "%v", problems)
 		})
 	}
 }
 
-// What a test sends by itself may be anything; what the fake makes of it may not.
-func TestOthersMaySendWhatTheyLike(t *testing.T) {
+func TestChecker_RequestsOfOthers(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
+	c := amendedChecker(t)
 	e := newExchange("POST", account+"/cfd_tunnel", "odd=1", `{"name":1}`, 400, aFailure)
-	require.NotEmpty(t, j.exchange(t.Context(), e).findings)
+	require.NotEmpty(t, c.check(t.Context(), e).problems)
 	e.Header = http.Header{"User-Agent": {"curl/8"}}
-	assert.Empty(t, j.exchange(t.Context(), e).findings)
-	e.Answer.Body = []byte(`{}`)
-	assert.NotEmpty(t, j.exchange(t.Context(), e).findings)
+	assert.Empty(t, c.check(t.Context(), e).problems)
+	e.Response.Body = []byte(`{}`)
+	assert.NotEmpty(t, c.check(t.Context(), e).problems)
 }
 
-func TestAnAnswerOfAFaultIsNotJudged(t *testing.T) {
+// Values of requests and responses may be secrets.
+func TestChecker_ProblemsHaveNoValues(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
-	e := list()
-	e.Answer = nil
-	v := j.exchange(t.Context(), e)
-	assert.Empty(t, v.findings)
-	assert.Empty(t, v.has, "nobody carried it out")
-	e.Query = "odd=1"
-	assert.NotEmpty(t, j.exchange(t.Context(), e).findings)
-}
-
-// The values of requests and answers may be secrets.
-func TestFindingsHoldNoValues(t *testing.T) {
-	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
+	c := amendedChecker(t)
 	for _, e := range []*wirelog.Exchange{
 		newExchange("POST", account+"/cfd_tunnel", "status=planted", `{"name":"n","config_src":"planted","tunnel_secret":["planted"]}`, 200,
 			success(`{"id":"planted"}`)),
 		newExchange("GET", tunnel+"/token", "", "", 200, success(`["planted"]`)),
 		newExchange("GET", tunnel+"/token", "", "", 404, `{"success":"planted"}`),
 	} {
-		findings := j.exchange(t.Context(), e).findings
-		require.NotEmpty(t, findings)
-		for _, f := range findings {
+		problems := c.check(t.Context(), e).problems
+		require.NotEmpty(t, problems)
+		for _, f := range problems {
 			assert.NotContains(t, f.String(), "planted")
 		}
 	}
 }
 
-func TestWhatIsExercised(t *testing.T) {
+func TestChecker_Uses(t *testing.T) {
 	t.Parallel()
-	j, err := newJudge(t.Context(), published(t).amended(differences, -1))
-	require.NoError(t, err)
-	var has []string
-	for _, i := range j.exchange(t.Context(), list()).has {
-		has = append(has, i.String())
+	c := amendedChecker(t)
+	var uses []string
+	for _, i := range c.check(t.Context(), list()).uses {
+		uses = append(uses, i.String())
 	}
-	assert.Subset(t, has, []string{
+	assert.Subset(t, uses, []string{
 		opList + " request", opList + " path account_id", opList + " query is_deleted", opList + " 200", opList + " 200 result[].deleted_at",
 	})
-	assert.NotContains(t, has, opList+" query name")
-	assert.NotContains(t, has, opList+" 200 result[].token")
+	assert.NotContains(t, uses, opList+" query name")
+	assert.NotContains(t, uses, opList+" 200 result[].token")
 
-	has = nil
+	uses = nil
 	refused := list()
-	refused.Answer.Status, refused.Answer.Body = 401, []byte(aFailure)
-	for _, i := range j.exchange(t.Context(), refused).has {
-		has = append(has, i.String())
+	refused.Response.Status, refused.Response.Body = 401, []byte(aFailure)
+	for _, i := range c.check(t.Context(), refused).uses {
+		uses = append(uses, i.String())
 	}
-	assert.Subset(t, has, []string{opList + " 4XX", opList + " 4XX errors[].code"})
-	assert.NotContains(t, has, opList+" query is_deleted", "what was refused was not tried")
+	assert.Subset(t, uses, []string{opList + " 4XX", opList + " 4XX errors[].code"})
+	assert.NotContains(t, uses, opList+" query is_deleted", "what was refused was not tried")
 
-	assert.Empty(t, j.exchange(t.Context(), newExchange("GET", "/zones", "", "", 404, aFailure)).has)
+	assert.Empty(t, c.check(t.Context(), newExchange("GET", "/zones", "", "", 404, aFailure)).uses)
 }
