@@ -23,30 +23,23 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Operations as Request and Fault name them.
-const (
-	opCreate = "POST /accounts/{account_id}/cfd_tunnel"
-	opList   = "GET /accounts/{account_id}/cfd_tunnel"
-	opGet    = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
-)
-
 const nobody = "00000000-0000-4000-8000-000000000000" // an id that no tunnel has
 
-// baseURL is where every client finds the fake: the network has no names.
+// baseURL is the fake's for every client.
 const baseURL = "http://localhost/client/v4"
 
-// fake is a server, and the way to it of all clients alike.
+// fake is a server that all clients reach over the same pipes.
 type fake struct {
 	*tunneltest.Server
 	t       *testing.T
 	network *pipenet.Network
 }
 
-// inBubble runs a test on synctest's clock: what the official clients pause and pace takes no time.
+// inBubble runs a test on synctest's clock, so that the pauses of the official clients take no time.
 func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		// No time is told twice, so that one field read for another shows, and all have microseconds.
+		// No two times are equal, so that a field that is decoded into another one shows.
 		var ticks atomic.Int64
 		srv := tunneltest.NewServer(tunneltest.WithClock(func() time.Time {
 			return time.Now().Add(time.Duration(ticks.Add(1)) * 11 * time.Microsecond)
@@ -56,14 +49,14 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	})
 }
 
-// httpClient uses no connection twice: net/http repeats a GET by itself where a used one dies.
+// httpClient uses no connection twice: net/http repeats a GET by itself if a used one breaks.
 func (f *fake) httpClient() *http.Client {
 	transport := f.network.Transport(f.t)
 	transport.DisableKeepAlives = true
 	return &http.Client{Transport: transport}
 }
 
-// ours is this client as it comes.
+// ours returns this client with its defaults.
 func (f *fake) ours(opts ...cftunnel.Option) *cftunnel.Client {
 	f.t.Helper()
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
@@ -74,19 +67,19 @@ func (f *fake) ours(opts ...cftunnel.Option) *cftunnel.Client {
 	return client
 }
 
-// optionsV7 is what the client of v7's root package would hand to its services.
+// optionsV7 is what the client of v7's root package would pass to its services.
 func (f *fake) optionsV7(opts ...option.RequestOption) []option.RequestOption {
 	return append([]option.RequestOption{
 		option.WithBaseURL(baseURL), option.WithHTTPClient(f.httpClient()), option.WithAPIToken(f.APIToken().Reveal()),
 	}, opts...)
 }
 
-// v7 is cloudflare-go v7 as it comes.
+// v7 returns cloudflare-go v7 with its defaults.
 func (f *fake) v7(opts ...option.RequestOption) *zero_trust.TunnelService {
 	return zero_trust.NewTunnelService(f.optionsV7(opts...)...)
 }
 
-// v0 is cloudflare-go v0 as it comes, and the account in its words.
+// v0 returns cloudflare-go v0 with its defaults, and the account in its form.
 func (f *fake) v0(opts ...cloudflare.Option) (*cloudflare.API, *cloudflare.ResourceContainer) {
 	f.t.Helper()
 	api, err := cloudflare.NewWithAPIToken(f.APIToken().Reveal(), append([]cloudflare.Option{
@@ -104,21 +97,11 @@ func (f *fake) connect(token cftunnel.Secret) string {
 	return id
 }
 
-// during returns what the fake was asked while act ran.
+// during returns the requests that the fake got while act ran.
 func (f *fake) during(act func()) []tunneltest.Request {
 	before := len(f.Requests())
 	act()
 	return f.Requests()[before:]
-}
-
-// done counts the requests that were carried out.
-func done(requests []tunneltest.Request) (n int) {
-	for _, r := range requests {
-		if r.Done {
-			n++
-		}
-	}
-	return n
 }
 
 // member names a field of v7's parameters and its value.
@@ -127,8 +110,8 @@ type member struct {
 	value any
 }
 
-// with makes parameters of v7, each of whose fields holds a value and whether it is there. The functions that set both are in v7's root
-// package, and the type of the fields is internal to it.
+// with makes parameters of v7. The functions that set their fields are in v7's root package, and the
+// type of the fields is internal to it.
 func with[P any](members ...member) (params P) {
 	for _, m := range members {
 		field := reflect.ValueOf(&params).Elem().FieldByName(m.name)
@@ -144,8 +127,9 @@ func account[P any](f *fake, members ...member) P {
 	return with[P](append(members, member{"AccountID", f.AccountID()})...)
 }
 
-// sameFields checks that an official client read what this one did, under the API's names and without what is zero. What only one of both
-// has is named: theirs by the official client alone, ours by this one alone.
+// sameFields checks that an official client decoded what this one did, by the API's names and
+// without zero values. theirs are the fields that only the official client has, ours those that only
+// this one has.
 func sameFields(t *testing.T, official, own any, theirs, ours []string) {
 	t.Helper()
 	read, want := fieldsOf(t, official), fieldsOf(t, own)
@@ -155,7 +139,8 @@ func sameFields(t *testing.T, official, own any, theirs, ours []string) {
 	assert.Equal(t, want, read)
 }
 
-// drop takes away what must be there, so that no exception outlives its reason. A name may lead through objects and lists: "conns.uuid".
+// drop removes fields, which must be there. A name may be a path through objects and lists, such as
+// "conns.uuid".
 func drop(t *testing.T, whose string, fields any, names []string) {
 	t.Helper()
 	for _, name := range names {
@@ -189,8 +174,8 @@ func fieldsOf(t *testing.T, v any) map[string]any {
 	return fields
 }
 
-// plain makes of a value what is comparable between clients, nil for one that says nothing: texts of strings of any type and of times,
-// int64 of numbers and durations, lists, and objects by their JSON names.
+// plain converts a value to what can be compared between clients, nil for a zero value: strings and
+// times to text, numbers and durations to int64, structs to maps by their JSON names.
 func plain(t *testing.T, v reflect.Value) any {
 	t.Helper()
 	if !v.IsValid() || v.IsZero() {
@@ -252,7 +237,7 @@ func unlessEmpty(object map[string]any) any {
 	return object
 }
 
-// namesOf returns the names of what a client read, sorted.
+// namesOf returns the names of the fields that a client decoded, sorted.
 func namesOf(t *testing.T, v any) []string {
 	t.Helper()
 	return slices.Sorted(maps.Keys(fieldsOf(t, v)))
@@ -267,7 +252,7 @@ type configuration struct {
 	CreatedAt time.Time             `json:"created_at"`
 }
 
-// verification is a TokenVerification with the API's names. The API does not tell the owner: the endpoint does.
+// verification is a TokenVerification with the API's names. The owner is known from the endpoint.
 type verification struct {
 	ID        string               `json:"id"`
 	Status    cftunnel.TokenStatus `json:"status"`

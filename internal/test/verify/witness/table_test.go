@@ -1,7 +1,6 @@
 package witness
 
 import (
-	"encoding/json"
 	"os"
 	"reflect"
 	"slices"
@@ -15,14 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 )
 
 const (
-	tableFile   = "../../CONTRIBUTING.md"
+	tableFile   = "../../../../CONTRIBUTING.md"
 	tableHeader = "| operation | client | fake | schema | cloudflare-go v7 | cloudflare-go v0 |"
-	// schemaVariable names a file with Cloudflare's published schema, or the part of it that is about tunnels.
-	schemaVariable = "CFTUNNEL_OPENAPI"
-	opResource     = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
+	opResource  = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
 )
 
 // row is an operation and the methods that send it. Those of the official clients are empty where there are none.
@@ -57,7 +55,7 @@ func table(t *testing.T) (rows []row) {
 	return rows
 }
 
-// rootV7 has the services where the client of v7's root package has them.
+// rootV7 has the services as the client of v7's root package has them.
 type rootV7 struct {
 	ZeroTrust struct{ Tunnels *zero_trust.TunnelService }
 	User      struct{ Tokens *user.TokenService }
@@ -71,7 +69,7 @@ func (f *fake) rootV7() (root rootV7) {
 	return root
 }
 
-func TestMethodsOfTheTableSendItsOperations(t *testing.T) {
+func TestTable_Operations(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		v0, rc := f.v0()
@@ -149,7 +147,7 @@ func argument(kind reflect.Type, known []any) reflect.Value {
 	return value
 }
 
-func TestTableHasEveryMethodOfV7(t *testing.T) {
+func TestTable_EveryMethodOfV7(t *testing.T) {
 	t.Parallel()
 	named := []string{"Accounts.Tokens.Verify", "User.Tokens.Verify"} // the only ones of these two that are about the token itself
 	var walk func(kind reflect.Type, path string)
@@ -175,30 +173,11 @@ func TestTableHasEveryMethodOfV7(t *testing.T) {
 	assert.ElementsMatch(t, named, have)
 }
 
-func TestTableAgreesWithTheSchema(t *testing.T) {
+func TestTable_Schema(t *testing.T) {
 	t.Parallel()
-	path := os.Getenv(schemaVariable)
-	if path == "" {
-		t.Skipf("%s is not set: it names the file of the API's schema that the table is held against", schemaVariable)
-	}
-	raw, err := os.ReadFile(path)
+	schema, err := openapi.Load(openapi.Covered...)
 	require.NoError(t, err)
-	var schema struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	require.NoError(t, json.Unmarshal(raw, &schema))
-	var operations []string
-	for path, methods := range schema.Paths {
-		// The whole schema of Cloudflare has much else.
-		family := slices.ContainsFunc([]string{"/cfd_tunnel", "/warp_connector", "/tunnels", "/tokens/verify"}, func(part string) bool {
-			return strings.Contains(path, part)
-		})
-		for method := range methods {
-			if family && method != "parameters" {
-				operations = append(operations, strings.ToUpper(method)+" "+path)
-			}
-		}
-	}
+	operations := slices.Collect(schema.Operations)
 	var have []string
 	for _, row := range table(t) {
 		if row.schema == "yes" {

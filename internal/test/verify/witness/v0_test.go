@@ -14,10 +14,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// What of a tunnel v0 has no field for. A deleted one has no config_src, and neither has a WARP connector.
+// The fields of a tunnel that v0 does not have. Deleted tunnels and WARP connectors have no config_src.
 var notInV0, norOfLive = []string{"account_tag"}, []string{"account_tag", "config_src"}
 
-func TestV0TakesATunnelThroughItsLife(t *testing.T) {
+func TestV0_TunnelLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, ours := t.Context(), f.ours()
@@ -63,7 +63,7 @@ func TestV0TakesATunnelThroughItsLife(t *testing.T) {
 	})
 }
 
-func TestV0ReadsTheSameLists(t *testing.T) {
+func TestV0_Lists(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, ours := t.Context(), f.ours()
@@ -107,7 +107,7 @@ func TestV0ReadsTheSameLists(t *testing.T) {
 	})
 }
 
-func TestV0ReadsTheSameConnectors(t *testing.T) {
+func TestV0_Connectors(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, ours := t.Context(), f.ours()
@@ -136,7 +136,7 @@ func TestV0ReadsTheSameConnectors(t *testing.T) {
 	})
 }
 
-func TestV0ReadsTheSameConfiguration(t *testing.T) {
+func TestV0_Configuration(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, ours := t.Context(), f.ours()
@@ -181,8 +181,8 @@ func TestV0ReadsTheSameConfiguration(t *testing.T) {
 	})
 }
 
-// v0 has no methods for WARP connectors, and sends any request that it is given. Its types for tunnels and their connectors fit.
-func TestV0TakesAWARPConnectorThroughItsLife(t *testing.T) {
+// v0 has no methods for WARP connectors, but sends any request. Its types for tunnels fit.
+func TestV0_WARPConnectorLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, ours := t.Context(), f.ours().WARPConnectors
@@ -190,10 +190,10 @@ func TestV0TakesAWARPConnectorThroughItsLife(t *testing.T) {
 		path := "/accounts/" + f.AccountID() + "/warp_connector"
 		raw := func(method, path string, body, result any) {
 			t.Helper()
-			answer, err := v0.Raw(ctx, method, path, body, nil)
+			response, err := v0.Raw(ctx, method, path, body, nil)
 			require.NoError(t, err)
-			assert.True(t, answer.Success)
-			require.NoError(t, json.Unmarshal(answer.Result, result))
+			assert.True(t, response.Success)
+			require.NoError(t, json.Unmarshal(response.Result, result))
 		}
 		var tunnel cloudflare.Tunnel
 		raw(http.MethodPost, path, map[string]any{"name": "net", "ha": true}, &tunnel)
@@ -240,7 +240,7 @@ func TestV0TakesAWARPConnectorThroughItsLife(t *testing.T) {
 	})
 }
 
-func TestV0VerifiesTheSameToken(t *testing.T) {
+func TestV0_VerifyToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		f.AddToken(tunneltest.Token{Text: f.APIToken(), NotBefore: time.Now(), ExpiresOn: time.Now().Add(time.Hour)})

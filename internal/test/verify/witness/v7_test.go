@@ -18,10 +18,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// remoteConfig is what v7 has beside config_src, and this client makes that of.
+// remoteConfig is what this client derives config_src from if it is missing.
 var remoteConfig = []string{"remote_config"}
 
-func TestV7TakesATunnelThroughItsLife(t *testing.T) {
+func TestV7_TunnelLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().Cloudflared, f.ours()
@@ -32,7 +32,7 @@ func TestV7TakesATunnelThroughItsLife(t *testing.T) {
 		id := created.ID
 		own, err := ours.Tunnels.Get(ctx, id)
 		require.NoError(t, err)
-		// The answer to a create has remote_config alone.
+		// The response to a create has only remote_config.
 		sameFields(t, created, own, remoteConfig, []string{"config_src"})
 		assert.Equal(t, []string{"account_tag", "config_src", "conns_inactive_at", "created_at", "id", "name", "status", "tun_type"},
 			namesOf(t, own))
@@ -95,7 +95,7 @@ func (f *fake) tokenV7(id string) cftunnel.Secret {
 	return own
 }
 
-func TestV7ReadsTheSameLists(t *testing.T) {
+func TestV7_Lists(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7(), f.ours()
@@ -165,7 +165,7 @@ func sameList[A, B any](t *testing.T, official []A, own []B, theirs []string) {
 	}
 }
 
-func TestV7ReadsTheSameConnectors(t *testing.T) {
+func TestV7_Connectors(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().Cloudflared, f.ours()
@@ -209,7 +209,7 @@ func TestV7ReadsTheSameConnectors(t *testing.T) {
 	})
 }
 
-func TestV7ReadsTheSameConfiguration(t *testing.T) {
+func TestV7_Configuration(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().Cloudflared.Configurations, f.ours()
@@ -270,7 +270,7 @@ func TestV7ReadsTheSameConfiguration(t *testing.T) {
 	})
 }
 
-func TestV7GetsTheSameManagementToken(t *testing.T) {
+func TestV7_ManagementToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		id := f.SeedTunnels(1)[0].ID
@@ -297,7 +297,7 @@ func claims(t *testing.T, token string) string {
 	return string(text)
 }
 
-func TestV7TakesAWARPConnectorThroughItsLife(t *testing.T) {
+func TestV7_WARPConnectorLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().WARPConnector, f.ours().WARPConnectors
@@ -374,7 +374,7 @@ func TestV7TakesAWARPConnectorThroughItsLife(t *testing.T) {
 	})
 }
 
-func TestV7ReadsTheSameHAConfiguration(t *testing.T) {
+func TestV7_HAConfiguration(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().WARPConnector.Configurations, f.ours().WARPConnectors
@@ -418,7 +418,7 @@ func TestV7ReadsTheSameHAConfiguration(t *testing.T) {
 	})
 }
 
-func TestV7VerifiesTheSameToken(t *testing.T) {
+func TestV7_VerifyToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx := t.Context()
