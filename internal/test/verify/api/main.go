@@ -1,10 +1,10 @@
-// Command api holds the exported API of packages against what was recorded of it, one line a name.
+// Command api compares the exported API of the packages with its record in api/*.txt, one line a name.
 //
-//	go -C internal/tools run ./api            # compares with api/*.txt, and fails on what is not recorded or is a break
-//	go -C internal/tools run ./api -record    # writes api/*.txt anew
+//	go -C internal/test/verify run ./api            # fails if the record is stale
+//	go -C internal/test/verify run ./api -record    # writes the record
 //
-// A line that is gone is a break: programs may not compile any more. It may be recorded once CHANGELOG.md names it, in backticks, in the section
-// "Unreleased".
+// A line that is gone is a break: programs may no longer compile. It is recorded only if the section
+// "Unreleased" of CHANGELOG.md names it, in backticks.
 package main
 
 import (
@@ -19,14 +19,14 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// root is the repository, seen from the module that this program is in.
-const root = "../.."
+// root is the root of the repository, from this module's.
+const root = "../../.."
 
-// recorded is where the API of each package is kept.
+// recorded are the files by package.
 var recorded = map[string]string{".": "api/cftunnel.txt", "./tunneltest": "api/tunneltest.txt"}
 
 func main() {
-	record := flag.Bool("record", false, "write down the API as it is, if the changelog names every break")
+	record := flag.Bool("record", false, "write the record, if the changelog names every break")
 	flag.Parse()
 	problems, err := run(*record)
 	if err != nil {
@@ -72,7 +72,8 @@ func run(record bool) (problems []string, err error) {
 	return problems, nil
 }
 
-// compare tells of every break that the changelog does not name, and of additions unless they are being recorded.
+// compare returns every break that the changelog does not name, and additions unless they are being
+// recorded.
 func compare(before, now []string, changelog string, record bool) (problems []string) {
 	for _, line := range before {
 		if !slices.Contains(now, line) && !strings.Contains(changelog, "`"+name(line)+"`") {
@@ -93,21 +94,21 @@ func compare(before, now []string, changelog string, record bool) (problems []st
 	return problems
 }
 
-// unreleased is the section of what the next release brings.
+// unreleased returns the section of the next release.
 func unreleased(changelog string) string {
 	_, section, _ := strings.Cut(changelog, "## [Unreleased]")
 	section, _, _ = strings.Cut(section, "\n## ")
 	return section
 }
 
-// name is what a line is about: "Client.Do" of "method (*Client) Do(…)".
+// name returns the name of a line: "Client.Do" of "method Client.Do func(…)".
 func name(line string) string {
 	_, rest, _ := strings.Cut(line, " ")
 	name, _, _ := strings.Cut(rest, " ")
 	return name
 }
 
-// lines is the exported API of a package, sorted.
+// lines returns the exported API of a package, sorted.
 func lines(p *types.Package) []string {
 	var list []string
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }

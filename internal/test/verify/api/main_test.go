@@ -26,7 +26,7 @@ func api(t *testing.T, source string) []string {
 
 const before = "type T struct{ A int; b int }\nfunc (*T) M() {}\nfunc (T) n() {}\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }"
 
-func TestLines(t *testing.T) {
+func TestLines_EveryKind(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"const C untyped int = 1", "field T.A int", "func F func(a ...int) error", "method T.M func()", "type I interface{M()}", "type T struct", "var V T",
@@ -36,7 +36,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestCompare_Changes(t *testing.T) {
 	t.Parallel()
 	for change, test := range map[string]struct {
 		source, changelog string
@@ -60,7 +60,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestUnreleased(t *testing.T) {
+func TestUnreleased_Section(t *testing.T) {
 	t.Parallel()
 	if got := unreleased("# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"); got != "\n- a\n" {
 		t.Errorf("%q", got)

@@ -1,4 +1,4 @@
-// Package goroutines holds the client to leaving nothing behind on real sockets, whatever goes wrong. It is a module of its own because of goleak.
+// Package goroutines checks that no call leaves a goroutine or a connection behind on real sockets.
 package goroutines
 
 import (
@@ -21,28 +21,26 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// TestNothingIsLeftBehind: every method, in a world where every request meets a fault, leaves neither a goroutine nor a connection. It does not
-// run in parallel: it would find the goroutines of its neighbours.
+// TestCalls_LeaveNothing calls every method so that every request meets a fault.
 //
-//nolint:paralleltest // see above
-func TestNothingIsLeftBehind(t *testing.T) {
+//nolint:paralleltest // it would find the goroutines of other tests
+func TestCalls_LeaveNothing(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for name, method := range cases.Methods {
 			t.Run(protocol+" "+name, func(t *testing.T) {
 				for _, fault := range cases.Faults() {
-					meet(t, http2, method, fault)
+					callWithFault(t, http2, method, fault)
 				}
 			})
 		}
 	}
 }
 
-// meet makes one call that meets a fault.
-func meet(t *testing.T, http2 bool, method cases.Method, fault cases.Fault) {
+func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fault) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	fake := tunneltest.NewServer()
-	world, err := cases.NewFixture(t.Context(), fake)
+	fixture, err := cases.NewFixture(t.Context(), fake)
 	require.NoError(t, err)
 	srv := httptest.NewUnstartedServer(fake.Handler())
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -64,7 +62,7 @@ func meet(t *testing.T, http2 bool, method cases.Method, fault cases.Fault) {
 	}
 	attempts, timeout := 2, 10*time.Second
 	if fault.RetryAfter > 0 {
-		attempts = 1 // or the pause would be a real one
+		attempts = 1 // a retry would pause for real
 	}
 	if fault.Timeout > 0 {
 		timeout = 10 * time.Millisecond
@@ -90,12 +88,12 @@ func meet(t *testing.T, http2 bool, method cases.Method, fault cases.Fault) {
 	}
 	client, err := cftunnel.NewClient(options...)
 	require.NoError(t, err)
-	_ = method.Call(t.Context(), client, world) // what comes of it is the root's concern
+	_ = method.Call(t.Context(), client, fixture) // the root tests the result
 
-	fake.Close() // ends what it delays
-	// While the server still listens: it would end the client's connections with its own.
+	fake.Close() // ends its delays
+	// The server stays open until the check: closing it would close the client's connections.
 	listening := goleak.IgnoreAnyFunction("net/http/httptest.(*Server).goServe.func1")
-	// HTTP/2 may take a moment to put a stream away, and its connection is not idle before.
+	// HTTP/2 ends its streams a moment later, and its connection is not idle before that.
 	require.Eventually(t, func() bool {
 		client.CloseIdleConnections()
 		return open.Load() == 0
