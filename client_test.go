@@ -27,7 +27,7 @@ func TestRequestsCarryWhatTheyMust(t *testing.T) {
 	var seen *http.Request
 	capture := func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Clone(r.Context())
-		answering(200, `{"success":true,"result":{"id":"x"}}`)(w, r)
+		respond(200, `{"success":true,"result":{"id":"x"}}`)(w, r)
 	}
 	client := clientOf(t, capture, cftunnel.WithUserAgent("operator/1.2"))
 
@@ -192,7 +192,7 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := clientOf(t, answering(test.status, test.body), once)
+			client := clientOf(t, respond(test.status, test.body), once)
 			var read, write *cftunnel.Error
 			tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 			require.ErrorAs(t, err, &read)
@@ -229,7 +229,7 @@ func TestAnswersInOddFormsAreTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := clientOf(t, answering(200, body))
+			client := clientOf(t, respond(200, body))
 			tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 			require.NoError(t, err)
 			assert.Equal(t, "x", tunnel.ID)
@@ -242,7 +242,7 @@ func TestAnswersBeyondTheLimitAreErrors(t *testing.T) {
 	t.Parallel()
 	body := `{"success":true,"result":{"id":"x","name":"` + strings.Repeat("n", 1000) + `"}}`
 	get := func(limit int64) error {
-		client := clientOf(t, answering(200, body), cftunnel.WithMaxResponseBytes(limit))
+		client := clientOf(t, respond(200, body), cftunnel.WithMaxResponseBytes(limit))
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
 		return err
 	}
@@ -300,7 +300,7 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := clientOf(t, answering(test.status, test.body), once, cftunnel.WithMaxResponseBytes(test.limit))
+			client := clientOf(t, respond(test.status, test.body), once, cftunnel.WithMaxResponseBytes(test.limit))
 			result := thing{ID: "old", Size: 1}
 			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, &result))
 			assert.Equal(t, thing{ID: "old", Size: 1}, result)
@@ -311,13 +311,13 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	var raw json.RawMessage
-	require.NoError(t, clientOf(t, answering(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &raw))
+	require.NoError(t, clientOf(t, respond(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &raw))
 	assert.Nil(t, raw)
 }
 
 func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"result":null}`), cftunnel.WithHTTPClient(&http.Client{
+	client := clientOf(t, respond(200, `{"success":true,"result":null}`), cftunnel.WithHTTPClient(&http.Client{
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			body, err := io.ReadAll(r.Body)
 			assert.NoError(t, err)
@@ -336,7 +336,7 @@ func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
 func TestOlderFormOfTheConfigSource(t *testing.T) {
 	t.Parallel()
 	get := func(remote string) (*cftunnel.Tunnel, error) {
-		return clientOf(t, answering(200, `{"success":true,"result":{"id":"x","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
+		return clientOf(t, respond(200, `{"success":true,"result":{"id":"x","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
 	}
 	for remote, want := range map[string]cftunnel.ConfigSource{
 		"true": cftunnel.ConfigSourceCloudflare, "false": cftunnel.ConfigSourceLocal, "null": "", `true,"remote_config":null`: "",
@@ -403,7 +403,7 @@ func TestDoRefusesBadArguments(t *testing.T) {
 func TestOperationNamesTheTemplate(t *testing.T) {
 	t.Parallel()
 	var templates []string
-	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x"}}`), cftunnel.WithHTTPClient(&http.Client{
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x"}}`), cftunnel.WithHTTPClient(&http.Client{
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			templates = append(templates, cftunnel.Operation(r.Context()))
 			return http.DefaultTransport.RoundTrip(r)

@@ -100,7 +100,7 @@ func TestConfigurationErrors(t *testing.T) {
 	assert.True(t, cftunnel.HasCode(err, 1055))
 
 	for _, result := range []string{"null", `"x"`, "[]"} {
-		client := clientOf(t, answering(200, `{"success":true,"result":`+result+`}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
 		_, err := client.Tunnels.Configuration(ctx, tunnelID)
 		require.Error(t, err, result)
 		_, err = client.Tunnels.UpdateConfiguration(ctx, tunnelID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{catchAll}})
@@ -340,17 +340,17 @@ func TestModifyIsNotAlarmedByItsOwnRepeatedWrite(t *testing.T) {
 
 func TestModifyKeepsToTheAttemptsAndPausesOfItsClient(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 		puts := func() (n int) {
-			for _, operation := range operations(srv) {
+			for _, operation := range operations(h.srv) {
 				if operation == opConfigure {
 					n++
 				}
 			}
 			return n
 		}
-		srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"7"}}, Times: tunneltest.Always})
+		h.srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"7"}}, Times: tunneltest.Always})
 		began := time.Now()
 		_, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"))
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
@@ -486,9 +486,9 @@ func TestModifyRemembersALostWriteWhateverEndsIt(t *testing.T) {
 	})
 	t.Run("the context in the pause", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client, tunnel := dial(), srv.SeedTunnels(1)[0]
-			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"20"}}})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+			h.srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"20"}}})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			_, err := client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, addRule("a"))
@@ -500,7 +500,7 @@ func TestModifyRemembersALostWriteWhateverEndsIt(t *testing.T) {
 
 func TestModifyIsNotAlarmedByAVersionThatStays(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"result":{"version":3,"config":{"ingress":[{"service":"http_status:404"}]}}}`))
+	client := clientOf(t, respond(200, `{"success":true,"result":{"version":3,"config":{"ingress":[{"service":"http_status:404"}]}}}`))
 	written, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnelID, addRule("a"))
 	require.NoError(t, err)
 	assert.Equal(t, 3, written.Version)
@@ -508,9 +508,9 @@ func TestModifyIsNotAlarmedByAVersionThatStays(t *testing.T) {
 
 func TestModifyWaitsForNoPauseBeyondMaxDelay(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"31"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503, Header: http.Header{"Retry-After": {"31"}}})
 		began := time.Now()
 		_, err := client.Tunnels.ModifyConfiguration(t.Context(), tunnel.ID, addRule("a"))
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)

@@ -88,11 +88,11 @@ func TestCleanupTakesEveryFormOfNothing(t *testing.T) {
 		`{"success":true,"errors":[],"messages":[],"result":null}`, `{"success":true,"errors":[],"messages":[],"result":{}}`,
 		`{"success":true,"errors":[],"messages":[]}`, `{"success":true,"result":[]}`, `{"success":true,"result":"done"}`,
 	} {
-		client := clientOf(t, answering(200, body))
+		client := clientOf(t, respond(200, body))
 		require.NoError(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
 	}
 	for _, body := range []string{"", "{}", `{"success":false,"errors":[],"result":{}}`} {
-		client := clientOf(t, answering(200, body))
+		client := clientOf(t, respond(200, body))
 		require.Error(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
 	}
 }
@@ -103,7 +103,7 @@ func TestConnectorIDsAreKeptAsTheyCome(t *testing.T) {
 		var path string
 		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 			path = r.URL.Path
-			answering(200, `{"success":true,"result":{"id":"`+id+`","conns":null}}`)(w, r)
+			respond(200, `{"success":true,"result":{"id":"`+id+`","conns":null}}`)(w, r)
 		})
 		connector, err := client.Connectors.Get(t.Context(), tunnelID, id)
 		require.NoError(t, err)

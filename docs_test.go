@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/matrix"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -27,57 +27,56 @@ const (
 	testingPage   = "docs/testing.md"
 )
 
-func TestSnippetsOnTestingAreCode(t *testing.T) {
+func TestDocs_SnippetsAreCode(t *testing.T) {
 	t.Parallel()
-	code := read(t, "tunneltest/example_test.go")
-	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, testingPage), -1)
-	require.NotEmpty(t, snippets)
-	for _, snippet := range snippets {
-		assert.Contains(t, code, snippet[1])
+	for page, test := range map[string]struct{ pattern, code string }{
+		testingPage: {"(?s)```go\n(.*?)```", "tunneltest/example_test.go"},
+		"README.md": {"(?s)```go\n(func .*?)```", "readme_test.go"},
+	} {
+		snippets := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, page), -1)
+		require.NotEmpty(t, snippets, page)
+		for _, snippet := range snippets {
+			assert.Contains(t, read(t, test.code), snippet[1])
+		}
 	}
 }
 
-func TestTheChangelogNamesTheVersion(t *testing.T) {
+func TestDocs_ChangelogHasVersion(t *testing.T) {
 	t.Parallel()
 	assert.Regexp(t, `(?m)(^## \[|, )`+regexp.QuoteMeta(cftunnel.Version)+`(\]|\.$)`, read(t, "CHANGELOG.md"))
 }
 
-func TestSnippetOfTheReadmeIsCode(t *testing.T) {
+// TestDocs_Permissions compares the table with what a 403 says is missing, and with what the fake
+// lets a token do that may only read.
+func TestDocs_Permissions(t *testing.T) {
 	t.Parallel()
-	snippets := regexp.MustCompile("(?s)```go\n(func .*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
-	require.Len(t, snippets, 1)
-	assert.Contains(t, read(t, "readme_test.go"), snippets[0][1])
-}
-
-func TestPermissionsOnThePage(t *testing.T) {
-	t.Parallel()
-	named := map[string][]string{} // permissions by method
+	documented := map[string][]string{} // permissions by method
 	for _, row := range table(t, operatingPage, "one of these") {
 		for _, method := range codes(row[1]) {
-			assert.NotContains(t, named, method, "it is in two rows")
-			named[method] = codes(row[0])
+			assert.NotContains(t, documented, method, "it is in two rows")
+			documented[method] = codes(row[0])
 		}
 	}
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(matrix.Methods)), slices.Collect(maps.Keys(named)))
-	for name, method := range matrix.Methods {
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(cases.Methods)), slices.Collect(maps.Keys(documented)))
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var needed []string
-			atEachStep(t, method, func(t *testing.T, s *stage, operation string) {
-				s.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusForbidden, Times: tunneltest.Always})
-				err := method.Call(t.Context(), s.client, s.world)
+			forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
+				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusForbidden, Times: tunneltest.Always})
+				err := h.call(t.Context(), method)
 				require.ErrorIs(t, err, cftunnel.ErrForbidden)
-				if permissions := quoted(err.Error()); needed == nil || writes(permissions) {
+				if permissions := quoted(err.Error()); needed == nil || allowWrite(permissions) {
 					needed = permissions
 				}
 			})
-			assert.ElementsMatch(t, needed, named[name])
+			assert.ElementsMatch(t, needed, documented[name])
 
 			synctest.Test(t, func(t *testing.T) {
-				s := newStage(t, "HTTP/1.1", method)
-				s.srv.AddToken(tunneltest.Token{Text: s.srv.APIToken(), ReadOnly: true})
-				err := method.Call(t.Context(), s.client, s.world)
-				if writes(named[name]) {
+				h := newMethodHarness(t, "HTTP/1.1", method)
+				h.srv.AddToken(tunneltest.Token{Text: h.srv.APIToken(), ReadOnly: true})
+				err := h.call(t.Context(), method)
+				if allowWrite(documented[name]) {
 					assert.ErrorIs(t, err, cftunnel.ErrForbidden)
 				} else {
 					assert.NoError(t, err)
@@ -87,11 +86,14 @@ func TestPermissionsOnThePage(t *testing.T) {
 	}
 }
 
-// atEachStep runs test for each operation that a method sends where all goes well, each in a bubble of its own.
-func atEachStep(t *testing.T, method matrix.Method, test func(t *testing.T, s *stage, operation string)) {
+// forEachOperation runs test for each operation that a method sends if none fails, each in a bubble
+// of its own.
+func forEachOperation(
+	t *testing.T, method cases.Method, test func(t *testing.T, h *methodHarness, operation string),
+) {
 	t.Helper()
-	for _, operation := range slices.Compact(slices.Sorted(slices.Values(steps(t, method)))) {
-		synctest.Test(t, func(t *testing.T) { test(t, newStage(t, "HTTP/1.1", method), operation) })
+	for _, operation := range slices.Compact(slices.Sorted(slices.Values(operationsOf(t, method)))) {
+		synctest.Test(t, func(t *testing.T) { test(t, newMethodHarness(t, "HTTP/1.1", method), operation) })
 	}
 }
 
@@ -104,48 +106,48 @@ func quoted(text string) []string {
 	return list
 }
 
-func writes(permissions []string) bool {
+func allowWrite(permissions []string) bool {
 	return slices.ContainsFunc(permissions, func(name string) bool { return strings.HasSuffix(name, " Write") })
 }
 
-func TestLostAnswersOnThePage(t *testing.T) {
+// TestDocs_LostResponses compares the table, and the methods' comments, with which methods can fail
+// with ErrOutcomeUnknown.
+func TestDocs_LostResponses(t *testing.T) {
 	t.Parallel()
-	named := map[string]bool{"Client.Do": true}
+	documented := map[string]bool{}
 	for _, row := range table(t, operatingPage, "call") {
 		for _, method := range codes(row[0]) {
-			named[method] = true
+			documented[method] = true
 		}
 	}
-	comments := methodComments(t)
-	for name, method := range matrix.Methods {
+	comments := symbols(t, ".", "cftunnel").comments
+	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			unknown := false
-			atEachStep(t, method, func(t *testing.T, s *stage, operation string) {
-				s.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
-				unknown = unknown || isUnknown(method.Call(t.Context(), s.client, s.world))
+			forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
+				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
+				unknown = unknown || errors.Is(h.call(t.Context(), method), cftunnel.ErrOutcomeUnknown)
 			})
-			assert.Equal(t, unknown, named[name], "on the page")
+			assert.Equal(t, unknown, documented[name], "on the page")
 			service, short, _ := strings.Cut(name, ".")
 			assert.Equal(t, unknown, strings.Contains(comments[service+"Service."+short], "[ErrOutcomeUnknown]"), "in its comment")
 		})
 	}
 }
 
-func isUnknown(err error) bool { return errors.Is(err, cftunnel.ErrOutcomeUnknown) }
-
-// faultsOfRow are faults of internal/matrix that stand for a row without statuses.
+// faultsOfRow are the faults of a row that has no statuses.
 var faultsOfRow = map[string][]string{
 	"no connection was got":                           {"connection refused"},
-	"the connection breaks, or `WithTimeout` is over": {"cut after the work", "cut inside the answer", "slower than the timeout"},
+	"the connection breaks, or `WithTimeout` is over": {"cut after the work", "cut inside the response", "slower than the timeout"},
 	"200 with `\"success\":false`":                    {"200 without success"},
 	"200 that cannot be read":                         {"200 truncated", "200 empty", "200 in HTML"},
 }
 
-func TestRetriesOnThePage(t *testing.T) {
+func TestDocs_Retries(t *testing.T) {
 	t.Parallel()
-	faults := map[string]matrix.Fault{}
-	for _, fault := range matrix.Faults() {
+	faults := map[string]cases.Fault{}
+	for _, fault := range cases.Faults() {
 		faults[fault.Name] = fault
 	}
 	statuses, others := map[int]bool{}, 0
@@ -153,9 +155,10 @@ func TestRetriesOnThePage(t *testing.T) {
 		for _, name := range faultsOfRow[row[0]] {
 			fault, ok := faults[name]
 			require.True(t, ok, name)
-			assert.Equal(t, outcome(fault.Again != matrix.Nobody, false), row[1], name)
-			assert.Equal(t, outcome(fault.Again != matrix.Nobody, fault.Doubt), row[2], name)
-			assert.Equal(t, outcome(fault.Again == matrix.Everybody, fault.Doubt && fault.Again != matrix.Everybody), row[3], name)
+			all, idempotent := fault.Retry == cases.RetryAll, fault.Retry != cases.RetryNone
+			assert.Equal(t, outcome(idempotent, false), row[1], name)
+			assert.Equal(t, outcome(idempotent, fault.Uncertain), row[2], name)
+			assert.Equal(t, outcome(all, fault.Uncertain && !all), row[3], name)
 		}
 		if faultsOfRow[row[0]] != nil {
 			others++
@@ -174,12 +177,12 @@ func TestRetriesOnThePage(t *testing.T) {
 	assert.Len(t, faultsOfRow, others)
 }
 
-// outcome is the cell for a call that is, or is not, sent again, and whose error may be an ErrOutcomeUnknown.
-func outcome(again, unknown bool) string {
+// outcome is the text of a cell.
+func outcome(retried, unknown bool) string {
 	switch {
-	case again && unknown:
+	case retried && unknown:
 		return "again, unknown"
-	case again:
+	case retried:
 		return "again"
 	case unknown:
 		return "unknown"
@@ -187,7 +190,7 @@ func outcome(again, unknown bool) string {
 	return "fails"
 }
 
-// outcomeOf calls a method of a server that always answers so.
+// outcomeOf calls a method of a server that always responds with status.
 func outcomeOf(t *testing.T, method string, status int) string {
 	t.Helper()
 	attempts := 0
@@ -198,12 +201,12 @@ func outcomeOf(t *testing.T, method string, status int) string {
 			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 		})}))
 	require.NoError(t, err)
-	err = matrix.Methods[method].Call(t.Context(), client, nowhere)
+	err = cases.Methods[method].Call(t.Context(), client, cases.UnknownIDs())
 	require.Error(t, err)
-	return outcome(attempts > 1, isUnknown(err))
+	return outcome(attempts > 1, errors.Is(err, cftunnel.ErrOutcomeUnknown))
 }
 
-// ranges yields the numbers of a text such as "500, 502 to 504".
+// ranges returns the numbers of a text such as "500, 502 to 504".
 func ranges(t *testing.T, text string) map[int]bool {
 	t.Helper()
 	numbers := map[int]bool{}
@@ -223,21 +226,22 @@ func ranges(t *testing.T, text string) map[int]bool {
 	return numbers
 }
 
-// The table in CONTRIBUTING.md is held against the official clients by internal/witness.
-func TestCallsOfTheOfficialClientsOnThePage(t *testing.T) {
+// TestDocs_OfficialClients compares the table with that in CONTRIBUTING.md, which
+// internal/test/verify/witness compares with the official clients.
+func TestDocs_OfficialClients(t *testing.T) {
 	t.Parallel()
 	page := table(t, operatingPage, "v0")
 	for _, row := range table(t, "CONTRIBUTING.md", "operation") {
 		own, v7, v0 := row[1], row[4], row[5]
 		found := slices.ContainsFunc(page, func(theirs []string) bool {
-			return slices.Contains(codes(theirs[2]), codes(own)[0]) && names(theirs[1], v7) && names(theirs[0], v0)
+			return slices.Contains(codes(theirs[2]), codes(own)[0]) && hasCall(theirs[1], v7) && hasCall(theirs[0], v0)
 		})
 		assert.True(t, found, "%s: %s, %s", own, v7, v0)
 	}
 }
 
-// names reports whether a cell has the call that the other one begins with, if any.
-func names(cell, other string) bool {
+// hasCall reports whether a cell has the call that the other one begins with, if any.
+func hasCall(cell, other string) bool {
 	return !strings.HasPrefix(other, "`") || slices.Contains(codes(cell), codes(other)[0])
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/matrix"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
 // TestNoOperationLetsOutASecretThatTheServerEchoes: wherever a server puts back what it was sent, neither the error nor the log shows it.
@@ -47,7 +47,7 @@ func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"success":true,"result":[[%s]]}`, quote(echo))
 		},
 	} {
-		for name, method := range matrix.Methods {
+		for name, method := range cases.Methods {
 			t.Run(place+", "+name, func(t *testing.T) {
 				t.Parallel()
 				secrets := []string{apiToken}
@@ -62,7 +62,7 @@ func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
 					}
 					answer(w, r.Header.Get("Authorization")+"\n"+string(raw))
 				}, once, cftunnel.WithLimiter(nil), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-				err := method.Call(t.Context(), client, nowhere)
+				err := method.Call(t.Context(), client, cases.UnknownIDs())
 				require.NotEmpty(t, log.String())
 				shown := log.String() + fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
 				for _, secret := range secrets {

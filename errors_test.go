@@ -46,7 +46,7 @@ func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
 		t.Run(fmt.Sprint(test.status, test.code), func(t *testing.T) {
 			t.Parallel()
 			body := fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":"m"}],"result":null}`, test.code)
-			client := clientOf(t, answering(test.status, body), once)
+			client := clientOf(t, respond(test.status, body), once)
 			_, err := client.Tunnels.Get(t.Context(), tunnelID)
 			for _, sentinel := range sentinels {
 				wanted := false
@@ -61,7 +61,7 @@ func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
 
 func TestErrorKeepsEverythingTheAPISaid(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(403, `{"success":false,"messages":[],"result":null,"errors":[
+	client := clientOf(t, respond(403, `{"success":false,"messages":[],"result":null,"errors":[
 		{"code":10000,"message":"Authentication error","documentation_url":"https://d.example.com","source":{"pointer":"/name"},
 		 "error_chain":[{"code":"9109","message":"Unauthorized to access requested resource"},"text alone"]},
 		{"code":7003,"message":"second\nline"}]}`))
@@ -97,7 +97,7 @@ func TestErrorKeepsEverythingTheAPISaid(t *testing.T) {
 func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	get := func(status int, body string) *cftunnel.Error {
-		client := clientOf(t, answering(status, body), once)
+		client := clientOf(t, respond(status, body), once)
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
 		failure, ok := errors.AsType[*cftunnel.Error](err)
 		require.True(t, ok, "%v", err)
@@ -119,7 +119,7 @@ func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
 func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
 	t.Parallel()
 	body := func(status int, text string) string {
-		client := clientOf(t, answering(status, text), once)
+		client := clientOf(t, respond(status, text), once)
 		_, err := client.Tunnels.Token(t.Context(), tunnelID)
 		failure, ok := errors.AsType[*cftunnel.Error](err)
 		require.True(t, ok, "%v", err)
@@ -129,7 +129,7 @@ func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
 	assert.Equal(t, "<p>bad gateway</p>", body(502, "<p>bad gateway</p>"))
 	assert.Empty(t, body(500, "the token is "+strings.Repeat("x", 40)))
 	assert.Empty(t, body(200, "x"))
-	client := clientOf(t, answering(200, planted), once)
+	client := clientOf(t, respond(200, planted), once)
 	_, err := client.Tunnels.Token(t.Context(), tunnelID)
 	require.Error(t, err)
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), planted)
@@ -301,7 +301,7 @@ func TestExcerptsOfAnswersThatAreNotJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := clientOf(t, answering(400, test.body))
+			client := clientOf(t, respond(400, test.body))
 			failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
 			require.True(t, ok)
 			assert.Equal(t, test.want, failure.Body)
@@ -338,7 +338,7 @@ func TestTextsOfAServerAreShortAndPrintable(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 1024)
 	for sent, want := range map[string]string{long: long, long + "b": long + "…"} {
-		client := clientOf(t, answering(400, fmt.Sprintf(
+		client := clientOf(t, respond(400, fmt.Sprintf(
 			`{"success":false,"errors":[{"code":1,"message":%[1]q,"documentation_url":%[1]q,"source":{"pointer":%[1]q}}]}`, sent)))
 		failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
 		require.True(t, ok)
@@ -354,7 +354,7 @@ func TestTextsOfAServerAreShortAndPrintable(t *testing.T) {
 func TestPermissionsAreNamedWhereTheyLackAlone(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404} {
-		err := list(t.Context(), clientOf(t, answering(status, "{}")))
+		err := list(t.Context(), clientOf(t, respond(status, "{}")))
 		require.Error(t, err)
 		assert.Equal(t, status == 403, strings.Contains(err.Error(), "permissions"), "%v", err)
 	}

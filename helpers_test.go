@@ -2,18 +2,20 @@ package cftunnel_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
-	"github.com/cftunnel/cftunnel-go/internal/traffic"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -21,10 +23,81 @@ const (
 	accountID = "0123456789abcdef0123456789abcdef"
 	tunnelID  = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 	apiToken  = "cfut_0123456789abcdefghijklmnopqrstuvwxyzABCD"
+	planted   = "planted-secret-text" // a secret that must not show up
 )
 
-// once is for clients whose failures are to be seen at the first attempt.
+var validSecret = cftunnel.NewSecret(
+	base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret >?>")))
+
+// Operations, as Request and Fault name them.
+const (
+	opCreate     = "POST /accounts/{account_id}/cfd_tunnel"
+	opList       = "GET /accounts/{account_id}/cfd_tunnel"
+	opGet        = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	opUpdate     = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	opDelete     = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	opToken      = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token"
+	opTunnels    = "GET /accounts/{account_id}/tunnels"
+	opLogs       = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management"
+	opManagement = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
+)
+
+// once turns retries off.
 var once = cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+
+// harness is a fake that is reached over pipes, inside a synctest bubble.
+type harness struct {
+	t       *testing.T
+	srv     *tunneltest.Server
+	network *pipenet.Network
+}
+
+// inBubble runs test on synctest's clock.
+func inBubble(t *testing.T, test func(t *testing.T, h *harness), opts ...tunneltest.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newHarness(t, pipenet.Serve, opts...)) })
+}
+
+// newHarness must be called inside a bubble. serve is pipenet.Serve, or pipenet.ServeTLS for HTTP/2.
+func newHarness(
+	t *testing.T, serve func(testing.TB, http.Handler) *pipenet.Network, opts ...tunneltest.Option,
+) *harness {
+	t.Helper()
+	srv := tunneltest.NewServer(opts...)
+	t.Cleanup(srv.Close)
+	return &harness{t, srv, serve(t, srv.Handler())}
+}
+
+// newClient returns a client of the fake with the default pace and retries.
+func (h *harness) newClient(opts ...cftunnel.Option) *cftunnel.Client {
+	h.t.Helper()
+	client, err := cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithBaseURL(h.network.URL() + "/client/v4"),
+		cftunnel.WithAPIToken(h.srv.APIToken().Reveal()),
+		cftunnel.WithAccountID(h.srv.AccountID()),
+		cftunnel.WithHTTPClient(h.network.Client(h.t)),
+	}, opts...)...)
+	require.NoError(h.t, err)
+	return client
+}
+
+// transport returns a transport to the fake that asks before it opens each connection, and uses
+// none twice.
+func (h *harness) transport(mayDial func() error) *http.Transport {
+	transport := h.network.Transport(h.t)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if err := mayDial(); err != nil {
+			return nil, err
+		}
+		return dial(ctx, network, address)
+	}
+	transport.DisableKeepAlives = true
+	return transport
+}
+
+// carriedOut counts the requests for an operation that the fake carried out.
+func (h *harness) carriedOut(operation string) int { return carriedOut(h.srv, operation) }
 
 // newFake returns a fake on a loopback port and a client of it.
 func newFake(t *testing.T, opts ...cftunnel.Option) (*tunneltest.Server, *cftunnel.Client) {
@@ -37,46 +110,28 @@ func newFake(t *testing.T, opts ...cftunnel.Option) (*tunneltest.Server, *cftunn
 	return srv, client
 }
 
-// inBubble runs a test on synctest's clock, with a client of srv that keeps the defaults of pace and retry. srv may listen nowhere.
-func inBubble(t *testing.T, opts []tunneltest.Option, test func(t *testing.T, srv *tunneltest.Server, dial func(...cftunnel.Option) *cftunnel.Client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		srv := tunneltest.NewServer(opts...)
-		t.Cleanup(srv.Close)
-		network := testnet.Serve(t, srv.Handler())
-		test(t, srv, func(opts ...cftunnel.Option) *cftunnel.Client {
-			t.Helper()
-			client, err := cftunnel.NewClient(append([]cftunnel.Option{
-				cftunnel.WithBaseURL("http://localhost/client/v4"),
-				cftunnel.WithAPIToken(srv.APIToken().Reveal()),
-				cftunnel.WithAccountID(srv.AccountID()),
-				cftunnel.WithHTTPClient(network.Client(t)),
-			}, opts...)...)
-			require.NoError(t, err)
-			return client
-		})
-	})
-}
-
-// handlerTransport returns a transport to the fake over pipes, whose every dial first asks.
-func handlerTransport(t *testing.T, srv *tunneltest.Server, ask func() error) *http.Transport {
-	t.Helper()
-	transport := testnet.Serve(t, srv.Handler()).Transport(t)
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if err := ask(); err != nil {
-			return nil, err
+func carriedOut(srv *tunneltest.Server, operation string) int {
+	n := 0
+	for _, r := range srv.Requests() {
+		if r.Operation == operation && r.Done {
+			n++
 		}
-		return dial(ctx, network, address)
 	}
-	transport.DisableKeepAlives = true
-	return transport
+	return n
 }
 
-// clientOf returns a client of a server that answers as handler does.
+// operations returns the operations of all requests so far.
+func operations(srv *tunneltest.Server) (list []string) {
+	for _, r := range srv.Requests() {
+		list = append(list, r.Operation)
+	}
+	return list
+}
+
+// clientOf returns a client of a server that is not a fake.
 func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *cftunnel.Client {
 	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, traffic.Sent(r)) }))
+	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL),
@@ -88,8 +143,8 @@ func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *
 	return client
 }
 
-// answering always gives the same answer.
-func answering(status int, body string) http.HandlerFunc {
+// respond is a handler that sends the same response each time.
+func respond(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cf-Ray", "8f2ab-FRA")
 		w.WriteHeader(status)
@@ -97,27 +152,19 @@ func answering(status int, body string) http.HandlerFunc {
 	}
 }
 
-// roundTripper makes a function an http.RoundTripper.
+// roundTripper is a function as an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(traffic.Sent(r)) }
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// carriedOut counts the requests for an operation that the fake did the work of.
-func carriedOut(srv *tunneltest.Server, operation string) int {
-	n := 0
-	for _, r := range srv.Requests() {
-		if r.Operation == operation && r.Done {
-			n++
-		}
-	}
-	return n
+// list makes a call that changes nothing.
+func list(ctx context.Context, client *cftunnel.Client) error {
+	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+	return err
 }
 
-const (
-	opCreate = "POST /accounts/{account_id}/cfd_tunnel"
-	opList   = "GET /accounts/{account_id}/cfd_tunnel"
-	opGet    = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
-	opUpdate = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
-	opDelete = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
-	opToken  = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token"
-)
+// countingLimiter never waits.
+type countingLimiter struct{ waits, holds atomic.Int32 }
+
+func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }
+func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }

@@ -25,31 +25,23 @@ var (
 	heading      = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 )
 
-// documents returns every Markdown file, by its path from the root.
+// documents returns every Markdown file by its path from the root, without its code blocks.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		if err == nil && filepath.Ext(path) == ".md" {
+			found[path] = codeBlock.ReplaceAllString(read(t, path), "")
 		}
-		if entry.IsDir() && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		if filepath.Ext(path) == ".md" {
-			raw, err := os.ReadFile(path)
-			found[path] = string(raw)
-			return err
-		}
-		return nil
+		return err
 	}))
 	return found
 }
 
-// anchors are what links can name in a document, as GitHub makes them of headings.
+// anchors are the fragments that GitHub makes of a document's headings.
 func anchors(document string) map[string]bool {
 	found := map[string]bool{}
-	for _, match := range heading.FindAllStringSubmatch(codeBlock.ReplaceAllString(document, ""), -1) {
+	for _, match := range heading.FindAllStringSubmatch(document, -1) {
 		slug := strings.Map(func(r rune) rune {
 			switch {
 			case r == ' ':
@@ -64,12 +56,12 @@ func anchors(document string) map[string]bool {
 	return found
 }
 
-func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+func TestDocs_Links(t *testing.T) {
 	t.Parallel()
 	all := documents(t)
 	require.Contains(t, all, "README.md")
 	for path, text := range all {
-		for _, match := range markdownLink.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {
+		for _, match := range markdownLink.FindAllStringSubmatch(text, -1) {
 			target, err := url.Parse(match[1])
 			if !assert.NoError(t, err, path) || target.IsAbs() {
 				continue
@@ -88,121 +80,102 @@ func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
 	}
 }
 
-// apiPage is where Cloudflare documents an operation of tunnels or of token verification.
-var apiPage = regexp.MustCompile(`^https://developers\.cloudflare\.com/api/resources/(` +
-	`zero_trust/subresources/tunnels/(methods/list|subresources/(cloudflared|warp_connector)/(` +
-	`methods/(create|list|get|edit|delete)|` +
-	`subresources/((connections|connectors|token)/methods/(get|delete)|management/methods/create|configurations/methods/(get|update)|failover/methods/update)))|` +
-	`(user|accounts)/subresources/tokens/methods/verify)/$`)
+// apiPage is the form of the pages on which Cloudflare documents an operation.
+var apiPage = regexp.MustCompile(`^https://developers\.cloudflare\.com/api/resources/[a-z_]+/(subresources/[a-z_]+/)*` +
+	`methods/(create|list|get|edit|update|delete|verify)/$`)
 
-// bracketed is what reads as a link to a name in a doc comment.
-var bracketed = regexp.MustCompile(`\[(\*?[A-Za-z]\w*(?:\.[A-Z]\w*)*)\]`)
+// brackets are what is meant to be a link in a doc comment.
+var brackets = regexp.MustCompile(`\[[A-Za-z]\w*(\.[A-Z]\w*)*\]`)
 
-func TestLinksOfDocCommentsLeadSomewhere(t *testing.T) {
+func TestComments_Links(t *testing.T) {
 	t.Parallel()
-	root := symbols(t, ".", "cftunnel")
-	fake := symbols(t, "tunneltest", "tunneltest")
-	for _, p := range []*pkg{root, fake} {
+	for _, p := range []*pkg{symbols(t, ".", "cftunnel"), symbols(t, "tunneltest", "tunneltest")} {
 		for of, text := range p.comments {
-			for _, match := range bracketed.FindAllStringSubmatch(text, -1) {
-				name := strings.TrimPrefix(match[1], "*")
-				qualified, isOther := strings.CutPrefix(name, "cftunnel.")
-				switch {
-				case name == "REDACTED" || strings.HasPrefix(name, "context."):
-				case isOther:
-					assert.True(t, root.names[qualified], "%s of %s", match[0], of)
-				default:
-					assert.True(t, p.names[name], "%s of %s", match[0], of)
+			for _, block := range p.parser.Parse(text).Content {
+				paragraph, _ := block.(*comment.Paragraph)
+				if paragraph == nil {
+					continue
 				}
-			}
-			var parser comment.Parser
-			for _, link := range links(parser.Parse(text)) {
-				if strings.Contains(link, "/api/") {
-					assert.Regexp(t, apiPage, link, of)
+				for _, text := range paragraph.Text {
+					switch text := text.(type) {
+					case comment.Plain: // a link to a name that is none is left as text
+						for _, name := range brackets.FindAllString(string(text), -1) {
+							assert.Equal(t, "[REDACTED]", name, "%s of %s", name, of)
+						}
+					case *comment.Link:
+						if strings.Contains(text.URL, "/api/") {
+							assert.Regexp(t, apiPage, text.URL, of)
+						}
+					}
 				}
 			}
 		}
 	}
 }
 
-// pkg is what a package documents.
+// pkg is what a package exports: the comments by name, and what reads them.
 type pkg struct {
-	names    map[string]bool
+	parser   *comment.Parser
 	comments map[string]string
 }
 
 func symbols(t *testing.T, dir, name string) *pkg {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	require.NoError(t, err)
 	files := token.NewFileSet()
 	var parsed []*ast.File
-	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(files, filepath.Join(dir, entry.Name()), nil, parser.ParseComments)
+		file, err := parser.ParseFile(files, path, nil, parser.ParseComments)
 		require.NoError(t, err)
 		parsed = append(parsed, file)
 	}
 	documented, err := doc.NewFromFiles(files, parsed, "example.com/"+name)
 	require.NoError(t, err)
-	p := &pkg{names: map[string]bool{}, comments: map[string]string{"the package": documented.Doc}}
+	p := &pkg{documented.Parser(), map[string]string{"the package": documented.Doc}}
 	values := func(list []*doc.Value) {
 		for _, value := range list {
 			for _, name := range value.Names {
-				p.names[name], p.comments[name] = true, value.Doc
+				p.comments[name] = value.Doc
 			}
 		}
 	}
 	functions := func(receiver string, list []*doc.Func) {
 		for _, function := range list {
-			p.names[receiver+function.Name], p.comments[receiver+function.Name] = true, function.Doc
+			p.comments[receiver+function.Name] = function.Doc
 		}
 	}
 	values(documented.Consts)
 	values(documented.Vars)
 	functions("", documented.Funcs)
 	for _, typed := range documented.Types {
-		p.names[typed.Name], p.comments[typed.Name] = true, typed.Doc
+		p.comments[typed.Name] = typed.Doc
 		values(typed.Consts)
 		values(typed.Vars)
 		functions("", typed.Funcs)
 		functions(typed.Name+".", typed.Methods)
-		specification, ok := typed.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType)
+		structure, ok := typed.Decl.Specs[0].(*ast.TypeSpec).Type.(*ast.StructType)
 		if !ok {
 			continue
 		}
-		for _, field := range specification.Fields.List {
+		for _, field := range structure.Fields.List {
 			for _, name := range field.Names {
-				p.names[typed.Name+"."+name.Name], p.comments[typed.Name+"."+name.Name] = true, field.Doc.Text()+field.Comment.Text()
+				p.comments[typed.Name+"."+name.Name] = field.Doc.Text() + field.Comment.Text()
 			}
 		}
 	}
 	return p
 }
 
-func links(document *comment.Doc) (found []string) {
-	for _, block := range document.Content {
-		paragraph, ok := block.(*comment.Paragraph)
-		if !ok {
-			continue
-		}
-		for _, text := range paragraph.Text {
-			if link, ok := text.(*comment.Link); ok {
-				found = append(found, link.URL)
-			}
-		}
-	}
-	return found
-}
-
-// TestEveryExportedNameIsDocumented: by a comment of its own, or for a field by one of the same type that names it.
-func TestEveryExportedNameIsDocumented(t *testing.T) {
+// TestComments_EveryName: every exported name has a comment of its own. A field may be named in one
+// of the same type instead.
+func TestComments_EveryName(t *testing.T) {
 	t.Parallel()
 	for _, p := range []*pkg{symbols(t, ".", "cftunnel"), symbols(t, "tunneltest", "tunneltest")} {
-		for name := range p.names {
-			comment := p.comments[name]
+		for name, comment := range p.comments {
 			if outer, field, ok := strings.Cut(name, "."); comment == "" && ok {
 				for other, text := range p.comments {
 					if (other == outer || strings.HasPrefix(other, outer+".")) && regexp.MustCompile(`\b`+field+`\b`).MatchString(text) {

@@ -273,7 +273,7 @@ func TestCaptureResponse(t *testing.T) {
 	t.Parallel()
 	t.Run("of a success, messages and all", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[{"code":10000,"message":"all is well"},"plain"],"result":{"id":"x"}}`))
+		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[{"code":10000,"message":"all is well"},"plain"],"result":{"id":"x"}}`))
 		var info cftunnel.ResponseInfo
 		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
 		require.NoError(t, err)
@@ -294,8 +294,8 @@ func TestCaptureResponse(t *testing.T) {
 	})
 	t.Run("of the quota, as the API tells of it", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, []tunneltest.Option{tunneltest.WithQuota(1, 5*time.Minute)}, func(t *testing.T, srv *tunneltest.Server, dial func(...cftunnel.Option) *cftunnel.Client) {
-			client := dial(once, cftunnel.WithRateLimit(1_000_000, time.Second))
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient(once, cftunnel.WithRateLimit(1_000_000, time.Second))
 			var info cftunnel.ResponseInfo
 			_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
 			require.NoError(t, err)
@@ -308,9 +308,9 @@ func TestCaptureResponse(t *testing.T) {
 			_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
 			require.ErrorIs(t, err, cftunnel.ErrRateLimited)
 			assert.Less(t, time.Since(began), time.Second)
-			assert.Len(t, srv.Requests(), 2)
+			assert.Len(t, h.srv.Requests(), 2)
 			assert.Equal(t, 5*time.Minute, info.RetryAfter)
-		})
+		}, tunneltest.WithQuota(1, 5*time.Minute))
 	})
 	t.Run("of a Retry-After that is a date", func(t *testing.T) {
 		t.Parallel()
@@ -359,7 +359,7 @@ func TestTokenSource(t *testing.T) {
 		tokens := 0
 		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 			seen = append(seen, r.Header.Get("Authorization"))
-			answering(503, "")(w, r)
+			respond(503, "")(w, r)
 		}, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}),
 			cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
 				tokens++
@@ -424,9 +424,9 @@ func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
 	t.Parallel()
 	t.Run("MaxDelay to a longer BaseDelay", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client := dial(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Minute}))
-			srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Minute}))
+			h.srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}})
 			began := time.Now()
 			require.NoError(t, list(t.Context(), client))
 			assert.Equal(t, time.Minute, time.Since(began))
@@ -434,9 +434,9 @@ func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
 	})
 	t.Run("BaseDelay to a shorter MaxDelay", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}))
-			srv.Inject(tunneltest.Fault{Status: 503, Times: tunneltest.Always})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}))
+			h.srv.Inject(tunneltest.Fault{Status: 503, Times: tunneltest.Always})
 			for range 20 {
 				began := time.Now()
 				require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrServer)

@@ -18,16 +18,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func list(ctx context.Context, client *cftunnel.Client) error {
-	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
-	return err
-}
-
 func TestFamilyStaysBelowTheQuota(t *testing.T) {
 	t.Parallel()
 	const quota, window = 1200, 5 * time.Minute
-	inBubble(t, []tunneltest.Option{tunneltest.WithQuota(quota, window)}, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		parent := dial()
+	inBubble(t, func(t *testing.T, h *harness) {
+		parent := h.newClient()
 		family := []*cftunnel.Client{parent}
 		for _, digit := range "abcd" {
 			child, err := parent.ForAccount(strings.Repeat(string(digit), 32))
@@ -52,7 +47,7 @@ func TestFamilyStaysBelowTheQuota(t *testing.T) {
 		group.Wait()
 		took := time.Since(began)
 
-		requests := srv.Requests()
+		requests := h.srv.Requests()
 		require.Len(t, requests, calls)
 		for i := range requests {
 			assert.Equal(t, 200, requests[i].Status)
@@ -61,18 +56,18 @@ func TestFamilyStaysBelowTheQuota(t *testing.T) {
 			}
 		}
 		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(), "most of the quota is used")
-	})
+	}, tunneltest.WithQuota(quota, window))
 }
 
 func TestRetriesArePacedLikeFirstAttempts(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithRateLimit(10, 10*time.Second), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
-		srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
+		h.srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
 		for range 10 {
 			require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrServer)
 		}
-		requests := srv.Requests()
+		requests := h.srv.Requests()
 		require.Len(t, requests, 40)
 		for i := 10; i < len(requests); i++ {
 			assert.Greater(t, requests[i].Time.Sub(requests[i-10].Time), 10*time.Second)
@@ -82,8 +77,8 @@ func TestRetriesArePacedLikeFirstAttempts(t *testing.T) {
 
 func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithRateLimit(1, time.Minute))
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithRateLimit(1, time.Minute))
 		require.NoError(t, list(t.Context(), client))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -95,14 +90,14 @@ func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
 		require.True(t, ok)
 		assert.Zero(t, failure.Attempts)
 		assert.NotErrorIs(t, err, cftunnel.ErrRateLimited, "the server refused nothing")
-		assert.Len(t, srv.Requests(), 1)
+		assert.Len(t, h.srv.Requests(), 1)
 	})
 }
 
 func TestCancelledWaitersCostTheNextOneNothing(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithRateLimit(10, 10*time.Second)) // one at once, then one in 1.1 s or so
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second)) // one at once, then one in 1.1 s or so
 		require.NoError(t, list(t.Context(), client))
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
@@ -114,7 +109,7 @@ func TestCancelledWaitersCostTheNextOneNothing(t *testing.T) {
 		cancel()
 		group.Wait()
 		require.NoError(t, list(t.Context(), client))
-		requests := srv.Requests()
+		requests := h.srv.Requests()
 		require.Len(t, requests, 2, "who is cancelled sends nothing")
 		assert.Less(t, requests[1].Time.Sub(requests[0].Time), 1200*time.Millisecond)
 	})
@@ -134,11 +129,11 @@ func TestLongHoldFailsAtOnceForTheWholeFamily(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-				parent := dial()
+			inBubble(t, func(t *testing.T, h *harness) {
+				parent := h.newClient()
 				child, err := parent.ForAccount(strings.Repeat("a", 32))
 				require.NoError(t, err)
-				srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.retryAfter}},
+				h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.retryAfter}},
 					Body: `{"success":false,"errors":[{"code":10429,"message":"slow down"}]}`})
 				ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
 				defer cancel()
@@ -163,7 +158,7 @@ func TestLongHoldFailsAtOnceForTheWholeFamily(t *testing.T) {
 					assert.GreaterOrEqual(t, failure.RetryAfter, 10*time.Second)
 				}
 				assert.Zero(t, time.Since(began))
-				assert.Len(t, srv.Requests(), 1)
+				assert.Len(t, h.srv.Requests(), 1)
 			})
 		})
 	}
@@ -178,11 +173,11 @@ func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-				parent := dial(opt)
+			inBubble(t, func(t *testing.T, h *harness) {
+				parent := h.newClient(opt)
 				child, err := parent.ForAccount(strings.Repeat("a", 32))
 				require.NoError(t, err)
-				srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
+				h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
 				began := time.Now()
 				var group sync.WaitGroup
 				group.Go(func() { assert.NoError(t, list(t.Context(), parent)) })
@@ -191,7 +186,7 @@ func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
 					group.Go(func() { assert.NoError(t, list(t.Context(), child)) })
 				}
 				group.Wait()
-				for _, request := range srv.Requests()[1:] {
+				for _, request := range h.srv.Requests()[1:] {
 					assert.GreaterOrEqual(t, request.Time.Sub(began), 7*time.Second)
 				}
 				assert.Less(t, time.Since(began), 10*time.Second)
@@ -202,9 +197,9 @@ func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
 
 func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial()
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient()
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
 		var group sync.WaitGroup
 		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
 		synctest.Wait()
@@ -212,7 +207,7 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 			group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
 		}
 		group.Wait()
-		requests := srv.Requests()[1:]
+		requests := h.srv.Requests()[1:]
 		require.Len(t, requests, 51)
 		for i := 1; i < len(requests); i++ {
 			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), 200*time.Millisecond)
@@ -222,24 +217,24 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 
 func TestRefusalWithoutRetryAfterHoldsNobodyElse(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial()
-		srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 429})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient()
+		h.srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 429})
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		require.NoError(t, err)
 		assert.Equal(t, "n", tunnel.Name)
-		assert.Len(t, srv.Requests(), 2)
-		assert.Equal(t, 1, carriedOut(srv, opCreate))
+		assert.Len(t, h.srv.Requests(), 2)
+		assert.Equal(t, 1, h.carriedOut(opCreate))
 	})
 }
 
 func TestLimiterIsAskedForEveryAttemptAndToldOfHolds(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+	inBubble(t, func(t *testing.T, h *harness) {
 		limiter := &countingLimiter{}
-		client := dial(cftunnel.WithLimiter(limiter))
-		srv.Inject(tunneltest.Fault{Status: 500})
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+		client := h.newClient(cftunnel.WithLimiter(limiter))
+		h.srv.Inject(tunneltest.Fault{Status: 500})
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"1"}}})
 		require.NoError(t, list(t.Context(), client))
 		assert.EqualValues(t, 3, limiter.waits.Load())
 		assert.EqualValues(t, 1, limiter.holds.Load())
@@ -274,10 +269,10 @@ func TestErrorsOfALimiter(t *testing.T) {
 
 func TestHoldOfAnotherCallEndsOneThatHasFailedBefore(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}))
-		srv.Inject(tunneltest.Fault{Status: 503})
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}))
+		h.srv.Inject(tunneltest.Fault{Status: 503})
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
 		var first error
 		var group sync.WaitGroup
 		group.Go(func() { first = list(t.Context(), client) })
@@ -294,11 +289,11 @@ func TestHoldOfAnotherCallEndsOneThatHasFailedBefore(t *testing.T) {
 
 func TestSlowTokenSourceGathersNobodyBehindThePace(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+	inBubble(t, func(t *testing.T, h *harness) {
 		ready := make(chan struct{})
-		client := dial(cftunnel.WithRateLimit(100, 10*time.Second), cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		client := h.newClient(cftunnel.WithRateLimit(100, 10*time.Second), cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
 			<-ready
-			return srv.APIToken(), nil
+			return h.srv.APIToken(), nil
 		}))
 		var group sync.WaitGroup
 		for range 180 {
@@ -307,7 +302,7 @@ func TestSlowTokenSourceGathersNobodyBehindThePace(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		close(ready)
 		group.Wait()
-		requests := srv.Requests()
+		requests := h.srv.Requests()
 		for i := 100; i < len(requests); i++ {
 			assert.Greater(t, requests[i].Time.Sub(requests[i-100].Time), 10*time.Second)
 		}
@@ -331,19 +326,19 @@ func (f limiterFunc) Burst() int                     { return 1 }
 
 func TestHoldThatBeginsWhileALimiterWaitsCounts(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
 			time.Sleep(5 * time.Second)
 			return nil
 		})))
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
 		began := time.Now()
 		var group sync.WaitGroup
 		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
 		time.Sleep(time.Second)
 		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
 		group.Wait()
-		requests := srv.Requests()
+		requests := h.srv.Requests()
 		require.Len(t, requests, 3)
 		for _, request := range requests[1:] {
 			assert.GreaterOrEqual(t, request.Time.Sub(began), 25*time.Second)
@@ -389,21 +384,21 @@ func TestErrorsOfALimiterThatAreNotOfTheDeadline(t *testing.T) {
 
 func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithLimiter(nil))
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"31"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithLimiter(nil))
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"31"}}})
 		began := time.Now()
 		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
 		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
 		assert.Zero(t, time.Since(began))
-		assert.Len(t, srv.Requests(), 1)
+		assert.Len(t, h.srv.Requests(), 1)
 	})
 }
 
 func TestRateLimitAfterALimiterCounts(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, _ *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRateLimit(1, time.Minute))
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRateLimit(1, time.Minute))
 		began := time.Now()
 		require.NoError(t, list(t.Context(), client))
 		require.NoError(t, list(t.Context(), client))

@@ -269,7 +269,7 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 
 func TestListTakesNullForNone(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[],"result":null}`))
+	client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":null}`))
 	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 	assert.Empty(t, page.Items)
@@ -281,7 +281,7 @@ func TestListTakesNullForNone(t *testing.T) {
 func TestListOfAnotherTypeIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`{}`, `"x"`, `[1]`} {
-		client := clientOf(t, answering(200, `{"success":true,"result":`+result+`}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
 		_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 		_, ok := errors.AsType[*cftunnel.Error](err)
 		assert.True(t, ok, "%s: %v", result, err)

@@ -24,8 +24,6 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-type dialFunc = func(...cftunnel.Option) *cftunnel.Client
-
 // methods calls an operation of each HTTP method on a tunnel that exists.
 var methods = map[string]struct {
 	operation  string
@@ -60,9 +58,9 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 		for method, m := range methods {
 			t.Run(fmt.Sprint(status, " ", method), func(t *testing.T) {
 				t.Parallel()
-				inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-					client, tunnel := dial(), srv.SeedTunnels(1)[0]
-					srv.Inject(tunneltest.Fault{Operation: m.operation, Status: status, Times: tunneltest.Always})
+				inBubble(t, func(t *testing.T, h *harness) {
+					client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+					h.srv.Inject(tunneltest.Fault{Operation: m.operation, Status: status, Times: tunneltest.Always})
 					err := m.call(t.Context(), client, tunnel.ID)
 					failure, ok := errors.AsType[*cftunnel.Error](err)
 					require.True(t, ok, "%v", err)
@@ -70,11 +68,11 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 					if again[status] && (m.idempotent || status == 429) {
 						attempts = 4
 					}
-					assert.Len(t, srv.Requests(), attempts)
+					assert.Len(t, h.srv.Requests(), attempts)
 					assert.Equal(t, attempts, failure.Attempts)
 					assert.Equal(t, status, failure.StatusCode)
 					assert.Equal(t, method != "GET" && status >= 500, errors.Is(err, cftunnel.ErrOutcomeUnknown))
-					assert.Zero(t, carriedOut(srv, m.operation))
+					assert.Zero(t, h.carriedOut(m.operation))
 				})
 			})
 		}
@@ -91,24 +89,24 @@ func TestConnectionsThatBreak(t *testing.T) {
 		for method, m := range methods {
 			t.Run(method+" cut "+name, func(t *testing.T) {
 				t.Parallel()
-				inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-					client, tunnel := dial(), srv.SeedTunnels(1)[0]
-					srv.Inject(tunneltest.Fault{Operation: m.operation, Cut: cut})
+				inBubble(t, func(t *testing.T, h *harness) {
+					client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+					h.srv.Inject(tunneltest.Fault{Operation: m.operation, Cut: cut})
 					err := m.call(t.Context(), client, tunnel.ID)
 					if m.idempotent {
 						require.NoError(t, err)
-						assert.Len(t, srv.Requests(), 2)
+						assert.Len(t, h.srv.Requests(), 2)
 						return
 					}
 					failure, ok := errors.AsType[*cftunnel.Error](err)
 					require.True(t, ok, "%v", err)
 					require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 					assert.Equal(t, 1, failure.Attempts)
-					assert.Len(t, srv.Requests(), 1, "a create is not repeated")
+					assert.Len(t, h.srv.Requests(), 1, "a create is not repeated")
 					if cut == tunneltest.CutBefore {
-						assert.Zero(t, carriedOut(srv, opCreate))
+						assert.Zero(t, h.carriedOut(opCreate))
 					} else {
-						assert.Equal(t, 1, carriedOut(srv, opCreate))
+						assert.Equal(t, 1, h.carriedOut(opCreate))
 					}
 				})
 			})
@@ -118,20 +116,20 @@ func TestConnectionsThatBreak(t *testing.T) {
 
 func TestCreateIsRepeatedWhereNoConnectionWasGot(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
+	inBubble(t, func(t *testing.T, h *harness) {
 		refusals := 3
-		transport := handlerTransport(t, srv, func() error {
+		transport := h.transport(func() error {
 			if refusals--; refusals >= 0 {
 				return errors.New("connection refused")
 			}
 			return nil
 		})
-		client := dial(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
+		client := h.newClient(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 		var info cftunnel.ResponseInfo
 		_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"}, cftunnel.CaptureResponse(&info))
 		require.NoError(t, err)
 		assert.Equal(t, 4, info.Attempts)
-		assert.Equal(t, 1, carriedOut(srv, opCreate))
+		assert.Equal(t, 1, h.carriedOut(opCreate))
 
 		refusals = 100
 		_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "m"})
@@ -162,20 +160,20 @@ func TestRoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
 
 func TestAnswerSlowerThanTheTimeout(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(cftunnel.WithTimeout(time.Second)), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Operation: opGet, Delay: time.Minute})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(cftunnel.WithTimeout(time.Second)), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Operation: opGet, Delay: time.Minute})
 		_, err := client.Tunnels.Get(t.Context(), tunnel.ID)
 		require.NoError(t, err, "another attempt is quicker")
 
-		srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
+		h.srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
 		began := time.Now()
 		_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		assert.Equal(t, time.Second, time.Since(began))
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Contains(t, err.Error(), "no whole answer within 1s")
-		assert.Equal(t, 1, carriedOut(srv, opCreate))
+		assert.Equal(t, 1, h.carriedOut(opCreate))
 		time.Sleep(time.Hour) // for the fake's delays to end
 	})
 }
@@ -202,9 +200,9 @@ func TestContextEndsACallAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-				client := dial()
-				srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
+			inBubble(t, func(t *testing.T, h *harness) {
+				client := h.newClient()
+				h.srv.Inject(tunneltest.Fault{Operation: opCreate, Delay: time.Minute})
 				ctx, cancel := test.cancel(t.Context())
 				defer cancel()
 				began := time.Now()
@@ -212,7 +210,7 @@ func TestContextEndsACallAtOnce(t *testing.T) {
 				assert.Equal(t, time.Second, time.Since(began))
 				require.ErrorIs(t, err, test.want)
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-				assert.Len(t, srv.Requests(), 1)
+				assert.Len(t, h.srv.Requests(), 1)
 				time.Sleep(time.Hour)
 			})
 		})
@@ -223,9 +221,9 @@ func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
 	t.Parallel()
 	t.Run("where the pause would outlast the deadline, at once", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client := dial()
-			srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient()
+			h.srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			began := time.Now()
@@ -240,9 +238,9 @@ func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
 	})
 	t.Run("where the context ends in the pause", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client := dial()
-			srv.Inject(tunneltest.Fault{Status: 502, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient()
+			h.srv.Inject(tunneltest.Fault{Status: 502, Header: http.Header{"Retry-After": {"20"}}, Times: tunneltest.Always})
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			began := time.Now()
@@ -256,10 +254,10 @@ func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
 	})
 	t.Run("where a later attempt has no answer", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client := dial()
-			srv.Inject(tunneltest.Fault{Status: 503, Body: `{"success":false,"errors":[{"code":4242,"message":"m"}]}`})
-			srv.Inject(tunneltest.Fault{Delay: time.Hour})
+		inBubble(t, func(t *testing.T, h *harness) {
+			client := h.newClient()
+			h.srv.Inject(tunneltest.Fault{Status: 503, Body: `{"success":false,"errors":[{"code":4242,"message":"m"}]}`})
+			h.srv.Inject(tunneltest.Fault{Delay: time.Hour})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			_, err := client.Tunnels.Get(ctx, tunnelID)
@@ -276,23 +274,23 @@ func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
 
 func TestDoubtOfAnEarlierAttemptRemains(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
-		srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
 		_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
 		require.ErrorIs(t, err, cftunnel.ErrRateLimited)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-		assert.Equal(t, 1, carriedOut(srv, opUpdate))
+		assert.Equal(t, 1, h.carriedOut(opUpdate))
 	})
 }
 
 func TestAClearAnswerEndsTheDoubt(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Status: 503})
-		srv.Inject(tunneltest.Fault{Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Status: 503})
+		h.srv.Inject(tunneltest.Fault{Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
 		_, err := client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{})
 		require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 		assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
@@ -301,16 +299,16 @@ func TestAClearAnswerEndsTheDoubt(t *testing.T) {
 
 func TestPausesAreJitteredAndBounded(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
-		srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
+		h.srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
 		bounds := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second}
 		longest := make([]time.Duration, len(bounds))
 		for range 200 {
-			before := len(srv.Requests())
+			before := len(h.srv.Requests())
 			_, err := client.Tunnels.Get(t.Context(), tunnelID)
 			require.Error(t, err)
-			requests := srv.Requests()[before:]
+			requests := h.srv.Requests()[before:]
 			require.Len(t, requests, 5)
 			for i, bound := range bounds {
 				pause := requests[i+1].Time.Sub(requests[i].Time)
@@ -339,12 +337,12 @@ func TestMaxAttempts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-				client := dial(cftunnel.WithRetry(test.policy))
-				srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
+			inBubble(t, func(t *testing.T, h *harness) {
+				client := h.newClient(cftunnel.WithRetry(test.policy))
+				h.srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
 				_, err := client.Tunnels.Get(t.Context(), tunnelID, test.opts...)
 				require.ErrorIs(t, err, cftunnel.ErrServer)
-				assert.Len(t, srv.Requests(), test.want)
+				assert.Len(t, h.srv.Requests(), test.want)
 			})
 		})
 	}
@@ -477,15 +475,6 @@ func TestWritesThatABusyHTTP2ServerDoesNotTakeAreDoneOnce(t *testing.T) {
 	assert.Len(t, srv.Requests(), carriedOut(srv, opCreate), "nothing was even asked twice")
 }
 
-// countingLimiter lets everybody through.
-type countingLimiter struct {
-	waits atomic.Int32
-	holds atomic.Int32
-}
-
-func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }
-func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }
-
 func TestCertificatesAreNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
@@ -516,21 +505,21 @@ func TestContextThatEndsWithTheAnswerIsNamedBeforeALongPause(t *testing.T) {
 
 func TestRefusalsWithoutRetryAfterHavePausesBetween(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial(cftunnel.WithLimiter(nil))
-		srv.Inject(tunneltest.Fault{Status: 429, Times: tunneltest.Always})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient(cftunnel.WithLimiter(nil))
+		h.srv.Inject(tunneltest.Fault{Status: 429, Times: tunneltest.Always})
 		began := time.Now()
 		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
 		assert.Positive(t, time.Since(began))
-		assert.Len(t, srv.Requests(), 4)
+		assert.Len(t, h.srv.Requests(), 4)
 	})
 }
 
 func TestPauseThatAServerOutOfOrderAsksFor(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial()
-		srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"30"}}})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient()
+		h.srv.Inject(tunneltest.Fault{Status: 503, Header: http.Header{"Retry-After": {"30"}}})
 		began := time.Now()
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -549,32 +538,32 @@ func TestDoubtRemainsWhereTheServerHasNotLooked(t *testing.T) {
 	for _, status := range []int{200, 401, 403, 408, 425} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-				client, tunnel := dial(), srv.SeedTunnels(1)[0]
-				srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
-				srv.Inject(tunneltest.Fault{Status: status, Body: `{"success":false,"errors":[{"code":1,"message":"not now"}]}`})
+			inBubble(t, func(t *testing.T, h *harness) {
+				client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+				h.srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+				h.srv.Inject(tunneltest.Fault{Status: status, Body: `{"success":false,"errors":[{"code":1,"message":"not now"}]}`})
 				_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				require.True(t, cftunnel.HasCode(err, 1))
-				assert.Equal(t, 1, carriedOut(srv, opUpdate))
+				assert.Equal(t, 1, h.carriedOut(opUpdate))
 			})
 		})
 	}
 	t.Run("no connection", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			tunnel, dials := srv.SeedTunnels(1)[0], 0
-			client := dial(cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport(t, srv, func() error {
+		inBubble(t, func(t *testing.T, h *harness) {
+			tunnel, dials := h.srv.SeedTunnels(1)[0], 0
+			client := h.newClient(cftunnel.WithHTTPClient(&http.Client{Transport: h.transport(func() error {
 				if dials++; dials > 1 {
 					return errors.New("connection refused")
 				}
 				return nil
 			})}))
-			srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+			h.srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
 			_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			assert.Equal(t, 4, dials)
-			assert.Equal(t, 1, carriedOut(srv, opUpdate))
+			assert.Equal(t, 1, h.carriedOut(opUpdate))
 		})
 	})
 }

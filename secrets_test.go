@@ -22,8 +22,6 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-const planted = "planted-secret-text"
-
 func TestSecretShowsNowhere(t *testing.T) {
 	t.Parallel()
 	secret := cftunnel.NewSecret(planted)

@@ -19,15 +19,6 @@ const (
 	opVerifyAccount = "GET /accounts/{account_id}/tokens/verify"
 )
 
-// operations lists what the fake was asked.
-func operations(srv *tunneltest.Server) []string {
-	var list []string
-	for _, r := range srv.Requests() {
-		list = append(list, r.Operation)
-	}
-	return list
-}
-
 func TestVerifyFindsTheEndpoint(t *testing.T) {
 	t.Parallel()
 	plain := cftunnel.NewSecret(strings.Repeat("p", 40))

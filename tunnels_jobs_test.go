@@ -232,7 +232,7 @@ func TestRotateSecret(t *testing.T) {
 	})
 	t.Run("builds the token that the answer lacks", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`))
 		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
 		require.NoError(t, err)
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
@@ -311,7 +311,7 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 			if strings.HasSuffix(r.URL.Path, "/token") {
 				result = token
 			}
-			answering(200, `{"success":true,"result":`+result+`}`)(w, r)
+			respond(200, `{"success":true,"result":`+result+`}`)(w, r)
 		})
 		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
 		require.NoError(t, err)
@@ -340,19 +340,19 @@ func TestCleanupAndDelete(t *testing.T) {
 	})
 	t.Run("again where replicas come back between", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client, tunnel := dial(), srv.SeedTunnels(1)[0]
+		inBubble(t, func(t *testing.T, h *harness) {
+			client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 			refusal := tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 3}
-			srv.Inject(refusal)
+			h.srv.Inject(refusal)
 			deleted, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 			require.NoError(t, err)
 			assert.True(t, deleted.IsDeleted())
-			assert.Equal(t, 4, carriedOut(srv, opCleanup))
+			assert.Equal(t, 4, h.carriedOut(opCleanup))
 
 			refusal.Times = tunneltest.Always
-			srv.Inject(refusal)
+			h.srv.Inject(refusal)
 			began := time.Now()
-			_, err = client.Tunnels.CleanupAndDelete(t.Context(), srv.SeedTunnels(1)[0].ID)
+			_, err = client.Tunnels.CleanupAndDelete(t.Context(), h.srv.SeedTunnels(1)[0].ID)
 			assert.Equal(t, 2*time.Minute, time.Since(began))
 			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -360,7 +360,7 @@ func TestCleanupAndDelete(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(5*time.Second, cancel)
 			began = time.Now()
-			_, err = client.Tunnels.CleanupAndDelete(ctx, srv.SeedTunnels(1)[0].ID)
+			_, err = client.Tunnels.CleanupAndDelete(ctx, h.srv.SeedTunnels(1)[0].ID)
 			assert.Equal(t, 5*time.Second, time.Since(began))
 			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 			require.ErrorIs(t, err, context.Canceled)
@@ -368,9 +368,9 @@ func TestCleanupAndDelete(t *testing.T) {
 	})
 	t.Run("tells of the replicas where the time ends in a request", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-			client, tunnel := dial(once), srv.SeedTunnels(1)[0]
-			srv.Inject(tunneltest.Fault{
+		inBubble(t, func(t *testing.T, h *harness) {
+			client, tunnel := h.newClient(once), h.srv.SeedTunnels(1)[0]
+			h.srv.Inject(tunneltest.Fault{
 				Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: tunneltest.Always,
 				Delay: 25 * time.Second,
 			})
@@ -393,32 +393,32 @@ func TestCleanupAndDelete(t *testing.T) {
 
 func TestWaitForStatus(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client := dial()
+	inBubble(t, func(t *testing.T, h *harness) {
+		client := h.newClient()
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		require.NoError(t, err)
-		time.AfterFunc(10*time.Second, func() { _, _ = srv.Connect(tunnel.Token) })
+		time.AfterFunc(10*time.Second, func() { _, _ = h.srv.Connect(tunnel.Token) })
 		var seen []cftunnel.TunnelStatus
-		before := len(srv.Requests())
+		before := len(h.srv.Requests())
 		got, err := client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{
 			Interval: 2 * time.Second, OnPoll: func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
 		})
 		require.NoError(t, err)
 		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
 		assert.Equal(t, []cftunnel.TunnelStatus{"inactive", "inactive", "inactive", "inactive", "healthy"}, seen)
-		requests := srv.Requests()[before:]
+		requests := h.srv.Requests()[before:]
 		for i := 2; i < len(requests); i++ {
 			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), requests[i-1].Time.Sub(requests[i-2].Time), "pauses grow")
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		before = len(srv.Requests())
+		before = len(h.srv.Requests())
 		got, err = client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Contains(t, err.Error(), "last seen healthy, not down")
 		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
-		assert.InDelta(t, 240, len(srv.Requests())-before, 10, "every 15 s")
+		assert.InDelta(t, 240, len(h.srv.Requests())-before, 10, "every 15 s")
 
 		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
 		require.NoError(t, err)
@@ -501,14 +501,14 @@ func TestTokenOfARotation(t *testing.T) {
 	const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	t.Run("is the answer's as it came", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`","token":"as it came"}}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`","token":"as it came"}}`))
 		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
 		require.NoError(t, err)
 		assert.Equal(t, "as it came", rotation.Token.Reveal())
 	})
 	t.Run("is in lower case where it is made", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`), cftunnel.WithAccountID(strings.ToUpper(accountID)))
+		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`), cftunnel.WithAccountID(strings.ToUpper(accountID)))
 		rotation, err := client.Tunnels.RotateSecret(t.Context(), strings.ToUpper(tunnelID), cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
 		require.NoError(t, err)
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
@@ -519,9 +519,9 @@ func TestTokenOfARotation(t *testing.T) {
 
 func TestPausesOfCleanupAndDelete(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 6})
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 6})
 		began := time.Now()
 		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 		require.NoError(t, err)
@@ -531,10 +531,10 @@ func TestPausesOfCleanupAndDelete(t *testing.T) {
 
 func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
-		srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
-		time.AfterFunc(500*time.Millisecond, func() { srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403}) })
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
+		h.srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
+		time.AfterFunc(500*time.Millisecond, func() { h.srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403}) })
 		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
@@ -543,12 +543,12 @@ func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
 
 func TestLongIntervalOfWaitForStatusStays(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, srv *tunneltest.Server, dial dialFunc) {
-		client, tunnel := dial(), srv.SeedTunnels(1)[0]
+	inBubble(t, func(t *testing.T, h *harness) {
+		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
 		_, err := client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{Interval: 20 * time.Second})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Len(t, srv.Requests(), 5)
+		assert.Len(t, h.srv.Requests(), 5)
 	})
 }

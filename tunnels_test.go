@@ -16,8 +16,6 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-var validSecret = cftunnel.NewSecret(base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret >?>")))
-
 func TestLifeOfATunnel(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
@@ -260,7 +258,7 @@ func TestFindByNameTrustsNoFilter(t *testing.T) {
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		page := r.URL.Query().Get("page")
 		asked = append(asked, r.URL.Query().Get("name")+" "+r.URL.Query().Get("is_deleted")+" "+page)
-		answering(200, `{"success":true,"result":[`+pages[page]+`]}`)(w, r)
+		respond(200, `{"success":true,"result":[`+pages[page]+`]}`)(w, r)
 	})
 	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
 	require.NoError(t, err)
@@ -274,7 +272,7 @@ func TestFindByNameTrustsNoFilter(t *testing.T) {
 
 func TestFindByNameTakesNoMissingListForAMissingTunnel(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
+	client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
 	_, err := client.Tunnels.FindByName(t.Context(), "blog")
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.True(t, cftunnel.HasCode(err, 7003))
@@ -292,7 +290,7 @@ func TestConfigSourceIsDerived(t *testing.T) {
 		`"config_src":"elsewhere"`:                        "elsewhere",
 		`"remote_config":true,"deleted_at":"2026-01-01T00:00:00.000001Z"`: "",
 	} {
-		client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x",`+fields+`}}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x",`+fields+`}}`))
 		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, tunnel.ConfigSource, fields)
@@ -301,7 +299,7 @@ func TestConfigSourceIsDerived(t *testing.T) {
 
 func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","created_at":"2021-01-25T18:22:34.317854Z",
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","created_at":"2021-01-25T18:22:34.317854Z",
 		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
@@ -318,7 +316,7 @@ func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 
 func TestConnectionsAreRead(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","connections":[{"id":"c","uuid":"c","client_id":"k",
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","connections":[{"id":"c","uuid":"c","client_id":"k",
 		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
@@ -331,13 +329,13 @@ func TestConnectionsAreRead(t *testing.T) {
 func TestTokenIsKeptAsItCame(t *testing.T) {
 	t.Parallel()
 	odd := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
-	client := clientOf(t, answering(200, `{"success":true,"result":"`+odd+`"}`))
+	client := clientOf(t, respond(200, `{"success":true,"result":"`+odd+`"}`))
 	token, err := client.Tunnels.Token(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, odd, token.Reveal())
 
 	for _, result := range []string{`""`, `null`, `{}`, `1`} {
-		client := clientOf(t, answering(200, `{"success":true,"result":`+result+`}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
 		_, err := client.Tunnels.Token(t.Context(), tunnelID)
 		require.Error(t, err, result)
 	}
@@ -346,19 +344,19 @@ func TestTokenIsKeptAsItCame(t *testing.T) {
 func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`,"result":null`, `,"result":{}`, ``} {
-		client := clientOf(t, answering(200, `{"success":true,"errors":[],"messages":[]`+result+`}`))
+		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[]`+result+`}`))
 		tunnel, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
 		require.NoError(t, err, result)
 		assert.Equal(t, tunnelID, tunnel.ID)
 	}
-	client := clientOf(t, answering(200, `{"success":true,"result":"deleted"}`), once)
+	client := clientOf(t, respond(200, `{"success":true,"result":"deleted"}`), once)
 	_, err := client.Tunnels.Delete(t.Context(), tunnelID, cftunnel.TunnelDeleteParams{})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
 func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, answering(200, `{"success":true,"result":{"id":"x","token":"eyJ"}}`))
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","token":"eyJ"}}`))
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", created.Token.Reveal())
@@ -381,4 +379,72 @@ func TestListAllTypesRefusesAnEmptyKind(t *testing.T) {
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, "Types", argument.Name)
 	assert.Empty(t, srv.Requests())
+}
+
+func TestTunnelsManagementToken_Resources(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	tunnel := srv.SeedTunnels(1)[0]
+	for resource, asked := range map[cftunnel.ManagementResource]string{
+		cftunnel.ManagementResourceLogs: opLogs, cftunnel.ManagementResourceAdmin: opManagement, cftunnel.ManagementResourceHostDetails: opManagement,
+	} {
+		before := len(srv.Requests())
+		secret, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, resource)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(secret.Reveal(), "eyJ"))
+		assert.Equal(t, []string{asked}, operations(srv)[before:])
+		body := srv.Requests()[before].Body.Reveal()
+		if asked == opLogs {
+			assert.JSONEq(t, `{"resources":["logs"]}`, body)
+		} else {
+			assert.Empty(t, body)
+		}
+	}
+	_, err := client.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResourceLogs)
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	assert.Equal(t, opLogs, operations(srv)[len(srv.Requests())-1], "a missing tunnel is no missing endpoint")
+	for _, odd := range []cftunnel.ManagementResource{"", "..", "a/b"} {
+		before := len(srv.Requests())
+		_, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, odd)
+		require.Error(t, err)
+		assert.Len(t, srv.Requests(), before)
+	}
+}
+
+func TestTunnelsManagementToken_EndpointGone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		falls  bool
+	}{
+		"no route":           {404, `{"success":false,"errors":[{"code":7000,"message":"No route"}]}`, true},
+		"method not allowed": {405, "", true},
+		"gone":               {410, "", true},
+		"no tunnel":          {404, `{"success":false,"errors":[{"code":1003,"message":"m"}]}`, false},
+		"forbidden":          {403, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+				asked = append(asked, r.URL.Path[strings.LastIndex(r.URL.Path, "/"):])
+				if strings.HasSuffix(r.URL.Path, "/logs") {
+					respond(200, `{"success":true,"result":"eyJ.a.b"}`)(w, r)
+					return
+				}
+				respond(test.status, test.body)(w, r)
+			})
+			secret, err := client.Tunnels.ManagementToken(t.Context(), tunnelID, cftunnel.ManagementResourceLogs)
+			if !test.falls {
+				require.Error(t, err)
+				assert.Equal(t, []string{"/management"}, asked)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "eyJ.a.b", secret.Reveal())
+			assert.Equal(t, []string{"/management", "/logs"}, asked)
+		})
+	}
 }

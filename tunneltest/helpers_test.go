@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -53,7 +53,7 @@ func start(t testing.TB, opts ...tunneltest.Option) *fake {
 func startInBubble(t testing.TB, opts ...tunneltest.Option) *fake {
 	t.Helper()
 	srv := tunneltest.NewServer(opts...)
-	transport := testnet.Serve(t, srv.Handler()).Transport(t)
+	transport := pipenet.Serve(t, srv.Handler()).Transport(t)
 	transport.DisableKeepAlives = true
 	return &fake{srv, t, "http://127.0.0.1/client/v4", &http.Client{Transport: transport}}
 }

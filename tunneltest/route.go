@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/traffic"
 )
 
 // route is an operation and what carries it out. The handler runs under the server's mutex.
@@ -158,9 +157,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		record.Status = a.status
 		s.mu.Unlock()
-	}
-	if fault.replaces() || len(fault.Header) > 0 {
-		traffic.Disown(w)
 	}
 	a.write(w, fault)
 }

@@ -24,7 +24,6 @@ import (
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/traffic"
 )
 
 // basePath is where the API is, as on the real server, so that a client which forgets its base URL's path fails.
@@ -40,6 +39,9 @@ type Server struct {
 		limit  int // 0 for none
 		window time.Duration
 	}
+
+	middleware []func(http.Handler) http.Handler
+	handler    http.Handler // the server's own, inside the middleware
 
 	closing chan struct{}
 
@@ -81,6 +83,17 @@ func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = 
 // comes back. The default is time.Now.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
+// WithMiddleware wraps the server's handler, for example to record responses. It applies to the
+// server's own port and to [Server.Handler]. If it is given several times, the first is outermost.
+func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
+	return func(s *Server) {
+		if middleware == nil {
+			panic("tunneltest: a middleware is nil")
+		}
+		s.middleware = append(s.middleware, middleware)
+	}
+}
+
 // NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first
 // call of URL or NewClient on, so that a test which serves Handler itself, in a synctest bubble for instance, has nothing open.
 func NewServer(opts ...Option) *Server {
@@ -105,6 +118,10 @@ func NewServer(opts ...Option) *Server {
 		panic("tunneltest: a quota is of at least no requests in a window longer than nothing")
 	case s.now == nil:
 		panic("tunneltest: the clock is nil")
+	}
+	s.handler = http.HandlerFunc(s.serve)
+	for _, wrap := range slices.Backward(s.middleware) {
+		s.handler = wrap(s.handler)
 	}
 	s.AddToken(Token{Text: s.apiToken})
 	return s
@@ -132,7 +149,7 @@ func (s *Server) URL() string {
 
 // Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4. To cut a connection it panics with
 // http.ErrAbortHandler, which an http.Server understands.
-func (s *Server) Handler() http.Handler { return traffic.Handler(http.HandlerFunc(s.serve)) }
+func (s *Server) Handler() http.Handler { return s.handler }
 
 // Close ends the server and its connections, and every delay that is still under way.
 func (s *Server) Close() {

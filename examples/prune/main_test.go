@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/leaktest"
+	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -21,7 +21,7 @@ func account(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) {
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	fake.SeedTunnels(3)
-	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}), leaktest.Watch(t, fake))
+	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}), logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	for _, name := range []string{"down", "up"} {
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: name})

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/leaktest"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -24,7 +24,7 @@ func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunn
 	t.Cleanup(fake.Close)
 	// Over pipes, so that it works on synctest's clock.
 	client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost/client/v4"), cftunnel.WithAPIToken(fake.APIToken().Reveal()),
-		cftunnel.WithAccountID(fake.AccountID()), cftunnel.WithHTTPClient(testnet.Serve(t, fake.Handler()).Client(t)),
+		cftunnel.WithAccountID(fake.AccountID()), cftunnel.WithHTTPClient(pipenet.Serve(t, fake.Handler()).Client(t)),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
@@ -78,7 +78,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, err := fake.NewClient(leaktest.Watch(t, fake))
+	client, err := fake.NewClient(logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
 	require.NoError(t, err)

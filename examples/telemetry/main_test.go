@@ -21,7 +21,7 @@ import (
 	"golang.org/x/time/rate"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -251,7 +251,7 @@ func TestWaitsAreCountedWhereOneHadToWait(t *testing.T) {
 		fake := tunneltest.NewServer()
 		// Its transport is not the one of instrument: over pipes, the bubble's clock runs.
 		client, _, counted := instrumented(t, fake, rate.NewLimiter(rate.Every(time.Second), 2),
-			cftunnel.WithHTTPClient(testnet.Serve(t, fake.Handler()).Client(t)))
+			cftunnel.WithHTTPClient(pipenet.Serve(t, fake.Handler()).Client(t)))
 		began := time.Now()
 		for range 5 {
 			_, err := client.Tokens.VerifyUser(t.Context())

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/leaktest"
+	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -34,7 +34,7 @@ func TestVerifyTellsWhatATokenIs(t *testing.T) {
 			t.Parallel()
 			fake := tunneltest.NewServer()
 			t.Cleanup(fake.Close)
-			client, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(test.token).Reveal()), leaktest.Watch(t, fake))
+			client, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(test.token).Reveal()), logwatch.Watch(t, fake))
 			require.NoError(t, err)
 			var out bytes.Buffer
 			err = verify(t.Context(), &out, client, now)

@@ -29,7 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
-	"github.com/cftunnel/cftunnel-go/internal/testnet"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 )
 
 const (
@@ -73,7 +73,7 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 // inBubble runs body with a client of handler, on synctest's clock. That the bubble ends proves that no goroutine is left.
 func inBubble(t *testing.T, handler http.HandlerFunc, body func(t *testing.T, client *http.Client)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { body(t, testnet.Serve(t, handler).Client(t)) })
+	synctest.Test(t, func(t *testing.T) { body(t, pipenet.Serve(t, handler).Client(t)) })
 }
 
 // listen serves each connection to a loopback address with serve, which is told its number and closes it by returning. The address
@@ -951,7 +951,7 @@ func TestTheAttemptsContextEndsWithIt(t *testing.T) {
 func TestAConnectionIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		network := testnet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		network := pipenet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat("x", maxBytes))
 		}))
 		client := network.Client(t)
@@ -1055,7 +1055,7 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		network := testnet.ServeTLS(t, http.NotFoundHandler())
+		network := pipenet.ServeTLS(t, http.NotFoundHandler())
 		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // and never says a word
 		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)
@@ -1092,11 +1092,11 @@ func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-		network := testnet.ServeTLS(t, handler)
+		network := pipenet.ServeTLS(t, handler)
 		dying := &valve{done: make(chan struct{})}
 		network.Intercept(func(conn net.Conn) {
 			dying.Conn = conn
-			testnet.ServeConn(testnet.TLS(dying), handler)
+			pipenet.ServeConn(pipenet.TLS(dying), handler)
 		})
 		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)

@@ -1,0 +1,96 @@
+package cases
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// Fixture names what a server holds for [Methods] to be called with.
+type Fixture struct {
+	// Tunnel has the name Name and is run by Connector. Idle has no connectors.
+	Tunnel, Connector, Name, Idle string
+	// WARP is run by WARPConnector, which is its passive replica. IdleWARP has no connectors.
+	WARP, WARPConnector, IdleWARP string
+	// Free is a name that no tunnel has.
+	Free string
+}
+
+// UnknownIDs is a fixture that no server holds, for tests whose server does not look at ids.
+func UnknownIDs() Fixture {
+	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	return Fixture{
+		Tunnel: id, Connector: id, Name: "n", Idle: id,
+		WARP: id, WARPConnector: id, IdleWARP: id, Free: "n",
+	}
+}
+
+// NewFixture creates a fixture in srv without a network. Its requests are in srv.Requests().
+func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
+	f := Fixture{Name: "taken", Free: "free"}
+	client, err := NewClient(srv)
+	if err != nil {
+		return f, err
+	}
+	connect := func(token cftunnel.Secret) string {
+		id, connectErr := srv.Connect(token)
+		err = errors.Join(err, connectErr)
+		return id
+	}
+	tunnel := func(name string, connectors int) (id, connector string) {
+		t, createErr := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+			Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
+		})
+		if createErr != nil {
+			err = errors.Join(err, createErr)
+			return "", ""
+		}
+		for range connectors {
+			connector = connect(t.Token)
+		}
+		return t.ID, connector
+	}
+	warp := func(name string, connectors int) (id, connector string) {
+		t, createErr := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{
+			Name: name, HA: true,
+		})
+		if createErr != nil {
+			err = errors.Join(err, createErr)
+			return "", ""
+		}
+		for range connectors {
+			token, tokenErr := client.WARPConnectors.Token(ctx, t.ID)
+			err = errors.Join(err, tokenErr)
+			connector = connect(token)
+		}
+		return t.ID, connector
+	}
+	f.Tunnel, f.Connector = tunnel(f.Name, 1)
+	f.Idle, _ = tunnel("idle", 0)
+	f.WARP, f.WARPConnector = warp("warp", 2)
+	f.IdleWARP, _ = warp("idle warp", 0)
+	return f, err
+}
+
+// NewClient returns a client of srv that is not paced and needs no network.
+func NewClient(srv *tunneltest.Server, opts ...cftunnel.Option) (*cftunnel.Client, error) {
+	return cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithBaseURL("http://localhost/client/v4"),
+		cftunnel.WithAPIToken(srv.APIToken().Reveal()), cftunnel.WithAccountID(srv.AccountID()),
+		cftunnel.WithLimiter(nil),
+		cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport{srv.Handler()}}),
+	}, opts...)...)
+}
+
+// handlerTransport passes requests to a handler.
+type handlerTransport struct{ handler http.Handler }
+
+func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	t.handler.ServeHTTP(recorder, r)
+	return recorder.Result(), nil
+}

@@ -1,0 +1,187 @@
+// Package cases lists every method of the client and every fault of a network or a server, for
+// tests that go through all pairs of them.
+package cases
+
+import (
+	"context"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// Method is a method of one of the client's services.
+type Method struct {
+	// Operations are what it sends to a server that responds 404 to everything.
+	Operations []string
+	// Call calls it. It succeeds against a server that holds the fixture.
+	Call func(ctx context.Context, c *cftunnel.Client, f Fixture) error
+	// AccountToken says that the client's API token must be one that the account owns.
+	AccountToken bool
+}
+
+const (
+	tunnels = "/accounts/{account_id}/cfd_tunnel"
+	tunnel  = tunnels + "/{tunnel_id}"
+	warps   = "/accounts/{account_id}/warp_connector"
+	warp    = warps + "/{tunnel_id}"
+)
+
+func addRule(c *cftunnel.TunnelConfig) error {
+	c.Ingress = []cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost"}, {Service: "http_status:404"}}
+	return nil
+}
+
+// Methods has every method of the services, by service and name.
+var Methods = map[string]Method{
+	"Tunnels.Create": {Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: f.Free})
+		return err
+	}},
+	"Tunnels.Get": {Operations: []string{"GET " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Get(ctx, f.Tunnel)
+		return err
+	}},
+	"Tunnels.List": {Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+		return err
+	}},
+	"Tunnels.All": {Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) (err error) {
+		for _, err = range c.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
+			break
+		}
+		return err
+	}},
+	"Tunnels.ListAllTypes": {Operations: []string{"GET /accounts/{account_id}/tunnels"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{})
+		return err
+	}},
+	"Tunnels.AllTypes": {Operations: []string{"GET /accounts/{account_id}/tunnels"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) (err error) {
+		for _, err = range c.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{}) {
+			break
+		}
+		return err
+	}},
+	"Tunnels.Update": {Operations: []string{"PATCH " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Update(ctx, f.Tunnel, cftunnel.TunnelUpdateParams{Name: f.Free})
+		return err
+	}},
+	"Tunnels.Delete": {Operations: []string{"DELETE " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Delete(ctx, f.Idle, cftunnel.TunnelDeleteParams{})
+		return err
+	}},
+	"Tunnels.Token": {Operations: []string{"GET " + tunnel + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Token(ctx, f.Tunnel)
+		return err
+	}},
+	"Tunnels.ManagementToken": {Operations: []string{"POST " + tunnel + "/management", "POST " + tunnel + "/management/{resource}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.ManagementToken(ctx, f.Tunnel, cftunnel.ManagementResourceLogs)
+		return err
+	}},
+	"Tunnels.Configuration": {Operations: []string{"GET " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.Configuration(ctx, f.Tunnel)
+		return err
+	}},
+	"Tunnels.UpdateConfiguration": {Operations: []string{"PUT " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.UpdateConfiguration(ctx, f.Tunnel, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+		return err
+	}},
+	"Tunnels.ModifyConfiguration": {Operations: []string{"GET " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.ModifyConfiguration(ctx, f.Tunnel, addRule)
+		return err
+	}},
+	"Tunnels.FindByName": {Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.FindByName(ctx, f.Name)
+		return err
+	}},
+	"Tunnels.Ensure": {Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, _, err := c.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: f.Free})
+		return err
+	}},
+	"Tunnels.RotateSecret": {Operations: []string{"PATCH " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.RotateSecret(ctx, f.Tunnel, cftunnel.RotateParams{})
+		return err
+	}},
+	"Tunnels.CleanupAndDelete": {Operations: []string{"DELETE " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.CleanupAndDelete(ctx, f.Tunnel)
+		return err
+	}},
+	"Tunnels.WaitForStatus": {Operations: []string{"GET " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		return err
+	}},
+	"WARPConnectors.RotateSecret": {Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.RotateSecret(ctx, f.WARP, cftunnel.RotateParams{})
+		return err
+	}},
+	"Connectors.List": {Operations: []string{"GET " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Connectors.List(ctx, f.Tunnel)
+		return err
+	}},
+	"Connectors.Get": {Operations: []string{"GET " + tunnel + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Connectors.Get(ctx, f.Tunnel, f.Connector)
+		return err
+	}},
+	"Connectors.Cleanup": {Operations: []string{"DELETE " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		return c.Connectors.Cleanup(ctx, f.Tunnel, cftunnel.CleanupParams{})
+	}},
+	"WARPConnectors.Create": {Operations: []string{"POST " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: f.Free})
+		return err
+	}},
+	"WARPConnectors.Get": {Operations: []string{"GET " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Get(ctx, f.WARP)
+		return err
+	}},
+	"WARPConnectors.List": {Operations: []string{"GET " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.List(ctx, cftunnel.TunnelListParams{})
+		return err
+	}},
+	"WARPConnectors.All": {Operations: []string{"GET " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) (err error) {
+		for _, err = range c.WARPConnectors.All(ctx, cftunnel.TunnelListParams{}) {
+			break
+		}
+		return err
+	}},
+	"WARPConnectors.Update": {Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Update(ctx, f.WARP, cftunnel.TunnelUpdateParams{Name: f.Free})
+		return err
+	}},
+	"WARPConnectors.Delete": {Operations: []string{"DELETE " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Delete(ctx, f.IdleWARP, cftunnel.TunnelDeleteParams{})
+		return err
+	}},
+	"WARPConnectors.Token": {Operations: []string{"GET " + warp + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Token(ctx, f.WARP)
+		return err
+	}},
+	"WARPConnectors.Connectors": {Operations: []string{"GET " + warp + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Connectors(ctx, f.WARP)
+		return err
+	}},
+	"WARPConnectors.Connector": {Operations: []string{"GET " + warp + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Connector(ctx, f.WARP, f.WARPConnector)
+		return err
+	}},
+	"WARPConnectors.Failover": {Operations: []string{"PUT " + warp + "/failover"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		return c.WARPConnectors.Failover(ctx, f.WARP, f.WARPConnector)
+	}},
+	"WARPConnectors.Configuration": {Operations: []string{"GET " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.Configuration(ctx, f.WARP)
+		return err
+	}},
+	"WARPConnectors.UpdateConfiguration": {Operations: []string{"PUT " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
+		return err
+	}},
+	"Tokens.Verify": {Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tokens.Verify(ctx)
+		return err
+	}},
+	"Tokens.VerifyUser": {Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tokens.VerifyUser(ctx)
+		return err
+	}},
+	"Tokens.VerifyAccount": {Operations: []string{"GET /accounts/{account_id}/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+		_, err := c.Tokens.VerifyAccount(ctx)
+		return err
+	}, AccountToken: true},
+}

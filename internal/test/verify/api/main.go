@@ -1,0 +1,154 @@
+// Command api compares the exported API of the packages with its record in api/*.txt, one line a name.
+//
+//	go -C internal/test/verify run ./api            # fails if the record is stale
+//	go -C internal/test/verify run ./api -record    # writes the record
+//
+// A line that is gone is a break: programs may no longer compile. It is recorded only if the section
+// "Unreleased" of CHANGELOG.md names it, in backticks.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"go/types"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// root is the root of the repository, from this module's.
+const root = "../../.."
+
+// recorded are the files by package.
+var recorded = map[string]string{".": "api/cftunnel.txt", "./tunneltest": "api/tunneltest.txt"}
+
+func main() {
+	record := flag.Bool("record", false, "write the record, if the changelog names every break")
+	flag.Parse()
+	problems, err := run(*record)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "api:", err)
+		os.Exit(2)
+	}
+	for _, problem := range problems {
+		fmt.Fprintln(os.Stderr, problem)
+	}
+	if len(problems) > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(record bool) (problems []string, err error) {
+	changelog, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
+	if err != nil {
+		return nil, err
+	}
+	for pattern, file := range recorded {
+		loaded, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedTypes | packages.NeedDeps | packages.NeedImports, Dir: root}, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if len(loaded[0].Errors) > 0 {
+			return nil, loaded[0].Errors[0]
+		}
+		now := lines(loaded[0].Types)
+		file = filepath.Join(root, file)
+		raw, err := os.ReadFile(file)
+		if err != nil && !(record && os.IsNotExist(err)) {
+			return nil, err
+		}
+		before := strings.FieldsFunc(string(raw), func(r rune) bool { return r == '\n' })
+		found := compare(before, now, unreleased(string(changelog)), record)
+		problems = append(problems, found...)
+		if record && len(found) == 0 {
+			if err := os.WriteFile(file, []byte(strings.Join(now, "\n")+"\n"), 0o644); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return problems, nil
+}
+
+// compare returns every break that the changelog does not name, and additions unless they are being
+// recorded.
+func compare(before, now []string, changelog string, record bool) (problems []string) {
+	for _, line := range before {
+		if !slices.Contains(now, line) && !strings.Contains(changelog, "`"+name(line)+"`") {
+			problems = append(problems, "a break that the changelog does not name as `"+name(line)+"`: "+line)
+		}
+	}
+	if record {
+		return problems
+	}
+	if len(problems) == 0 && !slices.Equal(before, now) {
+		for _, line := range now {
+			if !slices.Contains(before, line) {
+				problems = append(problems, "not recorded: "+line)
+			}
+		}
+		problems = append(problems, "the recorded API is out of date: run api -record")
+	}
+	return problems
+}
+
+// unreleased returns the section of the next release.
+func unreleased(changelog string) string {
+	_, section, _ := strings.Cut(changelog, "## [Unreleased]")
+	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
+
+// name returns the name of a line: "Client.Do" of "method Client.Do func(…)".
+func name(line string) string {
+	_, rest, _ := strings.Cut(line, " ")
+	name, _, _ := strings.Cut(rest, " ")
+	return name
+}
+
+// lines returns the exported API of a package, sorted.
+func lines(p *types.Package) []string {
+	var list []string
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	qualifier := types.RelativeTo(p)
+	text := func(t types.Type) string { return types.TypeString(t, qualifier) }
+	for _, name := range p.Scope().Names() {
+		object := p.Scope().Lookup(name)
+		if !object.Exported() {
+			continue
+		}
+		switch object := object.(type) {
+		case *types.Const:
+			add("const %s %s = %s", name, text(object.Type()), object.Val())
+		case *types.Var:
+			add("var %s %s", name, text(object.Type()))
+		case *types.Func:
+			add("func %s %s", name, text(object.Signature()))
+		case *types.TypeName:
+			switch under := object.Type().Underlying().(type) {
+			case *types.Struct:
+				add("type %s struct", name)
+				for field := range under.Fields() {
+					if field.Exported() {
+						add("field %s.%s %s", name, field.Name(), text(field.Type()))
+					}
+				}
+			default:
+				add("type %s %s", name, text(under))
+			}
+			if _, ok := object.Type().Underlying().(*types.Interface); ok {
+				continue
+			}
+			methods := types.NewMethodSet(types.NewPointer(object.Type()))
+			for method := range methods.Methods() {
+				if f := method.Obj(); f.Exported() {
+					add("method %s.%s %s", name, f.Name(), text(f.Type()))
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"slices"
+	"testing"
+)
+
+func api(t *testing.T, source string) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "p.go", "package p\n"+source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := (&types.Config{Importer: importer.Default()}).Check("p", files, []*ast.File{file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines(p)
+}
+
+const before = "type T struct{ A int; b int }\nfunc (*T) M() {}\nfunc (T) n() {}\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }"
+
+func TestLines_EveryKind(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"const C untyped int = 1", "field T.A int", "func F func(a ...int) error", "method T.M func()", "type I interface{M()}", "type T struct", "var V T",
+	}
+	if got := api(t, before); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCompare_Changes(t *testing.T) {
+	t.Parallel()
+	for change, test := range map[string]struct {
+		source, changelog string
+		record            bool
+		problems          int
+	}{
+		"none":                        {source: before},
+		"something new":               {source: before + "\nvar W T", problems: 2},
+		"something new, recorded":     {source: before + "\nvar W T", record: true},
+		"a method gone":               {source: "type T struct{ A int }\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }", problems: 1},
+		"an interface that asks more": {source: before[:len(before)-len("M() }")] + "M(); N() }", problems: 1},
+		"a break that is named":       {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `I` asks for N", record: true},
+		"a break that is not named":   {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `It`", record: true, problems: 1},
+	} {
+		t.Run(change, func(t *testing.T) {
+			t.Parallel()
+			if got := compare(api(t, before), api(t, test.source), test.changelog, test.record); len(got) != test.problems {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+func TestUnreleased_Section(t *testing.T) {
+	t.Parallel()
+	if got := unreleased("# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"); got != "\n- a\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// items returns everything that the schema has, in the order to report it.
+func (c *checker) items() (list []item) {
+	for _, route := range c.routes {
+		s := collector{operation: nameOf(route), part: partRequest}
+		s.use("")
+		for _, place := range []string{partPath, partQuery} {
+			s.part = place
+			for _, p := range parametersOf(route) {
+				if p.Value.In == place {
+					s.use(p.Value.Name)
+				}
+			}
+		}
+		if body := route.Operation.RequestBody; body != nil {
+			s.part = partBody
+			s.properties(body.Value.Content)
+		}
+		responses := route.Operation.Responses.Map()
+		for _, status := range slices.Sorted(maps.Keys(responses)) {
+			s.part = status
+			s.use("")
+			s.properties(responses[status].Value.Content)
+		}
+		list = append(list, s.uses...)
+	}
+	return list
+}
+
+// properties uses every property of a body.
+func (s *collector) properties(content openapi3.Content) {
+	if mediaType := content.Get("application/json"); mediaType != nil && mediaType.Schema != nil {
+		s.below("", parts(mediaType.Schema.Value), nil)
+	}
+}
+
+// below uses the properties of a schema. One that is inside itself is not entered again.
+func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
+	if slices.ContainsFunc(list, func(p part) bool { return slices.Contains(above, p.Schema) }) {
+		return
+	}
+	names := map[string]bool{}
+	for _, p := range list {
+		above = append(above, p.Schema)
+		for name := range p.Properties {
+			names[name] = true
+		}
+	}
+	if schemas, _ := children(list, elements); len(schemas) > 0 {
+		s.below(path+elements, parts(schemas...), slices.Clip(above))
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		schemas, _ := children(list, name)
+		s.use(join(path, name))
+		s.below(join(path, name), parts(schemas...), slices.Clip(above))
+	}
+}
+
+// part is a schema that another one is composed of.
+type part struct {
+	*openapi3.Schema
+	alternative bool // one of several, of which a value needs to fit one
+}
+
+// parts returns schemas with everything that they are composed of.
+func parts(schemas ...*openapi3.Schema) []part {
+	var list []part
+	var add func(s *openapi3.Schema, alternative bool)
+	add = func(s *openapi3.Schema, alternative bool) {
+		list = append(list, part{s, alternative})
+		for _, other := range s.AllOf {
+			add(other.Value, alternative)
+		}
+		for _, other := range slices.Concat(s.AnyOf, s.OneOf) {
+			add(other.Value, true)
+		}
+	}
+	for _, s := range schemas {
+		add(s, false)
+	}
+	return list
+}
+
+// elements is the name of an array's elements in a path.
+const elements = "[]"
+
+// children returns the schemas of a member, or of an array's elements. certain says that one of them
+// is not of an alternative.
+func children(list []part, name string) (schemas []*openapi3.Schema, certain bool) {
+	for _, p := range list {
+		child := p.Properties[name]
+		if name == elements {
+			child = p.Items
+		}
+		if child != nil && child.Value != nil {
+			schemas = append(schemas, child.Value)
+			certain = certain || !p.alternative
+		}
+	}
+	return schemas, certain
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

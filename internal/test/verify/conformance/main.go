@@ -1,0 +1,56 @@
+// Conformance compares this client and its fake with the API's published schema. It calls every
+// method of the client against the fake (scenario.go) and checks each request and each response.
+//
+//	go -C internal/test/verify run ./conformance
+//
+// If the schema and what is known about the API differ, the latter wins (differences.go). Every part
+// of the schema must be used, or have a reason why not (exceptions.go).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
+)
+
+func main() {
+	everything := flag.Bool("v", false, "print also each part of the schema, the differences and the exceptions")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	findings, err := run(ctx, os.Stdout, *everything)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(2)
+	}
+	if len(findings) > 0 {
+		fmt.Printf("\n%d problems:\n- %s\n", len(findings), strings.Join(findings, "\n- "))
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, w io.Writer, everything bool) (findings []string, err error) {
+	d, err := openapi.Load(openapi.Covered...)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReport(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	exchanges, err := play(ctx, r.checker.operations())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range exchanges {
+		r.add(ctx, e)
+	}
+	r.print(w, everything)
+	return r.findings(ctx)
+}

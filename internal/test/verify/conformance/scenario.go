@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// play sends the requests that are checked, and returns them with their responses.
+func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error) {
+	var log wirelog.Log
+	for name, step := range map[string]func(context.Context, *scene) error{
+		"every filter": filters, "every parameter": parameters, "every status of a tunnel": statuses,
+		"every setting": settings, "every high availability mode": haModes, "tokens": tokens, "refusals": refusals,
+	} {
+		if err := withScene(ctx, &log, step); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, method := range cases.Methods {
+		if err := withScene(ctx, &log, func(ctx context.Context, s *scene) error { return s.callMethod(ctx, method) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for _, operation := range operations {
+		if err := withScene(ctx, &log, func(_ context.Context, s *scene) error { s.oddRequests(operation); return nil }); err != nil {
+			return nil, fmt.Errorf("%s: %w", operation, err)
+		}
+	}
+	return log.Exchanges(), nil
+}
+
+// scene is a new fake with a fixture, and a client of it.
+type scene struct {
+	log     *wirelog.Log
+	srv     *tunneltest.Server
+	fixture cases.Fixture
+	client  *cftunnel.Client
+}
+
+func withScene(ctx context.Context, log *wirelog.Log, step func(context.Context, *scene) error) error {
+	srv := tunneltest.NewServer(tunneltest.WithMiddleware(log.Middleware))
+	defer srv.Close()
+	fixture, err := cases.NewFixture(ctx, srv)
+	if err != nil {
+		return err
+	}
+	client, err := cases.NewClient(srv)
+	if err != nil {
+		return err
+	}
+	return step(ctx, &scene{log, srv, fixture, client})
+}
+
+// callMethod calls a method so that it succeeds, and so that every reason to refuse it comes up.
+func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
+	call := func(fixture cases.Fixture, token cftunnel.Secret) error {
+		client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(token.Reveal()))
+		if err != nil {
+			return err
+		}
+		return method.Call(ctx, client, fixture)
+	}
+	token := s.srv.APIToken()
+	if method.AccountToken {
+		token = s.srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	}
+	if err := call(s.fixture, cftunnel.NewSecret("no.token")); !cftunnel.HasCode(err, 6111) {
+		return fmt.Errorf("with a malformed token: %w", err)
+	}
+	if err := call(s.fixture, cftunnel.NewSecret(strings.Repeat("u", 40))); !errors.Is(err, cftunnel.ErrUnauthorized) {
+		return fmt.Errorf("with an unknown token: %w", err)
+	}
+	_ = call(cases.UnknownIDs(), token) // a list succeeds all the same
+	_ = call(s.fixture, s.srv.AddToken(tunneltest.Token{ReadOnly: true}))
+	return call(s.fixture, token)
+}
+
+// oddRequests sends requests for an operation that the client would not send.
+func (s *scene) oddRequests(operation string) {
+	method, template, _ := strings.Cut(operation, " ")
+	known := strings.NewReplacer("{account_id}", s.srv.AccountID(), "{tunnel_id}", s.fixture.Tunnel, "{connector_id}", s.fixture.Connector).Replace(template)
+	for _, path := range []string{known, template, strings.ReplaceAll(known, s.srv.AccountID(), "x"), known + "/", known + "?page=x&per_page=0&status=x"} {
+		for _, body := range []string{"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`} {
+			s.send(method, path, body, "Bearer "+s.srv.APIToken().Reveal())
+		}
+	}
+	s.send(method, known, "", "")
+	s.send(method, known, "", "Bearer no.token")
+	s.send(http.MethodTrace, known, "", "Bearer "+s.srv.APIToken().Reveal())
+}
+
+func (s *scene) send(method, path, body, authorization string) {
+	r := httptest.NewRequest(method, basePath+path, strings.NewReader(body))
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	s.srv.Handler().ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// refusals makes requests that the fake refuses because of its state or its quota.
+func refusals(ctx context.Context, s *scene) error {
+	_, taken := s.client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: s.fixture.Name})
+	_, active := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{})
+	_, unknown := s.client.Connectors.Get(ctx, s.fixture.Tunnel, "an-id-that-is-no-uuid")
+	limited := tunneltest.NewServer(tunneltest.WithMiddleware(s.log.Middleware), tunneltest.WithQuota(1, time.Hour))
+	defer limited.Close()
+	client, err := cases.NewClient(limited, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	if err != nil {
+		return err
+	}
+	_, allowed := client.Tokens.Verify(ctx)
+	_, tooMany := client.Tokens.Verify(ctx)
+	if !errors.Is(taken, cftunnel.ErrTunnelNameTaken) || !errors.Is(active, cftunnel.ErrActiveConnections) ||
+		!errors.Is(unknown, cftunnel.ErrNotFound) || !errors.Is(tooMany, cftunnel.ErrRateLimited) {
+		return fmt.Errorf("what is refused: %w", errors.Join(taken, active, unknown, tooMany))
+	}
+	return allowed
+}
+
+// filters lists with every filter that there is.
+func filters(ctx context.Context, s *scene) error {
+	now, f := time.Now(), s.fixture
+	params := cftunnel.TunnelListParams{
+		Name: f.Name, UUID: f.Tunnel, Status: cftunnel.TunnelStatusHealthy, IsDeleted: new(false),
+		IncludePrefix: f.Name[:1], ExcludePrefix: "x", ExistedAt: now, WasActiveAt: now,
+		WasInactiveAt: now.Add(-time.Hour), Page: 1, PerPage: 50,
+	}
+	_, err := s.client.Tunnels.List(ctx, params, cftunnel.AddQuery("name_prefix", f.Name[:1]))
+	_, warpErr := s.client.WARPConnectors.List(ctx, params)
+	_, allErr := s.client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{
+		Name: f.Name, UUID: f.Tunnel, Status: cftunnel.TunnelStatusHealthy, IsDeleted: new(false),
+		IncludePrefix: f.Name[:1], ExcludePrefix: "x", ExistedAt: now, WasActiveAt: now,
+		WasInactiveAt: now.Add(-time.Hour), Page: 1, PerPage: 50,
+		Types: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
+	})
+	return errors.Join(err, warpErr, allErr)
+}
+
+// parameters sends the parameters of writes that no method of cases needs.
+func parameters(ctx context.Context, s *scene) error {
+	secret := cftunnel.NewTunnelSecret()
+	tunnel, err := s.client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "local", ConfigSource: cftunnel.ConfigSourceLocal, Secret: secret,
+	})
+	if err != nil {
+		return err
+	}
+	_, updateErr := s.client.Tunnels.Update(ctx, tunnel.ID, cftunnel.TunnelUpdateParams{Name: "renamed", Secret: secret})
+	_, warpErr := s.client.WARPConnectors.Update(ctx, s.fixture.WARP, cftunnel.TunnelUpdateParams{Name: "renamed too", Secret: secret})
+	_, logsErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceLogs)
+	_, adminErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceAdmin)
+	cleanupErr := s.client.Connectors.Cleanup(ctx, s.fixture.Tunnel, cftunnel.CleanupParams{ConnectorID: s.fixture.Connector})
+	_, deleteErr := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{Cascade: true})
+	_, deleteWARPErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cftunnel.TunnelDeleteParams{Cascade: true})
+	return errors.Join(updateErr, warpErr, logsErr, adminErr, cleanupErr, deleteErr, deleteWARPErr)
+}
+
+// statuses reads tunnels and their connectors before, while and after they run.
+func statuses(ctx context.Context, s *scene) error {
+	read := func() error {
+		_, err := s.client.Tunnels.Get(ctx, s.fixture.Tunnel)
+		_, warpErr := s.client.WARPConnectors.Get(ctx, s.fixture.WARP)
+		_, listErr := s.client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{IsDeleted: new(true)})
+		_, connectorsErr := s.client.Connectors.List(ctx, s.fixture.Tunnel)
+		return errors.Join(err, warpErr, listErr, connectorsErr)
+	}
+	running := read()
+	s.srv.Disconnect(s.fixture.Connector)
+	stopped := read()
+	_, err := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{})
+	_, warpErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cftunnel.TunnelDeleteParams{Cascade: true})
+	return errors.Join(running, stopped, err, warpErr, read())
+}
+
+// settings writes a configuration that has every setting, and reads it.
+func settings(ctx context.Context, s *scene) error {
+	origin := &cftunnel.OriginRequest{
+		Access: &cftunnel.Access{AUDTag: []string{"tag"}, TeamName: "team", Required: true},
+		CAPool: "/etc/ca.pem", HTTPHostHeader: "a.example.com", OriginServerName: "a.example.com", ProxyType: "socks",
+		ConnectTimeout: new(5), KeepAliveConnections: new(10), KeepAliveTimeout: new(60), TCPKeepAlive: new(20), TLSTimeout: new(5),
+		DisableChunkedEncoding: new(true), HTTP2Origin: new(true), NoHappyEyeballs: new(true), NoTLSVerify: new(true),
+	}
+	var config cftunnel.TunnelConfig
+	if err := config.UnmarshalJSON([]byte(`{"unknown":1}`)); err != nil {
+		return err
+	}
+	config.Ingress = []cftunnel.IngressRule{
+		{Hostname: "a.example.com", Path: "/a", Service: "https://localhost:8443", OriginRequest: origin}, {Service: "http_status:404"},
+	}
+	config.OriginRequest, config.WARPRouting = origin, &cftunnel.WARPRouting{Enabled: true}
+	if _, err := s.client.Tunnels.UpdateConfiguration(ctx, s.fixture.Tunnel, config); err != nil {
+		return err
+	}
+	_, err := s.client.Tunnels.Configuration(ctx, s.fixture.Tunnel)
+	return err
+}
+
+func haModes(ctx context.Context, s *scene) error {
+	for _, params := range []cftunnel.WARPConfigurationParams{
+		{HAMode: cftunnel.HAModeAWS, FNRID: "eni-0"},
+		{HAMode: cftunnel.HAModeLocal, VIPs: []string{"192.0.2.2"}, VIPsPrevious: []string{"192.0.2.1"}},
+		{HAMode: cftunnel.HAModeDisabled},
+	} {
+		if _, err := s.client.WARPConnectors.UpdateConfiguration(ctx, s.fixture.WARP, params); err != nil {
+			return err
+		}
+		if _, err := s.client.WARPConnectors.Configuration(ctx, s.fixture.WARP); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tokens verifies tokens of every owner and status.
+func tokens(ctx context.Context, s *scene) error {
+	now := time.Now()
+	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
+		for _, token := range []tunneltest.Token{
+			{}, {NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)},
+			{Status: cftunnel.TokenStatusDisabled}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
+		} {
+			token.Owner = owner
+			client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(s.srv.AddToken(token).Reveal()))
+			if err != nil {
+				return err
+			}
+			_, _ = client.Tokens.Verify(ctx) // of one that does not work it says so, or refuses
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+// Package goroutines checks that no call leaves a goroutine or a connection behind on real sockets.
+package goroutines
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// TestCalls_LeaveNothing calls every method so that every request meets a fault.
+//
+//nolint:paralleltest // it would find the goroutines of other tests
+func TestCalls_LeaveNothing(t *testing.T) {
+	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		for name, method := range cases.Methods {
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				for _, fault := range cases.Faults() {
+					callWithFault(t, http2, method, fault)
+				}
+			})
+		}
+	}
+}
+
+func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fault) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	fake := tunneltest.NewServer()
+	fixture, err := cases.NewFixture(t.Context(), fake)
+	require.NoError(t, err)
+	srv := httptest.NewUnstartedServer(fake.Handler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if http2 {
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	if fault.Refused {
+		srv.Close()
+	}
+	fault.Server.Times = tunneltest.Always
+	fake.Inject(fault.Server)
+
+	token := fake.APIToken()
+	if method.AccountToken {
+		token = fake.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	}
+	attempts, timeout := 2, 10*time.Second
+	if fault.RetryAfter > 0 {
+		attempts = 1 // a retry would pause for real
+	}
+	if fault.Timeout > 0 {
+		timeout = 10 * time.Millisecond
+	}
+	transport := srv.Client().Transport.(*http.Transport)
+	transport.MaxResponseHeaderBytes = 1 << 20
+	var open atomic.Int32
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return &counted{Conn: conn, open: &open}, nil
+	}
+	options := []cftunnel.Option{
+		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()), cftunnel.WithAccountID(fake.AccountID()),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithLimiter(nil), cftunnel.WithTimeout(timeout),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts, BaseDelay: 1}),
+	}
+	if fault.MaxBytes > 0 {
+		options = append(options, cftunnel.WithMaxResponseBytes(fault.MaxBytes))
+	}
+	client, err := cftunnel.NewClient(options...)
+	require.NoError(t, err)
+	_ = method.Call(t.Context(), client, fixture) // the root tests the result
+
+	fake.Close() // ends its delays
+	// The server stays open until the check: closing it would close the client's connections.
+	listening := goleak.IgnoreAnyFunction("net/http/httptest.(*Server).goServe.func1")
+	// HTTP/2 ends its streams a moment later, and its connection is not idle before that.
+	require.Eventually(t, func() bool {
+		client.CloseIdleConnections()
+		return open.Load() == 0
+	}, 10*time.Second, time.Millisecond, "%s: a connection stays open", fault.Name)
+	err = goleak.Find(before, listening)
+	srv.Close()
+	require.NoError(t, err, fault.Name)
+}
+
+// counted is a connection that is counted until it is closed.
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}

@@ -1,0 +1,157 @@
+// Soak uses the client against the fake for as long as it is told: many workers create, change and
+// delete tunnels, while requests fail in every way of cases.Faults. Each worker keeps a model of its
+// tunnels. After each of many rounds, the models and the fake's state must be equal, nothing may have
+// been repeated that must run once, and memory and goroutines must be what they were.
+//
+//	go -C internal/test/verify run ./soak -duration 10m
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+)
+
+type settings struct {
+	duration, round, timeout time.Duration
+	workers, accounts, steps int
+	seed                     uint64
+	faultRate                float64
+	http2                    bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// start returns the exit code: 2 for a bad command line, 1 for any problem.
+func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s settings
+	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.DurationVar(&s.duration, "duration", 30*time.Minute, "how long to run")
+	flags.DurationVar(&s.round, "round", 15*time.Second, "how long one fake lives")
+	flags.IntVar(&s.workers, "workers", 32, "`number` of workers, whose clients share one pace")
+	flags.IntVar(&s.accounts, "accounts", 4, "`number` of accounts")
+	flags.IntVar(&s.steps, "steps", 0, "`number` of steps of each worker, in one round; 0 is no limit")
+	flags.Uint64Var(&s.seed, "seed", 0, "`seed` of everything random; 0 is a new one")
+	flags.Float64Var(&s.faultRate, "faults", 0.25, "`share` of the calls that come with a fault, 0 to 1")
+	flags.DurationVar(&s.timeout, "timeout", 250*time.Millisecond, "limit of an attempt")
+	flags.BoolVar(&s.http2, "http2", false, "use HTTP/2")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0 || s.duration <= 0 || s.round <= 0 || s.timeout <= 0 || s.workers < 1 || s.accounts < 1 || s.steps < 0 ||
+		!(s.faultRate >= 0 && s.faultRate <= 1):
+		flags.Usage()
+		return 2
+	}
+	if s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	stats, err := soak(ctx, s, stdout)
+	if err != nil {
+		fmt.Fprintln(stderr, "soak:", err)
+		return 1
+	}
+	fmt.Fprintln(stdout, stats)
+	for _, problem := range stats.problems {
+		fmt.Fprintln(stdout, "PROBLEM:", problem)
+	}
+	if stats.problemCount > 0 {
+		fmt.Fprintf(stderr, "soak: %d problems (seed %d)\n", stats.problemCount, s.seed)
+		return 1
+	}
+	return 0
+}
+
+// soak runs round after round.
+func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
+	fmt.Fprintf(out, "seed %d, %d workers, %d accounts, faults in %g of the calls, HTTP/2 %t, %s in rounds of %s\n",
+		s.seed, s.workers, s.accounts, s.faultRate, s.http2, s.duration, s.round)
+	stats, began := newStats(), time.Now()
+	r, err := newRig(s, stats)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	idle := runtime.NumGoroutine()
+	var rounds []usage
+	for until := began.Add(s.duration); len(rounds) == 0 || s.steps == 0 && ctx.Err() == nil && time.Now().Before(until); {
+		done, err := playRound(ctx, r, s, len(rounds)+1, stats, until)
+		if err != nil {
+			return nil, fmt.Errorf("round %d: %w", len(rounds)+1, err)
+		}
+		after := measure(idle)
+		rounds = append(rounds, after)
+		fmt.Fprintf(out, "%7s  round %d: %d requests, %d calls, %d tunnels compared, %d problems; %s\n",
+			time.Since(began).Round(time.Second), len(rounds), done.requests, stats.calls, done.tunnels, stats.problemCount, after)
+	}
+	for _, problem := range growth(s, idle, rounds) {
+		stats.report("%s", problem)
+	}
+	return stats, nil
+}
+
+func playRound(ctx context.Context, r *rig, s settings, number int, stats *stats, until time.Time) (compared, error) {
+	defer r.reset()
+	if end := time.Now().Add(s.round); s.steps == 0 && end.Before(until) {
+		until = end
+	}
+	c := newRound(ctx, r, s, number, stats)
+	c.run(ctx, until)
+	return c.compare()
+}
+
+// usage is what the process uses.
+type usage struct {
+	heap       uint64
+	goroutines int
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("heap %d KiB, %d goroutines", u.heap>>10, u.goroutines)
+}
+
+// measure waits for goroutines that are about to end, and collects garbage: several times, because
+// what is pooled or weakly referenced survives the first.
+func measure(goroutines int) usage {
+	for began := time.Now(); runtime.NumGoroutine() > goroutines && goroutines > 0 && time.Since(began) < 10*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
+	for range 4 {
+		runtime.GC()
+		time.Sleep(time.Millisecond) // for finalizers and cleanups
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{heap: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
+}
+
+// growth lists what is not what it was. The first round makes what is made once in a process.
+func growth(s settings, idle int, rounds []usage) (problems []string) {
+	for i, after := range rounds {
+		if after.goroutines > idle {
+			problems = append(problems, fmt.Sprintf("%d goroutines after round %d, and %d before", after.goroutines, i+1, idle))
+		}
+	}
+	limit := uint64(256 << 10) // what the runtime keeps for the most goroutines so far
+	if s.http2 {
+		limit = 16 << 20 // net/http keeps closed connections for seconds
+	}
+	if first, last := rounds[0].heap, rounds[len(rounds)-1].heap; last > first+limit {
+		problems = append(problems, fmt.Sprintf("heap of %d KiB after the last round, and %d KiB after the first", last>>10, first>>10))
+	}
+	return problems
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// The fake's clock is faster, so that connectors that were cleaned up come back soon.
+const (
+	clockRate      = 20
+	reconnectDelay = time.Second / clockRate
+)
+
+// commonName is the name of a tunnel that every worker ensures.
+const commonName = "common"
+
+// round is the life of one fake and of what the workers expect of it.
+type round struct {
+	*rig
+	settings
+	number  int
+	ctx     context.Context // of calls; it does not end with the soak, so that steps can be finished
+	srv     *tunneltest.Server
+	stats   *stats
+	workers []*worker
+	faults  []cases.Fault
+
+	mu       sync.Mutex
+	lastHold time.Time
+	common   []string // ids by account
+	creators []int    // calls that report that they created the common tunnel, by account
+}
+
+func newRound(ctx context.Context, r *rig, s settings, number int, stats *stats) *round {
+	began := time.Now()
+	c := &round{
+		rig: r, settings: s, number: number, ctx: context.WithoutCancel(ctx), stats: stats,
+		srv:    r.newFake(func() time.Time { return began.Add(clockRate * time.Since(began)) }),
+		common: make([]string, s.accounts), creators: make([]int, s.accounts),
+	}
+	for _, fault := range cases.Faults() {
+		huge := fault.Server.Header.Get("X-Much") != "" // it would dominate the heap
+		if !fault.Refused && !huge && fault.MaxBytes == 0 && fault.RetryAfter <= 2*time.Second {
+			c.faults = append(c.faults, fault)
+		}
+	}
+	for i := range s.workers {
+		c.workers = append(c.workers, c.newWorker(fmt.Sprintf("w%02d", i), i))
+	}
+	return c
+}
+
+func (c *round) newWorker(name string, n int) *worker {
+	rng := rand.New(rand.NewPCG(c.seed, uint64(c.number)<<32|uint64(n)))
+	return &worker{round: c, name: name, rng: rng, model: model{attempts: map[string]int{}}}
+}
+
+// injectFault makes one of the next requests meet a fault, whichever call it is of, or hundreds of
+// them, or most of the time none.
+func (c *round) injectFault(rng *rand.Rand) {
+	if rng.Float64() >= c.faultRate {
+		return
+	}
+	fault := c.faults[rng.IntN(len(c.faults))]
+	if fault.Status == http.StatusTooManyRequests && !c.mayHold() {
+		return
+	}
+	injected := fault.Server
+	injected.Times = 1
+	switch {
+	case fault.Timeout > 0:
+		injected.Delay = c.timeout + 50*time.Millisecond
+	case rng.IntN(4) == 0:
+		injected.Delay = time.Duration(rng.Int64N(int64(30 * time.Millisecond)))
+	}
+	if fault.Retry == cases.RetryIdempotent && rng.IntN(2000) == 0 {
+		injected.Times = 100 + rng.IntN(200)
+	}
+	c.stats.fault(fault.Name, injected.Times)
+	c.srv.Inject(injected)
+}
+
+// mayHold bounds how often all clients are held back.
+func (c *round) mayHold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.lastHold) < 10*time.Second {
+		return false
+	}
+	c.lastHold = time.Now()
+	return true
+}
+
+// run has the workers take steps until then, or until each has taken its number.
+func (c *round) run(ctx context.Context, until time.Time) {
+	var all sync.WaitGroup
+	for _, w := range c.workers {
+		all.Go(func() {
+			for n := 0; (c.steps == 0 || n < c.steps) && ctx.Err() == nil && time.Now().Before(until); n++ {
+				if err := w.step(); err != nil { //nolint:contextcheck // a step is finished, whatever ends the soak
+					w.report("it cannot go on: %v", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	c.faultRate = 0
+	c.srv.ClearFaults()
+}
+
+// ensure ensures the common tunnel: there is one, and one call at most reports that it created it.
+func (c *round) ensure(ctx context.Context, account int, opts []cftunnel.CallOption) error {
+	tunnel, created, err := c.clients[account].Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: commonName}, opts...)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if created {
+		c.creators[account]++
+	}
+	if c.common[account] == "" {
+		c.common[account] = tunnel.ID
+	}
+	if c.common[account] != tunnel.ID || c.creators[account] > 1 {
+		c.report("Ensure of %s: it is %s and %s, and %d calls created it", commonName, c.common[account], tunnel.ID, c.creators[account])
+	}
+	return nil
+}
+
+// compared is how much was compared.
+type compared struct{ tunnels, requests int }
+
+// compare compares the models of all workers with the fake's state, and its record with the calls.
+func (c *round) compare() (compared, error) {
+	record := c.srv.Requests() // before what is sent here
+	done := compared{requests: len(record)}
+	c.compareRecord(record)
+	last := c.newWorker("last", len(c.workers))
+	for account := range c.clients {
+		got := map[string]*cftunnel.Tunnel{}
+		for _, deleted := range []bool{false, true} {
+			for t, err := range c.clients[account].Tunnels.All(c.ctx, cftunnel.TunnelListParams{IsDeleted: &deleted}) {
+				if err != nil {
+					return done, err
+				}
+				got[t.ID] = t
+			}
+		}
+		for _, w := range c.workers {
+			for _, t := range w.tunnels {
+				if t.account != account {
+					continue
+				}
+				done.tunnels++
+				if got[t.id] == nil {
+					c.report("tunnel %s, %s, is missing", t, t.id)
+					continue
+				}
+				delete(got, t.id)
+				now, err := last.observe(t)
+				if err != nil {
+					return done, err
+				}
+				for _, difference := range now.differences(t.state) {
+					c.report("tunnel %s: %s", t, difference)
+				}
+			}
+		}
+		// An Ensure that failed may have created the common tunnel.
+		for _, t := range got {
+			if t.Name != commonName || t.IsDeleted() || c.common[account] != "" && c.common[account] != t.ID {
+				c.report("tunnel %s, %s, is unexpected", t.Name, t.ID)
+			}
+			c.common[account] = t.ID
+		}
+	}
+	return done, nil
+}
+
+// compareRecord looks in the fake's record for what was repeated though it may have been carried out,
+// and for requests that were not counted as attempts.
+func (c *round) compareRecord(record []tunneltest.Request) {
+	attempts, requests, created := map[string]int{}, map[string]int{}, map[string]int{}
+	type target struct{ call, path string }
+	posts, lists := map[target]int{}, map[target]int{} // POSTs that may have been carried out, and lists that were read
+	for _, w := range c.workers {
+		maps.Copy(attempts, w.attempts)
+	}
+	for _, r := range record {
+		id := r.Header.Get(callHeader)
+		n, known := attempts[id]
+		if !known {
+			c.report("%s of an unknown call %q", r.Operation, id)
+		}
+		requests[id]++
+		if n > 0 && requests[id] > n {
+			c.report("call %s: %d requests, and %d attempts were counted", id, requests[id], n)
+		}
+		// net/http repeats requests without a body by itself. These are counted, and have no limit.
+		hasBody := r.Method == http.MethodPost || r.Method == http.MethodPatch || r.Method == http.MethodPut
+		if n > 0 && hasBody && requests[id] > maxAttempts {
+			c.report("call %s: %d requests, and the limit is %d", id, requests[id], maxAttempts)
+		}
+		switch {
+		case r.Method == http.MethodPost && r.Status != http.StatusTooManyRequests:
+			posts[target{id, r.Path}]++
+		case r.Method == http.MethodGet && r.Status == http.StatusOK && r.Done:
+			lists[target{id, r.Path}]++
+		}
+		if r.Method == http.MethodPost && r.Done { // only creates are sent
+			var body struct{ Name string }
+			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // it was carried out, so it has a name
+			if created[r.Path+body.Name]++; created[r.Path+body.Name] > 1 {
+				c.report("call %s: %s was created %d times", id, body.Name, created[r.Path+body.Name])
+			}
+		}
+	}
+	for at, n := range posts {
+		if n > max(1, lists[at]) { // Ensure lists before each
+			c.report("call %s: POST %s was sent %d times, though it may have been carried out", at.call, at.path, n)
+		}
+	}
+}
+
+func (c *round) report(format string, args ...any) {
+	c.stats.report("round %d: %s", c.number, fmt.Sprintf(format, args...))
+}

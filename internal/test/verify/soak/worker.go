@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// callHeader names the call that a request belongs to, for the check of the fake's record.
+const callHeader = "Soak-Call"
+
+// several are the methods that send requests of more than one kind, so that the attempts of their
+// last request say nothing about the others.
+var several = []string{"All", "FindByName", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete"}
+
+// worker takes one step after the other.
+type worker struct {
+	*round
+	name string // a prefix of the names of its tunnels and calls
+	rng  *rand.Rand
+	model
+	calls, names int
+}
+
+// call makes one call of the client, perhaps with a fault, or with too little time. When it returns,
+// nothing of the call can be carried out any more. An error that neither a fault nor the time
+// explains must be one of those expected.
+func (w *worker) call(name string, do func(context.Context, ...cftunnel.CallOption) error, expected ...error) error {
+	limit := 30 * time.Second
+	if w.rng.IntN(20) == 0 {
+		limit = time.Duration(w.rng.Int64N(int64(20 * time.Millisecond)))
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, limit)
+	defer cancel()
+	if w.rng.IntN(20) == 0 {
+		timer := time.AfterFunc(time.Duration(w.rng.Int64N(int64(10*time.Millisecond))), cancel)
+		defer timer.Stop()
+	}
+	var opts []cftunnel.CallOption
+	if w.rng.IntN(20) == 0 {
+		opts = append(opts, cftunnel.MaxAttempts(1+w.rng.IntN(maxAttempts)))
+	}
+	return w.send(ctx, name, do, opts, expected)
+}
+
+func (w *worker) send(
+	ctx context.Context, name string, do func(context.Context, ...cftunnel.CallOption) error,
+	opts []cftunnel.CallOption, expected []error,
+) error {
+	w.injectFault(w.rng)
+	w.calls++
+	id := fmt.Sprintf("%s.%d", w.name, w.calls)
+	var info cftunnel.ResponseInfo
+	var requests atomic.Int32
+	err := do(trace(ctx, &requests), append(opts, cftunnel.AddHeader(callHeader, id), cftunnel.CaptureResponse(&info))...)
+	w.settle(id, int(requests.Load()))
+	w.attempts[id] = info.Attempts
+	if slices.Contains(several, name) {
+		w.attempts[id] = 0
+	}
+	w.stats.call(name, err)
+	if err != nil && !isExplained(err) && !slices.ContainsFunc(expected, func(e error) bool { return errors.Is(err, e) }) {
+		w.report("%s: an error that nothing explains: %v", name, err)
+	}
+	return err
+}
+
+// isExplained reports whether a fault, or too little time, explains an error.
+func isExplained(err error) bool {
+	if errors.Is(err, cftunnel.ErrConcurrentUpdate) {
+		return false // no two workers share a configuration
+	}
+	for _, reason := range []error{
+		context.Canceled, context.DeadlineExceeded, cftunnel.ErrOutcomeUnknown,
+		io.ErrUnexpectedEOF, // inside a response of any status, whose code is lost
+	} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return isFault(err) || strings.Contains(err.Error(), "stream error") // the same of HTTP/2
+}
+
+// isFault reports whether one of the errors that err joins is what a fault makes of a request.
+func isFault(err error) bool {
+	switch err := err.(type) { //nolint:errorlint // the chain is walked here
+	case *cftunnel.Error:
+		status := err.StatusCode
+		return status < 400 || status == 408 || status == 425 || status == 429 || status >= 500
+	case interface{ Unwrap() error }:
+		return isFault(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), isFault)
+	}
+	return false
+}
+
+// mustRead repeats a read that meets faults. Its error ends the worker.
+func (w *worker) mustRead(name string, do func(context.Context, ...cftunnel.CallOption) error) error {
+	for tries := 0; ; tries++ {
+		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+		err := w.send(ctx, name, do, nil, nil)
+		cancel()
+		if err == nil || tries == 200 || !isExplained(err) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// observe reads all of a tunnel's state. Before its id is known it is found by name, and a state of
+// zero says that there is none.
+func (w *worker) observe(t *tunnel) (s state, err error) {
+	if t.id == "" {
+		err := w.mustRead("All", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+			for found, err := range w.client(t).Tunnels.All(ctx, cftunnel.TunnelListParams{Name: t.newName}, opts...) {
+				if err != nil {
+					return err
+				}
+				t.id = found.ID
+			}
+			return nil
+		})
+		if err != nil || t.id == "" {
+			return s, err
+		}
+	}
+	for _, read := range t.reads(w.client(t)) {
+		err := w.mustRead(read.name, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+			return read.do(ctx, &s, opts...)
+		})
+		if err != nil || s.Deleted { // the rest is only of live tunnels
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// outcome is what a write may have made of a state. It is given what is observed, for values that the
+// server chooses.
+type outcome func(want *state, now state)
+
+// write makes a call that changes a tunnel, and then observes what became of it. If the call
+// succeeds, that must be the first outcome. Any error allows that nothing was done, or that only a
+// later outcome was reached, and ErrOutcomeUnknown the first outcome too. It returns the index of the
+// outcome, or -1 if nothing was done.
+func (w *worker) write(
+	name string, t *tunnel, do func(context.Context, ...cftunnel.CallOption) error, expected []error, outcomes ...outcome,
+) (int, error) {
+	callErr := w.call(name, do, expected...)
+	var now state
+	var differences []string
+	for began := time.Now(); time.Since(began) < 100*reconnectDelay; time.Sleep(reconnectDelay / 4) {
+		var err error
+		if now, err = w.observe(t); err != nil {
+			return -1, err
+		}
+		if callErr != nil && now == t.state {
+			return -1, nil
+		}
+		for i, outcome := range slices.Backward(outcomes) {
+			want := t.state
+			outcome(&want, now)
+			if i > 0 && callErr == nil {
+				continue
+			}
+			if differences = now.differences(want); len(differences) > 0 {
+				continue
+			}
+			if i == 0 && callErr != nil {
+				if !errors.Is(callErr, cftunnel.ErrOutcomeUnknown) {
+					w.report("%s of %s was carried out, and its error does not allow that: %v", name, t, callErr)
+				}
+				w.stats.outcomeFound()
+			}
+			t.state = now
+			return i, nil
+		}
+		// Connectors that were cleaned up may come back soon.
+	}
+	w.report("%s of %s (error %v): %q", name, t, callErr, differences)
+	t.state = now
+	return 0, nil
+}
+
+// check reads one part of a tunnel's state, with faults, and compares it.
+func (w *worker) check(t *tunnel) error {
+	reads := t.reads(w.client(t))
+	read := reads[w.rng.IntN(len(reads))]
+	if t.Deleted {
+		read = reads[0]
+	}
+	got := t.state
+	if w.call(read.name, func(ctx context.Context, opts ...cftunnel.CallOption) error { return read.do(ctx, &got, opts...) }) == nil {
+		for _, difference := range got.differences(t.state) {
+			w.report("%s of %s: %s", read.name, t, difference)
+		}
+	}
+	return nil
+}
+
+func (w *worker) report(format string, args ...any) {
+	w.round.report("worker %s: %s", w.name, fmt.Sprintf(format, args...))
+}
+
+func (w *worker) chance(percent int) bool { return w.rng.IntN(100) < percent }
+
+func (w *worker) newName() string {
+	w.names++
+	return fmt.Sprintf("%s-%d", w.name, w.names)
+}
+
+func (w *worker) client(t *tunnel) *cftunnel.Client { return w.clients[t.account] }
+
+// pick returns one of the tunnels that fit, or nil.
+func (w *worker) pick(fits func(*tunnel) bool) *tunnel {
+	var list []*tunnel
+	for _, t := range w.tunnels {
+		if fits(t) {
+			list = append(list, t)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[w.rng.IntN(len(list))]
+}
