@@ -50,7 +50,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.Len(t, connectors, 2)
 	assert.Equal(t, first, connectors[0].ID)
 	assert.Len(t, connectors[0].Connections, 4)
-	assert.Equal(t, first, connectors[0].Connections[0].ClientID)
+	assert.Equal(t, first, connectors[0].Connections[0].ConnectorID)
 	assert.NotEmpty(t, connectors[0].Version)
 	assert.NotEmpty(t, connectors[0].Arch)
 	assert.NotEmpty(t, connectors[0].Features)

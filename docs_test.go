@@ -194,7 +194,7 @@ func outcome(retried, unknown bool) string {
 func outcomeOf(t *testing.T, method string, status int) string {
 	t.Helper()
 	attempts := 0
-	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithLimiter(nil),
+	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: time.Nanosecond}),
 		cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			attempts++

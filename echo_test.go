@@ -61,7 +61,7 @@ func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
 						secrets = append(secrets, body.Secret)
 					}
 					answer(w, r.Header.Get("Authorization")+"\n"+string(raw))
-				}, once, cftunnel.WithLimiter(nil), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+				}, once, cftunnel.WithoutRateLimit(), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 				err := method.Call(t.Context(), client, cases.UnknownIDs())
 				require.NotEmpty(t, log.String())
 				shown := log.String() + fmt.Sprintf("%v %+v %#v %q", err, err, err, err)

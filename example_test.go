@@ -642,7 +642,7 @@ func ExampleInvalidArgumentError() {
 	// cftunnel: tunnelID is not a UUID with dashes, such as f70ff985-a4ef-4643-bbbc-4a0ed4fc8415
 }
 
-// What the answer's headers tell of the quota is for show: the client keeps its own count.
+// The headers say what the server counts. The client keeps its own count.
 func ExampleCaptureResponse() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1200, 5*time.Minute))
 	defer srv.Close()
@@ -657,12 +657,10 @@ func ExampleCaptureResponse() {
 		log.Fatal(err)
 	}
 	fmt.Println(info.StatusCode, "after", info.Attempts, "attempts, with a ray id:", info.RayID != "")
-	for _, limit := range info.RateLimits {
-		fmt.Printf("%s: %d of %d in %s left\n", limit.Name, limit.Remaining, limit.Quota, limit.Window)
-	}
+	fmt.Println(info.Header.Get("Ratelimit-Policy"))
 	// Output:
 	// 200 after 2 attempts, with a ray id: true
-	// default: 1198 of 1200 in 5m0s left
+	// "default";q=1200;w=300
 }
 
 // An endpoint that has no method here takes the same road: credentials, pace, retries and errors.

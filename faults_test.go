@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/exchange"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
@@ -52,7 +52,7 @@ func newMethodHarness(
 	if method.AccountToken {
 		token = h.srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	}
-	transport := exchange.NewTransport()
+	transport := roundtrip.NewTransport()
 	h.network.Lead(t, transport)
 	h.client = h.newClient(append([]cftunnel.Option{
 		cftunnel.WithAPIToken(token.Reveal()),
@@ -404,7 +404,7 @@ func TestTransport_Connections(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newMethodHarness(t, protocol, cases.Method{}, cftunnel.WithLimiter(nil))
+				h := newMethodHarness(t, protocol, cases.Method{}, cftunnel.WithoutRateLimit())
 				h.srv.Inject(tunneltest.Fault{Delay: 50 * time.Millisecond, Times: tunneltest.Always})
 				round := func() {
 					var group sync.WaitGroup

@@ -28,7 +28,7 @@ func canned(f testing.TB, answer func(*http.Request) (status int, body string), 
 	})
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
-		cftunnel.WithLimiter(nil), once,
+		cftunnel.WithoutRateLimit(), once,
 	}, opts...)...)
 	if err != nil {
 		f.Fatal(err)

@@ -299,8 +299,7 @@ func TestCaptureResponse(t *testing.T) {
 			var info cftunnel.ResponseInfo
 			_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
 			require.NoError(t, err)
-			quota := cftunnel.RateLimit{Name: "default", Quota: 1, Window: 5 * time.Minute, Remaining: 0, Reset: 5 * time.Minute}
-			assert.Equal(t, []cftunnel.RateLimit{quota}, info.RateLimits)
+			assert.Equal(t, `"default";q=1;w=300`, info.Header.Get("Ratelimit-Policy"))
 			assert.Zero(t, info.RetryAfter)
 
 			// Nothing left, says the header: the next call is made at once all the same, and the server has its say.
@@ -324,7 +323,6 @@ func TestCaptureResponse(t *testing.T) {
 		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
 		require.Error(t, err)
 		assert.Equal(t, 90*time.Second, info.RetryAfter)
-		assert.Empty(t, info.RateLimits)
 	})
 	t.Run("of the last answer that came", func(t *testing.T) {
 		t.Parallel()
@@ -435,7 +433,7 @@ func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
 	t.Run("BaseDelay to a shorter MaxDelay", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, h *harness) {
-			client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}))
+			client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: time.Millisecond}))
 			h.srv.Inject(tunneltest.Fault{Status: 503, Times: tunneltest.Always})
 			for range 20 {
 				began := time.Now()

@@ -168,7 +168,7 @@ func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]cftunnel.Option{
 		"paced":                cftunnel.WithRateLimit(1200, 5*time.Minute),
-		"not paced":            cftunnel.WithLimiter(nil),
+		"not paced":            cftunnel.WithoutRateLimit(),
 		"with another limiter": cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -385,7 +385,7 @@ func TestErrorsOfALimiterThatAreNotOfTheDeadline(t *testing.T) {
 func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithLimiter(nil))
+		client := h.newClient(cftunnel.WithoutRateLimit())
 		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"31"}}})
 		began := time.Now()
 		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)
@@ -398,7 +398,7 @@ func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
 func TestRateLimitAfterALimiterCounts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRateLimit(1, time.Minute))
+		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRateLimit(1, time.Minute))
 		began := time.Now()
 		require.NoError(t, list(t.Context(), client))
 		require.NoError(t, list(t.Context(), client))

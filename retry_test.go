@@ -300,7 +300,7 @@ func TestAClearAnswerEndsTheDoubt(t *testing.T) {
 func TestPausesAreJitteredAndBounded(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
+		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
 		h.srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
 		bounds := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second}
 		longest := make([]time.Duration, len(bounds))
@@ -506,7 +506,7 @@ func TestContextThatEndsWithTheAnswerIsNamedBeforeALongPause(t *testing.T) {
 func TestRefusalsWithoutRetryAfterHavePausesBetween(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithLimiter(nil))
+		client := h.newClient(cftunnel.WithoutRateLimit())
 		h.srv.Inject(tunneltest.Fault{Status: 429, Times: tunneltest.Always})
 		began := time.Now()
 		require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrRateLimited)

@@ -63,7 +63,7 @@ var exported = map[string]any{
 	"Client": cftunnel.Client{}, "Connection": cftunnel.Connection{}, "Connector": cftunnel.Connector{}, "Error": cftunnel.Error{},
 	"ErrorDetail": cftunnel.ErrorDetail{}, "IngressRule": cftunnel.IngressRule{}, "InvalidArgumentError": cftunnel.InvalidArgumentError{},
 	"Message": cftunnel.Message{}, "OriginRequest": cftunnel.OriginRequest{}, "Page": cftunnel.Page[cftunnel.Tunnel]{},
-	"PageInfo": cftunnel.PageInfo{}, "RateLimit": cftunnel.RateLimit{}, "ResponseInfo": cftunnel.ResponseInfo{}, "RetryPolicy": cftunnel.RetryPolicy{},
+	"PageInfo": cftunnel.PageInfo{}, "ResponseInfo": cftunnel.ResponseInfo{}, "RetryPolicy": cftunnel.RetryPolicy{},
 	"RotateParams": cftunnel.RotateParams{}, "Rotation": cftunnel.Rotation{}, "Secret": cftunnel.Secret{},
 	"TokenVerification": cftunnel.TokenVerification{}, "Tunnel": cftunnel.Tunnel{}, "TunnelConfig": cftunnel.TunnelConfig{},
 	"TunnelConfiguration": cftunnel.TunnelConfiguration{}, "TunnelCreateParams": cftunnel.TunnelCreateParams{},

@@ -321,7 +321,7 @@ func TestConnectionsAreRead(t *testing.T) {
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, []cftunnel.Connection{{
-		ID: "c", ClientID: "k", ClientVersion: "2026.10.0", ColoName: "DFW", OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
+		ID: "c", ConnectorID: "k", Version: "2026.10.0", ColoName: "DFW", OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
 		OriginIP: "10.1.0.137", IsPendingReconnect: true,
 	}, {}}, tunnel.Connections)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -18,6 +19,17 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
+
+// canonicalUUID is decoded as strictly as by a library for UUIDs.
+type canonicalUUID string
+
+func (id *canonicalUUID) UnmarshalText(text []byte) error {
+	if !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).Match(text) {
+		return errors.New("not a UUID")
+	}
+	*id = canonicalUUID(text)
+	return nil
+}
 
 // cloudflared makes the requests of `cloudflared tunnel --api-url …` and reads the answers as strictly as that program.
 type cloudflared struct{ *fake }
@@ -221,7 +233,7 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	first, second := f.connect(cftunnel.NewSecret(created.Token)), f.connect(cftunnel.NewSecret(created.Token))
 	_, connectors = c.info("web")
 	require.Len(t, connectors, 2)
-	assert.Equal(t, first, connectors[0].ID.String())
+	assert.Equal(t, first, connectors[0].ID)
 	assert.NotEmpty(t, connectors[0].Version+connectors[0].Arch)
 	assert.NotEmpty(t, connectors[0].Features)
 	assert.False(t, connectors[0].RunAt.IsZero())

@@ -103,8 +103,8 @@ func TestTheClientReadsConnectors(t *testing.T) {
 		assert.Empty(t, one.HAStatus)
 		require.Len(t, one.Connections, 4)
 		for _, conn := range one.Connections {
-			assert.Equal(t, connector, conn.ClientID)
-			assert.Equal(t, one.Version, conn.ClientVersion)
+			assert.Equal(t, connector, conn.ConnectorID)
+			assert.Equal(t, one.Version, conn.Version)
 			assert.Equal(t, noon, conn.OpenedAt)
 			assert.NotEmpty(t, conn.ID)
 		}

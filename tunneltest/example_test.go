@@ -54,7 +54,7 @@ func ExampleServer_Inject() {
 func ExampleWithQuota() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(2, 5*time.Minute))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithLimiter(nil)) // which would else keep below the quota
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit()) // which would else keep below the quota
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestPublishWithoutQuota(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithLimiter(nil))
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestPublishWaitsForTheQuota(t *testing.T) {
 			cftunnel.WithAPIToken(srv.APIToken().Reveal()),
 			cftunnel.WithAccountID(srv.AccountID()),
 			cftunnel.WithHTTPClient(overPipes(t, srv.Handler())),
-			cftunnel.WithLimiter(nil),
+			cftunnel.WithoutRateLimit(),
 			cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 10 * time.Minute}),
 		)
 		if err != nil {

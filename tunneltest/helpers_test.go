@@ -66,7 +66,7 @@ func (f *fake) client(opts ...cftunnel.Option) *cftunnel.Client {
 		cftunnel.WithHTTPClient(f.http),
 		cftunnel.WithAPIToken(f.APIToken().Reveal()),
 		cftunnel.WithAccountID(f.AccountID()),
-		cftunnel.WithLimiter(nil),
+		cftunnel.WithoutRateLimit(),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}),
 	}, opts...)...)
 	require.NoError(f.t, err)

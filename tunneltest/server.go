@@ -180,10 +180,10 @@ func (s *Server) AccountID() string { return s.accountID }
 func (s *Server) APIToken() cftunnel.Secret { return s.apiToken }
 
 // NewClient returns a client of this server. It is paced to the server's quota, so that it meets no 429, or not at all where the server has
-// none; opts come after and win. To meet the quota, give WithLimiter(nil). It pauses before a retry as any client does: a
+// none; opts come after and win. To meet the quota, give WithoutRateLimit(). It pauses before a retry as any client does: a
 // [cftunnel.RetryPolicy] with a BaseDelay of a nanosecond keeps tests with faults short.
 func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
-	pacing := cftunnel.WithLimiter(nil)
+	pacing := cftunnel.WithoutRateLimit()
 	if s.quota.limit > 0 {
 		pacing = cftunnel.WithRateLimit(s.quota.limit, s.quota.window)
 	}

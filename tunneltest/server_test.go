@@ -396,7 +396,7 @@ func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1_000_000, time.Hour))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithLimiter(nil), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	const workers = 8

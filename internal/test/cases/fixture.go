@@ -81,7 +81,7 @@ func NewClient(srv *tunneltest.Server, opts ...cftunnel.Option) (*cftunnel.Clien
 	return cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithBaseURL("http://localhost/client/v4"),
 		cftunnel.WithAPIToken(srv.APIToken().Reveal()), cftunnel.WithAccountID(srv.AccountID()),
-		cftunnel.WithLimiter(nil),
+		cftunnel.WithoutRateLimit(),
 		cftunnel.WithHTTPClient(&http.Client{Transport: handlerTransport{srv.Handler()}}),
 	}, opts...)...)
 }

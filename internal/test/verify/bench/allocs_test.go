@@ -36,7 +36,7 @@ func TestAllocationsOfAGet(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	path := bench.BasePath + "/accounts/" + bench.AccountOf(1) + "/cfd_tunnel/" + bench.TunnelID
 	server.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
-	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(bench.Token), cftunnel.WithAccountID(bench.AccountOf(1)), cftunnel.WithLimiter(nil),
+	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(bench.Token), cftunnel.WithAccountID(bench.AccountOf(1)), cftunnel.WithoutRateLimit(),
 		cftunnel.WithHTTPClient(&http.Client{Transport: memory{recorder.Body.Bytes()}}))
 	if err != nil {
 		t.Fatal(err)

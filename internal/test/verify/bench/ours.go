@@ -14,7 +14,7 @@ func newOurs(c Config) (Client, error) {
 		options = append(options, cftunnel.WithHTTPClient(c.HTTP))
 	}
 	if !c.Paced {
-		options = append(options, cftunnel.WithLimiter(nil))
+		options = append(options, cftunnel.WithoutRateLimit())
 	}
 	client, err := cftunnel.NewClient(options...)
 	return ours{client}, err

@@ -80,7 +80,7 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 	}
 	options := []cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()), cftunnel.WithAccountID(fake.AccountID()),
-		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithLimiter(nil), cftunnel.WithTimeout(timeout),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithoutRateLimit(), cftunnel.WithTimeout(timeout),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts, BaseDelay: 1}),
 	}
 	if fault.MaxBytes > 0 {
