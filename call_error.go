@@ -93,7 +93,7 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 		return nil
 	}
 	text := func(s string) string {
-		s = c.clean(s, min(maxMessage, *left))
+		s = c.redactor.Redact(s, min(maxMessage, *left))
 		*left = max(0, *left-len(s))
 		return s
 	}

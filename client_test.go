@@ -27,7 +27,7 @@ func TestRequestsCarryWhatTheyMust(t *testing.T) {
 	var seen *http.Request
 	capture := func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Clone(r.Context())
-		respond(200, `{"success":true,"result":{"id":"x"}}`)(w, r)
+		respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`)(w, r)
 	}
 	client := clientOf(t, capture, cftunnel.WithUserAgent("operator/1.2"))
 
@@ -174,19 +174,19 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 		"success false":                {200, `{"success":false,"errors":[{"code":1013,"message":"m"}],"result":{}}`, 1013, false},
 		"success false, no reason":     {200, `{"success":false,"errors":null,"result":null}`, 0, false},
 		"success false, odd result":    {200, `{"success":false,"errors":[{"code":"1013","message":"m"}],"result":"x"}`, 1013, false},
-		"success missing":              {200, `{"errors":[],"result":{"id":"x","token":"` + secretText + `"}}`, 0, true},
-		"success a string":             {200, `{"success":"true","result":{"id":"x"}}`, 0, true},
-		"success null":                 {200, `{"success":null,"result":{"id":"x"}}`, 0, true},
+		"success missing":              {200, `{"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText + `"}}`, 0, true},
+		"success a string":             {200, `{"success":"true","result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
+		"success null":                 {200, `{"success":null,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
 		"result missing":               {200, `{"success":true,"errors":[]}`, 0, true},
 		"result null":                  {200, `{"success":true,"errors":[],"result":null}`, 0, true},
 		"result without an id":         {200, `{"success":true,"errors":[],"result":{}}`, 0, true},
 		"result of another type":       {200, `{"success":true,"errors":[],"result":["` + secretText + `"]}`, 0, true},
-		"truncated":                    {200, `{"success":true,"errors":[],"result":{"id":"x","token":"` + secretText, 0, true},
+		"truncated":                    {200, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText, 0, true},
 		"empty":                        {200, ``, 0, true},
 		"null":                         {200, `null`, 0, true},
 		"array":                        {200, `[]`, 0, true},
 		"HTML":                         {200, `<html>welcome</html>`, 0, true},
-		"success with an error status": {400, `{"success":true,"errors":[],"result":{"id":"x"}}`, 0, false},
+		"success with an error status": {400, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, false},
 		"server error in HTML":         {502, `<html>bad gateway</html>`, 0, true},
 		"server error, empty":          {503, ``, 0, true},
 	} {
@@ -220,19 +220,19 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 func TestAnswersInOddFormsAreTaken(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"without errors and messages":  `{"success":true,"result":{"id":"x"}}`,
-		"with messages of any kind":    `{"success":true,"errors":null,"messages":{"code":"1","message":null},"result":{"id":"x"}}`,
-		"with nulls":                   `{"success":true,"result":{"id":"x","created_at":null,"deleted_at":null,"connections":null,"metadata":null}}`,
-		"with fields nobody knows":     `{"success":true,"more":1,"result":{"id":"x","more":{"a":[1]}}}`,
-		"with a kind nobody knows":     `{"success":true,"result":{"id":"x","tun_type":"quantum","status":"superposed"}}`,
-		"with result_info out of type": `{"success":true,"result":{"id":"x"},"result_info":"none"}`,
+		"without errors and messages":  `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
+		"with messages of any kind":    `{"success":true,"errors":null,"messages":{"code":"1","message":null},"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
+		"with nulls":                   `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":null,"deleted_at":null,"connections":null,"metadata":null}}`,
+		"with fields nobody knows":     `{"success":true,"more":1,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","more":{"a":[1]}}}`,
+		"with a kind nobody knows":     `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","tun_type":"quantum","status":"superposed"}}`,
+		"with result_info out of type": `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"},"result_info":"none"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := clientOf(t, respond(200, body))
 			tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 			require.NoError(t, err)
-			assert.Equal(t, "x", tunnel.ID)
+			assert.Equal(t, tunnelID, tunnel.ID)
 			assert.False(t, tunnel.IsDeleted())
 		})
 	}
@@ -240,7 +240,7 @@ func TestAnswersInOddFormsAreTaken(t *testing.T) {
 
 func TestAnswersBeyondTheLimitAreErrors(t *testing.T) {
 	t.Parallel()
-	body := `{"success":true,"result":{"id":"x","name":"` + strings.Repeat("n", 1000) + `"}}`
+	body := `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","name":"` + strings.Repeat("n", 1000) + `"}}`
 	get := func(limit int64) error {
 		client := clientOf(t, respond(200, body), cftunnel.WithMaxResponseBytes(limit))
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
@@ -291,9 +291,9 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 		limit  int64
 	}{
 		"success false":            {200, `{"success":false,"errors":[{"code":1013}],"result":{"id":"new","size":2}}`, 1 << 10},
-		"success missing":          {200, `{"result":{"id":"new","size":2}}`, 1 << 10},
+		"success missing":          {200, `{"errors":[],"result":{"id":"new","size":2}}`, 1 << 10},
 		"success after the result": {200, `{"result":{"id":"new","size":2},"success":false}`, 1 << 10},
-		"half of another type":     {200, `{"success":true,"result":{"id":"new","size":"2"}}`, 1 << 10},
+		"half of another type":     {200, `{"success":true,"result":{"id":"new","size":"two"}}`, 1 << 10},
 		"an error status":          {404, `{"success":true,"result":{"id":"new","size":2}}`, 1 << 10},
 		"cut":                      {200, `{"success":true,"result":{"id":"new","size":2}`, 1 << 10},
 		"too large":                {200, `{"success":true,"result":{"id":"new","size":2}}`, 10},
@@ -336,7 +336,7 @@ func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
 func TestOlderFormOfTheConfigSource(t *testing.T) {
 	t.Parallel()
 	get := func(remote string) (*cftunnel.Tunnel, error) {
-		return clientOf(t, respond(200, `{"success":true,"result":{"id":"x","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
+		return clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
 	}
 	for remote, want := range map[string]cftunnel.ConfigSource{
 		"true": cftunnel.ConfigSourceCloudflare, "false": cftunnel.ConfigSourceLocal, "null": "", `true,"remote_config":null`: "",
@@ -403,7 +403,7 @@ func TestDoRefusesBadArguments(t *testing.T) {
 func TestOperationNamesTheTemplate(t *testing.T) {
 	t.Parallel()
 	var templates []string
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x"}}`), cftunnel.WithHTTPClient(&http.Client{
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`), cftunnel.WithHTTPClient(&http.Client{
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			templates = append(templates, cftunnel.Operation(r.Context()))
 			return http.DefaultTransport.RoundTrip(r)
@@ -412,7 +412,7 @@ func TestOperationNamesTheTemplate(t *testing.T) {
 	_, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	require.NoError(t, client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, nil))
-	assert.Equal(t, []string{"/accounts/{account_id}/cfd_tunnel/{tunnel_id}", "/user/tokens/verify"}, templates)
+	assert.Equal(t, []string{"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", "GET /user/tokens/verify"}, templates)
 	assert.Empty(t, cftunnel.Operation(t.Context()))
 }
 
@@ -437,9 +437,9 @@ func TestLogTellsOfEveryAttemptAndNoSecret(t *testing.T) {
 	}
 	require.Len(t, records, 3)
 	for i, want := range []map[string]any{
-		{"level": "WARN", "operation": "Tunnels.List", "method": "GET", "path": "/accounts/{account_id}/cfd_tunnel", "status": 503.0, "attempt": 1.0},
-		{"level": "DEBUG", "operation": "Tunnels.List", "method": "GET", "path": "/accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 2.0},
-		{"level": "DEBUG", "operation": "Tunnels.Create", "method": "POST", "path": "/accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 1.0},
+		{"level": "WARN", "call": "Tunnels.List", "operation": "GET /accounts/{account_id}/cfd_tunnel", "status": 503.0, "attempt": 1.0},
+		{"level": "DEBUG", "call": "Tunnels.List", "operation": "GET /accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 2.0},
+		{"level": "DEBUG", "call": "Tunnels.Create", "operation": "POST /accounts/{account_id}/cfd_tunnel", "status": 200.0, "attempt": 1.0},
 	} {
 		for key, value := range want {
 			assert.Equal(t, value, records[i][key], "%d %s", i, key)

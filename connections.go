@@ -42,11 +42,11 @@ const (
 type Connection struct {
 	// ID is usually a UUID. It is empty if the API gives none.
 	ID          string    `json:"id"`
-	ConnectorID string    `json:"client_id,omitempty"`
+	ConnectorID string    `json:"client_id,omitempty"`      // of the connector that holds it
 	Version     string    `json:"client_version,omitempty"` // of cloudflared
 	ColoName    string    `json:"colo_name,omitempty"`      // the data center
-	OpenedAt    time.Time `json:"opened_at,omitzero"`
-	OriginIP    string    `json:"origin_ip,omitempty"` // the public address of the connector's network
+	OpenedAt    time.Time `json:"opened_at,omitzero"`       // when it was made
+	OriginIP    string    `json:"origin_ip,omitempty"`      // the public address of the connector's network
 	// IsPendingReconnect is deprecated by the API: false if the response does not have it.
 	IsPendingReconnect bool `json:"is_pending_reconnect"`
 }

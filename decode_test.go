@@ -146,15 +146,16 @@ func answers(tb testing.TB) []string {
 // Bodies are read into the same memory again and again.
 func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
 	t.Parallel()
+	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc%04d"
 	calls := 0
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		calls++
-		_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":"id-%d","name":"n\u00e9-%d","metadata":{"n":%d},"tun_type":"kind-%d"}}`, calls, calls, calls, calls)
+		_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc%04d","name":"n\u00e9-%d","metadata":{"n":%d},"tun_type":"kind-%d"}}`, calls, calls, calls, calls)
 	})
 	var tunnels []*cftunnel.Tunnel
 	var kept []map[string]json.RawMessage
 	for range 4 {
-		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
+		tunnel, err := client.Tunnels.Get(t.Context(), fmt.Sprintf(id, calls+1))
 		require.NoError(t, err)
 		tunnels = append(tunnels, tunnel)
 		var result map[string]json.RawMessage
@@ -164,8 +165,8 @@ func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
 	for i, tunnel := range tunnels {
 		n := 2*i + 1
 		assert.Equal(t, cftunnel.Tunnel{
-			ID: fmt.Sprintf("id-%d", n), Name: fmt.Sprintf("né-%d", n), Metadata: fmt.Appendf(nil, `{"n":%d}`, n), Type: cftunnel.TunnelType(fmt.Sprintf("kind-%d", n)),
+			ID: fmt.Sprintf(id, n), Name: fmt.Sprintf("né-%d", n), Metadata: fmt.Appendf(nil, `{"n":%d}`, n), Type: cftunnel.TunnelType(fmt.Sprintf("kind-%d", n)),
 		}, *tunnel)
-		assert.JSONEq(t, fmt.Sprintf(`"id-%d"`, n+1), string(kept[i]["id"]))
+		assert.JSONEq(t, `"`+fmt.Sprintf(id, n+1)+`"`, string(kept[i]["id"]))
 	}
 }

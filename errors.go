@@ -192,9 +192,9 @@ func (d ErrorDetail) String() string {
 			b.WriteString(": ")
 		}
 	}
-	b.WriteString(d.Message)
+	b.WriteString(singleLine(d.Message))
 	if d.Pointer != "" {
-		fmt.Fprintf(&b, " at %s", d.Pointer)
+		fmt.Fprintf(&b, " at %s", singleLine(d.Pointer))
 	}
 	if len(d.Chain) > 0 {
 		chain := make([]string, len(d.Chain))

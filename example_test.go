@@ -765,7 +765,7 @@ func ExampleOperation() {
 	defer srv.Close()
 	counts := map[string]int{}
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		counts[r.Method+" "+cftunnel.Operation(r.Context())]++ // under a lock, where calls are made at the same time
+		counts[cftunnel.Operation(r.Context())]++ // needs a lock if calls are concurrent
 		return http.DefaultTransport.RoundTrip(r)
 	})
 	client, err := srv.NewClient(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
@@ -801,6 +801,6 @@ func ExampleWithLogger() {
 		log.Fatal(err)
 	}
 	// Output:
-	// level=WARN msg="cloudflare api request" operation=Tokens.VerifyUser method=GET path=/user/tokens/verify status=503 attempt=1
-	// level=DEBUG msg="cloudflare api request" operation=Tokens.VerifyUser method=GET path=/user/tokens/verify status=200 attempt=2
+	// level=WARN msg="cloudflare api request" call=Tokens.VerifyUser operation="GET /user/tokens/verify" status=503 attempt=1
+	// level=DEBUG msg="cloudflare api request" call=Tokens.VerifyUser operation="GET /user/tokens/verify" status=200 attempt=2
 }

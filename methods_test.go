@@ -42,7 +42,7 @@ func TestMethods_Operations(t *testing.T) {
 			client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7000,"message":"m"}]}`),
 				cftunnel.WithHTTPClient(&http.Client{
 					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-						sent = append(sent, r.Method+" "+cftunnel.Operation(r.Context()))
+						sent = append(sent, cftunnel.Operation(r.Context()))
 						return http.DefaultTransport.RoundTrip(r)
 					}),
 				}))

@@ -82,8 +82,8 @@ type AttemptInfo struct {
 	Call, Operation string
 	// Attempt is 1 for the first. StatusCode is 0 if there was no response.
 	Attempt, StatusCode int
-	RayID               string
-	Duration            time.Duration
+	RayID               string        // identifies the request for Cloudflare's support
+	Duration            time.Duration // from asking for a connection to the decoded response
 	// Err is nil if the attempt succeeded, otherwise usually an [*Error].
 	Err error
 }
@@ -100,9 +100,9 @@ const (
 
 // WaitInfo describes a wait that has ended.
 type WaitInfo struct {
-	Operation string // what [Operation] returns
-	Reason    WaitReason
-	Duration  time.Duration
+	Operation string        // what [Operation] returns
+	Reason    WaitReason    // what the call waited for
+	Duration  time.Duration // a millisecond or more
 }
 
 var errTransportRetry = errors.New("the connection was lost, and net/http sends the request again")

@@ -60,8 +60,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"negative delay":              {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: -1})}, "BaseDelay", "negative"},
 		"negative longest delay":      {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: -1})}, "MaxDelay", "negative"},
 		"delay above the longest":     {[]cftunnel.Option{withToken, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 2, MaxDelay: 1})}, "BaseDelay", "more than MaxDelay"},
-		"no time-out":                 {[]cftunnel.Option{withToken, cftunnel.WithTimeout(0)}, "timeout", "longer than nothing"},
-		"no bytes":                    {[]cftunnel.Option{withToken, cftunnel.WithMaxResponseBytes(0)}, "maxResponseBytes", "at least 1"},
+		"no time-out":                 {[]cftunnel.Option{withToken, cftunnel.WithTimeout(0)}, "timeout", "positive"},
+		"no bytes":                    {[]cftunnel.Option{withToken, cftunnel.WithMaxResponseBytes(0)}, "maxResponseBytes", "positive"},
 		"typed nil limiter":           {[]cftunnel.Option{withToken, cftunnel.WithLimiter((*rate.Limiter)(nil))}, "limiter", "nil"},
 		"nil option":                  {[]cftunnel.Option{withToken, nil}, "opts", "nil"},
 	} {
@@ -273,7 +273,7 @@ func TestCaptureResponse(t *testing.T) {
 	t.Parallel()
 	t.Run("of a success, messages and all", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[{"code":10000,"message":"all is well"},"plain"],"result":{"id":"x"}}`))
+		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[{"code":10000,"message":"all is well"},"plain"],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`))
 		var info cftunnel.ResponseInfo
 		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
 		require.NoError(t, err)

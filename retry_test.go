@@ -172,7 +172,7 @@ func TestAnswerSlowerThanTheTimeout(t *testing.T) {
 		assert.Equal(t, time.Second, time.Since(began))
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Contains(t, err.Error(), "no whole answer within 1s")
+		assert.Contains(t, err.Error(), "no whole response within 1s")
 		assert.Equal(t, 1, h.carriedOut(opCreate))
 		time.Sleep(time.Hour) // for the fake's delays to end
 	})
@@ -381,7 +381,7 @@ func stale(t *testing.T, answer string) (url string, seen *atomic.Int32) {
 
 func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
 	t.Parallel()
-	const answer = `{"success":true,"result":{"id":"x"}}`
+	const answer = `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`
 	dial := func(t *testing.T, opts ...cftunnel.Option) (*cftunnel.Client, *atomic.Int32, *countingLimiter) {
 		url, seen := stale(t, answer)
 		pace := &countingLimiter{}

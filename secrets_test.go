@@ -71,6 +71,7 @@ var exported = map[string]any{
 	"TunnelListParams": cftunnel.TunnelListParams{}, "TunnelUpdateParams": cftunnel.TunnelUpdateParams{},
 	"WARPConfiguration": cftunnel.WARPConfiguration{}, "WARPConfigurationParams": cftunnel.WARPConfigurationParams{},
 	"WARPConnectorCreateParams": cftunnel.WARPConnectorCreateParams{}, "WARPRouting": cftunnel.WARPRouting{}, "WaitParams": cftunnel.WaitParams{},
+	"AttemptInfo": cftunnel.AttemptInfo{}, "Hooks": cftunnel.Hooks{}, "QuotaLimiter": cftunnel.QuotaLimiter{}, "WaitInfo": cftunnel.WaitInfo{},
 }
 
 func TestTheListOfExportedTypesIsWhole(t *testing.T) {

@@ -19,8 +19,8 @@ type Tunnel struct {
 	ID         string       `json:"id"`          // usually a UUID
 	AccountTag string       `json:"account_tag"` // the ID of the account
 	Name       string       `json:"name"`        // unique among the live tunnels of the account
-	Type       TunnelType   `json:"tun_type"`
-	Status     TunnelStatus `json:"status"` // the health of its connections
+	Type       TunnelType   `json:"tun_type"`    // cfd_tunnel, warp_connector, …
+	Status     TunnelStatus `json:"status"`      // the health of its connections
 	// ConfigSource says where the configuration of a cloudflared tunnel is stored. It is empty for other
 	// types and for deleted tunnels.
 	ConfigSource ConfigSource `json:"config_src,omitempty"`

@@ -245,7 +245,7 @@ func TestRotateSecret(t *testing.T) {
 		srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403})
 		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
-		assert.Contains(t, err.Error(), "is rotated, but its connections are not cleaned up")
+		assert.Contains(t, err.Error(), "is rotated, but cleaning up its connections failed")
 		require.NotNil(t, rotation)
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
@@ -307,7 +307,7 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 		t.Parallel()
 		token := `"opaque"`
 		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
-			result := `{"id":"x"}`
+			result := `{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}`
 			if strings.HasSuffix(r.URL.Path, "/token") {
 				result = token
 			}
@@ -319,9 +319,9 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 
 		token = "null"
 		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
-		require.ErrorContains(t, err, "is rotated, but its new token cannot be read")
+		require.ErrorContains(t, err, "is rotated, but reading its new token failed")
 		require.NotNil(t, rotation)
-		assert.Equal(t, "x", rotation.Tunnel.ID)
+		assert.Equal(t, tunnelID, rotation.Tunnel.ID)
 	})
 }
 

@@ -290,7 +290,7 @@ func TestConfigSourceIsDerived(t *testing.T) {
 		`"config_src":"elsewhere"`:                        "elsewhere",
 		`"remote_config":true,"deleted_at":"2026-01-01T00:00:00.000001Z"`: "",
 	} {
-		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x",`+fields+`}}`))
+		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415",`+fields+`}}`))
 		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, tunnel.ConfigSource, fields)
@@ -299,7 +299,7 @@ func TestConfigSourceIsDerived(t *testing.T) {
 
 func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","created_at":"2021-01-25T18:22:34.317854Z",
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":"2021-01-25T18:22:34.317854Z",
 		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
@@ -316,7 +316,7 @@ func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 
 func TestConnectionsAreRead(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","connections":[{"id":"c","uuid":"c","client_id":"k",
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","connections":[{"id":"c","uuid":"c","client_id":"k",
 		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
@@ -356,7 +356,7 @@ func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
 
 func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"x","token":"eyJ"}}`))
+	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"eyJ"}}`))
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", created.Token.Reveal())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cftunnel/cftunnel-go/internal/retry"
@@ -22,15 +23,16 @@ type WaitParams struct {
 const (
 	defaultInterval = time.Second
 	maxInterval     = 15 * time.Second
-	// maxFailedPolls ends a wait whose context never ends.
-	maxFailedPolls = 30
+	// maxFailedPolls in a row end a wait whose context has no deadline.
+	maxFailedPolls = 3
 )
 
 // WaitForStatus polls a tunnel until it has a status, and returns it.
 //
 // It polls until the context ends; its error then has the last status, and the last tunnel is returned
 // beside it. Polls that fail because the server or the network does, after their own retries, do not end
-// it until 30 in a row have failed. It returns [ErrNotFound] also for a tunnel that is deleted.
+// it; if the context has no deadline, three in a row do. It returns [ErrNotFound] also for a tunnel that is
+// deleted.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
@@ -46,6 +48,12 @@ func (s *TunnelsService) WaitForStatus(
 	}
 	pause := cmp.Or(params.Interval, defaultInterval)
 	longest := max(pause, maxInterval)
+	mostFailed := maxFailedPolls
+	if ctx != nil {
+		if _, ok := ctx.Deadline(); ok {
+			mostFailed = math.MaxInt
+		}
+	}
 	var last *Tunnel
 	var failure error // of the latest poll
 	for failed := 0; ; {
@@ -64,7 +72,7 @@ func (s *TunnelsService) WaitForStatus(
 			}
 		} else {
 			failed++
-			if ctx == nil || ctx.Err() != nil || failed >= maxFailedPolls || !isPassing(err) {
+			if ctx == nil || ctx.Err() != nil || failed >= mostFailed || !isPassing(err) {
 				return last, notYet(tunnelID, last, status, joinCauses(err, failure))
 			}
 			failure = err

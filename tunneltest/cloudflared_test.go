@@ -275,7 +275,7 @@ func TestCloudflaredCleansUpOneConnectorOrAll(t *testing.T) {
 	assert.Equal(t, url.Values{"client_id": {first}}, f.lastRequest().Query)
 	_, connectors := c.info("web")
 	require.Len(t, connectors, 2)
-	assert.Equal(t, second, connectors[0].ID.String())
+	assert.Equal(t, second, connectors[0].ID)
 	require.NoError(t, c.cleanup("web", ""))
 	_, connectors = c.info("web")
 	assert.Empty(t, connectors)

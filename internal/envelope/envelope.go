@@ -81,7 +81,7 @@ func decode(body []byte, result any) (*Envelope, error) {
 		switch string(key) {
 		case "result":
 			e.HasResult = true
-			if result == nil {
+			if result == nil || r.json.Next() == jx.Null {
 				return r.json.Skip()
 			}
 			v := reflect.ValueOf(result).Elem()

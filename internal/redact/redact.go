@@ -119,13 +119,10 @@ func (r *Redactor) Redact(s string, max int) string {
 	if r.withhold {
 		return Mark
 	}
-	cut := len(s) > max
-	keep := len(s)
-	if cut {
-		for keep = max; keep > 0 && !utf8.RuneStart(s[keep]); keep-- {
-		}
-		s = s[:min(len(s), keep+maxForm)]
-	}
+	shorter := truncate(s, max)
+	keep := len(shorter)
+	cut := keep < len(s)
+	s = s[:min(len(s), keep+maxForm)]
 	hidden := make([]bool, 0, len(s)) // allocated with the first secret that is found
 	hide := func(from, to int) {
 		hidden = hidden[:len(s)]
@@ -146,7 +143,6 @@ func (r *Redactor) Redact(s string, max int) string {
 	r.hideGrams(s, hide)
 	hideTokens(s, hide)
 
-	end := s[:keep]
 	if len(hidden) > 0 {
 		var out strings.Builder
 		for i := 0; i < keep; i++ {
@@ -157,12 +153,24 @@ func (r *Redactor) Redact(s string, max int) string {
 				out.WriteString(Mark) // secrets that overlap are one
 			}
 		}
-		end = out.String()
+		shorter = truncate(out.String(), max)
+		cut = cut || len(shorter) < out.Len()
 	}
 	if cut {
-		end += "…"
+		shorter += "…"
 	}
-	return end
+	return shorter
+}
+
+// truncate returns at most n bytes of s, whole characters only.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // hideGrams finds the pieces of secrets in s, whatever separates their letters and digits.

@@ -46,8 +46,9 @@ type Fault struct {
 	Is []error
 	// RetryAfter is the error's.
 	RetryAfter time.Duration
-	// Body is a part of the error's text.
-	Body string
+	// Body is a part of the error's text. If it is Unreadable, operations that return a secret leave it out.
+	Body       string
+	Unreadable bool
 }
 
 // CarriedOut reports whether the server does what it is asked for.
@@ -88,6 +89,7 @@ func Faults() []Fault {
 	oopsAfterWork.Name, oopsAfterWork.Server.Work = "500 after the work", true
 	badGateway := mayBeDone("502 in HTML", server{Status: 502, Body: page, Header: html}, 502, cftunnel.ErrServer)
 	oops.Body, oopsAfterWork.Body, badGateway.Body = "1234: oops", "1234: oops", "Bad gateway"
+	badGateway.Unreadable = true
 	wrongType := unreadable("a result of the wrong type", success("12345"), nil)
 	wrongType.HarmlessWithoutResult = true
 	tooLong := unreadable("a response beyond the limit", success(`"`+strings.Repeat("x", 1<<16)+`"`), nil)

@@ -16,6 +16,8 @@ type Method struct {
 	Call func(ctx context.Context, c *cftunnel.Client, f Fixture) error
 	// AccountToken says that the client's API token must be one that the account owns.
 	AccountToken bool
+	// Polls says that it sends more requests if one fails.
+	Polls bool
 }
 
 const (
@@ -104,7 +106,7 @@ var Methods = map[string]Method{
 		_, err := c.Tunnels.CleanupAndDelete(ctx, f.Tunnel)
 		return err
 	}},
-	"Tunnels.WaitForStatus": {Operations: []string{"GET " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.WaitForStatus": {Operations: []string{"GET " + tunnel}, Polls: true, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
 		return err
 	}},
