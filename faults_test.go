@@ -183,7 +183,7 @@ func (c faultCase) harness(t *testing.T, retry cftunnel.RetryPolicy) *methodHarn
 // returnsSecret reports whether the response to an operation may have a token.
 func returnsSecret(operation string) bool {
 	return strings.HasSuffix(operation, "/token") || strings.Contains(operation, "/management") ||
-		strings.HasPrefix(operation, "PATCH ") || strings.HasSuffix(operation, "/cfd_tunnel") || strings.HasSuffix(operation, "/warp_connector")
+		strings.HasPrefix(operation, "PATCH ") || strings.HasPrefix(operation, "POST ")
 }
 
 func isWrite(operation string) bool { return !strings.HasPrefix(operation, http.MethodGet) }

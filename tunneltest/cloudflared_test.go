@@ -294,7 +294,7 @@ func TestCloudflaredDeletesByForce(t *testing.T) {
 	require.NoError(t, c.delete(created.ID, true))
 	assert.Equal(t, url.Values{"cascade": {"true"}}, f.lastRequest().Query)
 	var connectors []cloudflaredConnector
-	_, err = c.do(http.MethodGet, "/"+created.ID.String()+"/connections", nil, nil, &connectors)
+	_, err = c.do(http.MethodGet, "/"+string(created.ID)+"/connections", nil, nil, &connectors)
 	require.NoError(t, err)
 	assert.Empty(t, connectors)
 	_, err = f.Connect(cftunnel.NewSecret(created.Token))
@@ -326,7 +326,7 @@ func TestCloudflaredLists(t *testing.T) {
 			var names []string
 			for _, tunnel := range (cloudflared{&fake{f.Server, t, f.base, f.http}}).list(c.filter) {
 				names = append(names, tunnel.Name)
-				assert.Equal(t, ids[tunnel.Name], tunnel.ID.String())
+				assert.Equal(t, ids[tunnel.Name], string(tunnel.ID))
 				assert.Equal(t, tunnel.Name == "old", !tunnel.DeletedAt.IsZero())
 			}
 			assert.Equal(t, c.names, names)
@@ -367,7 +367,7 @@ func TestCloudflaredReadsFailures(t *testing.T) {
 	_, err = c.create("short", make([]byte, 16))
 	require.ErrorContains(t, err, "code")
 	assert.Equal(t, http.StatusBadRequest, f.lastRequest().Status)
-	require.ErrorContains(t, c.delete(canonicalUUID(tunnelID), true), "code")
+	require.ErrorContains(t, c.delete("f70ff985-a4ef-4643-bbbc-4a0ed4fc8415", true), "code")
 	assert.Equal(t, http.StatusNotFound, f.lastRequest().Status)
 	f.AddToken(tunneltest.Token{Text: f.APIToken(), ReadOnly: true})
 	_, err = c.create("other", make([]byte, 32))

@@ -115,7 +115,7 @@ func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
 	fake.Inject(tunneltest.Fault{Operation: "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
 	path := filepath.Join(t.TempDir(), "token")
 	err := rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, out: path}, io.Discard, nobody)
-	require.ErrorContains(t, err, "not cleaned up")
+	require.ErrorContains(t, err, "cleaning up its connections failed")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
