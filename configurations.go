@@ -53,8 +53,9 @@ type IngressRule struct {
 	//   - hello_world, bastion, or socks-proxy
 	//
 	// It is not looked at if OriginRequest.BastionMode is true.
-	Service       string         `json:"service,omitempty"`
-	OriginRequest *OriginRequest `json:"originRequest,omitempty"` // nil inherits from TunnelConfig.OriginRequest
+	Service string `json:"service,omitempty"`
+	// OriginRequest overrides TunnelConfig.OriginRequest, field by field.
+	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
 
 	members unknownjson.Members
 }
@@ -183,7 +184,8 @@ func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID strin
 	if err != nil {
 		return nil, err
 	}
-	written, err := s.configure(ctx, request{operation: opConfigure, ids: []string{tunnelID}}, encoded, opts)
+	r := request{operation: opConfigure, ids: []string{tunnelID}}
+	written, err := s.configure(ctx, r, encoded, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +219,8 @@ func (c *TunnelConfiguration) localError() error {
 	if c.Source != ConfigSourceLocal {
 		return nil
 	}
-	return fmt.Errorf("cftunnel: tunnel %s does not read its remote configuration, version %d: %w", c.TunnelID, c.Version, ErrLocallyManaged)
+	return fmt.Errorf("cftunnel: tunnel %s does not read its remote configuration, version %d: %w",
+		c.TunnelID, c.Version, ErrLocallyManaged)
 }
 
 type configurationResponse struct {
@@ -230,6 +233,7 @@ type configurationResponse struct {
 
 func (r configurationResponse) configuration(tunnelID string) *TunnelConfiguration {
 	return &TunnelConfiguration{
-		TunnelID: cmp.Or(r.TunnelID, tunnelID), Version: r.Version, Config: r.Config, Source: r.Source, CreatedAt: r.CreatedAt,
+		TunnelID: cmp.Or(r.TunnelID, tunnelID), Version: r.Version, Config: r.Config,
+		Source: r.Source, CreatedAt: r.CreatedAt,
 	}
 }

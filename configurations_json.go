@@ -134,7 +134,7 @@ func (c TunnelConfig) encode() (json.RawMessage, error) {
 }
 
 func replacesUndecoded(member string) error {
-	return invalid("config", "would replace the member %s, which this client could not decode", member)
+	return invalid("config", "would replace the member %s, which could not be decoded", member)
 }
 
 // configObject is one of the objects that a configuration consists of.

@@ -22,18 +22,22 @@ const maxModifications = 5
 // [*InvalidArgumentError].
 //
 // The API has no conditional write, so this is a best effort against concurrent writers:
-//   - The configuration is read again just before the write. If it has changed, everything starts over, so
-//     modify can be called several times. After five rounds the error is [ErrConcurrentUpdate].
-//   - If the version that was written shows that somebody else wrote between that read and the write, their
-//     change is lost: the result is returned beside ErrConcurrentUpdate. The other write may be this call's
-//     own, given up earlier and delayed.
-//   - A write whose response was lost is not repeated blindly: the configuration is read to find out. If it
-//     is neither as before nor as it should be, the error is both [ErrOutcomeUnknown] and ErrConcurrentUpdate.
+//   - The configuration is read again just before the write. If it has changed, everything starts
+//     over, so modify can be called several times. After five rounds the error is
+//     [ErrConcurrentUpdate].
+//   - If the version that was written shows that somebody else wrote between that read and the write,
+//     their change is lost: the result is returned beside ErrConcurrentUpdate. The other write may be
+//     this call's own, given up earlier and delayed.
+//   - A write whose response was lost is not repeated blindly: the configuration is read to find out.
+//     If it is neither as before nor as it should be, the error is both [ErrOutcomeUnknown] and
+//     ErrConcurrentUpdate.
 //
 // If the tunnel is locally managed, the result is returned beside [ErrLocallyManaged]. Other errors
 // are those of Configuration and UpdateConfiguration.
 //
-// Operations: GET and PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+//
+// Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption) (*TunnelConfiguration, error) {
@@ -48,7 +52,9 @@ func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID strin
 	if err != nil {
 		return nil, err
 	}
-	m := &modification{service: s, tunnelID: tunnelID, opts: opts, policy: c.retry, attempts: options.maxAttempts}
+	m := &modification{
+		service: s, tunnelID: tunnelID, opts: opts, policy: c.retry, attempts: options.maxAttempts,
+	}
 	return m.run(ctx, modify)
 }
 
@@ -69,10 +75,10 @@ type modification struct {
 func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error) (*TunnelConfiguration, error) {
 	delays := retry.NewDelays(m.policy.BaseDelay, m.policy.MaxDelay)
 	before, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for range maxModifications {
-		if err != nil {
-			return nil, joinCauses(err, m.lost)
-		}
 		config, encoded, err := modified(before.Config, modify)
 		if err != nil {
 			return nil, joinCauses(err, m.lost)
@@ -113,8 +119,9 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		}
 		before = current
 	}
-	return nil, joinCauses(fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody "+
-		"else %d times; it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate), m.lost)
+	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else %d times; "+
+		"it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
+	return nil, joinCauses(err, m.lost)
 }
 
 func (m *modification) read(ctx context.Context) (*TunnelConfiguration, error) {
@@ -147,14 +154,14 @@ func (m *modification) pause(ctx context.Context, delay time.Duration) error {
 	return nil
 }
 
-// conflict returns an error if c, which was just written, replaced another version than it should, or if
-// the tunnel does not read it.
+// conflict returns an error if c, which was just written, replaced another version than it should,
+// or if the tunnel does not read it.
 func (c *TunnelConfiguration) conflict(before int) error {
 	if c.Version <= before+1 {
 		return c.localError()
 	}
-	err := fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, "+
-		"so a change by somebody else is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
+	err := fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so "+
+		"a change by somebody else is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
 	if local := c.localError(); local != nil {
 		return fmt.Errorf("%w; %w", err, local)
 	}
@@ -172,7 +179,8 @@ func modified(config TunnelConfig, modify func(*TunnelConfig) error) (changed Tu
 	if err := modify(&changed); err != nil {
 		return changed, nil, err
 	}
-	if was, is := config.WARPRouting, changed.WARPRouting; was != nil && was.Enabled && is != nil && !is.Enabled {
+	was, is := config.WARPRouting, changed.WARPRouting
+	if was != nil && was.Enabled && is != nil && !is.Enabled {
 		changed.WARPRouting = is.turnedOff()
 	}
 	if err := changed.keepsUndecoded(config); err != nil {

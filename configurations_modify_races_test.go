@@ -119,6 +119,41 @@ func TestModifyConfiguration_RivalDuringTheWrite(t *testing.T) {
 	assert.Equal(t, "ours.example.com", written.Config.Ingress[0].Hostname)
 }
 
+func TestModifyConfiguration_RivalDuringTheWriteOfALocallyManagedTunnel(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "local"})
+	require.NoError(t, err)
+	ours := clientThrough(t, srv, func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut {
+			put(t, client, tunnel.ID, theirs)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	written, err := modifyConfig(t, ours, tunnel.ID, addRule("ours.example.com"))
+	require.ErrorIs(t, err, cftunnel.ErrConcurrentUpdate)
+	require.ErrorIs(t, err, cftunnel.ErrLocallyManaged)
+	assert.NotContains(t, err.Error(), "\n")
+	assert.Equal(t, 2, written.Version)
+}
+
+// A round that has nothing to change does not forget a write whose outcome is unknown.
+func TestModifyConfiguration_NoChangeAfterALostResponse(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t, quick)
+	tunnel, calls := srv.SeedTunnels(1)[0], 0
+	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 503})
+	read, err := modifyConfig(t, client, tunnel.ID, func(config *tunnelConfig) error {
+		if calls++; calls > 1 {
+			return nil
+		}
+		return addRule("a")(config)
+	})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	assert.Zero(t, read.Version)
+	assert.Equal(t, 2, calls)
+}
+
 func TestModifyConfiguration_LostResponse(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -159,6 +160,41 @@ func TestUpdateConfiguration_LocallyManaged(t *testing.T) {
 
 	_, err = client.Tunnels.Configuration(t.Context(), tunnel.ID)
 	require.NoError(t, err, "to read it is no mistake")
+}
+
+func TestConfiguration_ResponseAboutAnotherTunnel(t *testing.T) {
+	t.Parallel()
+	response := func(id string) string {
+		return `{"success":true,"result":{"tunnel_id":"` + id + `","version":"3","config":{"ingress":[{"service":"bastion"}]}}}`
+	}
+	for _, id := range []string{tunnelID, strings.ToUpper(tunnelID), ""} {
+		client := clientOf(t, respond(200, response(id)))
+		read, err := client.Tunnels.Configuration(t.Context(), tunnelID)
+		require.NoError(t, err, id)
+		assert.Equal(t, 3, read.Version)
+		_, err = client.Tunnels.UpdateConfiguration(t.Context(), tunnelID, onlyCatchAll)
+		require.NoError(t, err, id)
+	}
+	client := clientOf(t, respond(200, response("00000000-a4ef-4643-bbbc-4a0ed4fc8415")))
+	_, err := client.Tunnels.Configuration(t.Context(), tunnelID)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	_, err = client.Tunnels.UpdateConfiguration(t.Context(), tunnelID, onlyCatchAll)
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	_, err = client.Tunnels.ModifyConfiguration(t.Context(), tunnelID, addRule("a"))
+	require.Error(t, err)
+}
+
+func TestConfiguration_ZeroService(t *testing.T) {
+	t.Parallel()
+	for _, service := range []*cftunnel.TunnelsService{nil, {}} {
+		_, err := service.Configuration(t.Context(), tunnelID)
+		require.Error(t, err)
+		_, err = service.UpdateConfiguration(t.Context(), tunnelID, onlyCatchAll)
+		require.Error(t, err)
+		_, err = service.ModifyConfiguration(t.Context(), tunnelID, addRule("a"))
+		require.Error(t, err)
+	}
 }
 
 func TestUpdateConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {

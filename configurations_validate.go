@@ -57,8 +57,8 @@ func (p problem) isSame(other problem) bool {
 func (c TunnelConfig) problems() []problem {
 	var found problemList
 	if len(c.Ingress) == 0 {
-		found.add("Ingress", "", "has no rules: add at least one that matches every request, such as "+
-			`one whose Service is "http_status:404", without Hostname and Path`)
+		found.add("Ingress", "", "has no rules: add at least one that matches every request, "+
+			`such as one whose Service is "http_status:404", without Hostname and Path`)
 	}
 	isBastion := c.OriginRequest.isBastion(false)
 	for i, rule := range c.Ingress {
@@ -101,8 +101,8 @@ func (l *problemList) addRule(r IngressRule, isBastion bool) {
 }
 
 func (l *problemList) addPosition(r IngressRule, isLast bool) {
-	const notCatchAll = "is set, but the last rule must match every request: leave it empty, or add " +
-		`a rule after this one, such as one whose Service is "http_status:404"`
+	const notCatchAll = "is set, but the last rule must match every request: leave it empty, or " +
+		`add a rule after this one, such as one whose Service is "http_status:404"`
 	everyHost := r.Hostname == "" || r.Hostname == "*"
 	value := r.Hostname + " " + r.Path + " " + r.Service
 	switch {
@@ -167,7 +167,7 @@ func serviceProblem(service string, isBastion bool) string {
 		return ""
 	case isStatus:
 		if n, err := strconv.ParseUint(status, 10, 16); err != nil || n < 100 || n > 999 {
-			return "is http_status without a status from 100 to 999: write one, such as http_status:404"
+			return "is http_status without a status from 100 to 999: write http_status:404, say"
 		}
 		return ""
 	case service == "":
