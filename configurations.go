@@ -1,242 +1,148 @@
 package cftunnel
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/cftunnel/cftunnel-go/internal/openjson"
-	"github.com/cftunnel/cftunnel-go/internal/retry"
+	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// TunnelConfiguration is the remote configuration of a tunnel, as it is kept by the API. What is set is its Config.
+// TunnelConfiguration is the remote configuration of a tunnel, as the API stores it.
 type TunnelConfiguration struct {
 	TunnelID string // a UUID
-	// Version is one more after each change, and 0 where the configuration was never set.
+	// Version grows by one with each write. It is 0 if the configuration was never set.
 	Version int
-	Config  TunnelConfig // without rules where it was never set
-	Source  ConfigSource // where cloudflared takes its configuration from
-	// CreatedAt is zero where the configuration was never set.
-	CreatedAt time.Time
+	Config  TunnelConfig // empty if it was never set
+	// Source is where cloudflared reads its configuration from. If it is ConfigSourceLocal, Config
+	// has no effect.
+	Source    ConfigSource
+	CreatedAt time.Time // zero if the configuration was never set
 }
 
-// TunnelConfig says where a tunnel sends what comes through it. What the API keeps in it beyond these fields survives reading, changing and
-// writing, here and in the types below.
+// TunnelConfig is what a remote configuration consists of.
+//
+// Members that this package does not know survive reading, changing and writing, here and in the
+// types below. So do members that a field cannot hold, such as a list that is an object: the field
+// is then zero, and setting it is an error of the write.
 type TunnelConfig struct {
-	// Ingress is matched in its order. The last rule must match everything.
+	// Ingress is matched in order. The last rule must match every request.
 	Ingress []IngressRule `json:"ingress,omitempty"`
-	// OriginRequest is for every rule that does not say otherwise.
+	// OriginRequest applies to each rule that does not override it.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
 	WARPRouting   *WARPRouting   `json:"warp-routing,omitempty"` // nil is off
 
-	rest openjson.Rest
+	members unknownjson.Members
 }
 
-// IngressRule sends what matches its hostname and path to a service.
+// IngressRule sends the requests that match its hostname and path to a service.
 type IngressRule struct {
-	// Hostname may begin with "*.". Empty matches every host.
+	// Hostname has no port, and a * only as its first character, as in "*.example.com". Empty and
+	// "*" match every host.
 	Hostname string `json:"hostname,omitempty"`
-	// Path is a regular expression. Empty matches every path.
+	// Path is a regular expression in RE2 syntax. Empty matches every path.
 	Path string `json:"path,omitempty"`
-	// Service is a URL of the schemes http, https, ws, wss, tcp, ssh, rdp or smb, a socket as unix:PATH or unix+tls:PATH, an answer
-	// as http_status:404, or one of hello_world, bastion and socks-proxy.
-	Service       string         `json:"service"`
-	OriginRequest *OriginRequest `json:"originRequest,omitempty"` // for this rule; nil takes over the whole configuration's
+	// Service is one of
+	//   - a URL of scheme, host and port: http, https, ws and wss are proxied as HTTP, every other
+	//     scheme, such as tcp, ssh or rdp, as a TCP stream
+	//   - a socket: unix:PATH, or unix+tls:PATH
+	//   - a fixed response: http_status:404
+	//   - hello_world, bastion, or socks-proxy
+	//
+	// It is not looked at if OriginRequest.BastionMode is true.
+	Service string `json:"service,omitempty"`
+	// OriginRequest overrides TunnelConfig.OriginRequest, field by field.
+	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
 
-	rest openjson.Rest
+	members unknownjson.Members
 }
 
-// OriginRequest says how cloudflared talks to a service. Fields that are nil or empty are cloudflared's defaults, or in a rule those of the
-// whole configuration.
+// OriginRequest configures how cloudflared connects to a service. A field that is nil or empty is
+// inherited from TunnelConfig.OriginRequest, and in that one stands for cloudflared's default.
 type OriginRequest struct {
-	Access *Access `json:"access,omitempty"` // nil checks no token
-	// CAPool is a path, on cloudflared's machine, to the certificates that the service's own is checked by.
+	Access *Access `json:"access,omitempty"` // nil does not check tokens
+	// BastionMode makes the rule a bastion (jump host), whatever its service.
+	BastionMode *bool `json:"bastionMode,omitempty"`
+	// CAPool is a file of CA certificates, on cloudflared's machine, to verify the service's
+	// certificate with.
 	CAPool string `json:"caPool,omitempty"`
-	// ConnectTimeout is in seconds. cloudflared's default is 10.
-	ConnectTimeout *int `json:"connectTimeout,omitempty"`
-	// DisableChunkedEncoding sends bodies with their length, for services that read no others.
+	// ConnectTimeout is in seconds. cloudflared's default is 30.
+	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
+	// DisableChunkedEncoding sends request bodies with a Content-Length.
 	DisableChunkedEncoding *bool `json:"disableChunkedEncoding,omitempty"`
-	// HTTP2Origin talks HTTP/2 to a service of the scheme https.
+	// HTTP2Origin uses HTTP/2 for services with the scheme https.
 	HTTP2Origin *bool `json:"http2Origin,omitempty"`
 	// HTTPHostHeader replaces the Host header.
 	HTTPHostHeader string `json:"httpHostHeader,omitempty"`
-	// KeepAliveConnections is how many idle connections are kept. cloudflared's default is 100.
+	// IPRules says which destinations the service socks-proxy may connect to. The first that
+	// matches counts.
+	IPRules []IPRule `json:"ipRules,omitempty"`
+	// KeepAliveConnections is the maximum number of idle connections. cloudflared's default is 100.
 	KeepAliveConnections *int `json:"keepAliveConnections,omitempty"`
 	// KeepAliveTimeout is in seconds. cloudflared's default is 90.
-	KeepAliveTimeout *int `json:"keepAliveTimeout,omitempty"`
-	// NoHappyEyeballs does not try the other of IPv4 and IPv6 where one is slow.
+	KeepAliveTimeout *int `json:"keepAliveTimeout,omitempty" unit:"seconds"`
+	// MatchSNIToHost expects the service's certificate to be for the request's host.
+	MatchSNIToHost *bool `json:"matchSNItoHost,omitempty"`
+	// NoHappyEyeballs disables the fallback between IPv6 and IPv4.
 	NoHappyEyeballs *bool `json:"noHappyEyeballs,omitempty"`
-	// NoTLSVerify takes any certificate of the service.
+	// NoTLSVerify accepts any certificate of the service.
 	NoTLSVerify *bool `json:"noTLSVerify,omitempty"`
-	// OriginServerName is the name that the service's certificate must have.
+	// OriginServerName is the name that the service's certificate must be for.
 	OriginServerName string `json:"originServerName,omitempty"`
-	// ProxyType is empty, or "socks".
+	// ProxyAddress is the address that the proxy of a bastion or TCP service listens on.
+	ProxyAddress string `json:"proxyAddress,omitempty"`
+	// ProxyPort is the port of ProxyAddress. 0 is a random one.
+	ProxyPort *int `json:"proxyPort,omitempty"`
+	// ProxyType is empty, or "socks" for a SOCKS5 proxy.
 	ProxyType string `json:"proxyType,omitempty"`
 	// TCPKeepAlive is in seconds. cloudflared's default is 30.
-	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty"`
+	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
 	// TLSTimeout is in seconds. cloudflared's default is 10.
-	TLSTimeout *int `json:"tlsTimeout,omitempty"`
+	TLSTimeout *int `json:"tlsTimeout,omitempty" unit:"seconds"`
 
-	rest openjson.Rest
+	members unknownjson.Members
 }
 
-// Access makes cloudflared check the token of Cloudflare Access on each request.
+// IPRule allows or denies destinations of the service socks-proxy.
+type IPRule struct {
+	Prefix string `json:"prefix,omitempty"` // a CIDR, such as 192.0.2.0/24
+	Ports  []int  `json:"ports,omitempty"`  // none is every port
+	Allow  bool   `json:"allow,omitempty"`  // false denies
+
+	members unknownjson.Members
+}
+
+// Access makes cloudflared verify the token of Cloudflare Access on each request.
 type Access struct {
-	// AUDTag is the audience tags of the applications whose tokens are taken.
+	// AUDTag lists the audience tags of the applications whose tokens are accepted.
 	AUDTag []string `json:"audTag,omitempty"`
-	// TeamName is the organization's, as in its domain: TeamName.cloudflareaccess.com.
-	TeamName string `json:"teamName,omitempty"`
-	// Required refuses requests without a token.
+	// Environment is the Access environment. The default is the public one; "fedramp" is another.
+	Environment string `json:"environment,omitempty"`
+	// Required rejects requests without a valid token. With AUDTag it needs TeamName.
 	Required bool `json:"required,omitempty"`
+	// TeamName is the organization's, as in its domain TeamName.cloudflareaccess.com.
+	TeamName string `json:"teamName,omitempty"`
 
-	rest openjson.Rest
+	members unknownjson.Members
 }
 
-// WARPRouting says whether private networks are reached through the tunnel.
+// WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	Enabled bool `json:"enabled"` // false is cloudflared's default
+	// Enabled turns it on. cloudflared 2026.8 ignores it. False is written if it was read, if
+	// ModifyConfiguration turned it off, or if no other field is set.
+	Enabled bool `json:"enabled,omitempty"`
+	// ConnectTimeout is in seconds. cloudflared's default is 5.
+	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
+	// MaxActiveFlows limits the number of concurrent TCP and UDP flows. cloudflared's default is no
+	// limit.
+	MaxActiveFlows *int `json:"maxActiveFlows,omitempty"`
+	// TCPKeepAlive is in seconds. cloudflared's default is 30.
+	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
 
-	rest openjson.Rest
-}
-
-// The codecs of the types that keep what they do not know.
-
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
-func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
-	c.rest, err = keep(data, (*plainConfig)(c))
-	return err
-}
-
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
-func (c TunnelConfig) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainConfig(c), c.rest) }
-
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
-func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
-	r.rest, err = keep(data, (*plainRule)(r))
-	// A catch-all has no hostname and no path, not empty ones.
-	for _, name := range []string{"hostname", "path"} {
-		if empty := string(r.rest[name]); empty == `""` || empty == "null" {
-			delete(r.rest, name)
-		}
-	}
-	if len(r.rest) == 0 {
-		r.rest = nil
-	}
-	return err
-}
-
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
-func (r IngressRule) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainRule(r), r.rest) }
-
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
-func (o *OriginRequest) UnmarshalJSON(data []byte) (err error) {
-	o.rest, err = keep(data, (*plainOrigin)(o))
-	return err
-}
-
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
-func (o OriginRequest) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainOrigin(o), o.rest) }
-
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
-func (a *Access) UnmarshalJSON(data []byte) (err error) {
-	a.rest, err = keep(data, (*plainAccess)(a))
-	return err
-}
-
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
-func (a Access) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainAccess(a), a.rest) }
-
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
-func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
-	w.rest, err = keep(data, (*plainRouting)(w))
-	return err
-}
-
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
-func (w WARPRouting) MarshalJSON() ([]byte, error) { return openjson.Marshal(plainRouting(w), w.rest) }
-
-// The same types without their methods, for the codec.
-type (
-	plainConfig  TunnelConfig
-	plainRule    IngressRule
-	plainOrigin  OriginRequest
-	plainAccess  Access
-	plainRouting WARPRouting
-)
-
-// keep takes null for an object without members, as the standard library does.
-func keep(data []byte, v any) (openjson.Rest, error) {
-	if string(data) == "null" {
-		return nil, nil
-	}
-	return openjson.Unmarshal(data, v)
-}
-
-// Validate says what the server would refuse: no rules, a last rule that does not match everything, a service that is none. The error
-// is an [*InvalidArgumentError] that names the rule. UpdateConfiguration and ModifyConfiguration ask it before they send.
-func (c TunnelConfig) Validate() error {
-	if len(c.Ingress) == 0 {
-		return invalid("Ingress", "has no rules; at least one that matches everything is needed")
-	}
-	for i, rule := range c.Ingress {
-		if reason := serviceProblem(rule.Service); reason != "" {
-			return invalid(fmt.Sprintf("Ingress[%d].Service", i), "%s", reason)
-		}
-	}
-	last := len(c.Ingress) - 1
-	switch {
-	case c.Ingress[last].Hostname != "":
-		return invalid(fmt.Sprintf("Ingress[%d].Hostname", last), "is set, but the last rule must match everything")
-	case c.Ingress[last].Path != "":
-		return invalid(fmt.Sprintf("Ingress[%d].Path", last), "is set, but the last rule must match everything")
-	}
-	return nil
-}
-
-// Services of cloudflared itself, and the schemes of those that it connects to.
-var (
-	ownServices    = []string{"hello_world", "hello-world", "helloworld", "bastion", "socks-proxy"}
-	serviceSchemes = []string{"http", "https", "ws", "wss", "tcp", "ssh", "rdp", "smb"}
-)
-
-func serviceProblem(service string) string {
-	if service == "" {
-		return "is empty"
-	}
-	if slices.Contains(ownServices, service) {
-		return ""
-	}
-	if code, ok := strings.CutPrefix(service, "http_status:"); ok {
-		if n, err := strconv.ParseUint(code, 10, 16); err != nil || n < 100 || n > 599 {
-			return "is http_status without a status, such as http_status:404"
-		}
-		return ""
-	}
-	for _, prefix := range []string{"unix:", "unix+tls:"} {
-		if path, ok := strings.CutPrefix(service, prefix); ok {
-			if path == "" {
-				return "is a socket without a path"
-			}
-			return ""
-		}
-	}
-	u, err := url.Parse(service)
-	switch {
-	case err != nil || !slices.Contains(serviceSchemes, u.Scheme):
-		return "has no scheme that is known, such as http://, tcp:// or http_status:"
-	case u.Hostname() == "":
-		return "has no host"
-	}
-	return ""
+	members unknownjson.Members
 }
 
 const configurationPath = tunnelPath + "/configurations"
@@ -247,138 +153,49 @@ var (
 	opConfigure     = op("Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
 )
 
-// Configuration returns a tunnel's remote configuration: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. One that was never
-// set is no error: its Version is 0 and its Config empty.
+// Configuration returns the remote configuration of a tunnel. If it was never set, Version is 0 and
+// Config is empty.
 //
-// Errors: [ErrNotFound], also for a deleted tunnel.
+// It returns [ErrNotFound] for an unknown tunnel and for a deleted one.
+//
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/get/
 func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*TunnelConfiguration, error) {
 	return s.configuration(ctx, request{operation: opConfiguration, ids: []string{tunnelID}}, opts)
 }
 
-// UpdateConfiguration replaces the whole of a tunnel's remote configuration, and returns it as it then is:
-// PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. To change a part of it, use [TunnelsService.ModifyConfiguration].
-// The replicas of a tunnel whose ConfigSource is local take no notice of it.
+// UpdateConfiguration replaces the whole remote configuration of a tunnel and returns the new one.
+// To change a part of it, use [TunnelsService.ModifyConfiguration].
 //
-// Errors: [*InvalidArgumentError] for what [TunnelConfig.Validate] says; [ErrNotFound], also for a deleted tunnel; [ErrBadRequest];
-// [ErrOutcomeUnknown] where it may be replaced all the same.
+// It returns an [*InvalidArgumentError] for what [TunnelConfig.Validate] refuses, [ErrNotFound] for
+// an unknown or deleted tunnel, [ErrBadRequest] for what the API refuses, and [ErrOutcomeUnknown]
+// if the configuration may have been replaced. If the tunnel is locally managed, the configuration
+// is stored and has no effect: the result is returned beside [ErrLocallyManaged].
+//
+// Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
 func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return s.configure(ctx, request{operation: opConfigure, ids: []string{tunnelID}}, config, opts)
-}
-
-// maxModifications bounds how often ModifyConfiguration starts over.
-const maxModifications = 5
-
-// ModifyConfiguration reads a tunnel's remote configuration, lets modify change it, and writes it:
-// GET and PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations. What this package does not know in it is kept. An error of modify ends
-// it, unwritten.
-//
-// The API cannot write under a condition, so that this is a best effort against others who write at the same time. The configuration is
-// read once more just before it is written, and where it has changed, everything starts over with the new one, so that modify may be
-// called several times. After five rounds it gives up with [ErrConcurrentUpdate] and no result. Where the version of what was written
-// tells that somebody else wrote between that last read and the write, their change is lost: the result is returned, and
-// ErrConcurrentUpdate beside it. A write whose answer was lost is not repeated blindly: the configuration is read, and tells whether it was
-// written. Where it is neither as before nor as it was to be, nobody can tell, and the error is both [ErrOutcomeUnknown] and
-// ErrConcurrentUpdate. The somebody else whose change is lost may then be this call: its own write, given up, and come late.
-//
-// Other errors are those of Configuration and UpdateConfiguration.
-//
-// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
-func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption) (*TunnelConfiguration, error) {
-	if modify == nil {
-		return nil, invalid("modify", "is nil")
-	}
-	c, err := clientOf(s)
+	encoded, err := config.encode()
 	if err != nil {
 		return nil, err
 	}
-	options, err := newCallOptions(opts, c.retry.MaxAttempts)
+	r := request{operation: opConfigure, ids: []string{tunnelID}}
+	written, err := s.configure(ctx, r, encoded, opts)
 	if err != nil {
 		return nil, err
 	}
-	policy := c.retry
-	delays := retry.NewDelays(policy.BaseDelay, policy.MaxDelay)
-	current, err := s.Configuration(ctx, tunnelID, opts...)
-	if err != nil {
-		return nil, err
-	}
-	var lost error // of a write that was not there when it was looked for
-	losses := 0
-	var sent TunnelConfig // by that write, over the version before
-	before := -1
-	for range maxModifications {
-		version, config := current.Version, current.Config
-		if err := modify(&config); err != nil {
-			return nil, joinCauses(err, lost)
-		}
-		if err := config.Validate(); err != nil {
-			return nil, joinCauses(err, lost)
-		}
-		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-			return nil, joinCauses(err, lost)
-		}
-		if current.Version != version {
-			if lost != nil && current.Version == before+1 && same(current.Config, sent) {
-				return current, nil // it came late
-			}
-			continue
-		}
-		written, err := s.configure(ctx, request{operation: once(opConfigure), ids: []string{tunnelID}}, config, opts)
-		switch {
-		case err == nil && written.Version > version+1:
-			return written, fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so that a change by somebody else is lost: %w",
-				tunnelID, version, written.Version, ErrConcurrentUpdate)
-		case err == nil:
-			return written, nil
-		case !errors.Is(err, ErrOutcomeUnknown):
-			return nil, joinCauses(err, lost)
-		}
-
-		lost, sent, before = err, config, version
-		losses++
-		if current, err = s.Configuration(ctx, tunnelID, opts...); err != nil {
-			return nil, joinCauses(err, lost)
-		}
-		switch {
-		case current.Version == version+1 && same(current.Config, config):
-			return current, nil
-		case current.Version != version:
-			return nil, fmt.Errorf("%w; the configuration has gone from version %d to %d: %w", lost, version, current.Version, ErrConcurrentUpdate)
-		case losses >= options.maxAttempts:
-			return nil, lost
-		}
-		pause := delays.Next()
-		if failure, ok := errors.AsType[*Error](lost); ok {
-			pause = max(pause, failure.RetryAfter)
-		}
-		if pause > policy.MaxDelay {
-			return nil, lost
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, joinCauses(err, lost)
-		}
-	}
-	return nil, joinCauses(fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else again and again; it was not written: %w",
-		tunnelID, ErrConcurrentUpdate), lost)
+	return written, written.localError()
 }
 
-// same compares what would be sent.
-func same(a, b TunnelConfig) bool {
-	one, oneErr := json.Marshal(a)
-	other, otherErr := json.Marshal(b)
-	return oneErr == nil && otherErr == nil && bytes.Equal(one, other)
-}
-
-// configure writes a configuration that was validated.
-func (s *TunnelsService) configure(ctx context.Context, r request, config TunnelConfig, opts []CallOption) (*TunnelConfiguration, error) {
+// configure writes a configuration that was checked and encoded.
+func (s *TunnelsService) configure(ctx context.Context, r request, config json.RawMessage, opts []CallOption) (*TunnelConfiguration, error) {
 	r.body = struct {
-		Config TunnelConfig `json:"config"`
+		Config json.RawMessage `json:"config"`
 	}{config}
 	return s.configuration(ctx, r, opts)
 }
@@ -397,6 +214,15 @@ func (s *TunnelsService) configuration(ctx context.Context, r request, opts []Ca
 	return response.configuration(tunnelID), nil
 }
 
+// localError returns ErrLocallyManaged if the tunnel does not read its remote configuration.
+func (c *TunnelConfiguration) localError() error {
+	if c.Source != ConfigSourceLocal {
+		return nil
+	}
+	return fmt.Errorf("cftunnel: tunnel %s does not read its remote configuration, version %d: %w",
+		c.TunnelID, c.Version, ErrLocallyManaged)
+}
+
 type configurationResponse struct {
 	TunnelID  string       `json:"tunnel_id"`
 	Version   int          `json:"version"`
@@ -405,6 +231,9 @@ type configurationResponse struct {
 	CreatedAt time.Time    `json:"created_at"`
 }
 
-func (a configurationResponse) configuration(tunnelID string) *TunnelConfiguration {
-	return &TunnelConfiguration{TunnelID: cmp.Or(a.TunnelID, tunnelID), Version: a.Version, Config: a.Config, Source: a.Source, CreatedAt: a.CreatedAt}
+func (r configurationResponse) configuration(tunnelID string) *TunnelConfiguration {
+	return &TunnelConfiguration{
+		TunnelID: cmp.Or(r.TunnelID, tunnelID), Version: r.Version, Config: r.Config,
+		Source: r.Source, CreatedAt: r.CreatedAt,
+	}
 }

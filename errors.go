@@ -39,6 +39,9 @@ var (
 	// ErrConcurrentUpdate means that somebody else changed a tunnel's configuration at the same time as
 	// ModifyConfiguration, and that one of the two changes is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
+	// ErrLocallyManaged means that a tunnel reads its configuration from a file beside cloudflared. It is
+	// returned beside the result of a configuration write that the tunnel will not read.
+	ErrLocallyManaged = errors.New("tunnel is locally managed")
 	// ErrOutcomeUnknown means that a write may have been carried out: an attempt was cut, cancelled or
 	// timed out after it was sent, got a status of 500 or above, or a response that cannot be read; and no
 	// later attempt was refused by the API itself with a status that settles it, which is a 4xx other than

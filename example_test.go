@@ -303,7 +303,7 @@ func ExampleTunnelConfig_Validate() {
 		{Service: "http_status:404"},
 	}}
 	fmt.Println(config.Validate())
-	// Output: cftunnel: Ingress[0].Service has no scheme that is known, such as http://, tcp:// or http_status:
+	// Output: cftunnel: Ingress[0].Service is not a URL with a scheme and a host: write one such as http://localhost:8080 or ssh://localhost:22
 }
 
 // A replica that starts late is waited for as long as the context lasts.

@@ -112,13 +112,16 @@ func FuzzTunnelToken(f *testing.F) {
 	})
 }
 
-// FuzzConfiguration: what is not understood of a configuration is not lost.
+// FuzzConfiguration: what is not understood of a configuration is not lost, and nothing is added.
 func FuzzConfiguration(f *testing.F) {
 	for _, config := range []string{
 		`{"ingress":[{"hostname":"a","service":"http://a","originRequest":{"noTLSVerify":true,"x":1}},{"service":"http_status:404"}]}`,
 		`{"warp-routing":{"enabled":true,"more":[1.50]},"originRequest":{"connectTimeout":"30s","access":{"required":true}},"future":null}`,
 		`{"ingress":"none"}`, `{"ingress":[1]}`, `{}`, `null`,
 	} {
+		f.Add(config)
+	}
+	for _, config := range passThrough {
 		f.Add(config)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -134,13 +137,16 @@ func FuzzConfiguration(f *testing.F) {
 		if json.Unmarshal([]byte(text), &before) != nil || json.Unmarshal(encoded, &after) != nil {
 			return // a number that no float holds
 		}
-		if !kept(before, after) {
+		if !kept(before, after) || before != nil && !kept(after, before) {
 			t.Fatalf("%s became %s", text, encoded)
 		}
 		var again cftunnel.TunnelConfig
 		err = json.Unmarshal(encoded, &again)
 		if same, sameErr := json.Marshal(again); err != nil || sameErr != nil || string(same) != string(encoded) {
 			t.Fatalf("%s became %s: %v, %v", encoded, same, err, sameErr)
+		}
+		if !config.Equal(again) {
+			t.Fatalf("%s is not equal to itself", encoded)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func TestSecretShowsNowhere(t *testing.T) {
 var exported = map[string]any{
 	"Access": cftunnel.Access{}, "AllTypesListParams": cftunnel.AllTypesListParams{}, "CleanupParams": cftunnel.CleanupParams{},
 	"Client": cftunnel.Client{}, "Connection": cftunnel.Connection{}, "Connector": cftunnel.Connector{}, "Error": cftunnel.Error{},
-	"ErrorDetail": cftunnel.ErrorDetail{}, "IngressRule": cftunnel.IngressRule{}, "InvalidArgumentError": cftunnel.InvalidArgumentError{},
+	"ErrorDetail": cftunnel.ErrorDetail{}, "IngressRule": cftunnel.IngressRule{}, "InvalidArgumentError": cftunnel.InvalidArgumentError{}, "IPRule": cftunnel.IPRule{},
 	"Message": cftunnel.Message{}, "OriginRequest": cftunnel.OriginRequest{}, "Page": cftunnel.Page[cftunnel.Tunnel]{},
 	"PageInfo": cftunnel.PageInfo{}, "ResponseInfo": cftunnel.ResponseInfo{}, "RetryPolicy": cftunnel.RetryPolicy{},
 	"RotateParams": cftunnel.RotateParams{}, "Rotation": cftunnel.Rotation{}, "Secret": cftunnel.Secret{},

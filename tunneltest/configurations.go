@@ -5,20 +5,20 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// configuration is the remote configuration of a tunnel, as it was put.
+// configuration is the remote configuration of a tunnel, tidied.
 type configuration struct {
-	version int // 0 where it was never set
+	version int // 0 if it was never set
 	config  json.RawMessage
 	created time.Time
 }
 
-// configured returns the live tunnel of the path, or what the configuration endpoints say where there is none.
+// configured returns the live tunnel of the path, or what the configuration endpoints say where
+// there is none.
 func (c *call) configured() (*tunnel, *answer) {
 	t := c.tunnel()
 	var problem answer
@@ -47,41 +47,16 @@ func (s *Server) putConfiguration(c *call) answer {
 		return *problem
 	}
 	var body struct{ Config json.RawMessage }
-	var rules struct {
-		Ingress []struct{ Hostname, Path, Service string }
-	}
-	if json.Unmarshal(c.body, &body) != nil || body.Config != nil && json.Unmarshal(body.Config, &rules) != nil {
+	var config remoteConfig
+	if json.Unmarshal(c.body, &body) != nil || body.Config != nil && json.Unmarshal(body.Config, &config) != nil {
 		return *bad("The request's body has no config of the right shape")
 	}
-	if len(rules.Ingress) == 0 {
-		return badIngress("The configuration has no ingress rules")
+	if reason := config.refusal(); reason != "" {
+		return failure(http.StatusBadRequest, 1056, reason)
 	}
-	for _, rule := range rules.Ingress {
-		if !isService(rule.Service) {
-			return badIngress("Every ingress rule needs a service with a scheme that is known")
-		}
-	}
-	if last := rules.Ingress[len(rules.Ingress)-1]; last.Hostname != "" || last.Path != "" {
-		return badIngress("The last ingress rule must match every hostname and path")
-	}
-	t.config = configuration{version: t.config.version + 1, config: body.Config, created: s.stamp()}
+	t.config = configuration{version: t.config.version + 1, config: tidied(body.Config), created: s.stamp()}
 	return t.configurationAnswer(c.account)
 }
-
-// isService knows services by their beginning.
-func isService(service string) bool {
-	for _, scheme := range []string{
-		"http://", "https://", "ws://", "wss://", "tcp://", "ssh://", "rdp://", "smb://", "unix:", "unix+tls:", "http_status:",
-		"hello_world", "hello-world", "helloworld", "bastion", "socks-proxy",
-	} {
-		if strings.HasPrefix(service, scheme) {
-			return true
-		}
-	}
-	return false
-}
-
-func badIngress(text string) answer { return failure(http.StatusBadRequest, 1056, text) }
 
 func (t *tunnel) configurationAnswer(a *account) answer {
 	source := cftunnel.ConfigSourceLocal
@@ -98,7 +73,8 @@ func (t *tunnel) configurationAnswer(a *account) answer {
 	}{a.id, t.id, t.config.version, t.config.config, source, orNull(t.config.created)})
 }
 
-// managementToken serves the documented call, whose body names the resources, and the newer one, whose path does.
+// managementToken serves the documented call, whose body names the resources, and the newer one,
+// whose path does.
 func (s *Server) managementToken(c *call) answer {
 	t := c.liveTunnel()
 	if t == nil {

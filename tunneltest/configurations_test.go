@@ -152,7 +152,7 @@ func TestConfigurationsOfTunnelsThatAreNotThere(t *testing.T) {
 func TestTheClientModifiesAConfiguration(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	id, _ := f.create("web")
+	id := f.SeedTunnels(1)[0].ID
 	f.configure(id, `{"config":{"ingress":[{"service":"http_status:404"}],"newKey":{"kept":true}}}`).result()
 	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(config *cftunnel.TunnelConfig) error {
 		config.Ingress = append([]cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost:8080"}}, config.Ingress...)
@@ -275,14 +275,30 @@ func TestTheClientGetsManagementTokens(t *testing.T) {
 	}
 }
 
-func TestRulesWithoutAServiceAreRefused(t *testing.T) {
+// The rules themselves are tested with the client's TunnelConfig.Validate, which must agree.
+func TestConfiguration_RefusalNamesTheRule(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	id := f.SeedTunnels(1)[0].ID
-	for _, body := range []string{
-		`{}`, `{"config":{}}`, `{"config":{"ingress":[{}]}}`, `{"config":{"ingress":[{"service":"localhost:80"}]}}`,
-		`{"config":{"ingress":[{"service":"ftp://a","hostname":"a"},{"service":"http_status:404"}]}}`,
+	id, _ := f.create("web")
+	r := f.configure(id, `{"config":{"ingress":[{"hostname":"a","service":"http://a"},{"hostname":"b","service":"http://a/b"},{"service":"bastion"}]}}`)
+	r.fails(http.StatusBadRequest, 1056)
+	assert.Contains(t, string(r.envelope().Errors), "rule #2")
+	assert.Contains(t, string(r.envelope().Errors), "http://a/b is an invalid address")
+}
+
+func TestConfiguration_IsTidied(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id, _ := f.create("web")
+	for put, stored := range map[string]string{
+		`{"ingress":[{"hostname":"","path":null,"service":"bastion","more":1}],"warp-routing":{"enabled":false}}`: `{"ingress":[{"service":"bastion","more":1}]}`,
+		`{"ingress":[{"service":"bastion"}],"warp-routing":{"enabled":false,"connectTimeout":1},"more":1.50}`:     `{"ingress":[{"service":"bastion"}],"more":1.50}`,
+		`{"ingress":[{"service":"bastion"}],"warp-routing":{}}`:                                                   `{"ingress":[{"service":"bastion"}]}`,
+		`{"ingress":[{"service":"bastion"}],"warp-routing":null}`:                                                 `{"ingress":[{"service":"bastion"}]}`,
+		`{"warp-routing":{"connectTimeout":1},"ingress":[{"service":"bastion"}]}`:                                 `{"warp-routing":{"connectTimeout":1},"ingress":[{"service":"bastion"}]}`,
+		`{"ingress":[{"service":"bastion","originRequest":{"access":{"audTag":"one"}}}],"warp-routing":[]}`:       `{"ingress":[{"service":"bastion","originRequest":{"access":{"audTag":"one"}}}],"warp-routing":[]}`,
 	} {
-		f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), body).fails(http.StatusBadRequest, 1056)
+		assert.JSONEq(t, stored, string(f.configure(id, `{"config":`+put+`}`).fields()["config"]))
+		assert.JSONEq(t, stored, string(f.configuration(id).fields()["config"]))
 	}
 }

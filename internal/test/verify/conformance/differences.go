@@ -107,7 +107,8 @@ var differences = []difference{
 	{
 		place:  opConfigure + ", config",
 		schema: "the keys that are documented",
-		facts:  "a full replace of whatever is there",
+		facts: "a full replace of whatever is there. cloudflared also reads bastionMode, matchSNItoHost, proxyAddress, proxyPort, " +
+			"ipRules and access.environment, and of warp-routing connectTimeout, maxActiveFlows and tcpKeepAlive",
 		reason: "cloudflared knows more keys and gets new ones, and one that is not sent back is lost",
 		amend: func(d openapi.Document) {
 			config := d.Object("components", "schemas", "tunnel_config")

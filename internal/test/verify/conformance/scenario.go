@@ -185,7 +185,9 @@ func statuses(ctx context.Context, s *scene) error {
 // settings writes a configuration that has every setting, and reads it.
 func settings(ctx context.Context, s *scene) error {
 	origin := &cftunnel.OriginRequest{
-		Access: &cftunnel.Access{AUDTag: []string{"tag"}, TeamName: "team", Required: true},
+		Access:      &cftunnel.Access{AUDTag: []string{"tag"}, TeamName: "team", Required: true, Environment: "fedramp"},
+		BastionMode: new(false), IPRules: []cftunnel.IPRule{{Prefix: "192.0.2.0/24", Ports: []int{443}, Allow: true}},
+		MatchSNIToHost: new(true), ProxyAddress: "127.0.0.1", ProxyPort: new(0),
 		CAPool: "/etc/ca.pem", HTTPHostHeader: "a.example.com", OriginServerName: "a.example.com", ProxyType: "socks",
 		ConnectTimeout: new(5), KeepAliveConnections: new(10), KeepAliveTimeout: new(60), TCPKeepAlive: new(20), TLSTimeout: new(5),
 		DisableChunkedEncoding: new(true), HTTP2Origin: new(true), NoHappyEyeballs: new(true), NoTLSVerify: new(true),
@@ -197,7 +199,9 @@ func settings(ctx context.Context, s *scene) error {
 	config.Ingress = []cftunnel.IngressRule{
 		{Hostname: "a.example.com", Path: "/a", Service: "https://localhost:8443", OriginRequest: origin}, {Service: "http_status:404"},
 	}
-	config.OriginRequest, config.WARPRouting = origin, &cftunnel.WARPRouting{Enabled: true}
+	config.OriginRequest, config.WARPRouting = origin, &cftunnel.WARPRouting{
+		Enabled: true, ConnectTimeout: new(5), MaxActiveFlows: new(100), TCPKeepAlive: new(30),
+	}
 	if _, err := s.client.Tunnels.UpdateConfiguration(ctx, s.fixture.Tunnel, config); err != nil {
 		return err
 	}

@@ -212,6 +212,9 @@ func (w *worker) modifyConfiguration(t *tunnel) error {
 		if conflict = errors.Is(err, cftunnel.ErrConcurrentUpdate); conflict {
 			return cftunnel.ErrOutcomeUnknown
 		}
+		if errors.Is(err, cftunnel.ErrLocallyManaged) {
+			return nil // it is stored all the same
+		}
 		return err
 	}, nil, configured(t, &want))
 	// The other write of a conflict can only be one of its own, repeated after its response was lost.

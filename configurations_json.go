@@ -1,0 +1,195 @@
+package cftunnel
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
+)
+
+// The codecs of the types that keep what they do not know.
+
+// UnmarshalJSON decodes an object and keeps the members that c has no field for.
+func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
+	c.members, err = decodeKeepingUnknown(data, (*plainConfig)(c))
+	return err
+}
+
+// MarshalJSON encodes c with the members that UnmarshalJSON kept.
+func (c TunnelConfig) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainConfig(c), c.members)
+}
+
+// UnmarshalJSON decodes an object and keeps the members that r has no field for. An empty hostname
+// or path is none.
+func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
+	r.members, err = decodeKeepingUnknown(data, (*plainRule)(r))
+	for _, name := range []string{"hostname", "path"} {
+		if raw := string(r.members[name]); raw == `""` || raw == "null" {
+			delete(r.members, name)
+		}
+	}
+	if len(r.members) == 0 {
+		r.members = nil
+	}
+	return err
+}
+
+// MarshalJSON encodes r with the members that UnmarshalJSON kept.
+func (r IngressRule) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainRule(r), r.members)
+}
+
+// UnmarshalJSON decodes an object and keeps the members that o has no field for.
+func (o *OriginRequest) UnmarshalJSON(data []byte) (err error) {
+	o.members, err = decodeKeepingUnknown(data, (*plainOrigin)(o))
+	return err
+}
+
+// MarshalJSON encodes o with the members that UnmarshalJSON kept.
+func (o OriginRequest) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainOrigin(o), o.members)
+}
+
+// UnmarshalJSON decodes an object and keeps the members that r has no field for.
+func (r *IPRule) UnmarshalJSON(data []byte) (err error) {
+	r.members, err = decodeKeepingUnknown(data, (*plainIPRule)(r))
+	return err
+}
+
+// MarshalJSON encodes r with the members that UnmarshalJSON kept.
+func (r IPRule) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainIPRule(r), r.members)
+}
+
+// UnmarshalJSON decodes an object and keeps the members that a has no field for.
+func (a *Access) UnmarshalJSON(data []byte) (err error) {
+	a.members, err = decodeKeepingUnknown(data, (*plainAccess)(a))
+	return err
+}
+
+// MarshalJSON encodes a with the members that UnmarshalJSON kept.
+func (a Access) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainAccess(a), a.members)
+}
+
+// UnmarshalJSON decodes an object and keeps the members that w has no field for.
+func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
+	w.members, err = decodeKeepingUnknown(data, (*plainRouting)(w))
+	if w.members == nil && reflect.ValueOf(*w).IsZero() {
+		w.members = unknownjson.Members{} // it was read without enabled, and is written without
+	}
+	return err
+}
+
+// MarshalJSON encodes w with the members that UnmarshalJSON kept.
+func (w WARPRouting) MarshalJSON() ([]byte, error) {
+	if reflect.ValueOf(w).IsZero() {
+		return []byte(`{"enabled":false}`), nil
+	}
+	return unknownjson.Marshal(plainRouting(w), w.members)
+}
+
+// turnedOff returns a copy that is written with enabled, although it is false.
+func (w WARPRouting) turnedOff() *WARPRouting {
+	members := unknownjson.Members{"enabled": json.RawMessage("false")}
+	maps.Copy(members, w.members)
+	w.members = members
+	return &w
+}
+
+// The same types without their methods, for the codec.
+type (
+	plainConfig  TunnelConfig
+	plainRule    IngressRule
+	plainOrigin  OriginRequest
+	plainIPRule  IPRule
+	plainAccess  Access
+	plainRouting WARPRouting
+)
+
+// decodeKeepingUnknown decodes null as an object without members, as encoding/json does.
+func decodeKeepingUnknown(data []byte, v any) (unknownjson.Members, error) {
+	if string(data) == "null" {
+		return nil, nil
+	}
+	return unknownjson.Unmarshal(data, v)
+}
+
+// encode is json.Marshal with an error that names the field whose member could not be decoded.
+func (c TunnelConfig) encode() (json.RawMessage, error) {
+	encoded, err := json.Marshal(c)
+	if undecoded, ok := errors.AsType[*unknownjson.UndecodedError](err); ok {
+		return nil, replacesUndecoded(undecoded.Path)
+	}
+	if err != nil {
+		return nil, invalid("config", "cannot be encoded as JSON")
+	}
+	return encoded, nil
+}
+
+func replacesUndecoded(member string) error {
+	return invalid("config", "would replace the member %s, which could not be decoded", member)
+}
+
+// configObject is one of the objects that a configuration consists of.
+type configObject struct {
+	place   string // for errors, such as ingress[0].originRequest
+	key     string // to find it again after a change
+	fields  any    // without methods
+	members unknownjson.Members
+}
+
+// objects lists those whose members could be lost unseen.
+func (c TunnelConfig) objects() []configObject {
+	list := []configObject{{fields: plainConfig(c), members: c.members}}
+	list = append(list, c.OriginRequest.objects("originRequest", "originRequest")...)
+	if w := c.WARPRouting; w != nil {
+		const name = "warp-routing"
+		list = append(list, configObject{name, name, plainRouting(*w), w.members})
+	}
+	for i, r := range c.Ingress {
+		place, key := fmt.Sprintf("ingress[%d]", i), fmt.Sprintf("%q %q", r.Hostname, r.Path)
+		origin := r.OriginRequest.objects(place+".originRequest", key+" originRequest")
+		list = append(append(list, configObject{place, key, plainRule(r), r.members}), origin...)
+	}
+	return list
+}
+
+func (o *OriginRequest) objects(place, key string) []configObject {
+	if o == nil {
+		return nil
+	}
+	list := []configObject{{place, key, plainOrigin(*o), o.members}}
+	if a := o.Access; a != nil {
+		place, key = place+".access", key+" access"
+		list = append(list, configObject{place, key, plainAccess(*a), a.members})
+	}
+	return list
+}
+
+// keepsUndecoded returns an error if an object of before is still there, but without a member that
+// could not be decoded: whoever replaced the object has not seen it.
+func (c TunnelConfig) keepsUndecoded(before TunnelConfig) error {
+	now := c.objects()
+	for _, was := range before.objects() {
+		for _, name := range unknownjson.Undecoded(was.fields, was.members) {
+			isThere, hasMember := false, false
+			for _, is := range now {
+				if is.key == was.key {
+					isThere = true
+					hasMember = hasMember || bytes.Equal(is.members[name], was.members[name])
+				}
+			}
+			if isThere && !hasMember {
+				return replacesUndecoded(strings.TrimPrefix(was.place+"."+name, "."))
+			}
+		}
+	}
+	return nil
+}
