@@ -94,9 +94,10 @@ func SameTunnelToken(a, b Secret) bool {
 		text := strings.TrimSpace(a.Reveal())
 		return text != "" && text == strings.TrimSpace(b.Reveal())
 	}
-	return oneErr == nil && otherErr == nil && strings.EqualFold(one.AccountTag, other.AccountTag) &&
-		strings.EqualFold(one.TunnelID, other.TunnelID) && sameSecret(one.Secret, other.Secret) &&
-		one.Endpoint == other.Endpoint
+	return oneErr == nil && otherErr == nil &&
+		strings.EqualFold(one.AccountTag, other.AccountTag) &&
+		strings.EqualFold(one.TunnelID, other.TunnelID) &&
+		sameSecret(one.Secret, other.Secret) && one.Endpoint == other.Endpoint
 }
 
 // sameSecret compares two secrets in base64 by their bytes.

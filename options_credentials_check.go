@@ -35,7 +35,7 @@ func checkCredential(name, value string) error {
 	case value == "":
 		return invalid(name, "is empty")
 	case isPlaceholder(value):
-		return invalid(name, "is a placeholder, such as ${NAME} or <NAME>; put the value in its place")
+		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(value):
 		return invalid(name, "has white space or other characters that a header cannot hold")
 	case strings.Trim(value, credentialCharacters) != "":
@@ -52,7 +52,7 @@ func checkEmail(name, email string) error {
 	case email == "":
 		return invalid(name, "is empty")
 	case isPlaceholder(email):
-		return invalid(name, "is a placeholder, such as ${NAME} or <NAME>; put the value in its place")
+		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(email):
 		return invalid(name, "has white space or other characters that a header cannot hold")
 	case user == "" || domain == "" || strings.ContainsAny(email, "\"`\\;:,()[]") ||

@@ -29,7 +29,8 @@ func findSecret(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if t == secretType {
 		return true
 	}
-	if p := reflect.PointerTo(t); p.Implements(unmarshalerType) || p.Implements(textUnmarshalerType) {
+	pointer := reflect.PointerTo(t)
+	if pointer.Implements(unmarshalerType) || pointer.Implements(textUnmarshalerType) {
 		return false
 	}
 	switch t.Kind() {

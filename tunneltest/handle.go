@@ -10,13 +10,13 @@ import (
 )
 
 // Handle adds an endpoint of the test's own, for what the fake does not have. The pattern is one of
-// [http.ServeMux], with a path below the base URL, as in [Request]: "GET /accounts/{account_id}/x".
+// http.ServeMux, with a path below the base URL, as in [Request]: "GET /accounts/{account_id}/x".
 // The fake checks the credentials and the account first and counts the request against the quota.
 // The endpoint's faults and requests have the pattern as their operation. An endpoint takes
 // precedence over the fake's own.
 //
-// What the handler writes is sent when it returns. It may call the server's methods. Its response is
-// JSON unless it sets another Content-Type. Handle panics if the pattern is invalid or conflicts
+// What the handler writes is sent when it returns. It may call the server's methods. Its response
+// is JSON unless it sets another Content-Type. Handle panics if the pattern is invalid or conflicts
 // with an earlier one.
 func (s *Server) Handle(pattern string, handler http.Handler) {
 	before, below, found := strings.Cut(pattern, "/")

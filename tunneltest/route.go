@@ -218,10 +218,11 @@ const maxBody = 1 << 20
 // readBody reads the body of a request, or reports that it is too large. A body that ends with an
 // error ends the connection.
 func readBody(w http.ResponseWriter, r *http.Request) (body []byte, tooLarge bool) {
-	if r.ContentLength > maxBody {
-		return nil, true
+	limit := int64(maxBody)
+	if r.ContentLength > limit {
+		limit = 0 // read nothing; the reader has the server send the response before it hangs up
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, true
 	}

@@ -133,7 +133,7 @@ type entry struct {
 	Versions   []string              `json:"versions"` // of the connectors, each once
 	CreatedAt  time.Time             `json:"created_at"`
 	Age        string                `json:"age"`
-	Error      string                `json:"error,omitempty"` // why the connectors could not be read
+	Error      string                `json:"error,omitempty"` // of reading the connectors
 }
 
 // collect reads the tunnels, and the connectors of several of them at a time. If the connectors of

@@ -1,6 +1,7 @@
 // Prune finds tunnels that are down, or never ran, for longer than -older-than, prints them, and
-// deletes them with -yes, several at a time. One that cannot be deleted is reported and does not stop
-// the others. Without credentials in the environment it works on a fake of the API in this process.
+// deletes them with -yes, several at a time. One that cannot be deleted is reported and does not
+// stop the others. Without credentials in the environment it works on a fake of the API in this
+// process.
 package main
 
 import (
@@ -19,7 +20,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// workers is how many tunnels are deleted at a time. The client keeps them all within the rate limit.
+// workers is how many tunnels are deleted at a time. The client keeps them all within the rate
+// limit.
 const workers = 8
 
 func main() {
@@ -35,7 +37,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	olderThan := flags.Duration("older-than", 30*24*time.Hour,
 		"how `long` a tunnel must have had no connection, such as 720h")
-	yes := flags.Bool("yes", false, "delete the tunnels that are found; nothing is changed without it")
+	yes := flags.Bool("yes", false, "delete the tunnels that are found")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: prune [flags]\n\n"+
 			"Finds tunnels of the account in CLOUDFLARE_ACCOUNT_ID that nobody runs,\n"+
@@ -67,7 +69,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// connect returns a client of the real account, or of a fake with tunnels that nobody has run for a year.
+// connect returns a client of the real account, or of a fake with tunnels that nobody has run for a
+// year.
 func connect(stderr io.Writer) (*cftunnel.Client, func(), error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
@@ -124,10 +127,10 @@ func count(n int, noun string) string {
 
 // isIdle is false for unknown statuses: such a tunnel may be running.
 func isIdle(tunnel *cftunnel.Tunnel, now time.Time, olderThan time.Duration) bool {
-	if tunnel.Status != cftunnel.TunnelStatusDown && tunnel.Status != cftunnel.TunnelStatusInactive {
+	status, since := tunnel.Status, idleSince(tunnel)
+	if status != cftunnel.TunnelStatusDown && status != cftunnel.TunnelStatusInactive {
 		return false
 	}
-	since := idleSince(tunnel)
 	return !since.IsZero() && now.Sub(since) >= olderThan
 }
 

@@ -1,7 +1,7 @@
 // Rotate gives a tunnel a new token. It then waits until every replica that ran before is replaced,
 // and shows which still run. With -compromised it drops all connections at once, so that nobody who
-// has the old token stays connected. Without credentials in the environment it works on a fake of the
-// API in this process, whose replicas are replaced one by one.
+// has the old token stays connected. Without credentials in the environment it works on a fake of
+// the API in this process, whose replicas are replaced one by one.
 package main
 
 import (

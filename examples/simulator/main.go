@@ -1,11 +1,11 @@
-// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls that
-// start and stop a replica of cloudflared:
+// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls
+// that start and stop a replica of cloudflared:
 //
 //	POST   /simulator/connectors                 {"token":"eyJ…"}  →  {"connector_id":"…"}
 //	DELETE /simulator/connectors/{connector_id}
 //
-// Requests for other hosts than this machine are refused: a web page could otherwise point a name of
-// its own at the simulator. -allow-host allows a name, for example that of a container.
+// Requests for other hosts than this machine are refused: a web page could otherwise point a name
+// of its own at the simulator. -allow-host allows a name, for example that of a container.
 package main
 
 import (
@@ -73,8 +73,8 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787",
 		"`address` to listen on; a free port is chosen for port 0")
-	flags.Func("allow-host", "`host` that requests may name beside localhost and loopback addresses; "+
-		"may be repeated", s.allowHost)
+	flags.Func("allow-host",
+		"`host` that requests may be for, other than localhost; may be repeated", s.allowHost)
 	flags.StringVar(&s.account, "account", "",
 		"account `id`, 32 hexadecimal digits (default: a random one)")
 	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
@@ -104,7 +104,8 @@ func (s *settings) check(flags *flag.FlagSet) error {
 		return fmt.Errorf("-window is %s; it must be positive", s.window)
 	}
 	if s.account != "" {
-		if _, err := cftunnel.NewClient(cftunnel.WithAPIToken("any"), cftunnel.WithAccountID(s.account)); err != nil {
+		token, account := cftunnel.WithAPIToken("any"), cftunnel.WithAccountID(s.account)
+		if _, err := cftunnel.NewClient(token, account); err != nil {
 			return fmt.Errorf("-account: %w", err)
 		}
 	}
@@ -197,7 +198,8 @@ func handler(fake *tunneltest.Server) http.Handler {
 		var body struct {
 			Token string `json:"token"`
 		}
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&body); err != nil {
+		limited := http.MaxBytesReader(w, r.Body, 64<<10)
+		if err := json.NewDecoder(limited).Decode(&body); err != nil {
 			respond(w, http.StatusBadRequest,
 				map[string]string{"error": `the body must be {"token":"…"}`})
 			return
@@ -213,7 +215,8 @@ func handler(fake *tunneltest.Server) http.Handler {
 		}
 		respond(w, http.StatusOK, map[string]string{"connector_id": id})
 	})
-	mux.HandleFunc("DELETE /simulator/connectors/{connector_id}", func(w http.ResponseWriter, r *http.Request) {
+	const stop = "DELETE /simulator/connectors/{connector_id}"
+	mux.HandleFunc(stop, func(w http.ResponseWriter, r *http.Request) {
 		fake.Disconnect(r.PathValue("connector_id"))
 		respond(w, http.StatusOK, map[string]string{})
 	})

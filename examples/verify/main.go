@@ -1,6 +1,6 @@
-// Verify prints what the API token in CLOUDFLARE_API_TOKEN is and how long it is valid. It exits with
-// 1 if the token cannot be used. Without a token in the environment it shows tokens of each kind on a
-// fake of the API in this process.
+// Verify prints what the API token in CLOUDFLARE_API_TOKEN is and how long it is valid. It exits
+// with 1 if the token cannot be used. Without a token in the environment it shows tokens of each
+// kind on a fake of the API in this process.
 package main
 
 import (
@@ -30,8 +30,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: verify\n\n"+
-			"Prints what the token in CLOUDFLARE_API_TOKEN is. It looks for a token of the account\n"+
-			"too if CLOUDFLARE_ACCOUNT_ID is set. Exits with 1 if the token cannot be used.")
+			"Prints what the token in CLOUDFLARE_API_TOKEN is, also if it is one of the account\n"+
+			"in CLOUDFLARE_ACCOUNT_ID. Exits with 1 if the token cannot be used.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Write creates the file at path, or replaces it, with mode 0600. Readers see the old content or the
-// new, never a part of it. If anything fails, the old file is unchanged and nothing else is left.
+// Write creates the file at path, or replaces it, with mode 0600. Readers see the old content or
+// the new, never a part of it. If anything fails, the old file is unchanged and nothing else is
+// left.
 //
 // The new file has the owner of the old one. If the process may not set it, Write fails. The group
 // is kept if the process may set it; it has no access in any case. A symbolic link is replaced, not
@@ -46,8 +47,8 @@ func Write(path string, content []byte) (err error) {
 }
 
 // existing returns the file to replace, or nil if there is none. The file behind a symbolic link
-// counts: a link to a device is refused like the device, and the file gets the owner of the one that
-// was read through the link.
+// counts: a link to a device is refused like the device, and the file gets the owner of the one
+// that was read through the link.
 func existing(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

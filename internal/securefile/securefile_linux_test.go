@@ -15,8 +15,8 @@ import (
 
 const stranger = 65534 // a user who may do nothing
 
-// asStranger runs work as a user without privileges. The user is that of one thread, which ends with
-// the goroutine that is locked to it.
+// asStranger runs work as a user without privileges. The user is that of one thread, which ends
+// with the goroutine that is locked to it.
 func asStranger(work func()) {
 	done := make(chan struct{})
 	go func() {
@@ -34,7 +34,8 @@ func TestWrite_FailsIfItCannotKeepTheOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may become another user")
 	}
-	folder, err := os.MkdirTemp("/tmp", "securefile-*") // the parent of t.TempDir is closed to others
+	// The parent of t.TempDir is closed to others.
+	folder, err := os.MkdirTemp("/tmp", "securefile-*")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
 	require.NoError(t, os.Chmod(folder, 0o777))
