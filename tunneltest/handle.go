@@ -49,10 +49,10 @@ func (s *Server) findOwn(r *http.Request) (*route, map[string]string) {
 	return &route{method: method, template: template, handle: func(s *Server, c *call) answer {
 		s.mu.Unlock() // so that the handler may call the server's methods
 		defer s.mu.Lock()
-		again := r.WithContext(r.Context())
+		again := *r
 		again.Body = io.NopCloser(bytes.NewReader(c.body))
 		w := &ownResponse{answer{header: http.Header{}}}
-		s.own.ServeHTTP(w, again)
+		s.own.ServeHTTP(w, &again)
 		w.WriteHeader(http.StatusOK) // if the handler wrote nothing
 		return w.answer
 	}}, values

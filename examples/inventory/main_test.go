@@ -139,12 +139,10 @@ func TestInventory_CommandLine(t *testing.T) {
 		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
 		{[]string{"-json", "-csv"}, 2, "", "-json and -csv cannot be combined"},
 	} {
-		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
-			assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
-			assert.Equal(t, test.stdout == "", stdout.Len() == 0)
-			assert.Contains(t, stderr.String(), test.stderr)
-		})
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"io"
-	"strings"
 	"testing"
 	"time"
 
@@ -132,12 +131,10 @@ func TestPrune_CommandLine(t *testing.T) {
 		{[]string{"-older-than", "-1h"}, 2, "", "-older-than is -1h0m0s; it cannot be negative"},
 		{[]string{"-older-than", "month"}, 2, "", "month"},
 	} {
-		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
-			assert.Contains(t, stdout.String(), test.stdout)
-			assert.Equal(t, test.stdout == "", stdout.Len() == 0)
-			assert.Contains(t, stderr.String(), test.stderr)
-		})
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.Contains(t, stdout.String(), test.stdout)
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
 }

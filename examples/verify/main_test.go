@@ -73,18 +73,16 @@ func TestVerify_CommandLine(t *testing.T) {
 		{[]string{"-nonsense"}, 2, "", "-nonsense"},
 		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
 	} {
-		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
-			assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
-			assert.Equal(t, test.stdout == "", stdout.Len() == 0)
-			assert.Contains(t, stderr.String(), test.stderr)
-			if test.stdout != "" {
-				for _, said := range []string{"for ever", "90 days", "not valid before", "disabled", "expired"} {
-					assert.Contains(t, stdout.String(), said)
-				}
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
+		if test.stdout != "" {
+			for _, said := range []string{"for ever", "90 days", "not valid before", "disabled", "expired"} {
+				assert.Contains(t, stdout.String(), said)
 			}
-		})
+		}
 	}
 }
 
