@@ -58,6 +58,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	if target.Kind() != reflect.Pointer || target.IsNil() {
 		return invalid("result", "is not a pointer to a value")
 	}
+	if holdsSecret(target.Type()) {
+		return invalid("result", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+	}
 	// A call that fails must not change the caller's value.
 	fresh := reflect.New(target.Type().Elem())
 	r.result = fresh.Interface()
@@ -78,6 +81,9 @@ func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values,
 	return func(yield func(T, error) bool) {
 		var none T
 		first, err := pageNumber(query, "page")
+		if holdsSecret(reflect.TypeFor[T]()) {
+			err = invalid("T", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+		}
 		if err == nil {
 			_, err = pageNumber(query, "per_page")
 		}

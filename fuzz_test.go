@@ -109,6 +109,9 @@ func FuzzTunnelToken(f *testing.F) {
 		if err != nil || *again != *credentials {
 			t.Fatalf("%+v, %+v, %v", credentials, again, err)
 		}
+		if !cftunnel.SameTunnelToken(cftunnel.NewSecret(text), credentials.Token()) {
+			t.Fatalf("the same credentials differ: %+v", credentials)
+		}
 	})
 }
 

@@ -126,10 +126,10 @@ func (s *settings) setAPIToken(name, token string) error {
 }
 
 func (s *settings) setAPIKey(emailName, email, keyName, key string) error {
-	if err := checkCredential(emailName, email); err != nil {
+	if err := checkEmail(emailName, email); err != nil {
 		return err
 	}
-	if err := checkCredential(keyName, key); err != nil {
+	if err := checkAPIKey(keyName, key); err != nil {
 		return err
 	}
 	s.credentials = fixed(credential{email: email, key: key})

@@ -10,21 +10,23 @@ import (
 	"strings"
 	"unique"
 
-	"github.com/cftunnel/cftunnel-go/internal/apipath"
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-// Secret is a text that must not be shown: a tunnel token, a tunnel secret, an API token. However it is printed, logged or encoded, as
-// a value or as a key of a map, it shows as [REDACTED], and in an unexported field, where fmt asks no methods, as an address;
-// [Secret.Reveal] alone gives the text. Secrets with the same text are equal under ==. The zero Secret holds nothing.
+// Secret is a text that must not be shown: a tunnel token, a tunnel secret, an API token. Printing,
+// logging and encoding show [REDACTED] in its place, whether it is a value or the key of a map. As
+// an unexported field, for which fmt calls no methods, it is printed as an address. Only
+// [Secret.Reveal] and [Secret.WriteFile] give out the text. Secrets with the same text are equal
+// under ==. The zero Secret is empty.
 //
-// Programs that walk memory through unexported pointers, as some printers of test failures do, still find the text.
+// Programs that follow unexported pointers through memory, such as some printers of test failures,
+// still find the text.
 //
-// A Secret cannot be decoded from JSON, so that a text that was redacted is never taken for the secret itself.
+// A Secret cannot be decoded from JSON, so that [REDACTED] is never read as a secret.
 type Secret struct{ text unique.Handle[string] }
 
-// NewSecret returns a Secret that holds text. An empty text gives the zero Secret.
+// NewSecret returns a Secret with this text. An empty text gives the zero Secret.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -32,7 +34,7 @@ func NewSecret(text string) Secret {
 	return Secret{unique.Make(text)}
 }
 
-// Reveal returns the text itself, or an empty string for the zero Secret. What it returns is no longer protected.
+// Reveal returns the text. It is empty for the zero Secret. What it returns is no longer protected.
 func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""
@@ -40,119 +42,80 @@ func (s Secret) Reveal() string {
 	return s.text.Value()
 }
 
-// IsZero reports whether the Secret holds nothing.
+// WriteFile writes the text to a file that only its owner may read (mode 0600), and nothing else:
+// no line break is added. This is the form that cloudflared reads with --token-file.
+//
+// An existing file is replaced as a whole, or left as it is if anything fails. It keeps its owner;
+// if the process may not keep the owner, WriteFile fails. A symbolic link is replaced by the file.
+// Whatever else is not a regular file, such as a directory, a pipe or a device, is refused, and so
+// is the zero Secret.
+func (s Secret) WriteFile(path string) error {
+	if s.IsZero() {
+		return invalid("secret", "is empty")
+	}
+	if err := securefile.Write(path, []byte(s.Reveal())); err != nil {
+		return fmt.Errorf("cftunnel: writing a secret to a file: %w", err)
+	}
+	return nil
+}
+
+// IsZero reports whether the Secret is empty.
 func (s Secret) IsZero() bool { return s == Secret{} }
 
 // String returns [REDACTED].
 func (s Secret) String() string { return redact.Mark }
 
-// Format writes [REDACTED], whatever the verb.
+// Format writes [REDACTED] for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redact.Mark) }
 
-// LogValue gives log/slog [REDACTED].
+// LogValue returns [REDACTED] for log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redact.Mark) }
 
-// MarshalText gives encoders, of JSON and others, [REDACTED].
+// MarshalText returns [REDACTED] for encoders of JSON and other formats.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redact.Mark), nil }
 
-// secretBytes is the length of a new tunnel secret, and the least that the API takes.
-const secretBytes = 32
+const (
+	secretBytes    = 32 // of a new tunnel secret
+	minSecretBytes = 16 // of a given one
+)
 
-// NewTunnelSecret returns 32 random bytes in standard base64: what [TunnelCreateParams], [TunnelUpdateParams] and [RotateParams] take.
+// NewTunnelSecret returns a new tunnel secret: 32 random bytes in standard base64.
 func NewTunnelSecret() Secret {
 	raw := make([]byte, secretBytes)
 	_, _ = rand.Read(raw) // never fails
 	return NewSecret(base64.StdEncoding.EncodeToString(raw))
 }
 
+// checkTunnelSecret refuses what the API cannot use as a tunnel secret. The zero Secret is allowed.
 func checkTunnelSecret(name string, secret Secret) error {
 	if secret.IsZero() {
 		return nil
 	}
 	text := secret.Reveal()
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder forgives
+	raw, err := decodeBase64(strings.TrimSpace(text))
+	if isTunnelToken(text) || err == nil && json.Unmarshal(raw, &tokenFields{}) == nil {
+		return invalid(name, "is a tunnel token; ParseTunnelToken returns the secret in it")
+	}
+	raw, err = base64.StdEncoding.DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder ignores
 		return invalid(name, "is not standard base64")
 	}
-	if len(raw) < secretBytes {
-		return invalid(name, "holds %d bytes; at least %d are needed", len(raw), secretBytes)
+	if len(raw) < minSecretBytes {
+		return invalid(name, "has %d bytes; at least %d are needed", len(raw), minSecretBytes)
 	}
 	return nil
 }
 
-// TunnelCredentials is what a tunnel token holds. With them, anybody can run the tunnel.
-type TunnelCredentials struct {
-	AccountTag string // the account's id
-	TunnelID   string // a UUID
-	// Secret is the tunnel's secret, in base64, as it came.
-	Secret Secret
-	// Endpoint is empty but for special regions of Cloudflare's network.
-	Endpoint string
-}
-
-// ParseTunnelToken takes a tunnel token apart. White space around it is forgiven. It knows the tokens of cloudflared tunnels; those of WARP
-// connectors are not documented. Its error is an [*InvalidArgumentError], which does not hold the token.
-func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
-	text := strings.TrimSpace(token.Reveal())
-	if text == "" {
-		return nil, invalid("token", "is empty")
+// decodeBase64 decodes what cloudflared and others write: either alphabet, with or without padding,
+// with line breaks anywhere. Bits left over at the end are ignored.
+func decodeBase64(text string) ([]byte, error) {
+	text = strings.NewReplacer("\r", "", "\n", "").Replace(text)
+	encoding := base64.StdEncoding
+	if strings.ContainsAny(text, "-_") {
+		encoding = base64.URLEncoding
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return nil, invalid("token", "is not standard base64")
+	if !strings.HasSuffix(text, "=") {
+		encoding = encoding.WithPadding(base64.NoPadding)
 	}
-	var fields tokenFields
-	if json.Unmarshal(raw, &fields) != nil {
-		return nil, invalid("token", "does not hold a JSON object of the keys a, t and s")
-	}
-	switch {
-	case strings.TrimSpace(fields.AccountTag) == "":
-		return nil, invalid("token", "has no account (a)")
-	case apipath.UUID(fields.TunnelID) != nil:
-		return nil, invalid("token", "has no tunnel id that is a UUID (t)")
-	case strings.TrimSpace(fields.Secret) == "":
-		return nil, invalid("token", "has no secret (s)")
-	}
-	return &TunnelCredentials{
-		AccountTag: fields.AccountTag, TunnelID: fields.TunnelID, Secret: NewSecret(fields.Secret), Endpoint: fields.Endpoint,
-	}, nil
-}
-
-// tokenFields is a tunnel token's JSON, in the order of cloudflared.
-type tokenFields struct {
-	AccountTag string `json:"a"`
-	Secret     string `json:"s"`
-	TunnelID   string `json:"t"`
-	Endpoint   string `json:"e,omitempty"`
-}
-
-// Token puts a tunnel token together, as cloudflared writes it, with the keys a, s and t in this order. The API has them in another: the
-// same credentials then make another text, which is as good.
-func (c TunnelCredentials) Token() Secret {
-	fields, _ := json.Marshal(tokenFields{c.AccountTag, c.Secret.Reveal(), c.TunnelID, c.Endpoint}) // strings always encode
-	return NewSecret(base64.StdEncoding.EncodeToString(fields))
-}
-
-// WriteFile writes the credentials file that a locally managed cloudflared reads. Only its owner may read it (mode 0600). An older file
-// of this name is replaced at once and whole, or left as it is where anything fails. Credentials that lack a part are refused with an
-// [*InvalidArgumentError].
-func (c TunnelCredentials) WriteFile(path string) error {
-	switch {
-	case c.AccountTag == "":
-		return invalid("AccountTag", "is empty")
-	case c.TunnelID == "":
-		return invalid("TunnelID", "is empty")
-	case c.Secret.IsZero():
-		return invalid("Secret", "is empty")
-	}
-	content, err := json.Marshal(struct {
-		AccountTag, TunnelSecret, TunnelID, Endpoint string
-	}{c.AccountTag, c.Secret.Reveal(), c.TunnelID, c.Endpoint})
-	if err == nil {
-		err = securefile.Write(path, content)
-	}
-	if err != nil {
-		return fmt.Errorf("cftunnel: writing the credentials of tunnel %s: %w", c.TunnelID, err)
-	}
-	return nil
+	return encoding.DecodeString(text)
 }

@@ -2,14 +2,17 @@ package cftunnel_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -196,4 +199,84 @@ func TestRedactedTextIsNotTakenForASecret(t *testing.T) {
 	require.NoError(t, err)
 	var back holder
 	require.Error(t, json.Unmarshal(encoded, &back))
+}
+
+func TestSecretWriteFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(path, []byte("old, and readable by everybody"), 0o644))
+	require.NoError(t, cftunnel.NewSecret(planted).WriteFile(path))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, planted, string(content))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+
+	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](cftunnel.Secret{}.WriteFile(path))
+	require.True(t, ok)
+	assert.Equal(t, "secret", refused.Name)
+	err = cftunnel.NewSecret(planted).WriteFile(filepath.Join(path, "below"))
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), planted)
+	err = cftunnel.NewSecret(planted).WriteFile(filepath.Dir(path))
+	require.ErrorContains(t, err, "not a regular file")
+}
+
+// checkedSecrets calls every method that sends a tunnel secret.
+func checkedSecrets(t *testing.T, client *cftunnel.Client, secret cftunnel.Secret) map[string]error {
+	t.Helper()
+	_, create := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+	_, _, ensure := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+	update := cftunnel.TunnelUpdateParams{Secret: secret}
+	_, tunnel := client.Tunnels.Update(t.Context(), tunnelID, update)
+	_, warp := client.WARPConnectors.Update(t.Context(), tunnelID, update)
+	_, rotate := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: secret})
+	_, rotateWARP := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: secret})
+	return map[string]error{
+		"Create": create, "Ensure": ensure, "Update": tunnel, "RotateSecret": rotate,
+		"WARP Update": warp, "WARP RotateSecret": rotateWARP,
+	}
+}
+
+func TestTunnelSecret_Refused(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	token := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}.Token().Reveal()
+	for name, test := range map[string]struct{ secret, is string }{
+		"a tunnel token":                 {token, "tunnel token"},
+		"a tunnel token in lines":        {token[:76] + "\n" + token[76:] + "\n", "tunnel token"},
+		"a tunnel token without padding": {strings.TrimRight(token, "="), "tunnel token"},
+		"a tunnel token in spaces":       {"  " + token + "\t", "tunnel token"},
+		"a tunnel token cut off":         {token[:61], "tunnel token"},
+		"a token of unusual JSON":        {encoded(`{ "a": "x", "t": "y" } `).Reveal(), "tunnel token"},
+		"15 bytes":                       {base64.StdEncoding.EncodeToString(make([]byte, 15)), "has 15 bytes"},
+		"the alphabet of URLs":           {strings.Repeat("-_", 22), "not standard base64"},
+		"no padding":                     {strings.Repeat("A", 43), "not standard base64"},
+		"in lines":                       {strings.Repeat("AAAA", 8) + "\n" + strings.Repeat("AAAA", 8), "not standard base64"},
+	} {
+		for method, err := range checkedSecrets(t, client, cftunnel.NewSecret(test.secret)) {
+			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			require.True(t, ok, "%s, %s: %v", name, method, err)
+			assert.Equal(t, "Secret", refused.Name)
+			assert.Contains(t, refused.Reason, test.is, "%s, %s", name, method)
+			assert.NotContains(t, err.Error(), test.secret)
+		}
+	}
+	assert.Empty(t, srv.Requests(), "nothing was sent")
+}
+
+func TestTunnelSecret_Accepted(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{16, 24, 30, 32, 64} {
+		_, client := newFake(t)
+		secret := cftunnel.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, length)))
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+		require.NoError(t, err)
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{Secret: secret})
+		require.NoError(t, err)
+		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
+		require.NoError(t, err)
+		assert.Equal(t, secret, credentials.Secret)
+	}
 }

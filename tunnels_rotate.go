@@ -1,9 +1,7 @@
 package cftunnel
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -87,7 +85,7 @@ func hasOtherSecret(token, secret Secret) bool {
 	if err != nil {
 		return false // the tokens of WARP connectors are opaque
 	}
-	got, gotErr := base64.StdEncoding.DecodeString(credentials.Secret.Reveal())
-	sent, sentErr := base64.StdEncoding.DecodeString(secret.Reveal())
-	return gotErr != nil || sentErr != nil || !bytes.Equal(got, sent)
+	same := *credentials
+	same.Secret = secret
+	return !SameTunnelToken(same.Token(), token)
 }

@@ -14,7 +14,8 @@ type answer struct {
 	body   []byte
 }
 
-func (a answer) succeeded() bool { return a.status == http.StatusOK }
+// succeeded reports whether the status is of success. The API itself sends only 200.
+func (a answer) succeeded() bool { return a.status >= 200 && a.status < 300 }
 
 // resultInfo is what a page says of itself. The tunnel family has no total_pages.
 type resultInfo struct {

@@ -126,7 +126,7 @@ func TestTheClientsErrorsOfBadCredentials(t *testing.T) {
 	_, err := f.client(cftunnel.WithAPIToken("unknown")).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 	assert.True(t, cftunnel.HasCode(err, 1000))
-	_, err = f.client(cftunnel.WithAPIToken("not.a.token")).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	_, err = f.client(cftunnel.WithAPIToken("eyJ"+strings.Repeat("q", 37))).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	assert.True(t, cftunnel.HasCode(err, 6111), "the chain comes through")
 	_, err = f.client(cftunnel.WithAPIKey("me@example.com", f.APIToken().Reveal())).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})

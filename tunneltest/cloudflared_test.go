@@ -364,7 +364,7 @@ func TestCloudflaredReadsFailures(t *testing.T) {
 	_, err = c.create("web", make([]byte, 32))
 	require.EqualError(t, err, "code 1013")
 	assert.Equal(t, http.StatusConflict, f.lastRequest().Status)
-	_, err = c.create("short", make([]byte, 16))
+	_, err = c.create("short", make([]byte, 15))
 	require.ErrorContains(t, err, "code")
 	assert.Equal(t, http.StatusBadRequest, f.lastRequest().Status)
 	require.ErrorContains(t, c.delete("f70ff985-a4ef-4643-bbbc-4a0ed4fc8415", true), "code")

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
-	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,12 +63,12 @@ func ExampleWithQuota() {
 	for range 3 {
 		var info cftunnel.ResponseInfo
 		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
-		fmt.Println(errors.Is(err, cftunnel.ErrRateLimited), info.RateLimits[0].Remaining, info.RetryAfter)
+		fmt.Println(errors.Is(err, cftunnel.ErrRateLimited), info.Header.Get("Ratelimit"), info.RetryAfter)
 	}
 	// Output:
-	// false 1 0s
-	// false 0 0s
-	// true 0 5m0s
+	// false "default";r=1;t=300 0s
+	// false "default";r=0;t=300 0s
+	// true "default";r=0;t=300 5m0s
 }
 
 // A replica is started with the tunnel's token, and makes it healthy until it stops.
@@ -139,9 +140,9 @@ func ExampleServer_AddToken() {
 	// true
 }
 
-// From here on, this is the code of docs/testing.md, which a test holds against this file.
+// From here on, this is the code of docs/testing.md. A test compares the two.
 
-// publish makes sure that there is a tunnel of this name, and that it serves a hostname.
+// publish makes sure that there is a tunnel with this name, and that it serves a hostname.
 func publish(ctx context.Context, client *cftunnel.Client, name, hostname, service string) error {
 	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
 	if err != nil {
@@ -178,7 +179,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-func TestPublishMakesOneTunnelThoughAnswersAreLost(t *testing.T) {
+func TestPublishCreatesOneTunnelIfResponsesAreLost(t *testing.T) {
 	t.Parallel()
 	const create = "POST /accounts/{account_id}/cfd_tunnel"
 	srv := tunneltest.NewServer()
@@ -225,7 +226,7 @@ func TestPublishWithoutQuota(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The fourth request is told to wait for five minutes, which is longer than the client's MaxDelay: it fails at once.
+	// The fourth request would have to wait for five minutes, longer than the client's MaxDelay: it fails at once.
 	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrRateLimited) {
 		t.Errorf("got %v", err)
 	}
@@ -273,13 +274,9 @@ func TestReplicas(t *testing.T) {
 func TestPublishWaitsForTheQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute)) // and no URL or NewClient, which would open a socket
+		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithQuota(3, 5*time.Minute))
 		defer srv.Close()
-		client, err := cftunnel.NewClient(
-			cftunnel.WithBaseURL("http://localhost/client/v4"),
-			cftunnel.WithAPIToken(srv.APIToken().Reveal()),
-			cftunnel.WithAccountID(srv.AccountID()),
-			cftunnel.WithHTTPClient(overPipes(t, srv.Handler())),
+		client, err := srv.NewClient(
 			cftunnel.WithoutRateLimit(),
 			cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 10 * time.Minute}),
 		)
@@ -296,51 +293,65 @@ func TestPublishWaitsForTheQuota(t *testing.T) {
 	})
 }
 
-// overPipes returns an HTTP client whose every connection leads to the handler.
-func overPipes(t *testing.T, handler http.Handler) *http.Client {
-	t.Helper()
-	network := pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: handler}
-	go func() { _ = server.Serve(network) }()
-	transport := &http.Transport{DialContext: network.dial}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		_ = server.Close()
-	})
-	return &http.Client{Transport: transport}
+// idle returns the names of the tunnels that have had no connection since a time.
+func idle(ctx context.Context, client *cftunnel.Client, since time.Time) (names []string, err error) {
+	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
+		if err != nil {
+			return nil, err
+		}
+		if lost := tunnel.ConnsInactiveAt; !lost.IsZero() && lost.Before(since) {
+			names = append(names, tunnel.Name)
+		}
+	}
+	return names, nil
 }
 
-// pipes is a net.Listener without sockets, and what dials it.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case p.conns <- far:
-		return near, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	now := time.Now()
+	srv.Seed(tunneltest.TunnelSeed{Name: "new"})
+	srv.Seed(tunneltest.TunnelSeed{Name: "stopped", ConnsInactiveAt: now.AddDate(0, -2, 0)})
+	srv.Seed(tunneltest.TunnelSeed{Name: "running", CreatedAt: now.AddDate(0, -2, 0), Status: cftunnel.TunnelStatusHealthy})
+	client, err := srv.NewClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := idle(t.Context(), client, now.AddDate(0, -1, 0))
+	if err != nil || !slices.Equal(names, []string{"stopped"}) {
+		t.Error(names, err)
 	}
 }
 
-func (p pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
+// apps calls an endpoint that the client has no method for.
+func apps(ctx context.Context, client *cftunnel.Client) (names []string, err error) {
+	var list []struct{ Name string }
+	err = client.Do(ctx, http.MethodGet, "/accounts/"+client.AccountID()+"/access/apps", nil, &list)
+	for _, app := range list {
+		names = append(names, app.Name)
+	}
+	return names, err
+}
+
+func TestApps(t *testing.T) {
+	t.Parallel()
+	const list = "GET /accounts/{account_id}/access/apps"
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	srv.Handle(list, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"success":true,"errors":[],"messages":[],"result":[{"name":"wiki"}]}`)
+	}))
+	srv.Inject(tunneltest.Fault{Operation: list, Status: http.StatusServiceUnavailable})
+	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := apps(t.Context(), client)
+	if err != nil || !slices.Equal(names, []string{"wiki"}) {
+		t.Error(names, err)
 	}
 }
-
-func (p pipes) Close() error {
-	close(p.closed)
-	return nil
-}
-
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // finder is what isUp needs of a client. *cftunnel.TunnelsService is one.
 type finder interface {
@@ -358,27 +369,27 @@ func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
 	return tunnel.Status == cftunnel.TunnelStatusHealthy, nil
 }
 
-// answer is a finder that always says the same.
-type answer struct {
+// stub is a finder that always returns the same.
+type stub struct {
 	tunnel *cftunnel.Tunnel
 	err    error
 }
 
-func (a answer) FindByName(context.Context, string, ...cftunnel.CallOption) (*cftunnel.Tunnel, error) {
-	return a.tunnel, a.err
+func (s stub) FindByName(context.Context, string, ...cftunnel.CallOption) (*cftunnel.Tunnel, error) {
+	return s.tunnel, s.err
 }
 
 func TestIsUp(t *testing.T) {
 	t.Parallel()
 	healthy := &cftunnel.Tunnel{Status: cftunnel.TunnelStatusHealthy}
-	if up, err := isUp(t.Context(), answer{tunnel: healthy}, "blog"); !up || err != nil {
+	if up, err := isUp(t.Context(), stub{tunnel: healthy}, "blog"); !up || err != nil {
 		t.Error("healthy:", up, err)
 	}
-	if up, err := isUp(t.Context(), answer{err: cftunnel.ErrNotFound}, "blog"); up || err != nil {
+	if up, err := isUp(t.Context(), stub{err: cftunnel.ErrNotFound}, "blog"); up || err != nil {
 		t.Error("missing:", up, err)
 	}
 	refused := &cftunnel.Error{StatusCode: http.StatusForbidden}
-	if _, err := isUp(t.Context(), answer{err: refused}, "blog"); !errors.Is(err, cftunnel.ErrForbidden) {
+	if _, err := isUp(t.Context(), stub{err: refused}, "blog"); !errors.Is(err, cftunnel.ErrForbidden) {
 		t.Error("refused:", err)
 	}
 }

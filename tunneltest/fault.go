@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -51,16 +52,25 @@ func (s *Server) Inject(f Fault) {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		panic(fmt.Sprintf("tunneltest: a fault with the status %d", f.Status))
 	}
-	if f.Operation != "" && !slices.ContainsFunc(routes, func(r route) bool { return r.operation() == f.Operation }) {
-		panic(fmt.Sprintf("tunneltest: a fault of the unknown operation %q", f.Operation))
-	}
 	f.Header = f.Header.Clone()
 	if f.Times == 0 {
 		f.Times = 1
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f.Operation != "" && !s.knows(f.Operation) {
+		panic(fmt.Sprintf("tunneltest: a fault of the unknown operation %q", f.Operation))
+	}
 	s.faults = append(s.faults, &f)
+}
+
+// knows reports whether the server has an operation. The caller holds s.mu.
+func (s *Server) knows(operation string) bool {
+	_, template, _ := strings.Cut(operation, " ")
+	return slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
+		slices.ContainsFunc(s.ownRoutes, func(r route) bool {
+			return r.operation() == operation || r.method == "" && r.template == template
+		})
 }
 
 // ClearFaults takes away every fault that was injected.

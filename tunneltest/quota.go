@@ -10,8 +10,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// quotaOf returns the count of a credential: each has the whole quota to itself. The caller holds s.mu.
+// quotaOf returns the count of a credential. Each token has the whole quota to itself; unknown
+// credentials share one, so that there are not more counts than tokens. The caller holds s.mu.
 func (s *Server) quotaOf(credential cftunnel.Secret) *quota {
+	if s.tokens[credential] == nil {
+		credential = cftunnel.Secret{}
+	}
 	q := s.quotas[credential]
 	if q == nil {
 		q = &quota{limit: s.quota.limit, window: s.quota.window}

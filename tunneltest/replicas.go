@@ -12,27 +12,6 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// SeedTunnels makes n remotely managed tunnels in the account of AccountID and returns them as Get would.
-func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.account(s.accountID)
-	seeded := make([]cftunnel.Tunnel, n)
-	for i := range seeded {
-		name := fmt.Sprintf("seed-%05d", len(a.tunnels)+1)
-		for n := 1; a.nameTaken(name, nil); n++ {
-			name = fmt.Sprintf("seed-%05d-%d", len(a.tunnels)+1, n)
-		}
-		t := a.add(name, string(cftunnel.TunnelTypeCloudflared), true, "", s.stamp())
-		at := t.created.UTC()
-		seeded[i] = cftunnel.Tunnel{
-			ID: t.id, AccountTag: a.id, Name: t.name, Type: cftunnel.TunnelTypeCloudflared, Status: t.status(),
-			ConfigSource: cftunnel.ConfigSourceCloudflare, CreatedAt: at, ConnsInactiveAt: at, Metadata: slices.Clone(t.metadata),
-		}
-	}
-	return seeded
-}
-
 // Connect does what cloudflared does with a tunnel token, or WARP with that of a WARP connector: it runs a new connector, with four
 // connections, and the tunnel is healthy. Of the connectors of a WARP connector, the first is active and others are passive. It returns
 // an error, and changes nothing, for a token that the edge would refuse: one that is malformed, of a tunnel that is not there or is
@@ -51,14 +30,7 @@ func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) 
 	case n > 0 && t.isWARP() && !t.ha.on:
 		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available, and runs already", t.id)
 	}
-	now := s.stamp()
-	c := &connector{id: newUUID(), run: now, version: "2026.10.0", secret: t.secret}
-	for i := range connectionsPerConnector {
-		c.conns = append(c.conns, newConnection(i, now))
-	}
-	t.connectors = append(t.connectors, c)
-	t.follow(now)
-	return c.id, nil
+	return t.run(connectionsPerConnector, s.stamp()).id, nil
 }
 
 // tunnelOf finds the tunnel that a token runs. The caller holds s.mu.

@@ -2,7 +2,9 @@ package tunneltest
 
 import (
 	"cmp"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -108,6 +110,9 @@ func fit(template string, parts []string) (map[string]string, bool) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path, underBase := strings.CutPrefix(r.URL.EscapedPath(), basePath)
 	found, values, problem := match(r.Method, path)
+	if own, ownValues := s.findOwn(r); own != nil {
+		found, values = own, ownValues
+	}
 	if !underBase {
 		found, problem = nil, failure(http.StatusNotFound, 7000, "No route for that URI")
 	}
@@ -119,16 +124,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil { // where a RoundTripper hands over a client's request
 		r.Body = http.NoBody
 	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
+	body, tooLarge := readBody(w, r)
 	s.sleep(s.latency)
 	if s.isClosed() {
 		panic(http.ErrAbortHandler)
 	}
 
 	a := s.work(record, fault, credential(r.Header), body, func() answer {
+		if tooLarge {
+			return failure(http.StatusRequestEntityTooLarge, 1001, "The request's body is too large")
+		}
 		token, refused := s.authenticate(r.Header)
 		if refused == nil && found != nil {
 			refused = s.authorize(token, found)
@@ -150,7 +155,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	})
 
 	s.sleep(fault.Delay)
-	if fault.Cut == CutAfter {
+	if fault.Cut == CutAfter || s.isClosed() {
 		panic(http.ErrAbortHandler)
 	}
 	if fault.Cut != CutInside {
@@ -175,7 +180,7 @@ func (s *Server) arrive(r *http.Request, path string, found *route) (*Request, F
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Time = s.now()
-	s.requests = append(s.requests, record)
+	s.keepRequest(record)
 	return record, s.takeFault(record.Operation)
 }
 
@@ -200,8 +205,31 @@ func (s *Server) work(record *Request, fault Fault, credential cftunnel.Secret, 
 	if fault.replaces() {
 		a.status, a.body = cmp.Or(fault.Status, http.StatusOK), []byte(fault.Body)
 	}
-	a.header = header
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	maps.Copy(a.header, header)
 	return a
+}
+
+// maxBody bounds the body of a request, in bytes. The real limit is not known.
+const maxBody = 1 << 20
+
+// readBody reads the body of a request, or reports that it is too large. A body that ends with an
+// error ends the connection.
+func readBody(w http.ResponseWriter, r *http.Request) (body []byte, tooLarge bool) {
+	limit := int64(maxBody)
+	if r.ContentLength > limit {
+		limit = 0 // read nothing; the reader has the server send the response before it hangs up
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, true
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return body, false
 }
 
 func isAccountID(id string) bool {

@@ -45,18 +45,23 @@ type Server struct {
 
 	closing chan struct{}
 
-	listen struct {
+	pipes     *pipeListener // nil if the server listens on a port
+	transport *http.Transport
+	listen    struct {
 		sync.Mutex
 		server *http.Server
 		url    string
 	}
+	own *http.ServeMux // of Handle
 
-	mu       sync.Mutex
-	accounts map[string]*account
-	tokens   map[cftunnel.Secret]*Token
-	quotas   map[cftunnel.Secret]*quota // by the token
-	faults   []*Fault
-	requests []*Request
+	mu        sync.Mutex
+	accounts  map[string]*account
+	tokens    map[cftunnel.Secret]*Token
+	quotas    map[cftunnel.Secret]*quota // by the token
+	faults    []*Fault
+	requests  []*Request
+	keep      int // how many requests; negative for all
+	ownRoutes []route
 }
 
 // Option configures a Server.
@@ -94,14 +99,21 @@ func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
 	}
 }
 
-// NewServer returns a fake without tunnels. It panics for options that no server can have. It listens on the loopback interface from the first
-// call of URL or NewClient on, so that a test which serves Handler itself, in a synctest bubble for instance, has nothing open.
+// WithRecordLimit keeps only the last n requests for [Server.Requests], so that a server which runs
+// for long does not grow. The default is to keep all.
+func WithRecordLimit(n int) Option { return func(s *Server) { s.keep = n } }
+
+// NewServer returns a fake without tunnels. It panics for options that no server can have. Unless
+// it is [InMemory], it listens on the loopback interface from the first call of URL, HTTPClient or
+// NewClient on; a test that serves Handler itself has nothing open.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		accountID: randomHex(16),
 		apiToken:  cftunnel.NewSecret(randomHex(20)),
 		now:       time.Now,
 		closing:   make(chan struct{}),
+		own:       http.NewServeMux(),
+		keep:      -1,
 		accounts:  map[string]*account{},
 		tokens:    map[cftunnel.Secret]*Token{},
 		quotas:    map[cftunnel.Secret]*quota{},
@@ -118,31 +130,44 @@ func NewServer(opts ...Option) *Server {
 		panic("tunneltest: a quota is of at least no requests in a window longer than nothing")
 	case s.now == nil:
 		panic("tunneltest: the clock is nil")
+	case s.keep < -1:
+		panic("tunneltest: a negative number of requests to keep")
 	}
 	s.handler = http.HandlerFunc(s.serve)
 	for _, wrap := range slices.Backward(s.middleware) {
 		s.handler = wrap(s.handler)
 	}
+	s.transport = s.newTransport()
 	s.AddToken(Token{Text: s.apiToken})
 	return s
 }
 
-// URL returns the base URL for clients. It ends in /client/v4.
-func (s *Server) URL() string {
+// URL returns the base URL for clients. It ends in /client/v4. The URL of a server that is
+// [InMemory] is good for its HTTPClient only.
+func (s *Server) URL() string { return s.start() + basePath }
+
+// start serves until Close, and returns the server's URL without a path.
+func (s *Server) start() string {
 	s.listen.Lock()
 	defer s.listen.Unlock()
 	if s.listen.server != nil {
 		return s.listen.url
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // which waits for nothing
-	if err != nil {
-		panic("tunneltest: no port to listen on: " + err.Error())
+	s.listen.server = &http.Server{Handler: s.Handler()}
+	var listener net.Listener = s.pipes
+	s.listen.url = "http://127.0.0.1"
+	if s.pipes == nil {
+		var err error
+		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+		if err != nil {
+			panic("tunneltest: no port to listen on: " + err.Error())
+		}
+		s.listen.url = "http://" + listener.Addr().String()
+		s.listen.server.ReadHeaderTimeout = time.Minute
 	}
 	if s.isClosed() {
-		_ = listener.Close() // its port refuses, as that of a server that was closed
+		_ = listener.Close() // like the listener of a server that was closed
 	}
-	s.listen.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
-	s.listen.url = "http://" + listener.Addr().String() + basePath
 	go func() { _ = s.listen.server.Serve(listener) }()
 	return s.listen.url
 }
@@ -162,6 +187,10 @@ func (s *Server) Close() {
 	if s.listen.server != nil {
 		_ = s.listen.server.Close()
 	}
+	if s.pipes != nil {
+		_ = s.pipes.Close()
+	}
+	s.transport.CloseIdleConnections()
 }
 
 func (s *Server) isClosed() bool {
@@ -187,12 +216,16 @@ func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	if s.quota.limit > 0 {
 		pacing = cftunnel.WithRateLimit(s.quota.limit, s.quota.window)
 	}
-	return cftunnel.NewClient(append([]cftunnel.Option{
+	own := []cftunnel.Option{
 		cftunnel.WithBaseURL(s.URL()),
 		cftunnel.WithAPIToken(s.apiToken.Reveal()),
 		cftunnel.WithAccountID(s.accountID),
 		pacing,
-	}, opts...)...)
+	}
+	if s.pipes != nil {
+		own = append(own, cftunnel.WithHTTPClient(s.HTTPClient()))
+	}
+	return cftunnel.NewClient(append(own, opts...)...)
 }
 
 // Request is what the server keeps of a request.
@@ -206,7 +239,8 @@ type Request struct {
 	Query        url.Values // decoded
 	// Header has no credentials.
 	Header http.Header
-	// Body may hold a tunnel's secret. Two requests with the same body have equal ones.
+	// Body may contain a tunnel's secret. Requests with the same body have equal ones. It is empty if
+	// the body was too large to be read.
 	Body cftunnel.Secret
 	// Done reports whether the server carried the request out, whatever it then answered.
 	Done bool
@@ -214,16 +248,34 @@ type Request struct {
 	Status int
 }
 
-// Requests returns every request so far, in the order in which they came, refused and cut ones too.
+// Requests returns every request so far, in the order in which they arrived, refused and cut ones
+// too. With [WithRecordLimit] it returns the last ones.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]Request, len(s.requests))
-	for i, r := range s.requests {
+	kept := s.lastRequests()
+	list := make([]Request, len(kept))
+	for i, r := range kept {
 		list[i] = *r
 		list[i].Query, list[i].Header = cloneValues(r.Query), r.Header.Clone()
 	}
 	return list
+}
+
+// keepRequest adds a request to the record. The caller holds s.mu.
+func (s *Server) keepRequest(r *Request) {
+	s.requests = append(s.requests, r)
+	if s.keep >= 0 && len(s.requests) >= 2*s.keep { // so that each is moved once at most
+		s.requests = slices.Clone(s.lastRequests())
+	}
+}
+
+// lastRequests returns the requests to keep. The caller holds s.mu.
+func (s *Server) lastRequests() []*Request {
+	if s.keep < 0 || len(s.requests) <= s.keep {
+		return s.requests
+	}
+	return s.requests[len(s.requests)-s.keep:]
 }
 
 func cloneValues(values url.Values) url.Values {

@@ -35,6 +35,7 @@ type tunnel struct {
 	connectors     []*connector
 	away           []*connector // cleaned up, and about to come back
 	active         []span
+	seededInactive time.Time // conns_inactive_at of a tunnel that never ran, unless zero
 	config         configuration
 	ha             ha
 }
@@ -141,6 +142,8 @@ func (t *tunnel) inactiveAt() time.Time {
 		return time.Time{}
 	case len(t.active) > 0:
 		return t.active[len(t.active)-1].to
+	case !t.seededInactive.IsZero():
+		return t.seededInactive
 	}
 	return t.created
 }

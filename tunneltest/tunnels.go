@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -77,11 +78,15 @@ func (c *change) read(body []byte) *answer {
 	if c.Secret == "" {
 		return nil
 	}
-	if raw, err := base64.StdEncoding.DecodeString(c.Secret); err != nil || len(raw) < 32 {
-		return bad("tunnel_secret must be at least 32 bytes in base64")
+	raw, err := base64.StdEncoding.DecodeString(c.Secret)
+	if err != nil || len(raw) < minSecretBytes {
+		return bad(fmt.Sprintf("tunnel_secret must be at least %d bytes in base64", minSecretBytes))
 	}
 	return nil
 }
+
+// minSecretBytes is the length of the shortest tunnel secret.
+const minSecretBytes = 16
 
 func bad(message string) *answer {
 	a := failure(http.StatusBadRequest, 1001, message)

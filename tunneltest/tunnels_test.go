@@ -86,7 +86,7 @@ func TestCreateRefusals(t *testing.T) {
 		{"null", `null`, http.StatusBadRequest},
 		{"a list", `[]`, http.StatusBadRequest},
 		{"unknown config_src", `{"name":"web","config_src":"remote"}`, http.StatusBadRequest},
-		{"secret of 31 bytes", `{"name":"web","tunnel_secret":"` + secretOf(31, 1) + `"}`, http.StatusBadRequest},
+		{"secret of 15 bytes", `{"name":"web","tunnel_secret":"` + secretOf(15, 1) + `"}`, http.StatusBadRequest},
 		{"secret that is not base64", `{"name":"web","tunnel_secret":"` + strings.Repeat("!", 64) + `"}`, http.StatusBadRequest},
 		{"secret in the alphabet of URLs", `{"name":"web","tunnel_secret":"` + ofURLs + `"}`, http.StatusBadRequest},
 		{"secret without padding", `{"name":"web","tunnel_secret":"` + strings.TrimRight(secretOf(32, 1), "=") + `"}`, http.StatusBadRequest},
@@ -197,7 +197,7 @@ func TestUpdateRefusalsChangeNothing(t *testing.T) {
 		name, body string
 		status     int
 	}{
-		{"short secret", `{"name":"renamed","tunnel_secret":"` + secretOf(31, 1) + `"}`, http.StatusBadRequest},
+		{"short secret", `{"name":"renamed","tunnel_secret":"` + secretOf(15, 1) + `"}`, http.StatusBadRequest},
 		{"secret that is not base64", `{"name":"renamed","tunnel_secret":"***"}`, http.StatusBadRequest},
 		{"name taken, with a good secret", `{"name":"taken","tunnel_secret":"` + secretOf(32, 1) + `"}`, http.StatusConflict},
 		{"not JSON", `{`, http.StatusBadRequest},

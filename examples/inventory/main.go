@@ -1,5 +1,6 @@
-// Inventory lists every tunnel of an account, of every kind, with its status, its connectors, their versions and its age. Without
-// credentials in the environment it lists those of a fake of the API in this process.
+// Inventory lists every tunnel of an account, of every kind, with its status, its connectors, their
+// versions and its age. Without credentials in the environment it lists the tunnels of a fake of
+// the API in this process.
 package main
 
 import (
@@ -24,67 +25,102 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// workers is how many tunnels are asked about at a time. The client keeps them all within the rate limit.
+// workers is how many tunnels are read at a time. The client keeps them all within the rate limit.
 const workers = 8
 
 func main() {
-	asJSON := flag.Bool("json", false, "print JSON, an array of objects")
-	asCSV := flag.Bool("csv", false, "print CSV, with a header")
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: inventory [-json | -csv]\n\nLists the tunnels of the account in CLOUDFLARE_ACCOUNT_ID with the token in CLOUDFLARE_API_TOKEN.")
-		flag.PrintDefaults()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// start returns the exit code: 2 for a bad command line, 1 if anything else fails.
+func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("inventory", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print JSON, an array of objects")
+	asCSV := flags.Bool("csv", false, "print CSV, with a header")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: inventory [-json | -csv]\n\n"+
+			"Lists the tunnels of the account in CLOUDFLARE_ACCOUNT_ID.\n"+
+			"The API token is in CLOUDFLARE_API_TOKEN.")
+		flags.PrintDefaults()
 	}
-	flag.Parse()
-	if flag.NArg() > 0 || *asJSON && *asCSV {
-		flag.Usage()
-		os.Exit(2)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2 // Parse has printed the reason
 	}
 	print := printTable
 	switch {
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "inventory: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	case *asJSON && *asCSV:
+		fmt.Fprintln(stderr, "inventory: -json and -csv cannot be combined")
+		return 2
 	case *asJSON:
 		print = printJSON
 	case *asCSV:
 		print = printCSV
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	progress := io.Discard
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		progress = os.Stderr
+	client, closeFake, err := connect(ctx, stderr)
+	if err == nil {
+		defer closeFake()
+		err = run(ctx, client, stdout, terminal(stderr), print)
 	}
-	if err := run(ctx, os.Stdout, progress, print); err != nil {
-		fmt.Fprintln(os.Stderr, "inventory:", err)
-		os.Exit(1)
+	if err != nil {
+		fmt.Fprintln(stderr, "inventory:", err)
+		return 1
 	}
+	return 0
 }
 
-func run(ctx context.Context, out, progress io.Writer, print func(io.Writer, []entry) error) error {
-	client, closeFake, err := connect() //nolint:contextcheck // nothing is sent
-	if err != nil {
-		return err
+// terminal returns w if it is a terminal. Progress is not written to files.
+func terminal(w io.Writer) io.Writer {
+	if file, ok := w.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return w
+		}
 	}
-	defer closeFake()
+	return io.Discard
+}
+
+func run(
+	ctx context.Context, client *cftunnel.Client, out, progress io.Writer,
+	print func(io.Writer, []entry) error,
+) error {
 	entries, err := collect(ctx, client, time.Now(), progress)
 	if entries == nil {
 		return err
 	}
-	// Tunnels whose connectors could not be read are printed with the others.
+	// Tunnels whose connectors could not be read are printed too.
 	return errors.Join(err, print(out, entries))
 }
 
-// connect returns a client of the real account, or of a fake with something in it.
-func connect() (*cftunnel.Client, func(), error) {
+// connect returns a client of the real account, or of a fake with some tunnels.
+func connect(ctx context.Context, stderr io.Writer) (*cftunnel.Client, func(), error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 		return client, func() {}, err
 	}
-	fmt.Fprintln(os.Stderr, "No credentials in the environment: listing the tunnels of a fake of the API in this process.")
+	fmt.Fprintln(stderr, "No credentials in the environment: "+
+		"listing the tunnels of a fake of the API in this process.")
 	fake := tunneltest.NewServer()
 	client, err := fake.NewClient()
 	if err == nil {
-		err = furnish(context.Background(), fake, client)
+		err = furnish(ctx, fake, client)
 	}
 	return client, fake.Close, err
+}
+
+// count is a number and its noun: "1 tunnel", "2 tunnels".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // entry is a line of the inventory.
@@ -97,20 +133,22 @@ type entry struct {
 	Versions   []string              `json:"versions"` // of the connectors, each once
 	CreatedAt  time.Time             `json:"created_at"`
 	Age        string                `json:"age"`
-	Error      string                `json:"error,omitempty"` // why the connectors could not be read
+	Error      string                `json:"error,omitempty"` // of reading the connectors
 }
 
-// collect reads the tunnels, and the connectors of several of them at a time. Where those of some could not be read, all tunnels are returned
-// beside the error.
-func collect(ctx context.Context, client *cftunnel.Client, now time.Time, progress io.Writer) ([]entry, error) {
+// collect reads the tunnels, and the connectors of several of them at a time. If the connectors of
+// some could not be read, it returns all tunnels and the error.
+func collect(
+	ctx context.Context, client *cftunnel.Client, now time.Time, progress io.Writer,
+) ([]entry, error) {
 	entries := []entry{}
 	for tunnel, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{}) {
 		if err != nil {
 			return nil, err
 		}
 		entries = append(entries, entry{
-			Name: tunnel.Name, ID: tunnel.ID, Type: tunnel.Type, Status: tunnel.Status, Versions: []string{},
-			CreatedAt: tunnel.CreatedAt,
+			Name: tunnel.Name, ID: tunnel.ID, Type: tunnel.Type, Status: tunnel.Status,
+			Versions: []string{}, CreatedAt: tunnel.CreatedAt,
 		})
 		if !tunnel.CreatedAt.IsZero() {
 			entries[len(entries)-1].Age = age(now.Sub(tunnel.CreatedAt))
@@ -132,7 +170,7 @@ func collect(ctx context.Context, client *cftunnel.Client, now time.Time, progre
 					failures = append(failures, err)
 				}
 				done++
-				fmt.Fprintf(progress, "\r%d of %d tunnels", done, len(entries))
+				fmt.Fprintf(progress, "\r%d of %s", done, count(len(entries), "tunnel"))
 				mu.Unlock()
 			}
 		})
@@ -144,12 +182,13 @@ func collect(ctx context.Context, client *cftunnel.Client, now time.Time, progre
 	group.Wait()
 	fmt.Fprint(progress, "\r\033[K")
 	if len(failures) > 0 {
-		return entries, fmt.Errorf("the connectors of %d of %d tunnels could not be read, first: %w", len(failures), len(entries), failures[0])
+		return entries, fmt.Errorf("reading the connectors of %d of %s failed, first: %w",
+			len(failures), count(len(entries), "tunnel"), failures[0])
 	}
 	return entries, nil
 }
 
-// readConnectors does nothing for kinds of tunnels that have none.
+// readConnectors does nothing for kinds of tunnels that have no connectors.
 func (e *entry) readConnectors(ctx context.Context, client *cftunnel.Client) error {
 	var connectors []cftunnel.Connector
 	var err error
@@ -174,7 +213,7 @@ func (e *entry) readConnectors(ctx context.Context, client *cftunnel.Client) err
 	return nil
 }
 
-// age is a length of time in its largest unit.
+// age formats a duration in its largest unit.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -195,7 +234,8 @@ func (e entry) cells() []string {
 	if e.Error != "" {
 		connectors = "?"
 	}
-	return []string{e.Name, string(e.Type), string(e.Status), connectors, strings.Join(e.Versions, " "), e.Age, e.ID}
+	versions := strings.Join(e.Versions, " ")
+	return []string{e.Name, string(e.Type), string(e.Status), connectors, versions, e.Age, e.ID}
 }
 
 func printTable(out io.Writer, entries []entry) error {
@@ -226,7 +266,10 @@ func printJSON(out io.Writer, entries []entry) error {
 // furnish puts tunnels of both kinds into a fake, in each status.
 func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Client) error {
 	for _, name := range []string{"blog", "shop", "vpn", "wiki"} {
-		tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
+		params := cftunnel.TunnelCreateParams{
+			Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
+		}
+		tunnel, err := client.Tunnels.Create(ctx, params)
 		if err != nil {
 			return err
 		}
@@ -244,7 +287,8 @@ func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Clie
 			fake.Disconnect(connector)
 		}
 	}
-	office, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	params := cftunnel.WARPConnectorCreateParams{Name: "office", HA: true}
+	office, err := client.WARPConnectors.Create(ctx, params)
 	if err != nil {
 		return err
 	}

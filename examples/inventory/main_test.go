@@ -84,7 +84,7 @@ func TestOneTunnelThatCannotBeReadStopsNoOther(t *testing.T) {
 	fake.Inject(tunneltest.Fault{Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
 	entries, err := collect(t.Context(), client, time.Now(), io.Discard)
 	require.ErrorIs(t, err, cftunnel.ErrServer)
-	assert.Contains(t, err.Error(), "1 of 5")
+	assert.Contains(t, err.Error(), "1 of 5 tunnels")
 	assert.Len(t, entries, 5)
 	var out bytes.Buffer
 	require.NoError(t, printTable(&out, entries))
@@ -106,5 +106,43 @@ func TestAge(t *testing.T) {
 		-time.Second: "0s", 90 * time.Second: "90s", 2 * time.Minute: "2m", 47 * time.Hour: "47h", 48 * time.Hour: "2d", 9000 * time.Hour: "375d",
 	} {
 		assert.Equal(t, want, age(d))
+	}
+}
+
+func TestInventory_OneTunnel(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	fake.SeedTunnels(1)
+	client, err := fake.NewClient()
+	require.NoError(t, err)
+	var progress bytes.Buffer
+	_, err = collect(t.Context(), client, time.Now(), &progress)
+	require.NoError(t, err)
+	assert.Contains(t, progress.String(), "1 of 1 tunnel")
+	assert.NotContains(t, progress.String(), "tunnels")
+}
+
+func TestInventory_CommandLine(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	for _, test := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{}, 0, "NAME", "No credentials"},
+		{[]string{"-csv"}, 0, "NAME,", "No credentials"},
+		{[]string{"-json"}, 0, "[", "No credentials"},
+		{[]string{"-help"}, 0, "", "usage: inventory"},
+		{[]string{"-nonsense"}, 2, "", "-nonsense"},
+		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
+		{[]string{"-json", "-csv"}, 2, "", "-json and -csv cannot be combined"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
 
@@ -47,11 +48,12 @@ func left(t *testing.T, client *cftunnel.Client) (names []string) {
 func TestPruneOnlyShowsWithoutYes(t *testing.T) {
 	t.Parallel()
 	_, client, now := account(t)
-	var out bytes.Buffer
-	require.NoError(t, prune(t.Context(), client, now.Add(month), month, false, &out))
-	for _, name := range []string{"seed-00001", "seed-00003", "down", "4 tunnels"} {
+	var out, notices bytes.Buffer
+	require.NoError(t, prune(t.Context(), client, now.Add(month), month, false, &out, &notices))
+	for _, name := range []string{"seed-00001", "seed-00003", "down", "4 tunnels had no connection"} {
 		assert.Contains(t, out.String(), name)
 	}
+	assert.Equal(t, "Nothing is deleted without -yes.\n", notices.String())
 	assert.NotContains(t, out.String(), "up ")
 	assert.Len(t, left(t, client), 5)
 }
@@ -60,11 +62,11 @@ func TestPruneDeletesWhatIsOldEnough(t *testing.T) {
 	t.Parallel()
 	_, client, now := account(t)
 	var out bytes.Buffer
-	require.NoError(t, prune(t.Context(), client, now.Add(month-time.Hour), month, true, &out))
+	require.NoError(t, prune(t.Context(), client, now.Add(month-time.Hour), month, true, &out, io.Discard))
 	assert.Len(t, left(t, client), 5)
-	require.NoError(t, prune(t.Context(), client, now.Add(month), month, true, &out))
+	require.NoError(t, prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard))
 	assert.Equal(t, []string{"up"}, left(t, client))
-	assert.Contains(t, out.String(), "4 of 4 tunnels are deleted")
+	assert.Contains(t, out.String(), "Deleted 4 of 4 tunnels.")
 }
 
 func TestOneThatCannotBeDeletedStopsNoOther(t *testing.T) {
@@ -74,7 +76,7 @@ func TestOneThatCannotBeDeletedStopsNoOther(t *testing.T) {
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 403})
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
 	var out bytes.Buffer
-	require.ErrorContains(t, prune(t.Context(), client, now.Add(month), month, true, &out), "2 of 4")
+	require.ErrorContains(t, prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard), "2 of 4")
 	assert.Contains(t, out.String(), "failed  ")
 	assert.Contains(t, out.String(), "403 Forbidden")
 	assert.Contains(t, out.String(), "somebody runs it again")
@@ -95,13 +97,44 @@ func TestUnknownStatusesAreKept(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
+func TestPrune_OneTunnel(t *testing.T) {
 	t.Parallel()
-	var out, errs bytes.Buffer
-	assert.Zero(t, start(t.Context(), []string{"-help"}, &out, &errs))
-	assert.Contains(t, errs.String(), "-older-than")
-	for _, args := range [][]string{{"-nonsense"}, {"extra"}, {"-older-than", "-1h"}} {
-		assert.Equal(t, 2, start(t.Context(), args, &out, &errs))
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	fake.SeedTunnels(1)
+	client, err := fake.NewClient()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	later := time.Now().Add(month)
+	require.NoError(t, prune(t.Context(), client, later, month, false, &out, io.Discard))
+	assert.Contains(t, out.String(), "\n1 tunnel had no connection")
+	require.NoError(t, prune(t.Context(), client, later, month, true, &out, io.Discard))
+	assert.Contains(t, out.String(), "\nDeleted 1 of 1 tunnel.")
+	require.NoError(t, prune(t.Context(), client, later, month, false, &out, io.Discard))
+	assert.Contains(t, out.String(), "\n0 tunnels had no connection")
+}
+
+func TestPrune_CommandLine(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	for _, test := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{}, 0, "3 tunnels had no connection", "No credentials"},
+		{[]string{"-yes"}, 0, "Deleted 3 of 3 tunnels.", "No credentials"},
+		{[]string{"-older-than", "10000h"}, 0, "0 tunnels had no connection", "No credentials"},
+		{[]string{"-help"}, 0, "", "-older-than"},
+		{[]string{"-nonsense"}, 2, "", "-nonsense"},
+		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
+		{[]string{"-older-than", "-1h"}, 2, "", "-older-than is -1h0m0s; it cannot be negative"},
+		{[]string{"-older-than", "month"}, 2, "", "month"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.Contains(t, stdout.String(), test.stdout)
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
-	assert.Empty(t, out.String())
 }

@@ -1,6 +1,7 @@
-// Quickstart takes a tunnel through its life: it creates one, fetches its token, watches it turn healthy, lists the account's tunnels,
-// renames and deletes it. Without credentials in the environment it works on a fake of the API in this process, with
-// CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID on the real account.
+// Quickstart runs a tunnel's full life cycle: it creates a tunnel, fetches its token, sees it turn
+// healthy, lists the account's tunnels, and renames and deletes the tunnel. Without credentials in
+// the environment it works on a fake of the API in this process, with CLOUDFLARE_API_TOKEN and
+// CLOUDFLARE_ACCOUNT_ID on the real account.
 package main
 
 import (
@@ -20,55 +21,80 @@ import (
 )
 
 func main() {
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: quickstart\n\nTakes a tunnel through its life: on the account of CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID,\nor without credentials in the environment on a fake of the API in this process.")
-	}
-	flag.Parse()
-	if flag.NArg() > 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the clean-up
-	if err := start(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	code := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-// start chooses between the real account and the fake.
-func start(ctx context.Context, out io.Writer) error {
+// start returns the exit code: 2 for a bad command line, 1 if anything else fails.
+func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: quickstart\n\n"+
+			"Runs a tunnel's full life cycle on the account of CLOUDFLARE_API_TOKEN and\n"+
+			"CLOUDFLARE_ACCOUNT_ID. Without credentials in the environment it works on a fake\n"+
+			"of the API in this process.")
+	}
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2 // Parse has printed the reason
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
+	client, fake, err := connect(stderr)
+	if err == nil {
+		if fake != nil {
+			defer fake.Close()
+		}
+		err = run(ctx, stdout, stderr, client, fake)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "quickstart:", err)
+		return 1
+	}
+	return 0
+}
+
+// connect returns a client of the real account, or of a fake, which it returns too.
+func connect(stderr io.Writer) (*cftunnel.Client, *tunneltest.Server, error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if client.AccountID() == "" {
-			return errors.New("credentials are set, but CLOUDFLARE_ACCOUNT_ID is not")
+			return nil, nil, errors.New("credentials are set, but CLOUDFLARE_ACCOUNT_ID is not")
 		}
-		fmt.Fprintf(out, "Working on account %s at %s.\n\n", client.AccountID(), cmp.Or(os.Getenv("CLOUDFLARE_BASE_URL"), "Cloudflare"))
-		return run(ctx, out, client, nil)
+		fmt.Fprintf(stderr, "Working on account %s at %s.\n\n",
+			client.AccountID(), cmp.Or(os.Getenv("CLOUDFLARE_BASE_URL"), "Cloudflare"))
+		return client, nil, nil
 	}
+	fmt.Fprint(stderr, "No credentials in the environment: "+
+		"working on a fake of the API in this process.\n\n")
 	fake := tunneltest.NewServer()
-	defer fake.Close()
 	fake.SeedTunnels(2)
 	client, err := fake.NewClient()
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(out, "No credentials in the environment: working on a fake of the API in this process.\n\n")
-	return run(ctx, out, client, fake)
+	return client, fake, err
 }
 
-// run does the job. Only a fake has replicas that can be started from here; nil is the real API.
-func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunneltest.Server) (err error) {
+// run does the work. Only a fake has replicas that can be started from here; nil is the real API.
+func run(
+	ctx context.Context, out, notices io.Writer, client *cftunnel.Client, fake *tunneltest.Server,
+) (err error) {
 	name := "quickstart-" + time.Now().UTC().Format("20060102-150405.000")
 	step := stepper(out)
 
-	created, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
+	created, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if errors.Is(err, cftunnel.ErrOutcomeUnknown) {
-		return errors.Join(err, cleanUpLost(ctx, out, client, name))
+		return errors.Join(err, cleanUpLost(ctx, notices, client, name))
 	}
 	if err != nil {
 		return err
@@ -77,7 +103,7 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 	left := created // nil when it is deleted
 	defer func() {
 		if left != nil {
-			err = errors.Join(err, cleanUp(ctx, out, client, left))
+			err = errors.Join(err, cleanUp(ctx, notices, client, left))
 		}
 	}()
 
@@ -85,7 +111,8 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 	if err != nil {
 		return err
 	}
-	step("token", "%s, %d characters: run a replica with cloudflared tunnel run --token …", token, len(token.Reveal()))
+	step("token", "%s, %d characters: run a replica with cloudflared tunnel run --token …",
+		token, len(token.Reveal()))
 
 	if fake != nil {
 		connector, err := fake.Connect(token)
@@ -110,17 +137,19 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 		}
 		tunnels = append(tunnels, t)
 	}
-	step("listed", "%d tunnels of the account", len(tunnels))
+	step("listed", "%s of the account", count(len(tunnels), "tunnel"))
 	table(out, tunnels)
 
-	renamed, err := client.Tunnels.Update(ctx, created.ID, cftunnel.TunnelUpdateParams{Name: name + "-renamed"})
+	rename := cftunnel.TunnelUpdateParams{Name: name + "-renamed"}
+	renamed, err := client.Tunnels.Update(ctx, created.ID, rename)
 	if err != nil {
 		return err
 	}
 	left = renamed
 	step("renamed", "%s to %s", name, renamed.Name)
 
-	if _, err = client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+	_, err = client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{})
+	if err != nil {
 		return err
 	}
 	left = nil
@@ -128,7 +157,15 @@ func run(ctx context.Context, out io.Writer, client *cftunnel.Client, fake *tunn
 	return nil
 }
 
-// stepper returns a function that tells of a step and how long it took.
+// count is a number and its noun: "1 tunnel", "2 tunnels".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// stepper returns a function that prints a step and how long it took.
 func stepper(out io.Writer) func(what, format string, args ...any) {
 	last := time.Now()
 	return func(what, format string, args ...any) {
@@ -142,33 +179,39 @@ func table(out io.Writer, tunnels []*cftunnel.Tunnel) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tNAME\tID\tSTATUS\tCONFIGURED\tCREATED")
 	for _, t := range tunnels {
-		fmt.Fprintf(w, "\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.ID, t.Status, t.ConfigSource, t.CreatedAt.Format(time.DateTime))
+		fmt.Fprintf(w, "\t%s\t%s\t%s\t%s\t%s\n",
+			t.Name, t.ID, t.Status, t.ConfigSource, t.CreatedAt.Format(time.DateTime))
 	}
 	w.Flush()
 }
 
-// cleanUp deletes what a run that failed leaves behind, also when its context is what failed.
-func cleanUp(ctx context.Context, out io.Writer, client *cftunnel.Client, tunnel *cftunnel.Tunnel) error {
+// cleanUp deletes what a run that failed leaves behind, also if its context has ended.
+func cleanUp(
+	ctx context.Context, notices io.Writer, client *cftunnel.Client, tunnel *cftunnel.Tunnel,
+) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if _, err := client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true}); err != nil {
+	params := cftunnel.TunnelDeleteParams{Cascade: true}
+	if _, err := client.Tunnels.Delete(ctx, tunnel.ID, params); err != nil {
 		return fmt.Errorf("tunnel %s (%s) is left behind: %w", tunnel.Name, tunnel.ID, err)
 	}
-	fmt.Fprintf(out, "It failed; %s is deleted.\n", tunnel.Name)
+	fmt.Fprintf(notices, "It failed; %s is deleted.\n", tunnel.Name)
 	return nil
 }
 
-// cleanUpLost looks for a tunnel whose creation was never answered.
-func cleanUpLost(ctx context.Context, out io.Writer, client *cftunnel.Client, name string) error {
+// cleanUpLost looks for a tunnel if the response to its creation was lost.
+func cleanUpLost(
+	ctx context.Context, notices io.Writer, client *cftunnel.Client, name string,
+) error {
 	find, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	tunnel, err := client.Tunnels.FindByName(find, name)
 	if errors.Is(err, cftunnel.ErrNotFound) {
-		fmt.Fprintf(out, "The create was not answered; there is no tunnel named %s.\n", name)
+		fmt.Fprintf(notices, "The response was lost; there is no tunnel named %s.\n", name)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("a tunnel %s may be left behind: %w", name, err)
 	}
-	return cleanUp(ctx, out, client, tunnel)
+	return cleanUp(ctx, notices, client, tunnel)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -40,7 +42,7 @@ func TestRunTellsEveryStepAndLeavesNothing(t *testing.T) {
 	fake, client := newFake(t)
 	fake.SeedTunnels(2)
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, client, fake))
+	require.NoError(t, run(t.Context(), &out, io.Discard, client, fake))
 	for _, said := range []string{"created", "[REDACTED]", "connected", "healthy", "3 tunnels", "seed-00001", "renamed", "deleted"} {
 		assert.Contains(t, out.String(), said)
 	}
@@ -51,8 +53,9 @@ func TestRunOnARealAccountStartsNoReplica(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t)
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, client, nil))
+	require.NoError(t, run(t.Context(), &out, io.Discard, client, nil))
 	assert.NotContains(t, out.String(), "replica  ")
+	assert.Contains(t, out.String(), "1 tunnel of the account")
 	assert.Zero(t, live(t, client))
 }
 
@@ -73,7 +76,7 @@ func TestRunDeletesWhatItMadeWhateverFails(t *testing.T) {
 			t.Parallel()
 			fake, client := newFake(t)
 			fake.Inject(fault)
-			require.Error(t, run(t.Context(), &bytes.Buffer{}, client, fake))
+			require.Error(t, run(t.Context(), io.Discard, io.Discard, client, fake))
 			fake.ClearFaults()
 			assert.Zero(t, live(t, client))
 		})
@@ -85,7 +88,7 @@ func TestRunDeletesWhatItMadeWhenItIsInterrupted(t *testing.T) {
 	fake, client := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := run(ctx, writer(func(line string) { cancel() }), client, fake)
+	err := run(ctx, writer(func(string) { cancel() }), io.Discard, client, fake)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Zero(t, live(t, client))
 }
@@ -94,7 +97,7 @@ func TestRunNamesWhatItCouldNotDelete(t *testing.T) {
 	t.Parallel()
 	fake, client := newFake(t)
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 500, Times: tunneltest.Always})
-	err := run(t.Context(), &bytes.Buffer{}, client, fake)
+	err := run(t.Context(), io.Discard, io.Discard, client, fake)
 	require.Error(t, err)
 	assert.Contains(t, err.Error(), "is left behind")
 }
@@ -105,4 +108,43 @@ type writer func(string)
 func (w writer) Write(p []byte) (int, error) {
 	w(string(p))
 	return len(p), nil
+}
+
+func TestQuickstart_CommandLine(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	for _, test := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{}, 0, "created", "No credentials"},
+		{[]string{"-help"}, 0, "", "usage: quickstart"},
+		{[]string{"-nonsense"}, 2, "", "-nonsense"},
+		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
+	}
+}
+
+func TestQuickstart_NoticesOfARealAccount(t *testing.T) {
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	fake.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, 1, start(t.Context(), nil, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "Working on account "+fake.AccountID())
+	assert.Contains(t, stderr.String(), "It failed; ")
+	assert.NotContains(t, stdout.String(), "failed")
+
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", "")
+	assert.Equal(t, 1, start(t.Context(), nil, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "CLOUDFLARE_ACCOUNT_ID is not")
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
-	"io"
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,18 +16,20 @@ import (
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
-	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
+const (
+	opUpdate = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	opToken  = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token"
+)
+
+// running returns a fake with a tunnel and a replica. It works on the clock of a bubble.
 func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
 	t.Helper()
-	fake := tunneltest.NewServer()
+	fake := tunneltest.NewServer(tunneltest.InMemory())
 	t.Cleanup(fake.Close)
-	// Over pipes, so that it works on synctest's clock.
-	client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost/client/v4"), cftunnel.WithAPIToken(fake.APIToken().Reveal()),
-		cftunnel.WithAccountID(fake.AccountID()), cftunnel.WithHTTPClient(pipenet.Serve(t, fake.Handler()).Client(t)),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
 	require.NoError(t, err)
@@ -34,7 +38,15 @@ func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunn
 	return fake, client, tunnel, connector
 }
 
-func nobody([]cftunnel.Connector, cftunnel.Secret) {}
+// rotate runs a rotator on the tunnel "blog" and returns what it wrote.
+func rotate(t *testing.T, r rotator) (token, progress string, err error) {
+	t.Helper()
+	var stdout, messages bytes.Buffer
+	r.token, r.progress = &stdout, &messages
+	r.tunnel = cmp.Or(r.tunnel, "blog")
+	err = r.rotate(t.Context())
+	return stdout.String(), messages.String(), err
+}
 
 func TestPlannedRotationWaitsForTheReplicas(t *testing.T) {
 	t.Parallel()
@@ -43,24 +55,25 @@ func TestPlannedRotationWaitsForTheReplicas(t *testing.T) {
 
 func plannedRotationWaits(t *testing.T) {
 	fake, client, tunnel, connector := running(t)
-	var out bytes.Buffer
 	looks := 0
-	err := rotate(t.Context(), client, settings{tunnel: "blog", wait: time.Minute, interval: 5 * time.Second}, &out,
-		func(_ []cftunnel.Connector, token cftunnel.Secret) {
-			if looks++; looks == 2 {
-				fake.Disconnect(connector)
-				_, err := fake.Connect(token)
-				assert.NoError(t, err)
-			}
-		})
+	r := rotator{client: client, settings: settings{wait: time.Minute, interval: 5 * time.Second}}
+	r.onLook = func(token cftunnel.Secret) {
+		if looks++; looks == 2 {
+			fake.Disconnect(connector)
+			_, err := fake.Connect(token)
+			assert.NoError(t, err)
+		}
+	}
+	printed, progress, err := rotate(t, r)
 	require.NoError(t, err)
 	assert.Equal(t, 2, looks)
-	assert.Contains(t, out.String(), "old token  "+connector)
-	assert.Contains(t, out.String(), "1 of 1 replicas run with the old token")
-	assert.Contains(t, out.String(), "No replica with the old token runs any more; 1 run with the new one")
+	assert.Contains(t, progress, "old token  "+connector)
+	assert.Contains(t, progress, "Replicas with the old token: 1 of 1; with the new one: 0.")
+	assert.Contains(t, progress, "Replicas with the old token: 0 of 1; with the new one: 1.")
 	token, err := client.Tunnels.Token(t.Context(), tunnel.ID)
 	require.NoError(t, err)
-	assert.NotContains(t, out.String(), token.Reveal())
+	assert.NotContains(t, progress, token.Reveal())
+	assert.Empty(t, printed)
 }
 
 func TestPlannedRotationEndsWhereReplicasStay(t *testing.T) {
@@ -68,8 +81,10 @@ func TestPlannedRotationEndsWhereReplicasStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, client, _, _ := running(t)
 		began := time.Now()
-		err := rotate(t.Context(), client, settings{tunnel: "blog", wait: time.Hour, interval: 7 * time.Minute}, io.Discard, nobody)
-		require.ErrorContains(t, err, "1 replicas still run with the old token")
+		_, _, err := rotate(t, rotator{
+			client: client, settings: settings{wait: time.Hour, interval: 7 * time.Minute},
+		})
+		require.ErrorContains(t, err, "still run with the old token: 1")
 		assert.Equal(t, time.Hour, time.Since(began))
 	})
 }
@@ -84,22 +99,23 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	require.NoError(t, err)
 	_, err = fake.Connect(tunnel.Token)
 	require.NoError(t, err)
-	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true}, io.Discard, nobody))
+	_, _, err = rotate(t, rotator{client: client, settings: settings{compromised: true}})
+	require.NoError(t, err)
 }
 
 func TestRotationAfterACompromise(t *testing.T) {
 	t.Parallel()
 	fake, client, tunnel, _ := running(t)
 	path := filepath.Join(t.TempDir(), "token")
-	var out bytes.Buffer
-	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, out: path}, &out, nobody))
+	_, progress, err := rotate(t, rotator{client: client, settings: settings{compromised: true, out: path}})
+	require.NoError(t, err)
 	connectors, err := client.Connectors.List(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.Empty(t, connectors)
 
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.NotContains(t, out.String(), string(content[:40]))
+	assert.NotContains(t, progress, string(content[:40]))
 	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
 	require.NoError(t, err)
 	info, err := os.Stat(path)
@@ -114,7 +130,7 @@ func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
 	fake, client, _, _ := running(t)
 	fake.Inject(tunneltest.Fault{Operation: "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
 	path := filepath.Join(t.TempDir(), "token")
-	err := rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, out: path}, io.Discard, nobody)
+	_, _, err := rotate(t, rotator{client: client, settings: settings{compromised: true, out: path}})
 	require.ErrorContains(t, err, "cleaning up its connections failed")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -122,48 +138,103 @@ func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestTokenIsPrintedWhereThatIsAsked(t *testing.T) {
+func TestRotation_Print(t *testing.T) {
 	t.Parallel()
-	_, client, tunnel, _ := running(t)
-	var out bytes.Buffer
-	require.NoError(t, rotate(t.Context(), client, settings{tunnel: "blog", compromised: true, print: true}, &out, nobody))
+	fake, client, tunnel, _ := running(t)
+	printed, progress, err := rotate(t, rotator{client: client, settings: settings{compromised: true, print: true}})
+	require.NoError(t, err)
 	token, err := client.Tunnels.Token(t.Context(), tunnel.ID)
 	require.NoError(t, err)
-	assert.Contains(t, out.String(), token.Reveal())
+	assert.Equal(t, token.Reveal()+"\n", printed)
+	assert.NotContains(t, progress, token.Reveal())
+
+	// Nobody can say whether the tunnel is rotated: the token is still the only thing that is printed.
+	fake.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
+	fake.Inject(tunneltest.Fault{Operation: opToken, Status: 500})
+	printed, progress, err = rotate(t, rotator{client: client, settings: settings{print: true}})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, "whether blog is rotated is unknown")
+	assert.Contains(t, progress, "good if blog is rotated")
+	require.True(t, strings.HasSuffix(printed, "\n"))
+	_, err = fake.Connect(cftunnel.NewSecret(printed))
+	require.NoError(t, err)
 }
 
-func TestRotationOfNothing(t *testing.T) {
+func TestRotation_UnknownTunnel(t *testing.T) {
 	t.Parallel()
 	_, client, _, _ := running(t)
-	require.ErrorIs(t, rotate(t.Context(), client, settings{tunnel: "shop"}, io.Discard, nobody), cftunnel.ErrNotFound)
+	_, _, err := rotate(t, rotator{client: client, settings: settings{tunnel: "shop"}})
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-func TestCommandLine(t *testing.T) {
-	t.Parallel()
-	var out, errs bytes.Buffer
-	assert.Zero(t, start(t.Context(), []string{"-help"}, &out, &errs))
-	assert.Contains(t, errs.String(), "-compromised")
-	assert.Equal(t, 2, start(t.Context(), []string{"-nonsense"}, &out, &errs))
-	assert.Equal(t, 2, start(t.Context(), []string{"a", "b"}, &out, &errs))
-	assert.Equal(t, 2, start(t.Context(), []string{"-wait", "0s", "a"}, &out, &errs))
-}
-
-func TestNoTokenOfAFakeTakesTheRealOnesPlace(t *testing.T) {
-	t.Setenv("CLOUDFLARE_API_TOKEN", "")
-	t.Setenv("CLOUDFLARE_API_KEY", "")
+func TestRotate_CommandLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
-	for _, args := range [][]string{{"blog"}, {"-out", file}, {"-out", file, "blog"}} {
-		var stdout, stderr bytes.Buffer
-		assert.Equal(t, 2, start(t.Context(), args, &stdout, &stderr))
-		assert.Contains(t, stderr.String(), "CLOUDFLARE_API_TOKEN is not set")
-		assert.Empty(t, stdout.String())
-		assert.NoFileExists(t, file)
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	for _, test := range []struct {
+		credentials bool
+		args        []string
+		code        int
+		stderr      string
+	}{
+		{true, []string{"-help"}, 0, "-compromised"},
+		{true, []string{"-nonsense"}, 2, "-nonsense"},
+		{true, []string{"-print", "a", "b"}, 2, "more than one tunnel"},
+		{true, []string{"-print", "-wait", "0s", "a"}, 2, "-wait is 0s; it must be positive"},
+		{true, []string{"-print", "-interval", "-1s", "a"}, 2, "-interval is -1s; it must be positive"},
+		{true, []string{"-print"}, 2, "name of the tunnel is missing"},
+		{true, []string{"blog"}, 2, "-out or -print is missing"},
+		{true, []string{"-compromised", "blog"}, 2, "-out or -print is missing"},
+		// A token of a fake must not be taken for a real one.
+		{false, []string{"blog"}, 2, "CLOUDFLARE_API_TOKEN is not set"},
+		{false, []string{"-print", "blog"}, 2, "CLOUDFLARE_API_TOKEN is not set"},
+		{false, []string{"-out", file}, 2, "CLOUDFLARE_API_TOKEN is not set"},
+		{false, []string{"-out", file, "blog"}, 2, "CLOUDFLARE_API_TOKEN is not set"},
+	} {
+		t.Run(fmt.Sprint(test.credentials, test.args), func(t *testing.T) {
+			t.Setenv("CLOUDFLARE_API_TOKEN", "")
+			if test.credentials {
+				t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+			}
+			var stdout, stderr bytes.Buffer
+			assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
+			assert.Contains(t, stderr.String(), test.stderr)
+			assert.Empty(t, stdout.String())
+			assert.NoFileExists(t, file)
+			assert.Empty(t, fake.Requests())
+		})
 	}
+}
+
+func TestRotate_Program(t *testing.T) {
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+	fake.Seed(tunneltest.TunnelSeed{Name: "blog"})
+	file := filepath.Join(t.TempDir(), "token")
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, start(t.Context(), []string{"-print", "-out", file, "blog"}, &stdout, &stderr), stderr.String())
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(content)+"\n", stdout.String())
+	assert.Contains(t, stderr.String(), "blog has a new token")
+	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
+	require.NoError(t, err)
+
+	stdout.Reset()
+	stderr.Reset()
+	require.Zero(t, start(t.Context(), []string{"-compromised", "-out", file, "blog"}, &stdout, &stderr))
+	assert.Contains(t, stdout.String(), "blog has a new token")
+	assert.Empty(t, stderr.String())
 }
 
 func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
 	t.Parallel()
-	const opUpdate = "PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
 	for name, test := range map[string]struct {
 		fault tunneltest.Fault
 		said  string
@@ -177,7 +248,7 @@ func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "token")
 			require.NoError(t, os.WriteFile(path, []byte(tunnel.Token.Reveal()), 0o600))
 			fake.Inject(test.fault)
-			err := rotate(t.Context(), client, settings{tunnel: "blog", out: path}, io.Discard, nobody)
+			_, _, err := rotate(t, rotator{client: client, settings: settings{out: path}})
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			require.ErrorContains(t, err, test.said)
 			content, err := os.ReadFile(path)
@@ -190,11 +261,33 @@ func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
 	}
 }
 
-func TestFileThatCannotBeWrittenIsKnownBeforeTheRotation(t *testing.T) {
+func TestRotation_FileThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	fake, client, tunnel, _ := running(t)
-	err := rotate(t.Context(), client, settings{tunnel: "blog", out: filepath.Join(t.TempDir(), "missing", "token")}, io.Discard, nobody)
-	require.Error(t, err)
-	_, err = fake.Connect(tunnel.Token)
+	folder := t.TempDir()
+	for _, path := range []string{filepath.Join(folder, "missing", "token"), folder} {
+		_, _, err := rotate(t, rotator{client: client, settings: settings{out: path}})
+		require.Error(t, err)
+		_, err = fake.Connect(tunnel.Token)
+		require.NoError(t, err, "it is not rotated")
+	}
+	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestRotate_Demonstration(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, start(t.Context(), []string{"-interval", "1ms"}, &stdout, &stderr), stderr.String())
+	assert.Contains(t, stderr.String(), "No credentials in the environment")
+	assert.Contains(t, stdout.String(), "Replicas with the old token: 0 of 2; with the new one: 2.")
+	assert.NotContains(t, stdout.String(), "No credentials")
+
+	stdout.Reset()
+	require.Zero(t, start(t.Context(), []string{"-interval", "1ms", "-print"}, &stdout, &stderr), stderr.String())
+	_, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(stdout.String()))
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"))
 }

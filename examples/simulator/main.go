@@ -1,8 +1,11 @@
-// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls that stand for a replica of cloudflared
-// starting and stopping:
+// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls
+// that start and stop a replica of cloudflared:
 //
 //	POST   /simulator/connectors                 {"token":"eyJ…"}  →  {"connector_id":"…"}
 //	DELETE /simulator/connectors/{connector_id}
+//
+// Requests for other hosts than this machine are refused: a web page could otherwise point a name
+// of its own at the simulator. -allow-host allows a name, for example that of a container.
 package main
 
 import (
@@ -14,8 +17,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +46,7 @@ type settings struct {
 	addr, account, token string
 	quota                int
 	window               time.Duration
+	allowHosts           []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -49,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
-		return exitUsage // flags has told
+		return exitUsage // Parse has printed the reason
 	}
 	if err := s.check(flags); err != nil {
 		fmt.Fprintln(stderr, "simulator:", err)
@@ -65,15 +71,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("simulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787", "`address` to listen on; a port of 0 takes a free one")
-	flags.StringVar(&s.account, "account", "", "account `id`, 32 hexadecimal digits (default: a random one)")
+	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787",
+		"`address` to listen on; a free port is chosen for port 0")
+	flags.Func("allow-host",
+		"`host` that requests may be for, other than localhost; may be repeated", s.allowHost)
+	flags.StringVar(&s.account, "account", "",
+		"account `id`, 32 hexadecimal digits (default: a random one)")
 	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
 	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
-	flags.DurationVar(&s.window, "window", 5*time.Minute, "`length` of the quota's window, and of the refusal that follows")
+	flags.DurationVar(&s.window, "window", 5*time.Minute,
+		"`length` of the quota's window, and of the refusal that follows")
 	return flags
 }
 
-// check refuses what no client could use as a client refuses it.
+// allowHost adds the value of -allow-host, a host without a port.
+func (s *settings) allowHost(host string) error {
+	if host == "" || strings.ContainsAny(host, "/ ") || hostOf(host) != normalHost(host) {
+		return errors.New("must be a name or an address, without a scheme and a port")
+	}
+	s.allowHosts = append(s.allowHosts, normalHost(host))
+	return nil
+}
+
+// check refuses what a client would refuse, by the client's own checks.
 func (s *settings) check(flags *flag.FlagSet) error {
 	switch {
 	case flags.NArg() > 0:
@@ -81,10 +101,11 @@ func (s *settings) check(flags *flag.FlagSet) error {
 	case s.quota < 0:
 		return fmt.Errorf("-quota is %d; it cannot be negative", s.quota)
 	case s.window <= 0:
-		return fmt.Errorf("-window is %s; it must be longer than nothing", s.window)
+		return fmt.Errorf("-window is %s; it must be positive", s.window)
 	}
 	if s.account != "" {
-		if _, err := cftunnel.NewClient(cftunnel.WithAPIToken("any"), cftunnel.WithAccountID(s.account)); err != nil {
+		token, account := cftunnel.WithAPIToken("any"), cftunnel.WithAccountID(s.account)
+		if _, err := cftunnel.NewClient(token, account); err != nil {
 			return fmt.Errorf("-account: %w", err)
 		}
 	}
@@ -98,7 +119,7 @@ func (s *settings) check(flags *flag.FlagSet) error {
 
 // serve runs until the context ends.
 func serve(ctx context.Context, s settings, stdout io.Writer) error {
-	var opts []tunneltest.Option
+	opts := []tunneltest.Option{tunneltest.WithRecordLimit(0)} // nobody reads the record
 	if s.account != "" {
 		opts = append(opts, tunneltest.WithAccountID(s.account))
 	}
@@ -115,11 +136,14 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", reachable(listener.Addr().(*net.TCPAddr)))
+	address := reachable(listener.Addr().(*net.TCPAddr))
+	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
-	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal()) // of the fake, and good for nothing else
+	// The token is the fake's, and has no other use.
+	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
 
-	server := &http.Server{Handler: handler(fake), ReadHeaderTimeout: time.Minute}
+	checked := checkHost(handler(fake), append(s.allowHosts, hostOf(address)))
+	server := &http.Server{Handler: checked, ReadHeaderTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -128,7 +152,38 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	return nil
 }
 
-// reachable is the address for a program on this machine: plain http to another is refused by the client.
+// checkHost refuses requests whose Host is not this machine and not one of those allowed.
+func checkHost(next http.Handler, allowed []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostOf(r.Host)
+		ip, err := netip.ParseAddr(host)
+		isLoopback := host == "localhost" || err == nil && ip.IsLoopback()
+		if !isLoopback && !slices.Contains(allowed, host) {
+			respond(w, http.StatusForbidden, map[string]string{
+				"error": "the request is for another host; -allow-host allows it",
+			})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostOf returns the host of a Host header, without the port.
+func hostOf(header string) string {
+	if host, _, err := net.SplitHostPort(header); err == nil {
+		return normalHost(host)
+	}
+	return normalHost(header)
+}
+
+// normalHost returns the same text for all forms of a host: lower case, no dot at the end, an
+// address of IPv6 without brackets.
+func normalHost(host string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// reachable returns the address for a program on this machine: the client refuses plain http to
+// another one.
 func reachable(addr *net.TCPAddr) string {
 	if addr.IP.IsUnspecified() {
 		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
@@ -143,28 +198,31 @@ func handler(fake *tunneltest.Server) http.Handler {
 		var body struct {
 			Token string `json:"token"`
 		}
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&body); err != nil {
-			answer(w, http.StatusBadRequest, map[string]string{"error": `the body must be {"token":"…"}`})
+		limited := http.MaxBytesReader(w, r.Body, 64<<10)
+		if err := json.NewDecoder(limited).Decode(&body); err != nil {
+			respond(w, http.StatusBadRequest,
+				map[string]string{"error": `the body must be {"token":"…"}`})
 			return
 		}
 		if body.Token == "" {
-			answer(w, http.StatusBadRequest, map[string]string{"error": "token is empty"})
+			respond(w, http.StatusBadRequest, map[string]string{"error": "token is empty"})
 			return
 		}
 		id, err := fake.Connect(cftunnel.NewSecret(body.Token))
 		if err != nil {
-			answer(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			respond(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 			return
 		}
-		answer(w, http.StatusOK, map[string]string{"connector_id": id})
+		respond(w, http.StatusOK, map[string]string{"connector_id": id})
 	})
-	mux.HandleFunc("DELETE /simulator/connectors/{connector_id}", func(w http.ResponseWriter, r *http.Request) {
+	const stop = "DELETE /simulator/connectors/{connector_id}"
+	mux.HandleFunc(stop, func(w http.ResponseWriter, r *http.Request) {
 		fake.Disconnect(r.PathValue("connector_id"))
-		answer(w, http.StatusOK, map[string]string{})
+		respond(w, http.StatusOK, map[string]string{})
 	})
 	api := fake.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A ServeMux redirects paths with empty parts, which the API answers itself.
+		// A ServeMux redirects paths with empty parts; the API responds to them itself.
 		if strings.HasPrefix(r.URL.Path, "/simulator/") {
 			mux.ServeHTTP(w, r)
 			return
@@ -173,7 +231,7 @@ func handler(fake *tunneltest.Server) http.Handler {
 	})
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)

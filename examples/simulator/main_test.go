@@ -141,6 +141,10 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"-window", "0s"}, exitUsage, "-window"},
 		{[]string{"-account", "x"}, exitUsage, "-account"},
 		{[]string{"-token", "a b"}, exitUsage, "-token"},
+		{[]string{"-allow-host", "http://simulator"}, exitUsage, "-allow-host"},
+		{[]string{"-allow-host", "simulator:8787"}, exitUsage, "without a scheme and a port"},
+		{[]string{"-allow-host", ""}, exitUsage, "-allow-host"},
+		{[]string{"-token", "<token>"}, exitUsage, "placeholder"},
 		{[]string{"-addr", "127.0.0.1:port"}, exitFailed, "port"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -150,5 +154,55 @@ func TestBadCommandLines(t *testing.T) {
 			assert.Contains(t, stderr.String(), test.said)
 			assert.Empty(t, stdout.String())
 		})
+	}
+}
+
+func TestSimulator_Host(t *testing.T) {
+	t.Parallel()
+	base := simulate(t, "-token", "a-token", "-account", account,
+		"-allow-host", "Simulator.internal.", "-allow-host", "192.0.2.1")["CLOUDFLARE_BASE_URL"]
+	root := strings.TrimSuffix(base, "/client/v4")
+	for host, allowed := range map[string]bool{
+		"":                           true, // that of the URL
+		"localhost":                  true,
+		"LOCALHOST.":                 true,
+		"localhost:8787":             true,
+		"127.9.8.7:1":                true,
+		"[::1]":                      true,
+		"[::1]:8787":                 true,
+		"simulator.internal":         true,
+		"SIMULATOR.internal:8787":    true,
+		"192.0.2.1:8787":             true,
+		"192.0.2.2":                  false,
+		"0.0.0.0":                    false,
+		"[::]":                       false,
+		"evil.example.com":           false,
+		"localhost.example.com":      false,
+		"127.0.0.1.example.com":      false,
+		"other.simulator.internal":   false,
+		"simulator.internal.example": false,
+		"host.docker.internal:8787":  false,
+	} {
+		for _, url := range []string{base + "/accounts/" + account + "/cfd_tunnel", root + "/simulator/connectors/x"} {
+			method := http.MethodGet
+			if strings.Contains(url, "/simulator/") {
+				method = http.MethodDelete
+			}
+			request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+			require.NoError(t, err)
+			request.Header.Set("Authorization", "Bearer a-token")
+			request.Host = host
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			text, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			if allowed {
+				assert.Equal(t, http.StatusOK, response.StatusCode, "%s: %s", host, text)
+			} else {
+				assert.Equal(t, http.StatusForbidden, response.StatusCode, host)
+				assert.Contains(t, string(text), "-allow-host")
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,15 +57,45 @@ func TestVerifyOfAnUnknownToken(t *testing.T) {
 	require.NoError(t, err)
 	err = verify(t.Context(), &bytes.Buffer{}, client, time.Now())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
-	assert.Contains(t, err.Error(), "nobody knows")
+	assert.Contains(t, err.Error(), "unknown")
 	assert.NotContains(t, err.Error(), "nobody-knows-this")
 }
 
-func TestDemonstration(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	require.NoError(t, demonstrate(t.Context(), &out))
-	for _, said := range []string{"for ever", "90 days", "not valid before", "disabled", "expired"} {
-		assert.Contains(t, out.String(), said)
+func TestVerify_CommandLine(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	for _, test := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{}, 0, "token ", "CLOUDFLARE_API_TOKEN is not set"},
+		{[]string{"-help"}, 0, "", "usage: verify"},
+		{[]string{"-nonsense"}, 2, "", "-nonsense"},
+		{[]string{"extra"}, 2, "", `unexpected argument "extra"`},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), test.args)
+		assert.True(t, strings.HasPrefix(stdout.String(), test.stdout), stdout.String())
+		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
+		assert.Contains(t, stderr.String(), test.stderr, test.args)
+		if test.stdout != "" {
+			for _, said := range []string{"for ever", "90 days", "not valid before", "disabled", "expired"} {
+				assert.Contains(t, stdout.String(), said)
+			}
+		}
+	}
+}
+
+func TestVerify_TokenOfTheEnvironment(t *testing.T) {
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	for token, code := range map[string]int{fake.APIToken().Reveal(): 0, "unknown": 1} {
+		t.Setenv("CLOUDFLARE_API_TOKEN", token)
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, code, start(t.Context(), nil, &stdout, &stderr))
+		assert.Equal(t, code == 0, strings.HasPrefix(stdout.String(), "token "))
+		assert.Equal(t, code == 0, stderr.Len() == 0, stderr.String())
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-func TestFileIsReplacedAndIsItsOwners(t *testing.T) {
+func TestWrite_ReplacesTheFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	for _, name := range []string{"new", "old", strings.Repeat("n", 250)} {
@@ -33,7 +33,7 @@ func TestFileIsReplacedAndIsItsOwners(t *testing.T) {
 	assert.Len(t, left, 3)
 }
 
-func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
+func TestWrite_ReplacesALink(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	target, link := filepath.Join(folder, "target"), filepath.Join(folder, "link")
@@ -45,7 +45,7 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	assert.Equal(t, "old", string(content))
 }
 
-func TestFailureLeavesNothingBehind(t *testing.T) {
+func TestWrite_FailureLeavesNothing(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	busy := filepath.Join(folder, "busy")

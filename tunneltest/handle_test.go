@@ -1,0 +1,164 @@
+package tunneltest_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+const opApp = "POST /accounts/{account_id}/access/apps/{app_id}"
+
+// echoApp responds with what it was asked, in the API's envelope.
+func echoApp(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	w.Header().Set("X-Own", "yes")
+	w.WriteHeader(http.StatusCreated)
+	_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":%q,"query":%q,"body":%q}}`,
+		r.PathValue("app_id"), r.URL.RawQuery, body)
+}
+
+func TestHandle(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.Handle(opApp, http.HandlerFunc(echoApp))
+	path := f.below("/access/apps/an%20id")
+	r := f.send(http.MethodPost, path+"?a=b", `{"name":"n"}`)
+	assert.Equal(t, http.StatusCreated, r.status)
+	assert.Equal(t, "yes", r.header.Get("X-Own"))
+	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
+	assert.NotEmpty(t, r.header.Get("Cf-Ray"))
+	assert.JSONEq(t, `{"id":"an id","query":"a=b","body":"{\"name\":\"n\"}"}`, string(r.envelope().Result))
+
+	kept := f.lastRequest()
+	assert.Equal(t, opApp, kept.Operation)
+	assert.Equal(t, path, kept.Path)
+	assert.Equal(t, `{"name":"n"}`, kept.Body.Reveal())
+	assert.True(t, kept.Done)
+	assert.Equal(t, http.StatusCreated, kept.Status)
+
+	f.send(http.MethodGet, path, "").fails(http.StatusNotFound, 7000)
+	var result struct{ ID string }
+	err := f.client().Do(t.Context(), http.MethodPost, path, nil, &result)
+	require.NoError(t, err)
+	assert.Equal(t, "an id", result.ID)
+}
+
+func TestHandle_BehindCredentialsAndQuota(t *testing.T) {
+	t.Parallel()
+	f := start(t, tunneltest.WithQuota(5, time.Hour))
+	f.Handle(opApp, http.HandlerFunc(echoApp))
+	path := f.below("/access/apps/a")
+	r, err := f.tryWith(http.MethodPost, path, "", http.Header{})
+	require.NoError(t, err)
+	r.fails(http.StatusBadRequest, 9106)
+	r, err = f.tryWith(http.MethodPost, path, "", http.Header{"Authorization": {"Bearer unknown"}})
+	require.NoError(t, err)
+	r.fails(http.StatusUnauthorized, 1000)
+	reader := f.AddToken(tunneltest.Token{ReadOnly: true}).Reveal()
+	r, err = f.tryWith(http.MethodPost, path, "", http.Header{"Authorization": {"Bearer " + reader}})
+	require.NoError(t, err)
+	r.fails(http.StatusForbidden, 10000)
+	f.send(http.MethodPost, "/accounts/odd/access/apps/a", "").fails(http.StatusNotFound, 7003)
+	for _, request := range f.Requests() {
+		assert.Equal(t, opApp, request.Operation)
+		assert.False(t, request.Done)
+	}
+	for range 4 {
+		assert.Equal(t, http.StatusCreated, f.send(http.MethodPost, path, "").status)
+	}
+	r = f.send(http.MethodPost, path, "")
+	r.fails(http.StatusTooManyRequests, 10429)
+	assert.Equal(t, "3600", r.header.Get("Retry-After"))
+}
+
+func TestHandle_Faults(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	calls := 0
+	f.Handle(opApp, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		echoApp(w, r)
+	}))
+	send := func(fault tunneltest.Fault) (reply, error) {
+		fault.Operation = opApp
+		f.Inject(fault)
+		return f.try(http.MethodPost, f.below("/access/apps/a"), "")
+	}
+	r, err := send(tunneltest.Fault{Status: http.StatusBadGateway, Body: "<html>"})
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadGateway, r.status)
+	assert.Equal(t, "<html>", string(r.body))
+	assert.Zero(t, calls)
+	r, err = send(tunneltest.Fault{Status: http.StatusBadGateway, Work: true})
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadGateway, r.status)
+	assert.True(t, f.lastRequest().Done)
+	assert.Equal(t, 1, calls)
+	_, err = send(tunneltest.Fault{Cut: tunneltest.CutAfter})
+	require.Error(t, err)
+	assert.True(t, f.lastRequest().Done)
+	_, err = send(tunneltest.Fault{Cut: tunneltest.CutInside})
+	require.Error(t, err)
+	_, err = send(tunneltest.Fault{Cut: tunneltest.CutBefore})
+	require.Error(t, err)
+	assert.Equal(t, 3, calls)
+}
+
+// The handler runs outside the server's lock.
+func TestHandle_CallsTheServer(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.Handle("GET /own", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.SeedTunnels(1)
+		page, err := f.client().Tunnels.List(r.Context(), cftunnel.TunnelListParams{})
+		if assert.NoError(t, err) {
+			_, _ = fmt.Fprintf(w, `{"success":true,"result":%d}`, len(page.Items))
+		}
+	}))
+	assert.Equal(t, "1", string(f.send(http.MethodGet, "/own", "").result()))
+	assert.Len(t, f.Requests(), 2)
+}
+
+func TestHandle_Patterns(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	own := func(name string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
+	}
+	f.Handle("/any", own("any"))
+	f.Handle("GET /client/v4/based", own("based"))
+	f.Handle("/below/", own("below"))
+	f.Handle("GET /rest/{path...}", own("rest"))
+	f.Handle(opList, own("the fake's own"))
+	for _, test := range []struct{ method, path, body, operation string }{
+		{http.MethodGet, "/any", "any", "GET /any"},
+		{http.MethodPut, "/any", "any", "PUT /any"},
+		{http.MethodGet, "/based", "based", "GET /based"},
+		{http.MethodGet, "/below/a/b", "below", "GET /below/"},
+		{http.MethodGet, "/rest/a/b", "rest", "GET /rest/{path...}"},
+		{http.MethodGet, f.below("/cfd_tunnel"), "the fake's own", opList},
+	} {
+		r := f.send(test.method, test.path, "")
+		assert.Equal(t, test.body, string(r.body), test.path)
+		assert.Equal(t, test.operation, f.lastRequest().Operation)
+		f.Inject(tunneltest.Fault{Operation: test.operation, Status: http.StatusTeapot})
+		assert.Equal(t, http.StatusTeapot, f.send(test.method, test.path, "").status, test.path)
+	}
+	for _, path := range []string{"/anything", "/based/", "/below//a", "/below/../any"} {
+		assert.NotEqual(t, http.StatusOK, f.send(http.MethodGet, path, "").status, path)
+		assert.Empty(t, f.lastRequest().Operation)
+	}
+	f.send(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"web"}`).result()
+	for _, bad := range []string{"", "GET", "GET any", "/any", "/{"} {
+		assert.Panics(t, func() { f.Handle(bad, own("bad")) }, bad)
+	}
+	assert.Panics(t, func() { f.Inject(tunneltest.Fault{Operation: "GET /unknown", Status: 500}) })
+}
