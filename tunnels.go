@@ -194,7 +194,7 @@ func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallO
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
 func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
-	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, opts)
+	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
 // Delete deletes a tunnel and returns it as it then is, with DeletedAt set.
@@ -308,8 +308,11 @@ func doTunnel[S serviceType](ctx context.Context, s *S, r request, check func(*t
 	return &tunnel, nil
 }
 
-// updateTunnel changes a tunnel of any type that can be changed.
-func updateTunnel[S serviceType](ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams, opts []CallOption) (*Tunnel, error) {
+// updateTunnel changes a tunnel of any type that can be changed. seen, if not nil, becomes the token of
+// the response, even if the response is refused.
+func updateTunnel[S serviceType](
+	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams, seen *Secret, opts []CallOption,
+) (*Tunnel, error) {
 	if params == (TunnelUpdateParams{}) {
 		return nil, invalid("params", "changes nothing: set Name or Secret")
 	}
@@ -326,6 +329,9 @@ func updateTunnel[S serviceType](ctx context.Context, s *S, o operation, tunnelI
 		Secret string `json:"tunnel_secret,omitempty"`
 	}{params.Name, params.Secret.Reveal()}}
 	return doTunnel(ctx, s, r, func(t *tunnelResponse) error {
+		if seen != nil {
+			*seen = NewSecret(t.Token)
+		}
 		if !params.Secret.IsZero() && hasOtherSecret(NewSecret(t.Token), params.Secret) {
 			return errOldSecret
 		}

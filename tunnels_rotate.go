@@ -33,7 +33,8 @@ type Rotation struct {
 // also returned, without a Tunnel, beside an [ErrOutcomeUnknown]: its Token is the new one if the rotation
 // was carried out. A response whose token has another secret is such an error. With every other error,
 // such as [ErrNotFound], the Rotation is nil. Compare tokens with [SameTunnelToken]: the same credentials have
-// several texts. A Token that was made here, since there is no response, has no Endpoint.
+// several texts. A Token that was made without a
+// response has no Endpoint.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
@@ -52,21 +53,19 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 	credentials := TunnelCredentials{
 		AccountTag: strings.ToLower(c.accountID), TunnelID: strings.ToLower(tunnelID), Secret: secret,
 	}
-	tunnel, err := s.Update(ctx, tunnelID, TunnelUpdateParams{Secret: secret}, opts...)
+	var seen Secret // what a response had as the token
+	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, TunnelUpdateParams{Secret: secret}, &seen, opts)
 	if errors.Is(err, ErrOutcomeUnknown) {
-		return &Rotation{Token: credentials.Token()}, err
+		return &Rotation{Token: credentials.rotatedToken(seen)}, err
 	}
 	if err != nil {
 		return nil, err
 	}
 	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
 	if rotation.Token.IsZero() {
-		// Only the server knows the endpoint of the token.
-		token, err := s.Token(ctx, tunnelID, opts...)
-		if err != nil || hasOtherSecret(token, secret) {
-			token = credentials.Token()
-		}
-		rotation.Token = token
+		// Only the server knows the endpoint of the token. Without one, the token is made here.
+		seen, _ = s.Token(ctx, tunnelID, opts...)
+		rotation.Token = credentials.rotatedToken(seen)
 	}
 	if !params.CleanupConnections {
 		return rotation, nil
@@ -82,10 +81,5 @@ var errOldSecret = errors.New("the response has a token with another secret than
 // hasOtherSecret reports whether token is one of cloudflared's with another secret.
 func hasOtherSecret(token, secret Secret) bool {
 	credentials, err := ParseTunnelToken(token)
-	if err != nil {
-		return false // the tokens of WARP connectors are opaque
-	}
-	same := *credentials
-	same.Secret = secret
-	return !SameTunnelToken(same.Token(), token)
+	return err == nil && !sameSecret(credentials.Secret, secret) // the tokens of WARP connectors are opaque
 }

@@ -148,7 +148,7 @@ func (s *WARPConnectorsService) All(ctx context.Context, params TunnelListParams
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
 func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
-	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, opts)
+	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, nil, opts)
 }
 
 // Delete deletes a WARP connector and returns it as it then is, with DeletedAt set.
