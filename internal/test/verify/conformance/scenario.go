@@ -32,7 +32,7 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 		}
 	}
 	for _, operation := range operations {
-		if err := withScene(ctx, &log, func(_ context.Context, s *scene) error { s.oddRequests(operation); return nil }); err != nil {
+		if err := withScene(ctx, &log, func(ctx context.Context, s *scene) error { s.oddRequests(ctx, operation); return nil }); err != nil {
 			return nil, fmt.Errorf("%s: %w", operation, err)
 		}
 	}
@@ -86,21 +86,21 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 }
 
 // oddRequests sends requests for an operation that the client would not send.
-func (s *scene) oddRequests(operation string) {
+func (s *scene) oddRequests(ctx context.Context, operation string) {
 	method, template, _ := strings.Cut(operation, " ")
 	known := strings.NewReplacer("{account_id}", s.srv.AccountID(), "{tunnel_id}", s.fixture.Tunnel, "{connector_id}", s.fixture.Connector).Replace(template)
 	for _, path := range []string{known, template, strings.ReplaceAll(known, s.srv.AccountID(), "x"), known + "/", known + "?page=x&per_page=0&status=x"} {
 		for _, body := range []string{"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`} {
-			s.send(method, path, body, "Bearer "+s.srv.APIToken().Reveal())
+			s.send(ctx, method, path, body, "Bearer "+s.srv.APIToken().Reveal())
 		}
 	}
-	s.send(method, known, "", "")
-	s.send(method, known, "", "Bearer no.token")
-	s.send(http.MethodTrace, known, "", "Bearer "+s.srv.APIToken().Reveal())
+	s.send(ctx, method, known, "", "")
+	s.send(ctx, method, known, "", "Bearer no.token")
+	s.send(ctx, http.MethodTrace, known, "", "Bearer "+s.srv.APIToken().Reveal())
 }
 
-func (s *scene) send(method, path, body, authorization string) {
-	r := httptest.NewRequest(method, basePath+path, strings.NewReader(body))
+func (s *scene) send(ctx context.Context, method, path, body, authorization string) {
+	r := httptest.NewRequestWithContext(ctx, method, basePath+path, strings.NewReader(body))
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}

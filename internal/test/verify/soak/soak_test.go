@@ -167,7 +167,7 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 			require.Empty(t, w.stats.problems)
 			done, err := w.write("Update", one, func(context.Context, ...cftunnel.CallOption) error {
 				if test.carriedOut {
-					_, err := w.client(one).Tunnels.Update(w.ctx, one.id, cftunnel.TunnelUpdateParams{Name: "new"})
+					_, err := w.client(one).Tunnels.Update(t.Context(), one.id, cftunnel.TunnelUpdateParams{Name: "new"})
 					require.NoError(t, err)
 				}
 				return test.err
