@@ -85,18 +85,39 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 	return call(s.fixture, token)
 }
 
+// oddBodies are bodies that the client would not send.
+var oddBodies = []string{
+	"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`,
+	`{"name":"odd","tunnel_secret":"short","resources":["odd"],"client_id":"odd","config":null,"ha_mode":"aws"}`,
+	`{"ha_mode":"local","config":{"vips":[{"address":"odd"}],"ingress":[]}}`,
+	`{"ha_mode":"disabled","config":{"fnr_id":"odd","ingress":[{"service":"odd"}]}}`,
+	`{"ha_mode":"local","config":{"ingress":[{"service":"http://localhost","hostname":"a.example.com"}]}}`,
+}
+
 // oddRequests sends requests for an operation that the client would not send.
 func (s *scene) oddRequests(ctx context.Context, operation string) {
 	method, template, _ := strings.Cut(operation, " ")
-	known := strings.NewReplacer("{account_id}", s.srv.AccountID(), "{tunnel_id}", s.fixture.Tunnel, "{connector_id}", s.fixture.Connector).Replace(template)
-	for _, path := range []string{known, template, strings.ReplaceAll(known, s.srv.AccountID(), "x"), known + "/", known + "?page=x&per_page=0&status=x"} {
-		for _, body := range []string{"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`} {
-			s.send(ctx, method, path, body, "Bearer "+s.srv.APIToken().Reveal())
+	tunnel, connector, idle := s.fixture.Tunnel, s.fixture.Connector, s.fixture.Idle
+	if strings.Contains(template, "/warp_connector") {
+		tunnel, connector, idle = s.fixture.WARP, s.fixture.WARPConnector, s.fixture.IdleWARP
+	}
+	path := func(account, tunnel string) string {
+		return strings.NewReplacer("{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector).Replace(template)
+	}
+	good := "Bearer " + s.srv.APIToken().Reveal()
+	known := path(s.srv.AccountID(), tunnel)
+	_, _ = s.client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
+	_, _ = s.client.WARPConnectors.Delete(ctx, s.fixture.IdleWARP, cftunnel.TunnelDeleteParams{})
+	for _, path := range []string{
+		known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "/", known + "?page=x&per_page=0&status=x",
+	} {
+		for _, body := range oddBodies {
+			s.send(ctx, method, path, body, good)
 		}
 	}
 	s.send(ctx, method, known, "", "")
 	s.send(ctx, method, known, "", "Bearer no.token")
-	s.send(ctx, http.MethodTrace, known, "", "Bearer "+s.srv.APIToken().Reveal())
+	s.send(ctx, http.MethodTrace, known, "", good)
 }
 
 func (s *scene) send(ctx context.Context, method, path, body, authorization string) {
@@ -227,7 +248,7 @@ func tokens(ctx context.Context, s *scene) error {
 	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
 		for _, token := range []tunneltest.Token{
 			{}, {NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)},
-			{Status: cftunnel.TokenStatusDisabled}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
+			{Status: cftunnel.TokenStatusDisabled}, {ReadOnly: true}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
 		} {
 			token.Owner = owner
 			client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(s.srv.AddToken(token).Reveal()))
@@ -235,6 +256,8 @@ func tokens(ctx context.Context, s *scene) error {
 				return err
 			}
 			_, _ = client.Tokens.Verify(ctx) // of one that does not work it says so, or refuses
+			_, _ = client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+			_, _ = client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
 		}
 	}
 	return nil
