@@ -19,7 +19,7 @@ import (
 
 // FuzzDecoder compares the decoder with encoding/json on every body that the latter accepts.
 func FuzzDecoder(f *testing.F) {
-	for _, body := range answers(f) {
+	for _, body := range responses(f) {
 		f.Add(body)
 	}
 	for _, body := range []string{
@@ -109,8 +109,8 @@ func lowerNames(value any) any {
 	return value
 }
 
-// answers are those of the fake to every kind of request.
-func answers(tb testing.TB) []string {
+// responses returns bodies of the fake.
+func responses(tb testing.TB) []string {
 	tb.Helper()
 	srv := tunneltest.NewServer()
 	tb.Cleanup(srv.Close)
@@ -143,8 +143,8 @@ func answers(tb testing.TB) []string {
 	return bodies
 }
 
-// Bodies are read into the same memory again and again.
-func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
+// Buffers for bodies may be reused.
+func TestDecoder_KeepsValues(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
