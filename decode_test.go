@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,6 +13,8 @@ import (
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -110,18 +111,13 @@ func lowerNames(value any) any {
 }
 
 // responses returns bodies of the fake.
-func responses(tb testing.TB) []string {
+func responses(tb testing.TB) (bodies []string) {
 	tb.Helper()
-	srv := tunneltest.NewServer()
+	var log wirelog.Log
+	srv := tunneltest.NewServer(tunneltest.WithMiddleware(log.Middleware))
 	tb.Cleanup(srv.Close)
 	srv.SeedTunnels(3)
-	var bodies []string
-	client, err := srv.NewClient(once, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		recorder := httptest.NewRecorder()
-		srv.Handler().ServeHTTP(recorder, r)
-		bodies = append(bodies, recorder.Body.String())
-		return recorder.Result(), nil
-	})}))
+	client, err := cases.NewClient(srv, once)
 	require.NoError(tb, err)
 	ctx := tb.Context()
 	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
@@ -140,6 +136,9 @@ func responses(tb testing.TB) []string {
 	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
 	require.NoError(tb, err)
 	_, _ = client.WARPConnectors.Configuration(ctx, warp.ID)
+	for _, e := range log.Exchanges() {
+		bodies = append(bodies, string(e.Response.Body))
+	}
 	return bodies
 }
 
