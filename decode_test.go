@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,12 +13,14 @@ import (
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/internal/test/cases"
+	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
 // FuzzDecoder compares the decoder with encoding/json on every body that the latter accepts.
 func FuzzDecoder(f *testing.F) {
-	for _, body := range answers(f) {
+	for _, body := range responses(f) {
 		f.Add(body)
 	}
 	for _, body := range []string{
@@ -109,19 +110,14 @@ func lowerNames(value any) any {
 	return value
 }
 
-// answers are those of the fake to every kind of request.
-func answers(tb testing.TB) []string {
+// responses returns bodies of the fake.
+func responses(tb testing.TB) (bodies []string) {
 	tb.Helper()
-	srv := tunneltest.NewServer()
+	var log wirelog.Log
+	srv := tunneltest.NewServer(tunneltest.WithMiddleware(log.Middleware))
 	tb.Cleanup(srv.Close)
 	srv.SeedTunnels(3)
-	var bodies []string
-	client, err := srv.NewClient(once, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		recorder := httptest.NewRecorder()
-		srv.Handler().ServeHTTP(recorder, r)
-		bodies = append(bodies, recorder.Body.String())
-		return recorder.Result(), nil
-	})}))
+	client, err := cases.NewClient(srv, once)
 	require.NoError(tb, err)
 	ctx := tb.Context()
 	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
@@ -140,11 +136,14 @@ func answers(tb testing.TB) []string {
 	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
 	require.NoError(tb, err)
 	_, _ = client.WARPConnectors.Configuration(ctx, warp.ID)
+	for _, e := range log.Exchanges() {
+		bodies = append(bodies, string(e.Response.Body))
+	}
 	return bodies
 }
 
-// Bodies are read into the same memory again and again.
-func TestAnAnswerKeepsItsValuesWhenOthersCome(t *testing.T) {
+// Buffers for bodies may be reused.
+func TestDecoder_KeepsValues(t *testing.T) {
 	t.Parallel()
 	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc%04d"
 	calls := 0

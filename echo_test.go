@@ -16,35 +16,35 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
-// TestNoOperationLetsOutASecretThatTheServerEchoes: wherever a server puts back what it was sent, neither the error nor the log shows it.
-func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
+// TestMethods_EchoedSecrets: wherever a server echoes what it was sent, errors and logs do not show it.
+func TestMethods_EchoedSecrets(t *testing.T) {
 	t.Parallel()
 	quote := func(text string) string {
 		quoted, _ := json.Marshal(text)
 		return string(quoted)
 	}
-	for place, answer := range map[string]func(w http.ResponseWriter, echo string){
-		"the message of an error": func(w http.ResponseWriter, echo string) {
+	for place, echo := range map[string]func(w http.ResponseWriter, sent string){
+		"the message of an error": func(w http.ResponseWriter, sent string) {
 			w.WriteHeader(http.StatusBadRequest)
-			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":%s}]}`, quote(echo))
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":%s}]}`, quote(sent))
 		},
-		"the chain of an error that comes with 200": func(w http.ResponseWriter, echo string) {
-			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":2,"message":%s}]}]}`, quote(echo))
+		"the chain of an error that comes with 200": func(w http.ResponseWriter, sent string) {
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":2,"message":%s}]}]}`, quote(sent))
 		},
-		"a page of HTML": func(w http.ResponseWriter, echo string) {
+		"a page of HTML": func(w http.ResponseWriter, sent string) {
 			w.WriteHeader(http.StatusBadGateway)
-			_, _ = fmt.Fprintf(w, `<html><body>%s</body></html>`, echo)
+			_, _ = fmt.Fprintf(w, `<html><body>%s</body></html>`, sent)
 		},
-		"plain text": func(w http.ResponseWriter, echo string) {
+		"plain text": func(w http.ResponseWriter, sent string) {
 			w.WriteHeader(http.StatusForbidden)
-			_, _ = io.WriteString(w, echo)
+			_, _ = io.WriteString(w, sent)
 		},
-		"the ray id": func(w http.ResponseWriter, echo string) {
-			w.Header().Set("Cf-Ray", strings.ReplaceAll(echo, "\n", " "))
+		"the ray id": func(w http.ResponseWriter, sent string) {
+			w.Header().Set("Cf-Ray", strings.ReplaceAll(sent, "\n", " "))
 			w.WriteHeader(http.StatusNotFound)
 		},
-		"a result of the wrong type": func(w http.ResponseWriter, echo string) {
-			_, _ = fmt.Fprintf(w, `{"success":true,"result":[[%s]]}`, quote(echo))
+		"a result of the wrong type": func(w http.ResponseWriter, sent string) {
+			_, _ = fmt.Fprintf(w, `{"success":true,"result":[[%s]]}`, quote(sent))
 		},
 	} {
 		for name, method := range cases.Methods {
@@ -60,7 +60,7 @@ func TestNoOperationLetsOutASecretThatTheServerEchoes(t *testing.T) {
 					if json.Unmarshal(raw, &body) == nil && body.Secret != "" {
 						secrets = append(secrets, body.Secret)
 					}
-					answer(w, r.Header.Get("Authorization")+"\n"+string(raw))
+					echo(w, r.Header.Get("Authorization")+"\n"+string(raw))
 				}, once, cftunnel.WithoutRateLimit(), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 				err := method.Call(t.Context(), client, cases.UnknownIDs())
 				require.NotEmpty(t, log.String())

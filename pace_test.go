@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestFamilyStaysBelowTheQuota(t *testing.T) {
+func TestRateLimit_FamilyBelowQuota(t *testing.T) {
 	t.Parallel()
 	const quota, window = 1200, 5 * time.Minute
 	inBubble(t, func(t *testing.T, h *harness) {
@@ -59,7 +59,7 @@ func TestFamilyStaysBelowTheQuota(t *testing.T) {
 	}, tunneltest.WithQuota(quota, window))
 }
 
-func TestRetriesArePacedLikeFirstAttempts(t *testing.T) {
+func TestRateLimit_Retries(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
@@ -75,7 +75,7 @@ func TestRetriesArePacedLikeFirstAttempts(t *testing.T) {
 	})
 }
 
-func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
+func TestRateLimit_WaitBeyondDeadline(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithRateLimit(1, time.Minute))
@@ -94,7 +94,7 @@ func TestPaceThatCannotKeepTheDeadlineFailsAtOnce(t *testing.T) {
 	})
 }
 
-func TestCancelledWaitersCostTheNextOneNothing(t *testing.T) {
+func TestRateLimit_CancelledWaiters(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second)) // one at once, then one in 1.1 s or so
@@ -115,7 +115,7 @@ func TestCancelledWaitersCostTheNextOneNothing(t *testing.T) {
 	})
 }
 
-func TestLongHoldFailsAtOnceForTheWholeFamily(t *testing.T) {
+func TestHold_TooLong(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		retryAfter string
@@ -164,7 +164,7 @@ func TestLongHoldFailsAtOnceForTheWholeFamily(t *testing.T) {
 	}
 }
 
-func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
+func TestHold_Short(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]cftunnel.Option{
 		"paced":                cftunnel.WithRateLimit(1200, 5*time.Minute),
@@ -195,7 +195,7 @@ func TestShortHoldIsWaitedForByTheWholeFamily(t *testing.T) {
 	}
 }
 
-func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
+func TestHold_EndIsPaced(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -215,7 +215,7 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 	})
 }
 
-func TestRefusalWithoutRetryAfterHoldsNobodyElse(t *testing.T) {
+func TestHold_NoRetryAfter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -228,7 +228,7 @@ func TestRefusalWithoutRetryAfterHoldsNobodyElse(t *testing.T) {
 	})
 }
 
-func TestLimiterIsAskedForEveryAttemptAndToldOfHolds(t *testing.T) {
+func TestWithLimiter_WaitsAndHolds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		limiter := &countingLimiter{}
@@ -245,7 +245,7 @@ type brokenLimiter struct{ err error }
 
 func (l brokenLimiter) Wait(context.Context) error { return l.err }
 
-func TestErrorsOfALimiter(t *testing.T) {
+func TestWithLimiter_Errors(t *testing.T) {
 	t.Parallel()
 	t.Run("end the call, unsent", func(t *testing.T) {
 		t.Parallel()
@@ -267,7 +267,7 @@ func TestErrorsOfALimiter(t *testing.T) {
 	})
 }
 
-func TestHoldOfAnotherCallEndsOneThatHasFailedBefore(t *testing.T) {
+func TestHold_DuringPauseOfAnotherCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}))
@@ -287,7 +287,7 @@ func TestHoldOfAnotherCallEndsOneThatHasFailedBefore(t *testing.T) {
 	})
 }
 
-func TestSlowTokenSourceGathersNobodyBehindThePace(t *testing.T) {
+func TestRateLimit_SlowTokenSource(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		ready := make(chan struct{})
@@ -309,7 +309,7 @@ func TestSlowTokenSourceGathersNobodyBehindThePace(t *testing.T) {
 	})
 }
 
-func TestLimiterThatEmbedsOneOfXTimeRate(t *testing.T) {
+func TestWithLimiter_EmbedsRateLimiter(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t, cftunnel.WithLimiter(struct{ *rate.Limiter }{rate.NewLimiter(rate.Every(time.Hour), 1)}))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -324,7 +324,7 @@ type limiterFunc func(context.Context) error
 func (f limiterFunc) Wait(ctx context.Context) error { return f(ctx) }
 func (f limiterFunc) Burst() int                     { return 1 }
 
-func TestHoldThatBeginsWhileALimiterWaitsCounts(t *testing.T) {
+func TestHold_BeginsWhileLimiterWaits(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
@@ -346,7 +346,7 @@ func TestHoldThatBeginsWhileALimiterWaitsCounts(t *testing.T) {
 	})
 }
 
-func TestErrorsOfALimiterThatAreNotOfTheDeadline(t *testing.T) {
+func TestWithLimiter_ErrorsWithoutDeadline(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("redis is away")
 	deadline, stop := context.WithTimeout(t.Context(), time.Hour)
@@ -382,7 +382,7 @@ func TestErrorsOfALimiterThatAreNotOfTheDeadline(t *testing.T) {
 	})
 }
 
-func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
+func TestHold_TooLongWithoutRateLimit(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit())
@@ -395,7 +395,7 @@ func TestLongHoldFailsAtOnceWithAnotherLimiterToo(t *testing.T) {
 	})
 }
 
-func TestRateLimitAfterALimiterCounts(t *testing.T) {
+func TestWithRateLimit_AfterWithLimiter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRateLimit(1, time.Minute))

@@ -48,7 +48,7 @@ var methods = map[string]struct {
 	}},
 }
 
-func TestStatusesThatAreTriedAgain(t *testing.T) {
+func TestRetry_Statuses(t *testing.T) {
 	t.Parallel()
 	again := map[int]bool{429: true, 500: true, 502: true, 503: true, 504: true}
 	for status := 520; status <= 530; status++ {
@@ -79,7 +79,7 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatBreak(t *testing.T) {
+func TestRetry_BrokenConnections(t *testing.T) {
 	t.Parallel()
 	for name, cut := range map[string]tunneltest.Cut{
 		"before the request is read": tunneltest.CutBefore,
@@ -114,7 +114,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 	}
 }
 
-func TestCreateIsRepeatedWhereNoConnectionWasGot(t *testing.T) {
+func TestRetry_CreateWithoutConnection(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		refusals := 3
@@ -138,7 +138,7 @@ func TestCreateIsRepeatedWhereNoConnectionWasGot(t *testing.T) {
 	})
 }
 
-func TestRoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
+func TestRetry_RoundTripperWithoutTrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -158,7 +158,7 @@ func TestRoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
 	})
 }
 
-func TestAnswerSlowerThanTheTimeout(t *testing.T) {
+func TestRetry_Timeout(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(cftunnel.WithTimeout(time.Second)), h.srv.SeedTunnels(1)[0]
@@ -178,7 +178,7 @@ func TestAnswerSlowerThanTheTimeout(t *testing.T) {
 	})
 }
 
-func TestContextEndsACallAtOnce(t *testing.T) {
+func TestContext_EndsCall(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		cancel func(context.Context) (context.Context, context.CancelFunc)
@@ -217,7 +217,7 @@ func TestContextEndsACallAtOnce(t *testing.T) {
 	}
 }
 
-func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
+func TestContext_KeepsLastAPIError(t *testing.T) {
 	t.Parallel()
 	t.Run("where the pause would outlast the deadline, at once", func(t *testing.T) {
 		t.Parallel()
@@ -272,7 +272,7 @@ func TestLastAPIErrorStaysBesideTheContexts(t *testing.T) {
 	})
 }
 
-func TestDoubtOfAnEarlierAttemptRemains(t *testing.T) {
+func TestUncertain_AfterRateLimit(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -285,7 +285,7 @@ func TestDoubtOfAnEarlierAttemptRemains(t *testing.T) {
 	})
 }
 
-func TestAClearAnswerEndsTheDoubt(t *testing.T) {
+func TestUncertain_EndsWithRefusal(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -297,7 +297,7 @@ func TestAClearAnswerEndsTheDoubt(t *testing.T) {
 	})
 }
 
-func TestPausesAreJitteredAndBounded(t *testing.T) {
+func TestRetry_Pauses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 5, BaseDelay: time.Second, MaxDelay: 3 * time.Second}))
@@ -322,7 +322,7 @@ func TestPausesAreJitteredAndBounded(t *testing.T) {
 	})
 }
 
-func TestMaxAttempts(t *testing.T) {
+func TestRetry_MaxAttempts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -379,7 +379,7 @@ func stale(t *testing.T, answer string) (url string, seen *atomic.Int32) {
 	return "http://" + listener.Addr().String(), seen
 }
 
-func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
+func TestRetry_ByNetHTTP(t *testing.T) {
 	t.Parallel()
 	const answer = `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`
 	dial := func(t *testing.T, opts ...cftunnel.Option) (*cftunnel.Client, *atomic.Int32, *countingLimiter) {
@@ -445,7 +445,7 @@ func TestRepeatsOfNetHTTPAreCountedAndPaced(t *testing.T) {
 	}
 }
 
-func TestWritesThatABusyHTTP2ServerDoesNotTakeAreDoneOnce(t *testing.T) {
+func TestRetry_BusyHTTP2Server(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	t.Cleanup(srv.Close)
@@ -475,7 +475,7 @@ func TestWritesThatABusyHTTP2ServerDoesNotTakeAreDoneOnce(t *testing.T) {
 	assert.Len(t, srv.Requests(), carriedOut(srv, opCreate), "nothing was even asked twice")
 }
 
-func TestCertificatesAreNotTriedAgain(t *testing.T) {
+func TestRetry_BadCertificate(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	t.Cleanup(srv.Close)
@@ -489,7 +489,7 @@ func TestCertificatesAreNotTriedAgain(t *testing.T) {
 
 func (c closing) Close() error { c.close(); return nil }
 
-func TestContextThatEndsWithTheAnswerIsNamedBeforeALongPause(t *testing.T) {
+func TestContext_EndsWithResponse(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -503,7 +503,7 @@ func TestContextThatEndsWithTheAnswerIsNamedBeforeALongPause(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrServer)
 }
 
-func TestRefusalsWithoutRetryAfterHavePausesBetween(t *testing.T) {
+func TestRetry_RateLimitWithoutRetryAfter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit())
@@ -515,7 +515,7 @@ func TestRefusalsWithoutRetryAfterHavePausesBetween(t *testing.T) {
 	})
 }
 
-func TestPauseThatAServerOutOfOrderAsksFor(t *testing.T) {
+func TestRetry_RetryAfterOf503(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -533,7 +533,7 @@ func TestPauseThatAServerOutOfOrderAsksFor(t *testing.T) {
 	})
 }
 
-func TestDoubtRemainsWhereTheServerHasNotLooked(t *testing.T) {
+func TestUncertain_AfterInconclusiveStatus(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 401, 403, 408, 425} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package logwatch watches programs in tests for secrets in what they log.
+// Package logwatch checks in tests that programs log no secrets.
 package logwatch
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Watch returns an option that logs everything a client of the fake does. When the test ends, it fails if the log holds the API token, the
-// token of a tunnel or a secret that was sent, or nothing at all.
+// Watch returns an option that logs everything that a client of the fake does. When the test ends, it
+// fails if the log is empty, or has the API token, the token of a tunnel or a secret that was sent.
 func Watch(t testing.TB, fake *tunneltest.Server) cftunnel.Option {
 	t.Helper()
 	var log buffer
@@ -25,14 +25,14 @@ func Watch(t testing.TB, fake *tunneltest.Server) cftunnel.Option {
 		}
 		for _, secret := range secrets(t, fake) {
 			if strings.Contains(text, secret.Reveal()) {
-				t.Error("the log holds a secret")
+				t.Error("the log has a secret")
 			}
 		}
 	})
 	return cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 }
 
-// secrets gathers whatever the fake knows that must not be shown.
+// secrets returns everything that must not be in the log.
 func secrets(t testing.TB, fake *tunneltest.Server) []cftunnel.Secret {
 	t.Helper()
 	list := []cftunnel.Secret{fake.APIToken()}
@@ -49,7 +49,7 @@ func secrets(t testing.TB, fake *tunneltest.Server) []cftunnel.Secret {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.WithoutCancel(t.Context()) // which has ended where this runs
+	ctx := context.WithoutCancel(t.Context()) // the test's has ended
 	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func secrets(t testing.TB, fake *tunneltest.Server) []cftunnel.Secret {
 	return list
 }
 
-// buffer is a strings.Builder for many goroutines.
+// buffer is a strings.Builder that is safe for concurrent use.
 type buffer struct {
 	mu   sync.Mutex
 	text strings.Builder

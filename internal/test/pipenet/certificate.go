@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Certificate is one for localhost that signs itself.
+// Certificate is a self-signed one for localhost.
 type Certificate struct {
 	pair  tls.Certificate
 	roots *x509.CertPool
 }
 
-// Config is a server's that speaks HTTP/2.
+// Config returns that of a server with HTTP/2.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{c.pair}, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// certificate is made once, and is good at whatever a bubble's clock says.
+// certificate is valid whatever a bubble's clock says.
 var certificate = sync.OnceValue(func() *Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -46,5 +46,5 @@ var certificate = sync.OnceValue(func() *Certificate {
 	return &Certificate{pair: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots: roots}
 })
 
-// TLS is the server's end of a connection that was intercepted, of a network that speaks TLS.
+// TLS returns the server's end of an intercepted connection of a network with TLS.
 func TLS(conn net.Conn) *tls.Conn { return tls.Server(conn, certificate().Config()) }

@@ -1,5 +1,5 @@
-// Package pipenet serves HTTP over pipes in memory, for tests on synctest's clock: a goroutine that waits for a pipe is durably blocked,
-// one that waits for a socket is not.
+// Package pipenet serves HTTP over pipes in memory, for synctest bubbles: a goroutine that waits for a
+// pipe is durably blocked, one that waits for a socket is not.
 package pipenet
 
 import (
@@ -15,11 +15,11 @@ import (
 	"testing"
 )
 
-// Network connects HTTP clients with one handler.
+// Network connects HTTP clients to one handler.
 type Network struct {
 	conns  chan net.Conn
 	closed chan struct{}
-	roots  *x509.CertPool // of a server that speaks TLS
+	roots  *x509.CertPool // nil without TLS
 
 	mu          sync.Mutex
 	dials, open int
@@ -27,7 +27,7 @@ type Network struct {
 	intercept   func(net.Conn)
 }
 
-// Serve serves handler until the test ends, and returns the network to reach it by. In a bubble it must be called inside.
+// Serve serves handler until the test ends. It must be called inside the bubble that uses it.
 func Serve(t testing.TB, handler http.Handler) *Network {
 	t.Helper()
 	n := &Network{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -61,7 +61,8 @@ func (n *Network) serve(t testing.TB, server *http.Server) {
 	})
 }
 
-// Transport returns a transport whose every connection leads to the handler, whatever the host. It is closed when the test ends.
+// Transport returns a transport that connects to the handler, whatever the host is. Its idle
+// connections are closed when the test ends.
 func (n *Network) Transport(t testing.TB) *http.Transport {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -69,7 +70,7 @@ func (n *Network) Transport(t testing.TB) *http.Transport {
 	return transport
 }
 
-// Lead makes every connection of a transport one to the handler.
+// Lead makes a transport connect to the handler.
 func (n *Network) Lead(t testing.TB, transport *http.Transport) {
 	t.Helper()
 	transport.Proxy = nil
@@ -81,7 +82,7 @@ func (n *Network) Lead(t testing.TB, transport *http.Transport) {
 	t.Cleanup(transport.CloseIdleConnections)
 }
 
-// Client returns an HTTP client on such a transport.
+// Client returns an HTTP client with such a transport.
 func (n *Network) Client(t testing.TB) *http.Client {
 	t.Helper()
 	return &http.Client{Transport: n.Transport(t)}
@@ -116,14 +117,14 @@ func (n *Network) Refuse() {
 	n.refusing = true
 }
 
-// Intercept gives the server's end of the next connection to serve instead, which must close it.
+// Intercept passes the server's end of the next connection to serve, which must close it.
 func (n *Network) Intercept(serve func(net.Conn)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.intercept = serve
 }
 
-// ServeConn serves one connection, one that was intercepted, until it ends.
+// ServeConn serves a connection that was intercepted until it ends.
 func ServeConn(conn net.Conn, handler http.Handler) {
 	single := &Network{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
 	single.conns <- conn
@@ -178,7 +179,7 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// Accept makes the network a net.Listener.
+// Accept implements net.Listener.
 func (n *Network) Accept() (net.Conn, error) {
 	select {
 	case conn := <-n.conns:
@@ -200,5 +201,5 @@ func (n *Network) Close() error {
 	return nil
 }
 
-// Addr is that of a loopback interface.
+// Addr returns a loopback address.
 func (n *Network) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }

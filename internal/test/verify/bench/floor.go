@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// floor is what a programmer writes who needs these five requests and nothing else: no retry, no pacing, no check of anything but the status.
+// floor is written for these requests and nothing else: no retries, no pace, no check of anything
+// but the status.
 type floor struct {
 	http *http.Client
 	url  string // of the account
@@ -24,7 +25,7 @@ func newFloor(c Config) (Client, error) {
 	return &floor{http: client, url: c.BaseURL + "/accounts/" + c.AccountID}, nil
 }
 
-// The same fields that cftunnel has.
+// The fields that cftunnel has.
 type (
 	floorTunnel struct {
 		ID              string            `json:"id"`
@@ -51,17 +52,7 @@ type (
 		OriginIP           string    `json:"origin_ip"`
 		IsPendingReconnect bool      `json:"is_pending_reconnect"`
 	}
-	floorConnector struct {
-		ID            string            `json:"id"`
-		Version       string            `json:"version"`
-		Arch          string            `json:"arch"`
-		Features      []string          `json:"features"`
-		RunAt         time.Time         `json:"run_at"`
-		ConfigVersion int               `json:"config_version"`
-		HAStatus      string            `json:"ha_status"`
-		Connections   []floorConnection `json:"conns"`
-	}
-	floorAnswer[T any] struct {
+	floorResponse[T any] struct {
 		Success bool         `json:"success"`
 		Errors  []floorError `json:"errors"`
 		Result  T            `json:"result"`
@@ -75,7 +66,7 @@ type (
 	}
 )
 
-func floorDo[T any](ctx context.Context, f *floor, method, path string, body any) (*floorAnswer[T], error) {
+func floorDo[T any](ctx context.Context, f *floor, method, path string, body any) (*floorResponse[T], error) {
 	var sent io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -94,76 +85,67 @@ func floorDo[T any](ctx context.Context, f *floor, method, path string, body any
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var answer floorAnswer[T]
+	var response floorResponse[T]
 	read, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(read, &answer); err != nil {
+	if err := json.Unmarshal(read, &response); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %v", resp.Status, answer.Errors)
+		return nil, fmt.Errorf("%s: %v", resp.Status, response.Errors)
 	}
-	return &answer, nil
+	return &response, nil
 }
 
-func (f *floor) Get(ctx context.Context, tunnelID string) (Seen, error) {
-	answer, err := floorDo[floorTunnel](ctx, f, http.MethodGet, "/cfd_tunnel/"+tunnelID, nil)
+func (f *floor) Get(ctx context.Context, tunnelID string) (Result, error) {
+	response, err := floorDo[floorTunnel](ctx, f, http.MethodGet, "/cfd_tunnel/"+tunnelID, nil)
 	if err != nil {
-		return Seen{}, err
+		return Result{}, err
 	}
-	return Seen{1, answer.Result.Name, answer.Result.CreatedAt}, nil
+	return Result{1, response.Result.Name, response.Result.CreatedAt}, nil
 }
 
-func (f *floor) Create(ctx context.Context, name, secret string) (Seen, error) {
-	answer, err := floorDo[floorTunnel](ctx, f, http.MethodPost, "/cfd_tunnel", struct {
+func (f *floor) Create(ctx context.Context, name, secret string) (Result, error) {
+	response, err := floorDo[floorTunnel](ctx, f, http.MethodPost, "/cfd_tunnel", struct {
 		Name   string `json:"name"`
 		Secret string `json:"tunnel_secret"`
 	}{name, secret})
 	if err != nil {
-		return Seen{}, err
+		return Result{}, err
 	}
-	return Seen{1, answer.Result.Name, answer.Result.CreatedAt}, nil
+	return Result{1, response.Result.Name, response.Result.CreatedAt}, nil
 }
 
-func (f *floor) Page(ctx context.Context) (Seen, error) {
-	answer, err := f.page(ctx, 1)
+func (f *floor) Page(ctx context.Context) (Result, error) {
+	response, err := f.page(ctx, 1)
 	if err != nil {
-		return Seen{}, err
+		return Result{}, err
 	}
-	return last(answer.Result), nil
+	return last(response.Result), nil
 }
 
-func (f *floor) page(ctx context.Context, page int) (*floorAnswer[[]floorTunnel], error) {
+func (f *floor) page(ctx context.Context, page int) (*floorResponse[[]floorTunnel], error) {
 	return floorDo[[]floorTunnel](ctx, f, http.MethodGet, fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page), nil)
 }
 
-func last(tunnels []floorTunnel) Seen {
+func last(tunnels []floorTunnel) Result {
 	t := tunnels[len(tunnels)-1]
-	return Seen{len(tunnels), t.Name, t.CreatedAt}
+	return Result{len(tunnels), t.Name, t.CreatedAt}
 }
 
-func (f *floor) Connectors(ctx context.Context, tunnelID string) (Seen, error) {
-	answer, err := floorDo[[]floorConnector](ctx, f, http.MethodGet, "/cfd_tunnel/"+tunnelID+"/connections", nil)
-	if err != nil {
-		return Seen{}, err
-	}
-	c := answer.Result[len(answer.Result)-1]
-	return Seen{len(answer.Result), c.ID, c.RunAt}, nil
-}
-
-func (f *floor) All(ctx context.Context) (Seen, error) {
-	var all Seen
+func (f *floor) All(ctx context.Context) (Result, error) {
+	var all Result
 	for page := 1; ; page++ {
-		answer, err := f.page(ctx, page)
+		response, err := f.page(ctx, page)
 		if err != nil {
-			return Seen{}, err
+			return Result{}, err
 		}
-		count := all.Count + len(answer.Result)
-		all = last(answer.Result)
+		count := all.Count + len(response.Result)
+		all = last(response.Result)
 		all.Count = count
-		if count >= answer.Info.TotalCount {
+		if count >= response.Info.TotalCount {
 			return all, nil
 		}
 	}

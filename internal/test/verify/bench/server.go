@@ -14,42 +14,35 @@ import (
 	"strings"
 	"sync/atomic"
 
-	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// What the server knows.
+// What the server has.
 const (
 	TunnelID   = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
-	UnknownID  = "00000000-a4ef-4643-bbbc-4a0ed4fc8415"
 	BasePath   = "/client/v4"
-	connectors = 50
-	replicas   = 25 // that a tunnel can have
 	pageLength = 1000
 )
 
-// Server answers from memory, with bodies that the fake made once, so that next to nothing of what is measured is its own.
+// Server responds from memory, with bodies that the fake made, so that it takes little of the time that
+// is measured.
 type Server struct {
-	get, create, unknown, connectors []byte
-	tunnels                          *shelf
-
-	requests, connections atomic.Int64
+	get, create []byte
+	tunnels     *tunnelList
+	requests    atomic.Int64
 }
 
-// Counts is what a server has seen.
-type Counts struct{ Requests, Connections int64 }
-
-// shelf holds encoded tunnels, one after the other with commas between.
-type shelf struct {
+// tunnelList has encoded tunnels, separated by commas.
+type tunnelList struct {
 	text []byte
 	ends []int
 }
 
-// NewServer makes the bodies. It has accounts of up to so many tunnels.
+// NewServer returns a server that has accounts of up to so many tunnels.
 func NewServer(tunnels int) (*Server, error) {
 	fake := tunneltest.NewServer(tunneltest.WithAPIToken(Token), tunneltest.WithAccountID(AccountOf(0)))
 	defer fake.Close()
-	ask := func(method, path, body string) []byte {
+	send := func(method, path, body string) []byte {
 		r := httptest.NewRequestWithContext(context.Background(), method, BasePath+"/accounts/"+fake.AccountID()+"/cfd_tunnel"+path, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+Token)
 		w := httptest.NewRecorder()
@@ -57,57 +50,30 @@ func NewServer(tunnels int) (*Server, error) {
 		return w.Body.Bytes()
 	}
 	s := &Server{
-		create:  ask(http.MethodPost, "", `{"name":"blog","tunnel_secret":"AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg="}`),
-		unknown: ask(http.MethodGet, "/"+UnknownID, ""),
+		create: send(http.MethodPost, "", `{"name":"blog","tunnel_secret":"AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg="}`),
 	}
-	var created struct{ Result struct{ ID, Token string } }
+	var created struct{ Result struct{ ID string } }
 	if err := json.Unmarshal(s.create, &created); err != nil {
 		return nil, err
 	}
-	s.get = ask(http.MethodGet, "/"+created.Result.ID, "")
-	var err error
-	if s.connectors, err = manyConnectors(fake, created.Result.ID, created.Result.Token, ask); err != nil {
-		return nil, err
-	}
+	s.get = send(http.MethodGet, "/"+created.Result.ID, "")
 	fake.SeedTunnels(pageLength)
-	s.tunnels, err = fill(tunnels, ask(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), ""))
+	var err error
+	s.tunnels, err = fill(tunnels, send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), ""))
 	return s, err
 }
 
-// manyConnectors lists the replicas of a tunnel, again and again, since it cannot have so many.
-func manyConnectors(fake *tunneltest.Server, tunnelID, token string, ask func(method, path, body string) []byte) ([]byte, error) {
-	var answer struct {
-		Success  bool              `json:"success"`
-		Errors   []any             `json:"errors"`
-		Messages []any             `json:"messages"`
-		Result   []json.RawMessage `json:"result"`
-	}
-	for range replicas {
-		if _, err := fake.Connect(cftunnel.NewSecret(token)); err != nil {
-			return nil, err
-		}
-	}
-	if err := json.Unmarshal(ask(http.MethodGet, "/"+tunnelID+"/connections", ""), &answer); err != nil {
-		return nil, err
-	}
-	for len(answer.Result) < connectors {
-		answer.Result = append(answer.Result, answer.Result...)
-	}
-	answer.Result = answer.Result[:connectors]
-	return json.Marshal(answer)
-}
-
-// fill takes a page of tunnels and goes on with the same under other ids and names.
-func fill(tunnels int, page []byte) (*shelf, error) {
-	var answer struct {
+// fill repeats the tunnels of a page with other ids and names.
+func fill(tunnels int, page []byte) (*tunnelList, error) {
+	var response struct {
 		Result []json.RawMessage `json:"result"`
 	}
-	if err := json.Unmarshal(page, &answer); err != nil {
+	if err := json.Unmarshal(page, &response); err != nil {
 		return nil, err
 	}
-	s := &shelf{}
+	s := &tunnelList{}
 	for n := range tunnels {
-		tunnel := answer.Result[n%len(answer.Result)]
+		tunnel := response.Result[n%len(response.Result)]
 		var names struct{ ID, Name string }
 		if err := json.Unmarshal(tunnel, &names); err != nil {
 			return nil, err
@@ -120,8 +86,8 @@ func fill(tunnels int, page []byte) (*shelf, error) {
 	return s, nil
 }
 
-// page is a list of those from one on, up to another.
-func (s *shelf) page(from, to int) []byte {
+// page returns the tunnels from an index to another.
+func (s *tunnelList) page(from, to int) []byte {
 	if from >= to {
 		return nil
 	}
@@ -132,13 +98,10 @@ func (s *shelf) page(from, to int) []byte {
 	return s.text[start : s.ends[to-1]-1]
 }
 
-// Counts returns what the server has seen so far.
-func (s *Server) Counts() Counts { return Counts{s.requests.Load(), s.connections.Load()} }
-
-// ServeHTTP answers.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/counts" {
-		_ = json.NewEncoder(w).Encode(s.Counts())
+	if r.URL.Path == "/requests" {
+		_, _ = fmt.Fprint(w, s.requests.Load())
 		return
 	}
 	s.requests.Add(1)
@@ -150,10 +113,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusOK, s.create)
 	case tunnel == "":
 		s.list(w, r, account)
-	case strings.HasSuffix(tunnel, "/connections"):
-		write(w, http.StatusOK, s.connectors)
-	case tunnel == "/"+UnknownID:
-		write(w, http.StatusNotFound, s.unknown)
 	default:
 		write(w, http.StatusOK, s.get)
 	}
@@ -172,7 +131,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, account string) {
 		fmt.Appendf(nil, `],"result_info":{"count":%d,"page":%d,"per_page":%d,"total_count":%d}}`, to-from, page, perPage, total))
 }
 
-// write leaves the length of a long body unsaid, as the real server does.
+// write sends no Content-Length for a long body, as the real server does.
 func write(w http.ResponseWriter, status int, parts ...[]byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -183,17 +142,13 @@ func write(w http.ResponseWriter, status int, parts ...[]byte) {
 	}
 }
 
-// Run serves on a loopback port until stop is closed by its writer. It writes its base URL to started, one line.
+// Run serves on a loopback port until stop is at its end. It writes a line with its base URL to started.
 func (s *Server) Run(started io.Writer, stop io.Reader) error {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: s, ConnState: func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.connections.Add(1)
-		}
-	}}
+	server := &http.Server{Handler: s}
 	go func() {
 		_, _ = io.Copy(io.Discard, stop)
 		_ = server.Close()

@@ -32,7 +32,7 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 		}
 	}
 	for _, operation := range operations {
-		if err := withScene(ctx, &log, func(_ context.Context, s *scene) error { s.oddRequests(operation); return nil }); err != nil {
+		if err := withScene(ctx, &log, func(ctx context.Context, s *scene) error { s.oddRequests(ctx, operation); return nil }); err != nil {
 			return nil, fmt.Errorf("%s: %w", operation, err)
 		}
 	}
@@ -85,22 +85,43 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 	return call(s.fixture, token)
 }
 
-// oddRequests sends requests for an operation that the client would not send.
-func (s *scene) oddRequests(operation string) {
-	method, template, _ := strings.Cut(operation, " ")
-	known := strings.NewReplacer("{account_id}", s.srv.AccountID(), "{tunnel_id}", s.fixture.Tunnel, "{connector_id}", s.fixture.Connector).Replace(template)
-	for _, path := range []string{known, template, strings.ReplaceAll(known, s.srv.AccountID(), "x"), known + "/", known + "?page=x&per_page=0&status=x"} {
-		for _, body := range []string{"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`} {
-			s.send(method, path, body, "Bearer "+s.srv.APIToken().Reveal())
-		}
-	}
-	s.send(method, known, "", "")
-	s.send(method, known, "", "Bearer no.token")
-	s.send(http.MethodTrace, known, "", "Bearer "+s.srv.APIToken().Reveal())
+// oddBodies are bodies that the client would not send.
+var oddBodies = []string{
+	"", "{", "[]", "{}", `{"name":1,"config":[],"resources":1,"client_id":1,"ha_mode":"x"}`,
+	`{"name":"odd","tunnel_secret":"short","resources":["odd"],"client_id":"odd","config":null,"ha_mode":"aws"}`,
+	`{"ha_mode":"local","config":{"vips":[{"address":"odd"}],"ingress":[]}}`,
+	`{"ha_mode":"disabled","config":{"fnr_id":"odd","ingress":[{"service":"odd"}]}}`,
+	`{"ha_mode":"local","config":{"ingress":[{"service":"http://localhost","hostname":"a.example.com"}]}}`,
 }
 
-func (s *scene) send(method, path, body, authorization string) {
-	r := httptest.NewRequest(method, basePath+path, strings.NewReader(body))
+// oddRequests sends requests for an operation that the client would not send.
+func (s *scene) oddRequests(ctx context.Context, operation string) {
+	method, template, _ := strings.Cut(operation, " ")
+	tunnel, connector, idle := s.fixture.Tunnel, s.fixture.Connector, s.fixture.Idle
+	if strings.Contains(template, "/warp_connector") {
+		tunnel, connector, idle = s.fixture.WARP, s.fixture.WARPConnector, s.fixture.IdleWARP
+	}
+	path := func(account, tunnel string) string {
+		return strings.NewReplacer("{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector).Replace(template)
+	}
+	good := "Bearer " + s.srv.APIToken().Reveal()
+	known := path(s.srv.AccountID(), tunnel)
+	_, _ = s.client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
+	_, _ = s.client.WARPConnectors.Delete(ctx, s.fixture.IdleWARP, cftunnel.TunnelDeleteParams{})
+	for _, path := range []string{
+		known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "/", known + "?page=x&per_page=0&status=x",
+	} {
+		for _, body := range oddBodies {
+			s.send(ctx, method, path, body, good)
+		}
+	}
+	s.send(ctx, method, known, "", "")
+	s.send(ctx, method, known, "", "Bearer no.token")
+	s.send(ctx, http.MethodTrace, known, "", good)
+}
+
+func (s *scene) send(ctx context.Context, method, path, body, authorization string) {
+	r := httptest.NewRequestWithContext(ctx, method, basePath+path, strings.NewReader(body))
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
@@ -231,7 +252,7 @@ func tokens(ctx context.Context, s *scene) error {
 	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
 		for _, token := range []tunneltest.Token{
 			{}, {NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)},
-			{Status: cftunnel.TokenStatusDisabled}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
+			{Status: cftunnel.TokenStatusDisabled}, {ReadOnly: true}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
 		} {
 			token.Owner = owner
 			client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(s.srv.AddToken(token).Reveal()))
@@ -239,6 +260,8 @@ func tokens(ctx context.Context, s *scene) error {
 				return err
 			}
 			_, _ = client.Tokens.Verify(ctx) // of one that does not work it says so, or refuses
+			_, _ = client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+			_, _ = client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
 		}
 	}
 	return nil

@@ -111,7 +111,7 @@ func playRound(ctx context.Context, r *rig, s settings, number int, stats *stats
 	}
 	c := newRound(ctx, r, s, number, stats)
 	c.run(ctx, until)
-	return c.compare()
+	return c.compare() //nolint:contextcheck // it goes on after an interrupt
 }
 
 // usage is what the process uses.

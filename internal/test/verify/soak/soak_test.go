@@ -165,9 +165,9 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 			t.Parallel()
 			w, one := newTestWorker(t)
 			require.Empty(t, w.stats.problems)
-			done, err := w.write("Update", one, func(context.Context, ...cftunnel.CallOption) error {
+			done, err := w.write("Update", one, func(ctx context.Context, _ ...cftunnel.CallOption) error {
 				if test.carriedOut {
-					_, err := w.client(one).Tunnels.Update(w.ctx, one.id, cftunnel.TunnelUpdateParams{Name: "new"})
+					_, err := w.client(one).Tunnels.Update(ctx, one.id, cftunnel.TunnelUpdateParams{Name: "new"})
 					require.NoError(t, err)
 				}
 				return test.err

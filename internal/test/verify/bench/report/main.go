@@ -1,13 +1,14 @@
-// Command report measures everything that the bench's README tells, and writes it there.
+// Report measures everything in the README of the benchmarks, with each Go release, and writes it there.
 //
-//	go -C internal/bench run ./report
+//	go -C internal/test/verify run ./bench/report
 //
-// It takes about half an hour on two cores, most of it for builds, and wants the machine for itself. With -quick it takes a few minutes and
-// its figures are rough: it shows that everything runs.
+// The machine should do nothing else meanwhile. With -count 1 it only shows that everything runs.
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -15,90 +16,241 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cftunnel/cftunnel-go/internal/test/verify/bench"
+)
+
+// The text between these in the README is written by this program.
+const (
+	startMark = "<!-- measured -->"
+	endMark   = "<!-- /measured -->"
+)
+
+const (
+	folder = "bench" // of the benchmarks, from the module
+	v7Root = "v7root"
 )
 
 func main() {
-	log.SetFlags(0)
-	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), `Usage: go -C internal/bench run ./report [flags]
-
-Measures builds, calls, lists, sharing and pacing of this client, of cloudflare-go v7 and v0 and of the floor, and writes the table and the
-plots into the README of the bench. Run it on a machine that does nothing else.
-
-`)
-		flag.PrintDefaults()
-	}
+	log.SetFlags(log.Ltime)
 	var o options
-	flag.IntVar(&o.count, "count", 12, "how often calls are measured")
-	flag.IntVar(&o.builds, "builds", 5, "how often programs are built, v7's root client once; 0 for no builds")
-	flag.DurationVar(&o.time, "time", 500*time.Millisecond, "how long a call is measured each time")
-	flag.BoolVar(&o.quick, "quick", false, "a short pass: one measurement of each, and no build of v7's root client")
-	flag.StringVar(&o.readme, "readme", "README.md", "the file to write; the plots go beside it")
+	flag.IntVar(&o.count, "count", 12, "how often each call is measured")
+	flag.StringVar(&o.releases, "go", "local,go1.27.4", "Go releases, as GOTOOLCHAIN names them")
+	flag.BoolVar(&o.builds, "builds", true, "measure builds too; that of v7's root package takes minutes")
 	flag.Parse()
-	if flag.NArg() > 0 || o.count < 1 || o.builds < 0 || o.time <= 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if o.quick {
-		o.count, o.builds, o.time = 1, min(o.builds, 1), 100*time.Millisecond
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
-		log.Print(err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }
 
 type options struct {
-	count, builds int
-	time          time.Duration
-	quick         bool
-	readme        string
+	count    int
+	releases string
+	builds   bool
 }
 
 func run(ctx context.Context, o options) error {
+	readme := filepath.Join(folder, "README.md")
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	before, rest, hasStart := bytes.Cut(text, []byte(startMark))
+	_, after, hasEnd := bytes.Cut(rest, []byte(endMark))
+	if !hasStart || !hasEnd {
+		return errors.New(readme + " has no place for the tables")
+	}
 	work, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "Measured on %s, %d cores, %d times each.\n", time.Now().Format("2 January 2006"), runtime.NumCPU(), o.count)
+	for release := range strings.SplitSeq(o.releases, ",") {
+		g := &goRelease{name: release, work: work, cells: map[row]map[string]string{}}
+		if err := g.measure(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", release, err)
+		}
+		g.print(&out)
+	}
+	return os.WriteFile(readme, slices.Concat(before, []byte(startMark+"\n\n"), out.Bytes(), []byte("\n"+endMark), after), 0o644)
+}
 
-	readme, err := openREADME(o.readme)
+// goRelease is what is measured with one release of Go.
+type goRelease struct {
+	name, work string
+	version    string
+	rows       []row
+	cells      map[row]map[string]string // by client
+}
+
+type row string
+
+func (g *goRelease) set(name row, client, cell string) {
+	if g.cells[name] == nil {
+		g.rows = append(g.rows, name)
+		g.cells[name] = map[string]string{}
+	}
+	g.cells[name][client] = cell
+}
+
+func (g *goRelease) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
+	command.Stderr = os.Stderr
+	command.Env = append(os.Environ(), "GOTOOLCHAIN="+g.name, "GOCACHE="+filepath.Join(g.work, "cache-"+g.name))
+	return command
+}
+
+func (g *goRelease) measure(ctx context.Context, o options) error {
+	version, err := g.command(ctx, "go", "env", "GOVERSION").Output()
 	if err != nil {
 		return err
 	}
-	r := &results{began: time.Now()}
-	if err := measureCalls(ctx, o, work, r); err != nil {
-		return err
-	}
-	if r.builds, err = measureBuilds(ctx, o, work); err != nil {
-		return err
-	}
-	if r.machine, err = machine(ctx); err != nil {
-		return err
-	}
-	progress("writing %s", o.readme)
-	for name, plot := range map[string]string{"build.svg": buildPlot(r), "call.svg": callPlot(r)} {
-		if err := os.WriteFile(filepath.Join(filepath.Dir(o.readme), name), []byte(plot), 0o644); err != nil {
+	g.version = strings.TrimSpace(string(version))
+	if o.builds {
+		if err := g.builds(ctx); err != nil {
 			return err
 		}
 	}
-	return readme.write(o, r)
+	return g.calls(ctx, o.count)
 }
 
-func progress(format string, args ...any) {
-	log.Printf("%s  %s", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
-}
-
-// output runs a command and returns what it prints.
-func output(command *exec.Cmd) (string, error) {
-	command.Stderr = os.Stderr
-	out, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", strings.Join(command.Args, " "), err)
+// builds builds each program with an empty cache.
+func (g *goRelease) builds(ctx context.Context) error {
+	const format = `{{if not .Standard}}{{if not .Module.Main}}{{.Module.Path}}{{end}}{{end}}`
+	var floorCPU, floorSize float64
+	for _, program := range []string{bench.Floor, bench.Ours, bench.V7, v7Root, bench.V0} {
+		log.Printf("%s: building %s", g.version, program)
+		path, binary := "./"+folder+"/testdata/programs/"+program, filepath.Join(g.work, program)
+		command := g.command(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, path)
+		command.Env = append(command.Env, "GOCACHE="+filepath.Join(g.work, "cache-"+g.version+"-"+program))
+		if err := command.Run(); err != nil {
+			return err
+		}
+		cpu := (command.ProcessState.UserTime() + command.ProcessState.SystemTime()).Seconds() // of all compilers
+		info, err := os.Stat(binary)
+		if err != nil {
+			return err
+		}
+		modules, err := g.command(ctx, "go", "list", "-deps", "-f", format, path).Output()
+		if err != nil {
+			return err
+		}
+		list := strings.Fields(string(modules))
+		slices.Sort(list)
+		if program == bench.Floor {
+			floorCPU, floorSize = cpu, float64(info.Size())
+		}
+		g.set("cold build: CPU time", program, fmt.Sprintf("%.2f", cpu/floorCPU))
+		g.set("stripped binary", program, fmt.Sprintf("%.3f", float64(info.Size())/floorSize))
+		g.set("modules (count)", program, fmt.Sprint(len(slices.Compact(list))))
 	}
-	return string(out), nil
+	return nil
+}
+
+var benchmarkLine = regexp.MustCompile(`(?m)^BenchmarkCalls/(\w+)/(\w+)\S*\s+\d+\s+(.*)$`)
+
+// calls measures every client in turn, so that whatever else the machine does meets all alike.
+func (g *goRelease) calls(ctx context.Context, count int) error {
+	binary := filepath.Join(g.work, "bench.test")
+	if err := g.command(ctx, "go", "test", "-c", "-o", binary, "./"+folder).Run(); err != nil {
+		return err
+	}
+	values := map[row]map[string][]float64{}
+	for round := range count {
+		log.Printf("%s: measuring calls, %d of %d", g.version, round+1, count)
+		for i := range bench.Clients {
+			client := bench.Clients[(round+i)%len(bench.Clients)].Name
+			out, err := g.command(ctx, binary, "-test.run", "^$", "-test.bench", "/./^"+client+"$", "-test.benchtime", "500ms").Output()
+			if err != nil {
+				return err
+			}
+			for _, line := range benchmarkLine.FindAllStringSubmatch(string(out), -1) {
+				fields := strings.Fields(line[3])
+				for i := 0; i+1 < len(fields); i += 2 {
+					value, err := strconv.ParseFloat(fields[i], 64)
+					if err != nil {
+						return err
+					}
+					name := row(line[1] + ": " + fields[i+1])
+					if values[name] == nil {
+						values[name] = map[string][]float64{}
+					}
+					values[name][client] = append(values[name][client], value)
+				}
+			}
+		}
+	}
+	for _, r := range []struct{ title, name row }{
+		{"Get: time", "Get: ns/op"}, {"Get: allocations", "Get: allocs/op"}, {"Create: time", "Create: ns/op"},
+		{"1,000 tunnels: time", "Page: ns/op"}, {"1,000 tunnels: allocations", "Page: allocs/op"}, {"100,000 tunnels: time", "All: ns/op"},
+	} {
+		for client, list := range values[r.name] {
+			g.set(r.title, client, interval(list, values[r.name][bench.Floor]))
+		}
+	}
+	for client, list := range values["All: requests/op"] {
+		g.set("100,000 tunnels: requests (count)", client, fmt.Sprintf("%.0f", list[0]))
+	}
+	return nil
+}
+
+// interval returns the median of the ratios of each round, and its 95 % confidence interval.
+func interval(values, floor []float64) string {
+	var ratios []float64
+	for i := range values {
+		ratios = append(ratios, values[i]/floor[i])
+	}
+	slices.Sort(ratios)
+	n := len(ratios)
+	median := (ratios[(n-1)/2] + ratios[n/2]) / 2
+	low := lowRank(n)
+	if low < 0 || ratios[low] == ratios[n-1-low] {
+		return fmt.Sprintf("%.2f", median)
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", median, ratios[low], ratios[n-1-low])
+}
+
+// lowRank returns the index of the lower end of the interval, -1 if n values are too few for one. The
+// median is below k sorted values with the probability of at most k heads of n coins.
+func lowRank(n int) int {
+	low, tail, p := -1, 0.0, 1.0
+	for range n {
+		p /= 2
+	}
+	for k := 0; k < n/2; k++ {
+		if tail += p; 2*tail > 0.05 {
+			break
+		}
+		low = k
+		p = p * float64(n-k) / float64(k+1)
+	}
+	return low
+}
+
+func (g *goRelease) print(out *bytes.Buffer) {
+	columns := []struct{ client, title string }{
+		{bench.Floor, "floor"}, {bench.Ours, "cftunnel"}, {bench.V7, "v7, `zero_trust`"}, {v7Root, "v7, root"}, {bench.V0, "v0"},
+	}
+	fmt.Fprintf(out, "\n### %s\n\n|", g.version)
+	for _, c := range columns {
+		fmt.Fprintf(out, " | %s", c.title)
+	}
+	fmt.Fprintf(out, " |\n|---|%s\n", strings.Repeat("---:|", len(columns)))
+	for _, name := range g.rows {
+		fmt.Fprintf(out, "| %s", name)
+		for _, c := range columns {
+			fmt.Fprintf(out, " | %s", g.cells[name][c.client])
+		}
+		fmt.Fprint(out, " |\n")
+	}
 }
