@@ -3,11 +3,8 @@ module github.com/cftunnel/cftunnel-go
 go 1.26.0
 
 require (
-	github.com/cenkalti/backoff/v5 v5.0.3
-	github.com/dunglas/httpsfv v1.1.2
 	github.com/go-faster/jx v1.2.0
 	github.com/google/go-querystring v1.2.0
-	github.com/google/uuid v1.6.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/time v0.16.0
 )
