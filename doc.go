@@ -52,3 +52,5 @@
 // Package [github.com/cftunnel/cftunnel-go/tunneltest] is a fake of the API. The repository has pages on
 // testing with it (docs/testing.md) and on running a program with this client (docs/operating.md).
 package cftunnel
+
+//go:generate go test -run ^TestTables$ -update .

@@ -3,7 +3,6 @@ package cftunnel_test
 import (
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -46,46 +45,6 @@ func TestDocs_ChangelogHasVersion(t *testing.T) {
 	assert.Regexp(t, `(?m)(^## \[|, )`+regexp.QuoteMeta(cftunnel.Version)+`(\]|\.$)`, read(t, "CHANGELOG.md"))
 }
 
-// TestDocs_Permissions compares the table with what a 403 says is missing, and with what the fake
-// lets a token do that may only read.
-func TestDocs_Permissions(t *testing.T) {
-	t.Parallel()
-	documented := map[string][]string{} // permissions by method
-	for _, row := range table(t, operatingPage, "one of these") {
-		for _, method := range codes(row[1]) {
-			assert.NotContains(t, documented, method, "it is in two rows")
-			documented[method] = codes(row[0])
-		}
-	}
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(cases.Methods)), slices.Collect(maps.Keys(documented)))
-	for name, method := range cases.Methods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var needed []string
-			forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
-				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusForbidden, Times: tunneltest.Always})
-				err := h.call(t.Context(), method)
-				require.ErrorIs(t, err, cftunnel.ErrForbidden)
-				if permissions := quoted(err.Error()); needed == nil || allowWrite(permissions) {
-					needed = permissions
-				}
-			})
-			assert.ElementsMatch(t, needed, documented[name])
-
-			synctest.Test(t, func(t *testing.T) {
-				h := newMethodHarness(t, "HTTP/1.1", method)
-				h.srv.AddToken(tunneltest.Token{Text: h.srv.APIToken(), ReadOnly: true})
-				err := h.call(t.Context(), method)
-				if allowWrite(documented[name]) {
-					assert.ErrorIs(t, err, cftunnel.ErrForbidden)
-				} else {
-					assert.NoError(t, err)
-				}
-			})
-		})
-	}
-}
-
 // forEachOperation runs test for each operation that a method sends if none fails, each in a bubble
 // of its own.
 func forEachOperation(
@@ -110,16 +69,10 @@ func allowWrite(permissions []string) bool {
 	return slices.ContainsFunc(permissions, func(name string) bool { return strings.HasSuffix(name, " Write") })
 }
 
-// TestDocs_LostResponses compares the table, and the methods' comments, with which methods can fail
-// with ErrOutcomeUnknown.
-func TestDocs_LostResponses(t *testing.T) {
+// TestComments_LostResponses compares the methods' comments with which methods can fail with
+// ErrOutcomeUnknown.
+func TestComments_LostResponses(t *testing.T) {
 	t.Parallel()
-	documented := map[string]bool{}
-	for _, row := range table(t, operatingPage, "call") {
-		for _, method := range codes(row[0]) {
-			documented[method] = true
-		}
-	}
 	comments := symbols(t, ".", "cftunnel").comments
 	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +82,6 @@ func TestDocs_LostResponses(t *testing.T) {
 				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
 				unknown = unknown || errors.Is(h.call(t.Context(), method), cftunnel.ErrOutcomeUnknown)
 			})
-			assert.Equal(t, unknown, documented[name], "on the page")
 			service, short, _ := strings.Cut(name, ".")
 			assert.Equal(t, unknown, strings.Contains(comments[service+"Service."+short], "[ErrOutcomeUnknown]"), "in its comment")
 		})
@@ -224,25 +176,6 @@ func ranges(t *testing.T, text string) map[int]bool {
 		}
 	}
 	return numbers
-}
-
-// TestDocs_OfficialClients compares the table with that in CONTRIBUTING.md, which
-// internal/test/verify/witness compares with the official clients.
-func TestDocs_OfficialClients(t *testing.T) {
-	t.Parallel()
-	page := table(t, operatingPage, "v0")
-	for _, row := range table(t, "CONTRIBUTING.md", "operation") {
-		own, v7, v0 := row[1], row[4], row[5]
-		found := slices.ContainsFunc(page, func(theirs []string) bool {
-			return slices.Contains(codes(theirs[2]), codes(own)[0]) && hasCall(theirs[1], v7) && hasCall(theirs[0], v0)
-		})
-		assert.True(t, found, "%s: %s, %s", own, v7, v0)
-	}
-}
-
-// hasCall reports whether a cell has the call that the other one begins with, if any.
-func hasCall(cell, other string) bool {
-	return !strings.HasPrefix(other, "`") || slices.Contains(codes(cell), codes(other)[0])
 }
 
 func read(t *testing.T, path string) string {

@@ -18,6 +18,8 @@ type Method struct {
 	AccountToken bool
 	// Polls says that it sends more requests if one fails.
 	Polls bool
+	// V7 and V0 are the methods of the official clients that send its first operation.
+	V7, V0 string
 }
 
 const (
@@ -34,15 +36,15 @@ func addRule(c *cftunnel.TunnelConfig) error {
 
 // Methods has every method of the services, by service and name.
 var Methods = map[string]Method{
-	"Tunnels.Create": {Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Create": {V7: "ZeroTrust.Tunnels.Cloudflared.New", V0: "CreateTunnel", Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: f.Free})
 		return err
 	}},
-	"Tunnels.Get": {Operations: []string{"GET " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Get": {V7: "ZeroTrust.Tunnels.Cloudflared.Get", V0: "GetTunnel", Operations: []string{"GET " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Get(ctx, f.Tunnel)
 		return err
 	}},
-	"Tunnels.List": {Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.List": {V7: "ZeroTrust.Tunnels.Cloudflared.List", V0: "ListTunnels", Operations: []string{"GET " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 		return err
 	}},
@@ -52,7 +54,7 @@ var Methods = map[string]Method{
 		}
 		return err
 	}},
-	"Tunnels.ListAllTypes": {Operations: []string{"GET /accounts/{account_id}/tunnels"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.ListAllTypes": {V7: "ZeroTrust.Tunnels.List", Operations: []string{"GET /accounts/{account_id}/tunnels"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{})
 		return err
 	}},
@@ -62,27 +64,27 @@ var Methods = map[string]Method{
 		}
 		return err
 	}},
-	"Tunnels.Update": {Operations: []string{"PATCH " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Update": {V7: "ZeroTrust.Tunnels.Cloudflared.Edit", Operations: []string{"PATCH " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Update(ctx, f.Tunnel, cftunnel.TunnelUpdateParams{Name: f.Free})
 		return err
 	}},
-	"Tunnels.Delete": {Operations: []string{"DELETE " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Delete": {V7: "ZeroTrust.Tunnels.Cloudflared.Delete", V0: "DeleteTunnel", Operations: []string{"DELETE " + tunnel}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Delete(ctx, f.Idle, cftunnel.TunnelDeleteParams{})
 		return err
 	}},
-	"Tunnels.Token": {Operations: []string{"GET " + tunnel + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Token": {V7: "ZeroTrust.Tunnels.Cloudflared.Token.Get", V0: "GetTunnelToken", Operations: []string{"GET " + tunnel + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Token(ctx, f.Tunnel)
 		return err
 	}},
-	"Tunnels.ManagementToken": {Operations: []string{"POST " + tunnel + "/management", "POST " + tunnel + "/management/{resource}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.ManagementToken": {V7: "ZeroTrust.Tunnels.Cloudflared.Management.New", Operations: []string{"POST " + tunnel + "/management", "POST " + tunnel + "/management/{resource}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.ManagementToken(ctx, f.Tunnel, cftunnel.ManagementResourceLogs)
 		return err
 	}},
-	"Tunnels.Configuration": {Operations: []string{"GET " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.Configuration": {V7: "ZeroTrust.Tunnels.Cloudflared.Configurations.Get", V0: "GetTunnelConfiguration", Operations: []string{"GET " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Configuration(ctx, f.Tunnel)
 		return err
 	}},
-	"Tunnels.UpdateConfiguration": {Operations: []string{"PUT " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tunnels.UpdateConfiguration": {V7: "ZeroTrust.Tunnels.Cloudflared.Configurations.Update", V0: "UpdateTunnelConfiguration", Operations: []string{"PUT " + tunnel + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.UpdateConfiguration(ctx, f.Tunnel, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
 		return err
 	}},
@@ -114,26 +116,26 @@ var Methods = map[string]Method{
 		_, err := c.WARPConnectors.RotateSecret(ctx, f.WARP, cftunnel.RotateParams{})
 		return err
 	}},
-	"Connectors.List": {Operations: []string{"GET " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Connectors.List": {V7: "ZeroTrust.Tunnels.Cloudflared.Connections.Get", V0: "ListTunnelConnections", Operations: []string{"GET " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Connectors.List(ctx, f.Tunnel)
 		return err
 	}},
-	"Connectors.Get": {Operations: []string{"GET " + tunnel + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Connectors.Get": {V7: "ZeroTrust.Tunnels.Cloudflared.Connectors.Get", Operations: []string{"GET " + tunnel + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Connectors.Get(ctx, f.Tunnel, f.Connector)
 		return err
 	}},
-	"Connectors.Cleanup": {Operations: []string{"DELETE " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Connectors.Cleanup": {V7: "ZeroTrust.Tunnels.Cloudflared.Connections.Delete", V0: "CleanupTunnelConnections", Operations: []string{"DELETE " + tunnel + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		return c.Connectors.Cleanup(ctx, f.Tunnel, cftunnel.CleanupParams{})
 	}},
-	"WARPConnectors.Create": {Operations: []string{"POST " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Create": {V7: "ZeroTrust.Tunnels.WARPConnector.New", Operations: []string{"POST " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: f.Free})
 		return err
 	}},
-	"WARPConnectors.Get": {Operations: []string{"GET " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Get": {V7: "ZeroTrust.Tunnels.WARPConnector.Get", Operations: []string{"GET " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Get(ctx, f.WARP)
 		return err
 	}},
-	"WARPConnectors.List": {Operations: []string{"GET " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.List": {V7: "ZeroTrust.Tunnels.WARPConnector.List", Operations: []string{"GET " + warps}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.List(ctx, cftunnel.TunnelListParams{})
 		return err
 	}},
@@ -143,34 +145,34 @@ var Methods = map[string]Method{
 		}
 		return err
 	}},
-	"WARPConnectors.Update": {Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Update": {V7: "ZeroTrust.Tunnels.WARPConnector.Edit", Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Update(ctx, f.WARP, cftunnel.TunnelUpdateParams{Name: f.Free})
 		return err
 	}},
-	"WARPConnectors.Delete": {Operations: []string{"DELETE " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Delete": {V7: "ZeroTrust.Tunnels.WARPConnector.Delete", Operations: []string{"DELETE " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Delete(ctx, f.IdleWARP, cftunnel.TunnelDeleteParams{})
 		return err
 	}},
-	"WARPConnectors.Token": {Operations: []string{"GET " + warp + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Token": {V7: "ZeroTrust.Tunnels.WARPConnector.Token.Get", Operations: []string{"GET " + warp + "/token"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Token(ctx, f.WARP)
 		return err
 	}},
-	"WARPConnectors.Connectors": {Operations: []string{"GET " + warp + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Connectors": {V7: "ZeroTrust.Tunnels.WARPConnector.Connections.Get", Operations: []string{"GET " + warp + "/connections"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Connectors(ctx, f.WARP)
 		return err
 	}},
-	"WARPConnectors.Connector": {Operations: []string{"GET " + warp + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Connector": {V7: "ZeroTrust.Tunnels.WARPConnector.Connectors.Get", Operations: []string{"GET " + warp + "/connectors/{connector_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Connector(ctx, f.WARP, f.WARPConnector)
 		return err
 	}},
-	"WARPConnectors.Failover": {Operations: []string{"PUT " + warp + "/failover"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Failover": {V7: "ZeroTrust.Tunnels.WARPConnector.Failover.Update", Operations: []string{"PUT " + warp + "/failover"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		return c.WARPConnectors.Failover(ctx, f.WARP, f.WARPConnector)
 	}},
-	"WARPConnectors.Configuration": {Operations: []string{"GET " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.Configuration": {V7: "ZeroTrust.Tunnels.WARPConnector.Configurations.Get", Operations: []string{"GET " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.Configuration(ctx, f.WARP)
 		return err
 	}},
-	"WARPConnectors.UpdateConfiguration": {Operations: []string{"PUT " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"WARPConnectors.UpdateConfiguration": {V7: "ZeroTrust.Tunnels.WARPConnector.Configurations.Update", Operations: []string{"PUT " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
 		return err
 	}},
@@ -178,11 +180,11 @@ var Methods = map[string]Method{
 		_, err := c.Tokens.Verify(ctx)
 		return err
 	}},
-	"Tokens.VerifyUser": {Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tokens.VerifyUser": {V7: "User.Tokens.Verify", V0: "VerifyAPIToken", Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tokens.VerifyUser(ctx)
 		return err
 	}},
-	"Tokens.VerifyAccount": {Operations: []string{"GET /accounts/{account_id}/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
+	"Tokens.VerifyAccount": {V7: "Accounts.Tokens.Verify", Operations: []string{"GET /accounts/{account_id}/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tokens.VerifyAccount(ctx)
 		return err
 	}, AccountToken: true},
