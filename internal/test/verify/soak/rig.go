@@ -15,7 +15,7 @@ import (
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
-	"github.com/cftunnel/cftunnel-go/internal/exchange"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -41,7 +41,7 @@ func newRig(s settings, stats *stats) (*rig, error) {
 	r := &rig{apiToken: hex(), arrived: map[string]int{}, inFlight: map[string]int{}}
 	r.server = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
 	r.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	transport := exchange.NewTransport()
+	transport := roundtrip.NewTransport()
 	if s.http2 {
 		r.server.EnableHTTP2 = true
 		r.server.StartTLS()
