@@ -3,6 +3,7 @@ module github.com/cftunnel/cftunnel-go
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/go-faster/jx v1.2.0
 	github.com/google/go-querystring v1.2.0
 	github.com/stretchr/testify v1.12.1

@@ -1,10 +1,8 @@
 package tunneltest
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -71,31 +69,4 @@ func (t *tunnel) configurationAnswer(a *account) answer {
 		Source    cftunnel.ConfigSource `json:"source"`
 		CreatedAt *timestamp            `json:"created_at"`
 	}{a.id, t.id, t.config.version, t.config.config, source, orNull(t.config.created)})
-}
-
-// managementToken serves the documented call, whose body names the resources, and the newer one,
-// whose path does.
-func (s *Server) managementToken(c *call) answer {
-	t := c.liveTunnel()
-	if t == nil {
-		return notFound()
-	}
-	resource, isNewer := c.values["resource"]
-	known := []string{"logs", "admin", "host_details"}
-	if !isNewer {
-		var body struct{ Resources []string }
-		if json.Unmarshal(c.body, &body) != nil || len(body.Resources) != 1 || body.Resources[0] != "logs" {
-			return *bad(`resources must be ["logs"]`)
-		}
-		resource = "logs"
-	}
-	if !slices.Contains(known, resource) {
-		return failure(http.StatusNotFound, 7000, "No route for that URI")
-	}
-	part := func(v any) string {
-		encoded, _ := json.Marshal(v)
-		return base64.RawURLEncoding.EncodeToString(encoded)
-	}
-	return success(part(map[string]string{"alg": "ES256", "typ": "JWT"}) + "." +
-		part(map[string]any{"tun": map[string]string{"id": t.id, "account_tag": c.account.id}, "res": []string{resource}}) + "." + randomHex(32))
 }

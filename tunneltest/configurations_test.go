@@ -1,11 +1,8 @@
 package tunneltest_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -183,100 +180,7 @@ func TestAConfigurationWhoseAnswerIsLostIsKept(t *testing.T) {
 	assert.Equal(t, 1, configuration.Version)
 }
 
-// The documented call names the resource in its body, the newer one in its path.
-func TestManagementTokens(t *testing.T) {
-	t.Parallel()
-	f := start(t)
-	id, _ := f.create("web")
-	seen := map[string]bool{}
-	for _, c := range []struct{ path, body, resource string }{
-		{"/management", `{"resources":["logs"]}`, "logs"},
-		{"/management", `{"resources":["logs"]}`, "logs"},
-		{"/management/logs", "", "logs"},
-		{"/management/admin", "", "admin"},
-		{"/management/host_details", "", "host_details"},
-	} {
-		var token string
-		require.NoError(t, json.Unmarshal(f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+c.path), c.body).result(), &token), c.path)
-		parts := strings.Split(token, ".")
-		require.Len(t, parts, 3, "a JWT")
-		var header struct{ Alg, Typ string }
-		var claims struct {
-			Tun struct {
-				ID         string `json:"id"`
-				AccountTag string `json:"account_tag"`
-			}
-			Res []string
-		}
-		for i, part := range []any{&header, &claims} {
-			raw, err := base64.RawURLEncoding.DecodeString(parts[i])
-			require.NoError(t, err)
-			require.NoError(t, json.Unmarshal(raw, part))
-		}
-		_, err := base64.RawURLEncoding.DecodeString(parts[2])
-		require.NoError(t, err)
-		assert.Equal(t, "JWT", header.Typ)
-		assert.NotEmpty(t, header.Alg)
-		assert.Equal(t, id, claims.Tun.ID)
-		assert.Equal(t, f.AccountID(), claims.Tun.AccountTag)
-		assert.Equal(t, []string{c.resource}, claims.Res)
-		seen[token] = true
-	}
-	assert.Len(t, seen, 5, "each call makes a new one")
-}
-
-func TestManagementTokensThatAreRefused(t *testing.T) {
-	t.Parallel()
-	f := start(t)
-	id, _ := f.create("web")
-	warp, _ := f.createWARP("warp", false)
-	gone, _ := f.create("gone")
-	f.delete(gone)
-	const logs = `{"resources":["logs"]}`
-	for _, c := range []struct {
-		name, method, path, body string
-		status                   int
-	}{
-		{"no body", http.MethodPost, id + "/management", "", http.StatusBadRequest},
-		{"no resources", http.MethodPost, id + "/management", `{}`, http.StatusBadRequest},
-		{"a resource of the newer call alone", http.MethodPost, id + "/management", `{"resources":["admin"]}`, http.StatusBadRequest},
-		{"one such beside logs", http.MethodPost, id + "/management", `{"resources":["logs","admin"]}`, http.StatusBadRequest},
-		{"resources of another type", http.MethodPost, id + "/management", `{"resources":"logs"}`, http.StatusBadRequest},
-		{"unknown tunnel", http.MethodPost, nobody + "/management", logs, http.StatusNotFound},
-		{"deleted tunnel", http.MethodPost, gone + "/management", logs, http.StatusNotFound},
-		{"WARP connector", http.MethodPost, warp + "/management", logs, http.StatusNotFound},
-		{"unknown tunnel, newer call", http.MethodPost, nobody + "/management/logs", "", http.StatusNotFound},
-		{"deleted tunnel, newer call", http.MethodPost, gone + "/management/logs", "", http.StatusNotFound},
-		{"a read", http.MethodGet, id + "/management", "", http.StatusMethodNotAllowed},
-	} {
-		r := f.send(c.method, f.below("/cfd_tunnel/"+c.path), c.body)
-		assert.Equal(t, c.status, r.status, c.name)
-		assert.Equal(t, "false", string(r.envelope().Success), c.name)
-		assert.Equal(t, "null", string(r.envelope().Result), c.name)
-	}
-	f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+"/management/other"), "").fails(http.StatusNotFound, 7000)
-	f.send(http.MethodPost, f.below("/warp_connector/"+warp+"/management"), logs).fails(http.StatusNotFound, 7000)
-}
-
-func TestTheClientGetsManagementTokens(t *testing.T) {
-	t.Parallel()
-	f := start(t)
-	id, _ := f.create("web")
-	const documented, newer = "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
-	for resource, operation := range map[cftunnel.ManagementResource]string{
-		cftunnel.ManagementResourceLogs:        documented,
-		cftunnel.ManagementResourceAdmin:       newer,
-		cftunnel.ManagementResourceHostDetails: newer,
-	} {
-		token, err := f.client().Tunnels.ManagementToken(t.Context(), id, resource)
-		require.NoError(t, err)
-		assert.False(t, token.IsZero())
-		assert.Equal(t, "POST "+operation, f.lastRequest().Operation)
-	}
-}
-
-// The rules themselves are tested with the client's TunnelConfig.Validate, which must agree.
-func TestConfiguration_RefusalNamesTheRule(t *testing.T) {
+func TestRulesWithoutAServiceAreRefused(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")

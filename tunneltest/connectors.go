@@ -44,6 +44,7 @@ func (c *connector) json(t *tunnel) connectorJSON {
 			j.HAStatus = cftunnel.HAStatusActive
 		}
 	} else {
+		j.Features = append(j.Features, "management_logs")
 		j.ConfigVersion = new(t.config.version)
 	}
 	for _, conn := range c.conns {

@@ -67,7 +67,8 @@ func (s *Server) Inject(f Fault) {
 // knows reports whether the server has an operation. The caller holds s.mu.
 func (s *Server) knows(operation string) bool {
 	_, template, _ := strings.Cut(operation, " ")
-	return slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
+	return operation == opLogs ||
+		slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
 		slices.ContainsFunc(s.ownRoutes, func(r route) bool {
 			return r.operation() == operation || r.method == "" && r.template == template
 		})

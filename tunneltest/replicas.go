@@ -92,6 +92,9 @@ func (s *Server) SetConnections(connectorID string, n int) {
 			}
 			c := t.connectors[i]
 			c.conns = c.conns[:min(max(n, 0), len(c.conns))]
+			if len(c.conns) == 0 {
+				c.logs.end()
+			}
 			for len(c.conns) < n && c.secret == t.secret {
 				c.conns = append(c.conns, newConnection(len(c.conns), now))
 			}

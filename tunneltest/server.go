@@ -14,6 +14,8 @@
 package tunneltest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/hex"
 	"net"
@@ -43,7 +45,8 @@ type Server struct {
 	middleware []func(http.Handler) http.Handler
 	handler    http.Handler // the server's own, inside the middleware
 
-	closing chan struct{}
+	closing       chan struct{}
+	managementKey *ecdsa.PrivateKey // signs management tokens
 
 	pipes     *pipeListener // nil if the server listens on a port
 	transport *http.Transport
@@ -133,12 +136,22 @@ func NewServer(opts ...Option) *Server {
 	case s.keep < -1:
 		panic("tunneltest: a negative number of requests to keep")
 	}
-	s.handler = http.HandlerFunc(s.serve)
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == logsPath {
+			s.serveLogs(w, r)
+			return
+		}
+		s.serve(w, r)
+	})
 	for _, wrap := range slices.Backward(s.middleware) {
 		s.handler = wrap(s.handler)
 	}
 	s.transport = s.newTransport()
 	s.AddToken(Token{Text: s.apiToken})
+	var err error
+	if s.managementKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		panic("tunneltest: " + err.Error())
+	}
 	return s
 }
 

@@ -120,7 +120,7 @@ func TestConnectorsAreShapedAsReal(t *testing.T) {
 		list = append(list, `{"id":"`+conn.id+`","uuid":"`+conn.id+`","client_id":"`+connector+`","client_version":"`+version+`","colo_name":"`+conn.colo+
 			`","opened_at":`+born+`,"origin_ip":"198.51.100.7","is_pending_reconnect":false}`)
 	}
-	whole := `{"id":"` + connector + `","version":"` + version + `","arch":"linux_amd64","features":["ha-origin"],"run_at":` + born +
+	whole := `{"id":"` + connector + `","version":"` + version + `","arch":"linux_amd64","features":["ha-origin","management_logs"],"run_at":` + born +
 		`,"config_version":0,"conns":[` + strings.Join(list, ",") + `]}`
 	one.is(wrapped(whole))
 	f.send(http.MethodGet, path+"/connections", "").is(wrapped("[" + whole + "]"))

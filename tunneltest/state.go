@@ -51,6 +51,7 @@ type connector struct {
 	secret  string // of the token that it runs with
 	conns   []connection
 	back    time.Time // when it connects again after a clean-up
+	logs    connectorLogs
 }
 
 type connection struct {
@@ -158,6 +159,11 @@ func (t *tunnel) wasActiveAt(at time.Time) bool {
 
 // drop takes connectors away.
 func (t *tunnel) drop(gone func(*connector) bool, now time.Time) {
+	for _, c := range t.connectors {
+		if gone(c) {
+			c.logs.end()
+		}
+	}
 	t.connectors = slices.DeleteFunc(t.connectors, gone)
 	t.follow(now)
 }

@@ -1,8 +1,9 @@
-// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, and two calls
-// that start and stop a replica of cloudflared:
+// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, live logs
+// included, and calls that start and stop a replica of cloudflared and log a line on it:
 //
-//	POST   /simulator/connectors                 {"token":"eyJ…"}  →  {"connector_id":"…"}
+//	POST   /simulator/connectors                      {"token":"eyJ…"}  →  {"connector_id":"…"}
 //	DELETE /simulator/connectors/{connector_id}
+//	POST   /simulator/connectors/{connector_id}/logs  {"level":"info","event":"http","message":"…","fields":{…}}
 //
 // Requests for other hosts than this machine are refused: a web page could otherwise point a name
 // of its own at the simulator. -allow-host allows a name, for example that of a container.
@@ -10,6 +11,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -20,6 +22,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,6 +47,7 @@ func main() {
 // settings is the command line.
 type settings struct {
 	addr, account, token string
+	tls                  bool
 	quota                int
 	window               time.Duration
 	allowHosts           []string
@@ -78,6 +82,7 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags.StringVar(&s.account, "account", "",
 		"account `id`, 32 hexadecimal digits (default: a random one)")
 	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
+	flags.BoolVar(&s.tls, "tls", false, "serve HTTPS, with a certificate that it makes and whose path it prints")
 	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
 	flags.DurationVar(&s.window, "window", 5*time.Minute,
 		"`length` of the quota's window, and of the refusal that follows")
@@ -136,17 +141,35 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	address := reachable(listener.Addr().(*net.TCPAddr))
-	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=http://%s/client/v4\n", address)
+	defer listener.Close()
+	address, scheme := reachable(listener.Addr().(*net.TCPAddr)), "http"
+	checked := checkHost(handler(fake), append(s.allowHosts, hostOf(address)))
+	server := &http.Server{Handler: checked, ReadHeaderTimeout: time.Minute}
+	if s.tls {
+		certificate, path, err := certificate(listener.Addr().(*net.TCPAddr).IP, s.allowHosts)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(filepath.Dir(path))
+		scheme = "https"
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+		fmt.Fprintf(stdout, "export SSL_CERT_FILE=%s\n", path)
+		// For cloudflared tail.
+		fmt.Fprintf(stdout, "export TUNNEL_MANAGEMENT_HOSTNAME=%s\n", address)
+	}
+	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
 	// The token is the fake's, and has no other use.
 	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
 
-	checked := checkHost(handler(fake), append(s.allowHosts, hostOf(address)))
-	server := &http.Server{Handler: checked, ReadHeaderTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if s.tls {
+		err = server.ServeTLS(listener, "", "")
+	} else {
+		err = server.Serve(listener)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -220,6 +243,7 @@ func handler(fake *tunneltest.Server) http.Handler {
 		fake.Disconnect(r.PathValue("connector_id"))
 		respond(w, http.StatusOK, map[string]string{})
 	})
+	mux.HandleFunc("POST /simulator/connectors/{connector_id}/logs", logLine(fake))
 	api := fake.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A ServeMux redirects paths with empty parts; the API responds to them itself.

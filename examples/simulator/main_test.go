@@ -4,17 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
 const account = "0123456789abcdef0123456789abcdef"
@@ -33,7 +39,7 @@ func simulate(t *testing.T, args ...string) map[string]string {
 	})
 	environment := map[string]string{}
 	lines := bufio.NewScanner(reader)
-	for range 3 {
+	for environment["CLOUDFLARE_API_TOKEN"] == "" { // the last one
 		require.True(t, lines.Scan())
 		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
 		require.True(t, found, lines.Text())
@@ -205,4 +211,71 @@ func TestSimulator_Host(t *testing.T) {
 			}
 		}
 	}
+}
+
+// client returns an HTTP client that trusts the simulator's certificate.
+func client(t *testing.T, environment map[string]string) *http.Client {
+	t.Helper()
+	pem, err := os.ReadFile(environment["SSL_CERT_FILE"])
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(pem))
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
+	return &http.Client{Transport: transport}
+}
+
+func TestSimulator_StreamsLogsOverTLS(t *testing.T) {
+	t.Parallel()
+	environment := simulate(t, "-tls", "-token", "a-token")
+	https := client(t, environment)
+	base := environment["CLOUDFLARE_BASE_URL"]
+	assert.Equal(t, "https://"+environment["TUNNEL_MANAGEMENT_HOSTNAME"]+"/client/v4", base)
+	api, err := cftunnel.NewClient(cftunnel.WithBaseURL(base), cftunnel.WithAPIToken("a-token"),
+		cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]), cftunnel.WithHTTPClient(https))
+	require.NoError(t, err)
+	tunnel, err := api.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.NoError(t, err)
+	post := func(path, body string) (int, map[string]string) {
+		response, err := https.Post(strings.TrimSuffix(base, "/client/v4")+path, "application/json", strings.NewReader(body))
+		require.NoError(t, err)
+		defer response.Body.Close()
+		var answer map[string]string
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
+		return response.StatusCode, answer
+	}
+	_, answer := post("/simulator/connectors", fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal()))
+	logs := "/simulator/connectors/" + answer["connector_id"] + "/logs"
+	stream, err := tunnellogs.Open(t.Context(), api, tunnel.ID, answer["connector_id"], tunnellogs.Params{
+		Endpoint: "wss://" + environment["TUNNEL_MANAGEMENT_HOSTNAME"], HTTPClient: https,
+	})
+	require.NoError(t, err)
+	defer stream.Close()
+	var entry tunnellogs.Entry
+	require.Eventually(t, func() bool { // the stream starts a moment after it was opened
+		status, _ := post(logs, `{"level":"info","event":"http","message":"a line","fields":{"host":"h"}}`)
+		require.Equal(t, http.StatusOK, status)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		entry, err = stream.Next(ctx)
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	assert.Equal(t, "a line", entry.Message)
+	assert.Equal(t, tunnellogs.LevelInfo, entry.Level)
+	assert.Equal(t, tunnellogs.EventHTTP, entry.Event)
+	assert.Equal(t, map[string]any{"host": "h"}, entry.Fields)
+
+	status, answer := post(logs, "line")
+	assert.Equal(t, http.StatusBadRequest, status)
+	assert.NotEmpty(t, answer["error"])
+}
+
+func TestSimulator_RemovesItsCertificate(t *testing.T) {
+	t.Parallel()
+	var path string
+	t.Run("run", func(t *testing.T) {
+		path = simulate(t, "-tls")["SSL_CERT_FILE"]
+		assert.FileExists(t, path)
+		assert.NoFileExists(t, path+".key")
+	})
+	assert.NoDirExists(t, filepath.Dir(path))
 }

@@ -1,0 +1,233 @@
+// Tail follows the live logs of a tunnel, by name or ID, from every replica at once. Without
+// credentials in the environment it works on a fake of the API in this process and shows a minute
+// of invented traffic in a second.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunnellogs"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// settings is the command line.
+type settings struct {
+	tunnel       string // name or ID
+	params       tunnellogs.Params
+	json, fields bool
+}
+
+// start returns the exit code: 2 for a bad command line, 1 if something else fails.
+func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	s, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "tail:", err)
+		return 2
+	}
+	out := newPrinter(stdout, s.json, s.fields)
+	if os.Getenv("CLOUDFLARE_API_TOKEN") == "" && os.Getenv("CLOUDFLARE_API_KEY") == "" {
+		fmt.Fprintln(
+			stderr,
+			"No credentials in the environment: showing invented traffic of a fake in this process.",
+		)
+		err = demonstrate(ctx, s, out, stderr, time.Second/60)
+	} else if s.tunnel == "" {
+		fmt.Fprintln(stderr, "tail: give the name or the ID of a tunnel")
+		return 2
+	} else {
+		var client *cftunnel.Client
+		if client, err = cftunnel.NewClient(cftunnel.WithEnvironment()); err == nil {
+			err = follow(ctx, client, s, out, stderr)
+		}
+	}
+	if err != nil && ctx.Err() == nil { // an interrupt is no failure
+		fmt.Fprintln(stderr, "tail:", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("tail", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // start prints the error
+	levels := []string{"debug", "info", "warn", "error"}
+	events := []string{"cloudflared", "http", "tcp", "udp"}
+	flags.Func(
+		"level",
+		"lowest `level` to show: debug, info, warn or error (default debug)",
+		func(value string) error {
+			s.params.Level = tunnellogs.Level(value)
+			return oneOf(value, levels)
+		},
+	)
+	flags.Func(
+		"event",
+		"`types` to show, with commas: cloudflared, http, tcp, udp (default all)",
+		func(value string) error {
+			for event := range strings.SplitSeq(value, ",") {
+				if err := oneOf(event, events); err != nil {
+					return err
+				}
+				s.params.Events = append(s.params.Events, tunnellogs.EventType(event))
+			}
+			return nil
+		},
+	)
+	flags.Func(
+		"connector",
+		"`IDs` of the connectors to follow, with commas (default all)",
+		func(value string) error {
+			s.params.ConnectorIDs = append(s.params.ConnectorIDs, strings.Split(value, ",")...)
+			return nil
+		},
+	)
+	flags.Float64Var(
+		&s.params.Sampling,
+		"sample",
+		1,
+		"`share` of the lines to show, above 0 and up to 1",
+	)
+	flags.StringVar(
+		&s.params.Endpoint,
+		"endpoint",
+		"",
+		"base `URL` of the logs (default Cloudflare's)",
+	)
+	flags.BoolVar(
+		&s.json,
+		"json",
+		false,
+		"print each entry as JSON, with everything in it: cookies and tokens too",
+	)
+	flags.BoolVar(
+		&s.fields,
+		"fields",
+		false,
+		"print the fields of each entry: cookies and tokens too",
+	)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(
+			stderr,
+			"usage: tail [flags] TUNNEL\n\nFollows the live logs of a tunnel, by name or ID.\n"+
+				"The account is that of CLOUDFLARE_ACCOUNT_ID.\n",
+		)
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
+		return s, err
+	case err != nil:
+		return s, err
+	case flags.NArg() > 1:
+		return s, fmt.Errorf("unexpected argument %q: flags go before the tunnel", flags.Arg(1))
+	case !(s.params.Sampling > 0 && s.params.Sampling <= 1):
+		return s, errors.New("-sample must be above 0 and at most 1")
+	}
+	s.tunnel = flags.Arg(0)
+	return s, nil
+}
+
+func oneOf(value string, list []string) error {
+	if !slices.Contains(list, value) {
+		return errors.New("must be one of " + strings.Join(list, ", "))
+	}
+	return nil
+}
+
+// follow prints the tunnel's log until ctx ends, which is no error, or there is nothing to stream
+// from.
+func follow(
+	ctx context.Context,
+	client *cftunnel.Client,
+	s settings,
+	out *printer,
+	stderr io.Writer,
+) error {
+	tunnelID := s.tunnel
+	if !isID(tunnelID) {
+		tunnel, err := client.Tunnels.FindByName(ctx, s.tunnel)
+		if err != nil {
+			return err
+		}
+		tunnelID = tunnel.ID
+	}
+	failed := map[string]bool{} // connectors that do not stream
+	for entry, err := range tunnellogs.Tail(ctx, client, tunnelID, s.params) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		failure, isOne := errors.AsType[*tunnellogs.StreamError](err)
+		switch {
+		case err == nil:
+			delete(failed, entry.ConnectorID)
+			if err := out.print(entry); err != nil {
+				return err
+			}
+			continue
+		case !isOne || errors.Is(err, tunnellogs.ErrInvalidFilter):
+			return err // the last one
+		}
+		failed[failure.ConnectorID] = true
+		if !streams(ctx, client, tunnelID, s.params.ConnectorIDs, failed) {
+			return fmt.Errorf("nothing can be streamed: %w", err)
+		}
+		fmt.Fprintln(stderr, "tail:", err)
+	}
+	return nil
+}
+
+// streams reports whether there is a connector that has not failed, or none at all: one may start
+// again.
+func streams(
+	ctx context.Context,
+	client *cftunnel.Client,
+	tunnelID string,
+	wanted []string,
+	failed map[string]bool,
+) bool {
+	connectors, err := client.Connectors.List(ctx, tunnelID)
+	if err != nil {
+		return true // unknown
+	}
+	able := slices.DeleteFunc(connectors, func(c cftunnel.Connector) bool {
+		return len(wanted) > 0 && !slices.Contains(wanted, c.ID) ||
+			!slices.Contains(c.Features, "management_logs")
+	})
+	return len(able) == 0 ||
+		slices.ContainsFunc(able, func(c cftunnel.Connector) bool { return !failed[c.ID] })
+}
+
+// isID reports whether the text has the form of a UUID.
+func isID(text string) bool {
+	parts := strings.Split(text, "-")
+	if len(parts) != 5 {
+		return false
+	}
+	for i, length := range []int{8, 4, 4, 4, 12} {
+		if len(parts[i]) != length ||
+			strings.Trim(strings.ToLower(parts[i]), "0123456789abcdef") != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
+	"github.com/cftunnel/cftunnel-go/tunnellogs"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// run demonstrates in half of the time.
+func run(t *testing.T, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	s, err := parse(args, &stderr)
+	require.NoError(t, err)
+	require.NoError(
+		t,
+		demonstrate(
+			t.Context(),
+			s,
+			newPrinter(&stdout, s.json, s.fields),
+			&stderr,
+			8*time.Millisecond,
+		),
+	)
+	assert.Empty(t, stderr.String())
+	return stdout.String()
+}
+
+func TestTail_InventedTraffic(t *testing.T) {
+	t.Parallel()
+	text := run(t)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	assert.Greater(t, len(lines), 60) // of about 125
+	for _, want := range []string{"debug http ", "warn  cloudflared", "error http ", "info  tcp "} {
+		assert.Contains(t, text, want)
+	}
+	for _, secret := range []string{"eyJ", "session=", "\x1b"} {
+		assert.NotContains(t, text, secret)
+	}
+	first, err := time.Parse(time.RFC3339, strings.Fields(lines[1])[0])
+	require.NoError(t, err)
+	last, err := time.Parse(time.RFC3339, strings.Fields(lines[len(lines)-1])[0])
+	require.NoError(t, err)
+	assert.InDelta(t, time.Minute.Seconds(), last.Sub(first).Seconds(), 5)
+}
+
+func TestTail_Flags(t *testing.T) {
+	t.Parallel()
+	assert.NotContains(t, run(t, "-level", "warn"), " info ")
+	text := run(t, "-event", "tcp,cloudflared", "-fields")
+	assert.NotContains(t, text, " http ")
+	assert.Contains(t, text, `"location":"fra06"`)
+	for line := range strings.Lines(run(t, "-json", "any name")) {
+		var entry tunnellogs.Entry
+		require.NoError(t, json.Unmarshal([]byte(line), &entry))
+		assert.NotEmpty(t, entry.ConnectorID)
+	}
+	assert.Contains(t, run(t, "-json"), "access_token=eyJ")
+}
+
+func TestTail_Colours(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := &printer{out: &out, colour: true}
+	require.NoError(t, p.print(tunnellogs.Entry{Level: "error", Message: "a\x1b[0m"}))
+	assert.Contains(t, out.String(), "\x1b[31merror\x1b[0m")
+	assert.NotContains(t, out.String(), "a\x1b")
+	assert.False(t, newPrinter(&out, false, false).colour)
+}
+
+func TestTail_CommandLine(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args string
+		code int
+		said string
+	}{
+		{"-help", 0, "-connector"},
+		{"-nonsense", 2, "-nonsense"},
+		{"a b", 2, `"b"`},
+		{"-level trace a", 2, "debug, info, warn, error"},
+		{"-event quic a", 2, "cloudflared, http, tcp, udp"},
+		{"-sample 0 a", 2, "-sample"},
+		{"-sample 1.5 a", 2, "-sample"},
+		{"-sample NaN a", 2, "-sample"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			assert.Equal(
+				t,
+				test.code,
+				start(t.Context(), strings.Fields(test.args), &stdout, &stderr),
+			)
+			assert.Contains(t, stderr.String(), test.said)
+			assert.Empty(t, stdout.String())
+		})
+	}
+}
+
+// followed is a tunnel of a fake with one replica.
+func followed(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+	t.Helper()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, err := fake.NewClient(
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}),
+		logwatch.Watch(t, fake),
+	)
+	require.NoError(t, err)
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+	require.NoError(t, err)
+	connector, err := fake.Connect(tunnel.Token)
+	require.NoError(t, err)
+	return fake, client, tunnel, connector
+}
+
+func TestTail_EndsWithTheInterrupt(t *testing.T) {
+	t.Parallel()
+	fake, client, tunnel, connector := followed(t)
+	for _, name := range []string{"web", tunnel.ID} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr buffer
+		s := settings{tunnel: name, params: tunnellogs.Params{Endpoint: fake.LogsURL()}}
+		ended := make(chan error)
+		go func() { ended <- follow(ctx, client, s, newPrinter(&stdout, false, false), &stderr) }()
+		require.Eventually(t, func() bool {
+			fake.Log(connector, tunnellogs.Entry{Message: "a line"})
+			return strings.Contains(stdout.String(), "a line")
+		}, time.Minute, time.Millisecond)
+		cancel()
+		require.NoError(t, <-ended)
+		assert.Empty(t, stderr.String())
+	}
+}
+
+func TestTail_NothingToStream(t *testing.T) {
+	t.Parallel()
+	try := func(client *cftunnel.Client, s settings) error {
+		var out bytes.Buffer
+		return follow(t.Context(), client, s, newPrinter(&out, false, false), &out)
+	}
+	fake, client, tunnel, connector := followed(t)
+	params := tunnellogs.Params{Endpoint: fake.LogsURL()}
+	require.ErrorIs(
+		t,
+		try(client, settings{tunnel: "another", params: params}),
+		cftunnel.ErrNotFound,
+	)
+
+	fake.Inject(tunneltest.Fault{Operation: "GET /logs", Status: http.StatusForbidden})
+	require.ErrorContains(t, try(client, settings{tunnel: tunnel.ID, params: params}), "403")
+
+	refused := params
+	refused.Level = "trace"
+	require.ErrorIs(
+		t,
+		try(client, settings{tunnel: tunnel.ID, params: refused}),
+		tunnellogs.ErrInvalidFilter,
+	)
+
+	stream, err := tunnellogs.Open(t.Context(), client, tunnel.ID, connector, params)
+	require.NoError(t, err)
+	defer stream.Close()
+	require.Eventually(t, func() bool {
+		fake.Log(connector, tunnellogs.Entry{Message: "a line"})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := stream.Next(ctx)
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	other, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(tunneltest.Token{}).Reveal()))
+	require.NoError(t, err)
+	require.ErrorIs(
+		t,
+		try(other, settings{tunnel: tunnel.ID, params: params}),
+		tunnellogs.ErrSessionLimit,
+	)
+
+	fake.Disconnect(connector)
+	require.ErrorIs(
+		t,
+		try(client, settings{tunnel: tunnel.ID, params: params}),
+		tunnellogs.ErrNoConnector,
+	)
+}
+
+func TestTail_ExitCodes(t *testing.T) {
+	fake, _, _, _ := followed(t)
+	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	for _, test := range []struct {
+		args []string
+		code int
+		said string
+	}{
+		{nil, 2, "name or the ID"},
+		{[]string{"another"}, 1, "no live tunnel"},
+		{[]string{"-endpoint", "http://192.0.2.1", "web"}, 1, "Endpoint"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), stderr.String())
+		assert.Contains(t, stderr.String(), test.said)
+		assert.Empty(t, stdout.String())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.Zero(
+		t,
+		start(ctx, []string{"-endpoint", fake.LogsURL(), fake.AccountID()}, &buffer{}, &buffer{}),
+	)
+}

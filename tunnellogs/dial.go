@@ -1,0 +1,137 @@
+package tunnellogs
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// dialTimeout bounds the opening of a stream.
+const dialTimeout = 30 * time.Second
+
+// dial opens the connection of a stream.
+func dial(
+	ctx context.Context,
+	token managementToken,
+	connectorID string,
+	params Params,
+) (*websocket.Conn, *StreamError) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	query := url.Values{tokenParameter: {token.secret.Reveal()}, "connector_id": {connectorID}}
+	client := *params.HTTPClient
+	client.CheckRedirect = func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the token would go along
+	}
+	handshake := &handshake{RoundTripper: client.Transport, ctx: ctx}
+	if handshake.RoundTripper == nil {
+		handshake.RoundTripper = http.DefaultTransport
+	}
+	client.Transport = handshake
+	//nolint:bodyclose // Dial closes it
+	conn, response, err := websocket.Dial(
+		ctx,
+		cmp.Or(params.Endpoint, token.endpoint)+"?"+query.Encode(),
+		&websocket.DialOptions{
+			HTTPClient: &client,
+			HTTPHeader: http.Header{"User-Agent": {"cftunnel-go/" + cftunnel.Version}},
+		},
+	)
+	if err != nil {
+		return nil, dialError(err, response, token, connectorID)
+	}
+	if !handshake.stop() { // the context ended just now, and the connection with it
+		_ = conn.CloseNow()
+		return nil, dialError(context.Cause(ctx), nil, token, connectorID)
+	}
+	conn.SetReadLimit(-1) // the stream has one of its own, which lets it say stop_streaming
+	return conn, nil
+}
+
+// handshake is a transport for one request, whose response body ends with the context. Without it,
+// Dial reads the body of a refusal for up to three seconds, whatever its context says.
+type handshake struct {
+	http.RoundTripper
+	ctx  context.Context
+	stop func() bool
+}
+
+// RoundTrip sends the request.
+func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := h.RoundTripper.RoundTrip(request)
+	if err == nil {
+		body := response.Body // Dial takes it away from the response
+		h.stop = context.AfterFunc(h.ctx, func() { _ = body.Close() })
+	}
+	return response, err
+}
+
+func dialError(
+	err error,
+	response *http.Response,
+	token managementToken,
+	connectorID string,
+) *StreamError {
+	safe := sanitizer{token.secret}
+	if response == nil {
+		return &StreamError{
+			ConnectorID: connectorID,
+			Reason:      "the connection failed",
+			cause:       safe.cause(err),
+			broken:      true,
+		}
+	}
+	e := &StreamError{
+		ConnectorID: connectorID,
+		StatusCode:  response.StatusCode,
+		Reason:      safe.text(refusal(response)),
+	}
+	switch response.StatusCode {
+	case statusNoConnector:
+		e.cause = ErrNoConnector
+	case http.StatusSwitchingProtocols:
+		e.cause = safe.cause(err) // the response says what is wrong with it nowhere
+	}
+	return e
+}
+
+// refusal returns what a response says, of which Dial has read the first kilobyte.
+func refusal(response *http.Response) string {
+	status := http.StatusText(response.StatusCode)
+	if response.Body == nil {
+		return status
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return status
+	}
+	var envelope struct {
+		Errors []struct {
+			Code    int    `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
+		var texts []string
+		for _, e := range envelope.Errors {
+			texts = append(texts, fmt.Sprintf("%d %s", e.Code, e.Message))
+		}
+		return strings.Join(texts, "; ")
+	}
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if text := strings.TrimSpace(string(body)); kind == "text/plain" && text != "" {
+		return text
+	}
+	return status
+}

@@ -1,0 +1,155 @@
+package tunnellogs
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Level is the severity of an entry. There may be other values than these constants.
+type Level string
+
+// The known levels, from the lowest to the highest.
+const (
+	LevelDebug Level = "debug"
+	LevelInfo  Level = "info"
+	LevelWarn  Level = "warn"
+	LevelError Level = "error"
+)
+
+// EventType is what an entry is about. There may be other values than these constants; cloudflared
+// sends an empty one for a kind that it has no name for.
+type EventType string
+
+// The known types.
+const (
+	EventCloudflared EventType = "cloudflared" // cloudflared itself
+	EventHTTP        EventType = "http"        // HTTP requests
+	EventTCP         EventType = "tcp"         // TCP streams
+	EventUDP         EventType = "udp"         // UDP flows
+)
+
+// Entry is one line of a connector's log.
+//
+// It may contain cookies and tokens of other people. Every verb of package fmt leaves Fields out and
+// replaces the value of access_token in Message, also inside slices, maps and exported struct
+// fields. fmt cannot call methods on unexported struct fields: do not print a struct that has an
+// Entry in one. JSON has everything.
+type Entry struct {
+	// ConnectorID is the connector that logged the line.
+	ConnectorID string `json:"connector_id,omitempty"`
+	// Time is in UTC, in whole seconds. It is zero if the connector sent none.
+	Time  time.Time `json:"time,omitzero"`
+	Level Level     `json:"level"`
+	Event EventType `json:"event"`
+	// Message is the line's text. At LevelDebug, that of an HTTP request has the whole URL.
+	Message string `json:"message"`
+	// Fields has all else. Numbers are float64. At LevelDebug, those of an HTTP request have all of
+	// its headers.
+	Fields map[string]any `json:"fields,omitempty"`
+}
+
+// decodeEntry reads an entry as a connector sends it. A member of an unexpected type counts as
+// absent. ok is false if data is not an object.
+func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
+	if len(data) == 0 || data[0] != '{' {
+		return Entry{}, false
+	}
+	var read struct {
+		Time    jsonString     `json:"time"`
+		Level   jsonString     `json:"level"`
+		Event   jsonString     `json:"event"`
+		Message jsonString     `json:"message"`
+		Fields  map[string]any `json:"fields"`
+	}
+	_ = json.Unmarshal(data, &read) // the syntax was checked with the message's
+	e = Entry{
+		ConnectorID: connectorID, Level: LevelDebug, Event: EventCloudflared,
+		Message: read.Message.value, Fields: read.Fields,
+	}
+	if read.Level.present {
+		e.Level = Level(read.Level.value)
+	}
+	if read.Event.present {
+		e.Event = EventType(read.Event.value)
+	}
+	if at, err := time.Parse(time.RFC3339, read.Time.value); err == nil {
+		e.Time = at.UTC()
+	}
+	return e, true
+}
+
+// jsonString is a member that is absent unless it is a string.
+type jsonString struct {
+	value   string
+	present bool
+}
+
+// UnmarshalJSON never fails.
+func (s *jsonString) UnmarshalJSON(data []byte) error {
+	s.present = data[0] == '"' && json.Unmarshal(data, &s.value) == nil
+	return nil
+}
+
+// String returns the entry on one line, without Fields. Control characters are escaped.
+func (e Entry) String() string {
+	parts := make([]string, 0, 5)
+	if !e.Time.IsZero() {
+		parts = append(parts, e.Time.Format(time.RFC3339))
+	}
+	for _, part := range []string{string(e.Level), string(e.Event), e.ConnectorID, e.Message} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return escapeControls(redactAccessTokens(strings.Join(parts, " ")))
+}
+
+// Format prints String for every verb; q quotes it.
+func (e Entry) Format(f fmt.State, verb rune) {
+	text := e.String()
+	if verb == 'q' {
+		text = strconv.Quote(text)
+	}
+	_, _ = io.WriteString(f, text)
+}
+
+// LogValue returns a group without Fields.
+func (e Entry) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 5)
+	if !e.Time.IsZero() {
+		attrs = append(attrs, slog.Time("time", e.Time))
+	}
+	for _, attr := range []struct{ key, value string }{
+		{"level", string(e.Level)},
+		{"event", string(e.Event)},
+		{"connector_id", e.ConnectorID},
+		{"message", e.Message},
+	} {
+		attrs = append(attrs, slog.String(attr.key, redactAccessTokens(attr.value)))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// escapeControls writes characters that could drive a terminal, or end a line, as Go escapes.
+func escapeControls(s string) string {
+	if !strings.ContainsFunc(s, isUnprintable) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if isUnprintable(r) {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func isUnprintable(r rune) bool { return !strconv.IsPrint(r) }

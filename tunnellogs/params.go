@@ -1,0 +1,133 @@
+package tunnellogs
+
+import (
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// Defaults of Params.
+const (
+	defaultPollInterval  = 30 * time.Second
+	defaultMaxEntryBytes = 4 << 20
+)
+
+// Params says what to stream and how. The zero Params streams every line from Cloudflare.
+type Params struct {
+	Filter
+	// ConnectorIDs limits Tail to these connectors. The default is every connector. Open refuses
+	// it.
+	ConnectorIDs []string
+	// Endpoint is the base URL that "/logs" is appended to: https or wss, or http or ws to a
+	// loopback address. The default is https://management.argotunnel.com, or Cloudflare's FedRAMP
+	// host if the management token is of FedRAMP.
+	Endpoint string
+	// PollInterval is how often Tail lists the connectors. The default is 30s.
+	PollInterval time.Duration
+	// HTTPClient opens the streams. The default uses the proxy that the environment names. Set it
+	// for a CA of your own. Redirects are never followed.
+	HTTPClient *http.Client
+	// MaxEntryBytes is the size above which an entry ends the stream with ErrEntryTooLarge. The
+	// default is 4 MiB.
+	MaxEntryBytes int64
+	// Logger gets what Tail does: streams that open and end, pauses, polls that fail. The default
+	// discards it.
+	Logger *slog.Logger
+}
+
+// withDefaults checks the parameters and fills in what is zero.
+func (p Params) withDefaults() (Params, error) {
+	switch {
+	case p.PollInterval < 0:
+		return p, invalid("PollInterval", "is negative")
+	case p.MaxEntryBytes < 0:
+		return p, invalid("MaxEntryBytes", "is negative")
+	}
+	for _, id := range p.ConnectorIDs {
+		if err := checkConnectorID("ConnectorIDs", id); err != nil {
+			return p, err
+		}
+	}
+	if err := p.Filter.check(); err != nil {
+		return p, err
+	}
+	if p.Endpoint != "" {
+		endpoint, err := parseEndpoint(p.Endpoint)
+		if err != nil {
+			return p, err
+		}
+		p.Endpoint = endpoint
+	}
+	if p.PollInterval == 0 {
+		p.PollInterval = defaultPollInterval
+	}
+	if p.MaxEntryBytes == 0 {
+		p.MaxEntryBytes = defaultMaxEntryBytes
+	}
+	p.MaxEntryBytes = min(p.MaxEntryBytes, math.MaxInt64-1) // one more byte is read
+	if p.HTTPClient == nil {
+		// Idle connections would outlive the streams.
+		p.HTTPClient = &http.Client{Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			TLSHandshakeTimeout: 10 * time.Second,
+			DisableKeepAlives:   true,
+		}}
+	}
+	if p.Logger == nil {
+		p.Logger = slog.New(slog.DiscardHandler)
+	}
+	return p, nil
+}
+
+// parseEndpoint returns the URL of the logs below a base URL.
+func parseEndpoint(base string) (string, error) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil:
+		return "", invalid("Endpoint", "is not a URL")
+	case u.Hostname() == "" || u.Opaque != "":
+		return "", invalid("Endpoint", "has no host")
+	case u.User != nil:
+		return "", invalid("Endpoint", "has a user or a password")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", invalid("Endpoint", "has a query or a fragment")
+	}
+	switch u.Scheme {
+	case "https", "wss":
+	case "http", "ws":
+		host := u.Hostname()
+		if !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
+			return "", invalid("Endpoint", "is not encrypted and no loopback address; use https")
+		}
+	default:
+		return "", invalid("Endpoint", "is none of https, wss, http and ws")
+	}
+	return u.JoinPath("logs").String(), nil
+}
+
+const (
+	maxConnectorID = 128 // longer than any known ID
+	idCharacters   = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+)
+
+func checkConnectorID(name, id string) error {
+	switch {
+	case id == "":
+		return invalid(name, "is empty")
+	case len(id) > maxConnectorID:
+		return invalid(name, "is longer than 128 characters")
+	case strings.Trim(id, idCharacters) != "":
+		return invalid(name, "has characters other than letters, digits, -, _ and .")
+	}
+	return nil
+}
+
+func invalid(name, reason string) error {
+	return &cftunnel.InvalidArgumentError{Name: name, Reason: reason}
+}

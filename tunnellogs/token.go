@@ -1,0 +1,142 @@
+package tunnellogs
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"time"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// Endpoints of Cloudflare, and the issuer whose tokens are for the second.
+const (
+	defaultEndpoint = "https://management.argotunnel.com/logs"
+	fedRAMPEndpoint = "https://management.fed.argotunnel.com/logs"
+	fedRAMPIssuer   = "fed-tunnelstore"
+)
+
+const (
+	// maxLifetime is the lifetime of a token that does not say, or that says more: Cloudflare ends
+	// a session after an hour.
+	maxLifetime = time.Hour
+	// renewalPause is between attempts to renew a token.
+	renewalPause = time.Minute
+	// newToken is the age below which a token is not to blame for a refusal.
+	newToken = time.Minute
+)
+
+// managementToken is a token and what it says about itself. Its signature is for Cloudflare to
+// check.
+type managementToken struct {
+	secret   cftunnel.Secret
+	endpoint string
+	// Times of the wall clock: the monotonic one stops while a machine sleeps.
+	fetched, renewAt, expires time.Time
+	replaced                  chan struct{} // closed when there is a newer one
+}
+
+// parseToken takes the lifetime from the token and counts it from now, so that a wrong clock of
+// this machine does no harm.
+func parseToken(secret cftunnel.Secret, now time.Time) managementToken {
+	var claims struct {
+		Issuer   string  `json:"iss"`
+		IssuedAt float64 `json:"iat"`
+		Expires  float64 `json:"exp"`
+	}
+	if parts := strings.Split(secret.Reveal(), "."); len(parts) == 3 {
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		_ = json.Unmarshal(payload, &claims) // whatever cannot be read keeps its default
+	}
+	lifetime := maxLifetime
+	if seconds := claims.Expires - claims.IssuedAt; claims.IssuedAt > 0 && seconds >= 1 &&
+		seconds < maxLifetime.Seconds() {
+		lifetime = time.Duration(seconds * float64(time.Second))
+	}
+	endpoint := defaultEndpoint
+	if claims.Issuer == fedRAMPIssuer {
+		endpoint = fedRAMPEndpoint
+	}
+	now = now.Round(0)
+	return managementToken{
+		secret: secret, endpoint: endpoint, replaced: make(chan struct{}),
+		fetched: now, renewAt: now.Add(lifetime / 10 * 9), expires: now.Add(lifetime),
+	}
+}
+
+// tokenSource remembers the management token of one tunnel.
+type tokenSource struct {
+	client   *cftunnel.Client
+	tunnelID string
+	lock     chan struct{} // a mutex whose waiters can give up: it is held during a call
+	current  managementToken
+}
+
+func newTokenSource(client *cftunnel.Client, tunnelID string) *tokenSource {
+	return &tokenSource{client: client, tunnelID: tunnelID, lock: make(chan struct{}, 1)}
+}
+
+// get returns a token that has not expired and is not the stale one.
+func (s *tokenSource) get(ctx context.Context, stale cftunnel.Secret) (managementToken, error) {
+	select {
+	case s.lock <- struct{}{}:
+		defer func() { <-s.lock }()
+	case <-ctx.Done():
+		return managementToken{}, ctx.Err()
+	}
+	if !s.current.secret.IsZero() && s.current.secret != stale &&
+		time.Now().Before(s.current.expires) {
+		return s.current, nil
+	}
+	secret, err := s.client.Tunnels.ManagementToken(
+		ctx,
+		s.tunnelID,
+		cftunnel.ManagementResourceLogs,
+	)
+	if err != nil {
+		return managementToken{}, err
+	}
+	if s.current.replaced != nil {
+		close(s.current.replaced)
+	}
+	s.current = parseToken(secret, time.Now())
+	return s.current, nil
+}
+
+// replace gets another token in the place of one that was refused, unless that was new.
+func (s *tokenSource) replace(ctx context.Context, refused managementToken) bool {
+	if time.Now().Before(refused.fetched.Add(newToken)) {
+		return false
+	}
+	_, err := s.get(ctx, refused.secret)
+	return err == nil
+}
+
+// renew replaces each token before it expires, until the context ends.
+func (s *tokenSource) renew(ctx context.Context, log *slog.Logger) {
+	token, err := s.get(ctx, cftunnel.Secret{})
+	for ctx.Err() == nil {
+		pause := renewalPause
+		if err == nil {
+			pause = time.Until(token.renewAt)
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+		var next managementToken
+		if next, err = s.get(ctx, token.secret); err == nil {
+			token = next
+		} else if ctx.Err() == nil {
+			log.WarnContext(
+				ctx,
+				"renewing the management token failed",
+				"tunnel_id",
+				s.tunnelID,
+				"error",
+				err,
+			)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package tunneltest
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/coder/websocket"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunnellogs"
+)
+
+// logsPath is the path of log streams. The real service has it on a host of its own.
+const logsPath = "/logs"
+
+// opLogs names a log stream in Request and Fault.
+const opLogs = http.MethodGet + " " + logsPath
+
+// LogsURL returns the base URL of log streams, for the Endpoint of [tunnellogs.Params].
+// [Server.Handler] serves them too.
+func (s *Server) LogsURL() string { return strings.TrimSuffix(s.URL(), basePath) }
+
+// Log logs a line on a connector and sends it to the client that streams the connector's logs. It
+// never waits: like the real connector, it drops the line if 30 lines wait to be sent. An empty
+// level is debug, an empty event is cloudflared, a zero time is now. The line is sent as
+// cloudflared sends it: times in whole seconds, numbers rounded, an unknown level as debug, an
+// unknown event as an empty one, a line with the field "error" as an error. A connector that does
+// not run logs nothing.
+func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.comeBack()
+	for _, a := range s.accounts {
+		for _, t := range a.tunnels {
+			for _, c := range t.connectors {
+				if c.id == connectorID && c.logs.streaming != nil {
+					c.logs.streaming.log(entry, s.now())
+				}
+			}
+		}
+	}
+}
+
+// serveLogs checks what Cloudflare's edge and the connector check of a request, and streams.
+func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
+	record, fault := s.arriveLogs(r)
+	s.sleep(s.latency)
+	if fault.Cut != CutNever || s.isClosed() {
+		panic(http.ErrAbortHandler)
+	}
+	s.sleep(fault.Delay)
+	var session *logSession
+	refused := &answer{status: cmp.Or(fault.Status, http.StatusOK), body: []byte(fault.Body)}
+	if !fault.replaces() {
+		session, refused = s.admitLogs(r)
+	}
+	if refused != nil {
+		s.mu.Lock()
+		record.Status = refused.status
+		s.mu.Unlock()
+		refused.write(w, fault)
+		return
+	}
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		OriginPatterns: []string{
+			"*.cloudflare.com",
+		},
+		CompressionMode: websocket.CompressionNoContextTakeover,
+	})
+	if err != nil {
+		session.finish()
+		return // Accept has responded
+	}
+	s.mu.Lock()
+	record.Status, record.Done = http.StatusSwitchingProtocols, true
+	s.mu.Unlock()
+	session.conn = conn
+	session.serve() //nolint:contextcheck // it has the connection's
+}
+
+// arriveLogs records the request, without its token, and picks its fault.
+func (s *Server) arriveLogs(r *http.Request) (*Request, Fault) {
+	record := &Request{
+		Operation: opLogs,
+		Method:    r.Method,
+		Path:      r.URL.EscapedPath(),
+		Query:     r.URL.Query(),
+		Header:    r.Header.Clone(),
+	}
+	if record.Query.Has("access_token") {
+		record.Query.Set("access_token", cftunnel.Secret{}.String())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record.Time = s.now()
+	s.keepRequest(record)
+	return record, s.takeFault(opLogs)
+}
+
+// admitLogs returns a session of the connector that the request asks for, or the refusal. How the
+// edge refuses a token that it does not accept is not known.
+func (s *Server) admitLogs(r *http.Request) (*logSession, *answer) {
+	refuse := func(status, code int, text string) (*logSession, *answer) {
+		// There is no success key.
+		refused := marshal(status, map[string][]apiError{"errors": {{Code: code, Message: text}}})
+		return nil, &refused
+	}
+	claims, genuine, err := s.readManagementToken(r.URL.Query().Get("access_token"))
+	now := s.now().Unix()
+	switch {
+	case err != nil:
+		return refuse(http.StatusBadRequest, 1001, "missing access_token query parameter")
+	case r.Method != http.MethodGet:
+		return nil, &answer{status: http.StatusMethodNotAllowed}
+	case !genuine || now >= claims.Expires:
+		return refuse(http.StatusUnauthorized, 10000, "Authentication error")
+	case !slices.Contains(claims.Resources, "logs"):
+		return refuse(http.StatusForbidden, 10000, "Authentication error")
+	case !offersKnownDeflate(r.Header):
+		return nil, &answer{status: http.StatusBadRequest}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.comeBack()
+	t := s.account(claims.Tunnel.AccountTag).byID[claims.Tunnel.ID]
+	if t == nil {
+		return nil, &answer{status: statusNoConnector}
+	}
+	id := r.URL.Query().Get("connector_id")
+	for _, c := range t.connectors {
+		if len(c.conns) > 0 && !t.isWARP() && (id == "" || strings.EqualFold(c.id, id)) {
+			// The context of a request means nothing once its connection is hijacked.
+			return newLogSession(context.WithoutCancel(r.Context()), s, c, claims.Actor.ID), nil
+		}
+	}
+	return nil, &answer{status: statusNoConnector}
+}
+
+// statusNoConnector is how the edge refuses a request for a connector that it cannot reach.
+const statusNoConnector = 530
+
+// offersKnownDeflate reports whether a client asks for compression in a form that cloudflared
+// accepts, or for none.
+func offersKnownDeflate(header http.Header) bool {
+	offers := strings.Join(header.Values("Sec-WebSocket-Extensions"), ",")
+	for offer := range strings.SplitSeq(offers, ",") {
+		parts := strings.Split(offer, ";")
+		if strings.TrimSpace(parts[0]) != "permessage-deflate" {
+			continue
+		}
+		for _, parameter := range parts[1:] {
+			switch name, _, _ := strings.Cut(strings.TrimSpace(parameter), "="); name {
+			case "client_no_context_takeover",
+				"server_no_context_takeover",
+				"client_max_window_bits":
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}

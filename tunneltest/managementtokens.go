@@ -1,0 +1,119 @@
+package tunneltest
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// managementLifetime is that of the real service's tokens.
+const managementLifetime = time.Hour
+
+// managementClaims is what a management token says. cloudflared refuses one without a tunnel, an
+// account or an actor.
+type managementClaims struct {
+	Tunnel struct {
+		ID         string `json:"id"`
+		AccountTag string `json:"account_tag"`
+	} `json:"tun"`
+	Actor struct {
+		ID      string `json:"id"`
+		Support bool   `json:"support"`
+	} `json:"actor"`
+	Resources []string `json:"res"`
+	Issuer    string   `json:"iss"`
+	IssuedAt  int64    `json:"iat"`
+	Expires   int64    `json:"exp"`
+}
+
+// managementToken serves the documented call, whose body names the resources, and the newer one,
+// whose path does.
+func (s *Server) managementToken(c *call) answer {
+	t := c.liveTunnel()
+	if t == nil {
+		return notFound()
+	}
+	resource, isNewer := c.values["resource"]
+	if !isNewer {
+		var body struct{ Resources []string }
+		if json.Unmarshal(c.body, &body) != nil || len(body.Resources) != 1 ||
+			body.Resources[0] != "logs" {
+			return *bad(`resources must be ["logs"]`)
+		}
+		resource = "logs"
+	}
+	if !slices.Contains([]string{"logs", "admin", "host_details"}, resource) {
+		return failure(http.StatusNotFound, 7000, "No route for that URI")
+	}
+	var claims managementClaims
+	claims.Tunnel.ID, claims.Tunnel.AccountTag = t.id, c.account.id
+	claims.Actor.ID = c.token.id // each API token is another user's
+	claims.Resources = []string{resource}
+	if resource == "logs" {
+		claims.Resources = append(claims.Resources, "ping")
+	}
+	claims.Issuer = "tunnelstore"
+	claims.IssuedAt = s.now().Unix()
+	claims.Expires = s.now().Add(managementLifetime).Unix()
+	return success(s.signManagementToken(claims))
+}
+
+// signManagementToken makes a JWT.
+func (s *Server) signManagementToken(claims managementClaims) string {
+	header, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": "tunneltest", "typ": "JWT"})
+	payload, _ := json.Marshal(claims)
+	signed := base64.RawURLEncoding.EncodeToString(
+		header,
+	) + "." + base64.RawURLEncoding.EncodeToString(
+		payload,
+	)
+	digest := sha256.Sum256([]byte(signed))
+	r, v, err := ecdsa.Sign(rand.Reader, s.managementKey, digest[:])
+	if err != nil {
+		panic("tunneltest: " + err.Error())
+	}
+	var signature [64]byte
+	r.FillBytes(signature[:32])
+	v.FillBytes(signature[32:])
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature[:])
+}
+
+// readManagementToken returns the claims of a token if cloudflared could read it, and whether this
+// server signed it.
+func (s *Server) readManagementToken(
+	token string,
+) (claims managementClaims, genuine bool, err error) {
+	unreadable := errors.New("not a management token")
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return claims, false, unreadable
+	}
+	var decoded [3][]byte
+	for i, part := range parts {
+		if decoded[i], err = base64.RawURLEncoding.DecodeString(part); err != nil {
+			return claims, false, unreadable
+		}
+	}
+	var header struct {
+		Algorithm string `json:"alg"`
+	}
+	if json.Unmarshal(decoded[0], &header) != nil || header.Algorithm != "ES256" ||
+		json.Unmarshal(decoded[1], &claims) != nil ||
+		claims.Tunnel.ID == "" || claims.Tunnel.AccountTag == "" || claims.Actor.ID == "" {
+		return claims, false, unreadable
+	}
+	if signature := decoded[2]; len(signature) == 64 {
+		digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+		r, v := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		genuine = ecdsa.Verify(&s.managementKey.PublicKey, digest[:], r, v)
+	}
+	return claims, genuine, nil
+}
