@@ -34,6 +34,7 @@ type call struct {
 	body      []byte
 
 	attempts, transportRetries atomic.Int32
+	current                    attempt
 	last                       *Error // of the latest attempt, nil if it succeeded
 	responded                  *Error // of the latest attempt with a response
 	uncertain                  bool   // the work may have been done, as far as the responses so far say
@@ -68,7 +69,7 @@ func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*ca
 		*info = ResponseInfo{}
 	}
 	k := &call{client: c, request: r, options: options, path: path, url: c.baseURL + path + query, body: body}
-	if k.operation = r.operation.String(); options.template != "" {
+	if k.operation = r.operation.label; options.template != "" {
 		k.operation = r.operation.method + " " + options.template
 	}
 	if query != "" {
@@ -140,14 +141,8 @@ func (c *call) ready(ctx context.Context) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	const mediaType = "application/json"
-	values := []string{mediaType, c.client.userAgent, mediaType} // one allocation, as in net/http
-	header := http.Header{"Accept": values[0:1:1], "User-Agent": values[1:2:2]}
-	if c.body != nil {
-		header["Content-Type"] = values[2:3:3]
-	}
-	maps.Copy(header, c.options.header)
-	credential.authorize(header)
+	header := credential.header(c.client.userAgent, c.body != nil)
+	maps.Copy(header, c.options.header) // which has none of the credentials' names
 	c.redactor.AddHeader(header)
 	return header, nil
 }
@@ -158,7 +153,9 @@ func (c *call) credential(ctx context.Context) (credential, error) {
 		source, c.request.credentials = first, nil
 	}
 	got, err := source(ctx)
-	c.redactor.AddSecret(got.token())
+	if err != nil {
+		c.redactor.AddSecret(got.token()) // the error may quote it
+	}
 	return got, err
 }
 
@@ -205,16 +202,17 @@ func (c *call) pause(ctx context.Context, delay time.Duration) error {
 func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	began := time.Now()
 	c.attempts.Add(1)
-	a := &attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
+	c.current = attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		Once: !c.request.isRepeatable(), OnRetry: c.onTransportRetry,
+		Once: !c.request.isRepeatable(), Retries: c,
 	})}
+	a := &c.current
 	defer a.Release()
 	e, unreadable := c.decode(a.Response)
 	a.envelope = e
 	a.outcome = c.request.classify(a.Response, e, unreadable, c.uncertain)
-	if a.StatusCode != 0 {
+	if a.StatusCode != 0 && (a.failed || c.isObserved(ctx)) {
 		a.rayID = c.clean(a.Header.Get("Cf-Ray"), maxRayID)
 		a.retryAfter = retry.ParseRetryAfter(a.Header, time.Now())
 	}
@@ -246,10 +244,10 @@ func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
 
 var errNoAttemptLeft = errors.New("the connections were lost one after another, and no attempt is left")
 
-// onTransportRetry makes a request that net/http sends again by itself an attempt that is paced,
+// OnRetry makes a request that net/http sends again by itself an attempt that is paced,
 // counted and logged. The first one is allowed in any case: it is on a new connection, so that an idle
 // one that is dead cannot use up the call.
-func (c *call) onTransportRetry(ctx context.Context) error {
+func (c *call) OnRetry(ctx context.Context) error {
 	n := int(c.attempts.Load())
 	if first := c.transportRetries.Add(1) == 1; !first && n >= c.options.maxAttempts {
 		return errNoAttemptLeft

@@ -9,6 +9,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
+// isObserved reports whether anybody wants to know about attempts that succeed.
+func (c *call) isObserved(ctx context.Context) bool {
+	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil || c.client.logger.Enabled(ctx, slog.LevelDebug)
+}
+
 // note records what an attempt came to: the call's error, the hold of a 429, ResponseInfo, log and
 // hooks.
 func (c *call) note(ctx context.Context, a *attempt) {

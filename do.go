@@ -44,8 +44,10 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 		return err
 	}
 	r := request{
-		operation: operation{call: "Do", method: method, template: relative, secret: true, anyEnvelope: true},
-		query:     values,
+		operation: operation{
+			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
+		},
+		query: values,
 	}
 	if encoded != nil {
 		r.body = encoded

@@ -21,11 +21,10 @@ type callOptions struct {
 }
 
 func newCallOptions(opts []CallOption, maxAttempts int) (callOptions, error) {
-	options := callOptions{maxAttempts: maxAttempts}
 	if len(opts) == 0 {
-		return options, nil
+		return callOptions{maxAttempts: maxAttempts}, nil
 	}
-	options.header, options.query = http.Header{}, url.Values{}
+	options := callOptions{header: http.Header{}, query: url.Values{}, maxAttempts: maxAttempts}
 	for _, opt := range opts {
 		if opt == nil {
 			return callOptions{}, invalid("opts", "contains a nil option")

@@ -20,6 +20,7 @@ import (
 // operation is an endpoint of the API.
 type operation struct {
 	call, method, template string
+	label                  string // method and template
 	// permissions are those that the credentials need, for the error text of a 403.
 	permissions string
 	// secret means that the result may hold a secret: nothing of a response that cannot be read may be
@@ -32,7 +33,9 @@ type operation struct {
 }
 
 func op(call, method, template, permissions string) operation {
-	return operation{call: call, method: method, template: template, permissions: permissions}
+	return operation{
+		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
+	}
 }
 
 // secretOp is op for a response that may hold a secret.
@@ -47,9 +50,6 @@ func once(o operation) operation {
 	o.once = true
 	return o
 }
-
-// String returns the method and the path template: "GET /accounts/{account_id}/cfd_tunnel".
-func (o operation) String() string { return o.method + " " + o.template }
 
 // request is an operation and its arguments.
 type request struct {

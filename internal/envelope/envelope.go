@@ -34,6 +34,8 @@ type Envelope struct {
 	// Text is what a response says that is JSON, but not the API's envelope: its members error,
 	// message, title and detail.
 	Text string
+
+	success bool
 }
 
 // Detail is an error or a message.
@@ -100,7 +102,8 @@ func decode(body []byte, result any) (*Envelope, error) {
 		case "success":
 			e.Success = nil
 			if value[0] == 't' || value[0] == 'f' {
-				e.Success = new(value[0] == 't')
+				e.success = value[0] == 't'
+				e.Success = &e.success
 			}
 		case "errors":
 			e.HasErrors = true

@@ -36,7 +36,7 @@ type gram [gramLength]byte
 // concurrent use.
 type Redactor struct {
 	// What was sent, until it is searched.
-	headers []http.Header
+	header  http.Header
 	bodies  [][]byte
 	urls    []string
 	secrets []string
@@ -49,7 +49,12 @@ type Redactor struct {
 }
 
 // AddHeader adds the secrets in a request's headers.
-func (r *Redactor) AddHeader(header http.Header) { r.headers = append(r.headers, header) }
+func (r *Redactor) AddHeader(header http.Header) {
+	if r.header != nil {
+		r.learn()
+	}
+	r.header = header
+}
 
 // AddBody adds the secrets in a JSON body.
 func (r *Redactor) AddBody(body []byte) { r.bodies = append(r.bodies, body) }
@@ -61,17 +66,14 @@ func (r *Redactor) AddURL(rawURL string) { r.urls = append(r.urls, rawURL) }
 func (r *Redactor) AddSecret(secret string) { r.secrets = append(r.secrets, secret) }
 
 func (r *Redactor) learn() {
-	secrets := r.secrets
-	for _, header := range r.headers {
-		secrets = inHeader(secrets, header)
-	}
+	secrets := inHeader(r.secrets, r.header)
 	for _, body := range r.bodies {
 		secrets = inBody(secrets, body)
 	}
 	for _, rawURL := range r.urls {
 		secrets = inURL(secrets, rawURL)
 	}
-	r.headers, r.bodies, r.urls, r.secrets = nil, nil, nil, nil
+	r.header, r.bodies, r.urls, r.secrets = nil, nil, nil, nil
 	for _, secret := range secrets {
 		if _, ok := r.known[secret]; ok || len(secret) < minLength {
 			continue

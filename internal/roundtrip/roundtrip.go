@@ -17,15 +17,17 @@ import (
 // Client sends requests. It is safe for concurrent use.
 type Client struct {
 	http    *http.Client
+	known   bool      // the transport is net/http's own, which ends with its context
 	buffers sync.Pool // of *buffer
 }
 
 // NewClient returns a client that sends through a copy of h whose transport is t. It follows no
 // redirect.
 func NewClient(h http.Client, t http.RoundTripper) *Client {
+	_, known := t.(*http.Transport)
 	h.Transport = locationGuard{t}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{http: &h}
+	return &Client{http: &h, known: known}
 }
 
 // CloseIdleConnections closes connections that no request is using.
@@ -40,11 +42,13 @@ type Request struct {
 	MaxBytes    int64
 	// Once means that the request must not be sent a second time unless the server has not
 	// processed it.
-	Once bool
-	// OnRetry is called before net/http sends the request again by itself: a GET on a reused
-	// connection that died, or over HTTP/2 what the server did not process. An error ends the attempt.
-	OnRetry func(context.Context) error
+	Once    bool
+	Retries RetryObserver
 }
+
+// RetryObserver is asked before net/http sends a request again by itself: a GET on a reused connection
+// that died, or over HTTP/2 what the server did not process. An error ends the attempt.
+type RetryObserver interface{ OnRetry(context.Context) error }
 
 // Response is the outcome of one attempt.
 type Response struct {
@@ -106,13 +110,18 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	}
 	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	conn := &connection{closeIdle: c.CloseIdleConnections, onRetry: r.OnRetry}
+	conn := &connection{client: c.http, observer: r.Retries}
 	req, err := newRequest(conn.trace(attempt, cancel), r)
 	if err != nil {
 		return Response{Err: err}
 	}
 
-	resp := c.exchange(req, r, conn)
+	var resp Response
+	if c.known {
+		resp = c.send(req, r, conn)
+	} else {
+		resp = c.sendAside(req, r, conn)
+	}
 	refused := conn.end()
 	resp.Sent = conn.sent() && !(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
 	switch {
@@ -129,9 +138,9 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	return resp
 }
 
-// exchange runs the transport in a goroutine of its own, since not every transport and body end with
+// sendAside runs the transport in a goroutine of its own, since not every transport and body end with
 // their context.
-func (c *Client) exchange(req *http.Request, r Request, conn *connection) Response {
+func (c *Client) sendAside(req *http.Request, r Request, conn *connection) Response {
 	done := make(chan Response, 1)
 	var panicked any
 	go func() {
@@ -230,15 +239,19 @@ func (b *buffer) read(resp *http.Response, maxBytes int64) ([]byte, error) {
 // newRequest leaves GetBody out: without it, net/http can send no body a second time, neither after a
 // connection that died, whatever the headers say of idempotency, nor to the target of a redirect.
 func newRequest(ctx context.Context, r Request) (*http.Request, error) {
-	var body io.Reader = http.NoBody // which a RoundTripper can read
+	body := io.ReadCloser(http.NoBody) // which a RoundTripper can read
 	if len(r.Body) > 0 {
-		body = bytes.NewReader(r.Body)
+		body = io.NopCloser(bytes.NewReader(r.Body))
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	target, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, err
 	}
-	req.Header, req.GetBody = r.Header, nil
+	req := (&http.Request{
+		Method: r.Method, URL: target, Host: target.Host, Header: r.Header,
+		Body: body, ContentLength: int64(len(r.Body)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
 	if len(r.Body) == 0 && (r.Once || hasIdempotencyKey(r.Header)) && r.Method != http.MethodGet {
 		// net/http repeats requests without a body on its own judgement. It does not know that this
 		// body is empty.
@@ -258,8 +271,8 @@ func hasIdempotencyKey(header http.Header) bool {
 type connection struct {
 	asked, got, http2 atomic.Bool
 	body              atomic.Pointer[io.ReadCloser]
-	closeIdle         func()
-	onRetry           func(context.Context) error
+	client            *http.Client
+	observer          RetryObserver
 
 	mu      sync.Mutex
 	ended   bool

@@ -18,7 +18,7 @@ func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) conte
 			if c.got.Load() && !c.http2.Load() && c.firstRetry() {
 				// Idle connections that are dead come in numbers. The first retry gets a new one.
 				// HTTP/2 has few, and calls this with its own lock held.
-				c.closeIdle()
+				c.client.CloseIdleConnections()
 			}
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
@@ -45,7 +45,7 @@ func (c *connection) allowRetry(ctx context.Context) bool {
 	if over {
 		return false
 	}
-	err := c.onRetry(ctx)
+	err := c.observer.OnRetry(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refused = err

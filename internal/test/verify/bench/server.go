@@ -56,7 +56,7 @@ func NewServer(tunnels int) (*Server, error) {
 	if err := json.Unmarshal(s.create, &created); err != nil {
 		return nil, err
 	}
-	s.get = send(http.MethodGet, "/"+created.Result.ID, "")
+	s.get = bytes.ReplaceAll(send(http.MethodGet, "/"+created.Result.ID, ""), []byte(created.Result.ID), []byte(TunnelID))
 	fake.SeedTunnels(pageLength)
 	var err error
 	s.tunnels, err = fill(tunnels, send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), ""))
