@@ -23,7 +23,7 @@ import (
 const root = "../../.."
 
 // recorded are the files by package.
-var recorded = map[string]string{".": "api/cftunnel.txt", "./tunneltest": "api/tunneltest.txt"}
+var recorded = map[string]string{".": "api/cftunnel.txt", "./tunneltest": "api/tunneltest.txt", "./tunnellogs": "api/tunnellogs.txt"}
 
 func main() {
 	record := flag.Bool("record", false, "write the record, if the changelog names every break")
