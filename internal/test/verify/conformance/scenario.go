@@ -74,7 +74,8 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 	if method.AccountToken {
 		token = s.srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	}
-	if err := call(s.fixture, cftunnel.NewSecret("no.token")); !cftunnel.HasCode(err, 6111) {
+	malformed := cftunnel.NewSecret("eyJ" + strings.Repeat("q", 37)) // which the client accepts
+	if err := call(s.fixture, malformed); !cftunnel.HasCode(err, 6111) {
 		return fmt.Errorf("with a malformed token: %w", err)
 	}
 	if err := call(s.fixture, cftunnel.NewSecret(strings.Repeat("u", 40))); !errors.Is(err, cftunnel.ErrUnauthorized) {
