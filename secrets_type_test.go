@@ -2,12 +2,15 @@ package cftunnel_test
 
 import (
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/netip"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
@@ -104,4 +107,34 @@ func TestHoldsSecret(t *testing.T) {
 	} {
 		assert.False(t, cftunnel.HoldsSecret(fine), "%s", fine)
 	}
+}
+
+func TestDo_SecretInTheResult(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	path := "/accounts/" + srv.AccountID() + "/cfd_tunnel"
+	for _, result := range []any{new(cftunnel.Secret), new([]withSecret), new(recursiveWithSecret)} {
+		err := client.Do(t.Context(), http.MethodPost, path, map[string]string{"name": "n"}, result)
+		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%T: %v", result, err)
+		assert.Equal(t, "result", refused.Name)
+	}
+	items := 0
+	for _, err := range cftunnel.DoAll[withSecret](t.Context(), client, path, nil) {
+		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, "T", refused.Name)
+		items++
+	}
+	assert.Equal(t, 1, items)
+	assert.Empty(t, srv.Requests(), "nothing was sent")
+
+	var created struct {
+		cftunnel.Tunnel               // whose Token has the tag json:"-"
+		Credentials     decodesItself `json:"token"`
+	}
+	err := client.Do(t.Context(), http.MethodPost, path, map[string]string{"name": "n"}, &created)
+	require.NoError(t, err)
+	_, err = cftunnel.ParseTunnelToken(created.Credentials.Token)
+	require.NoError(t, err)
 }
