@@ -14,8 +14,8 @@ import (
 
 // Validate applies the rules by which the API and cloudflared refuse a configuration. The error is
 // an [*InvalidArgumentError] that names the rule, what is wrong, and what to write instead.
-// UpdateConfiguration calls Validate before it sends anything; ModifyConfiguration refuses only what
-// modify changed.
+// UpdateConfiguration calls Validate before it sends anything. ModifyConfiguration refuses only
+// what modify changed.
 func (c TunnelConfig) Validate() error {
 	if list := c.problems(); len(list) > 0 {
 		return list[0].err()
