@@ -81,14 +81,20 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 	options := []cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()), cftunnel.WithAccountID(fake.AccountID()),
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithoutRateLimit(), cftunnel.WithTimeout(timeout),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts, BaseDelay: 1}),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts, BaseDelay: 1, MaxDelay: time.Millisecond}),
 	}
 	if fault.MaxBytes > 0 {
 		options = append(options, cftunnel.WithMaxResponseBytes(fault.MaxBytes))
 	}
 	client, err := cftunnel.NewClient(options...)
 	require.NoError(t, err)
-	_ = method.Call(t.Context(), client, fixture) // the root tests the result
+	ctx := t.Context()
+	if method.Polls {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+	}
+	_ = method.Call(ctx, client, fixture) // the root tests the result
 
 	fake.Close() // ends its delays
 	// The server stays open until the check: closing it would close the client's connections.
