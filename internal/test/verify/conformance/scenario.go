@@ -74,9 +74,6 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 	if method.AccountToken {
 		token = s.srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	}
-	if err := call(s.fixture, cftunnel.NewSecret("no.token")); !cftunnel.HasCode(err, 6111) {
-		return fmt.Errorf("with a malformed token: %w", err)
-	}
 	if err := call(s.fixture, cftunnel.NewSecret(strings.Repeat("u", 40))); !errors.Is(err, cftunnel.ErrUnauthorized) {
 		return fmt.Errorf("with an unknown token: %w", err)
 	}
