@@ -44,7 +44,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, model := range append(cftunnel.Models(), nil) {
 			result := fresh(model)
-			e, err := envelope.Decode([]byte(body), result)
+			_, err := envelope.Decode([]byte(body), result)
 			if err == nil && !json.Valid([]byte(body)) {
 				t.Fatalf("%T: not JSON, and no error", model)
 			}
@@ -60,7 +60,7 @@ func FuzzDecoder(f *testing.F) {
 				continue
 			}
 			result = fresh(model)
-			switch e, err = envelope.Decode(plain, result); {
+			switch e, err := envelope.Decode(plain, result); {
 			case err != nil:
 				t.Fatalf("%T: %v", model, err)
 			case e.Success == nil || !*e.Success:

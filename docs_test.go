@@ -204,13 +204,3 @@ func table(t *testing.T, path, header string) (rows [][]string) {
 	}
 	return rows
 }
-
-// codes returns what a cell has in backquotes.
-func codes(cell string) (list []string) {
-	for i, part := range strings.Split(cell, "`") {
-		if i%2 == 1 {
-			list = append(list, part)
-		}
-	}
-	return list
-}

@@ -42,7 +42,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.count, "count", 12, "how often each call is measured")
 	flag.StringVar(&o.releases, "go", "local,go1.27.4", "Go releases, as GOTOOLCHAIN names them")
-	flag.BoolVar(&o.builds, "builds", true, "measure builds too; that of v7's root package takes minutes")
+	flag.BoolVar(&o.cold, "cold", false, "measure cold builds too, and v7's root package, whose build takes minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -54,7 +54,7 @@ func main() {
 type options struct {
 	count    int
 	releases string
-	builds   bool
+	cold     bool
 }
 
 func run(ctx context.Context, o options) error {
@@ -106,7 +106,7 @@ func (g *goRelease) set(name row, client, cell string) {
 func (g *goRelease) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Stderr = os.Stderr
-	command.Env = append(os.Environ(), "GOTOOLCHAIN="+g.name, "GOCACHE="+filepath.Join(g.work, "cache-"+g.name))
+	command.Env = append(os.Environ(), "GOTOOLCHAIN="+g.name)
 	return command
 }
 
@@ -116,23 +116,27 @@ func (g *goRelease) measure(ctx context.Context, o options) error {
 		return err
 	}
 	g.version = strings.TrimSpace(string(version))
-	if o.builds {
-		if err := g.builds(ctx); err != nil {
-			return err
-		}
+	if err := g.builds(ctx, o.cold); err != nil {
+		return err
 	}
 	return g.calls(ctx, o.count)
 }
 
-// builds builds each program with an empty cache.
-func (g *goRelease) builds(ctx context.Context) error {
+// builds builds each program, with an empty cache if cold is set.
+func (g *goRelease) builds(ctx context.Context, cold bool) error {
 	const format = `{{if not .Standard}}{{if not .Module.Main}}{{.Module.Path}}{{end}}{{end}}`
+	programs := []string{bench.Floor, bench.Ours, bench.V7, bench.V0}
+	if cold {
+		programs = append(programs, v7Root)
+	}
 	var floorCPU, floorSize float64
-	for _, program := range []string{bench.Floor, bench.Ours, bench.V7, v7Root, bench.V0} {
+	for _, program := range programs {
 		log.Printf("%s: building %s", g.version, program)
 		path, binary := "./"+folder+"/testdata/programs/"+program, filepath.Join(g.work, program)
 		command := g.command(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, path)
-		command.Env = append(command.Env, "GOCACHE="+filepath.Join(g.work, "cache-"+g.version+"-"+program))
+		if cold {
+			command.Env = append(command.Env, "GOCACHE="+filepath.Join(g.work, "cache-"+g.version+"-"+program))
+		}
 		if err := command.Run(); err != nil {
 			return err
 		}
@@ -150,7 +154,9 @@ func (g *goRelease) builds(ctx context.Context) error {
 		if program == bench.Floor {
 			floorCPU, floorSize = cpu, float64(info.Size())
 		}
-		g.set("cold build: CPU time", program, fmt.Sprintf("%.2f", cpu/floorCPU))
+		if cold {
+			g.set("cold build: CPU time", program, fmt.Sprintf("%.2f", cpu/floorCPU))
+		}
 		g.set("stripped binary", program, fmt.Sprintf("%.3f", float64(info.Size())/floorSize))
 		g.set("modules (count)", program, fmt.Sprint(len(slices.Compact(list))))
 	}
