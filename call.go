@@ -208,7 +208,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	a := &attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		Once: !c.request.isRepeatable(), OnRetry: c.onTransportRetry,
+		OnRetry: c.onTransportRetry,
 	})}
 	defer a.Release()
 	e, unreadable := c.decode(a.Response)

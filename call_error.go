@@ -38,9 +38,8 @@ func (c *call) attemptError(a *attempt) *Error {
 	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
 	e.foreign = !isRefusal(a.envelope)
 	if a.envelope != nil {
-		e.Errors = c.details(a.envelope.Errors)
-		if text := c.otherText(a.envelope); len(e.Errors) == 0 && text != "" {
-			e.Errors = []ErrorDetail{{Message: text}}
+		if e.Errors = c.details(a.envelope.Errors); len(e.Errors) == 0 {
+			e.Errors = c.otherText(a.envelope)
 		}
 	}
 	if a.StatusCode != 0 {
@@ -109,11 +108,15 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 
 // otherText returns what JSON that is not the API's envelope says. If the result would be a secret,
 // only prose is shown.
-func (c *call) otherText(e *envelope.Envelope) string {
-	if e.Success != nil || e.HasErrors || c.request.operation.secret && !isProse(e.Text) {
-		return ""
+func (c *call) otherText(e *envelope.Envelope) []ErrorDetail {
+	if e.Success != nil && *e.Success || c.request.operation.secret && !isProse(e.Text) {
+		return nil
 	}
-	return c.clean(e.Text, maxMessage)
+	text := c.clean(e.Text, maxMessage)
+	if text == "" {
+		return nil
+	}
+	return []ErrorDetail{{Message: text}}
 }
 
 // isProse reports whether a text is too short, and has too short words, to contain a secret.

@@ -64,8 +64,11 @@ func (r request) isSuccess(e *envelope.Envelope) bool {
 	return r.operation.anyEnvelope && e.HasResult && !e.HasErrors
 }
 
-// isRefusal reports whether a response is the API's own envelope of a failure.
-func isRefusal(e *envelope.Envelope) bool { return e != nil && e.Success != nil && !*e.Success }
+// isRefusal reports whether a response is the API's own envelope of a failure. What has no errors is a
+// gateway's.
+func isRefusal(e *envelope.Envelope) bool {
+	return e != nil && e.HasErrors && e.Success != nil && !*e.Success
+}
 
 // inconclusive reports whether a response says nothing about whether an earlier attempt was carried
 // out: it is not the API's own, or came before the API looked at the request.
