@@ -162,20 +162,14 @@ func (c *call) credential(ctx context.Context) (credential, error) {
 	return got, err
 }
 
-// shortestWait is more than it takes not to wait.
-const shortestWait = time.Millisecond
-
 // wait waits for the end of a hold, then for the pace, and reports both.
 func (c *call) wait(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
-	held := c.client.limiter.Held()
 	err := c.client.limiter.Wait(ctx)
 	waited := time.Since(began)
-	if waited >= shortestWait {
-		hold := min(held, waited)
-		c.noteWait(ctx, WaitHold, hold)
-		c.noteWait(ctx, WaitPace, waited-hold)
-	}
+	hold := min(max(0, c.client.limiter.HeldUntil().Sub(began)), waited)
+	c.noteWait(ctx, WaitHold, hold)
+	c.noteWait(ctx, WaitPace, waited-hold)
 	return waited, err
 }
 

@@ -36,12 +36,13 @@ func (c *call) attemptError(a *attempt) *Error {
 	}
 	e := c.newError(cause)
 	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
-	e.foreign = !isRefusal(a.envelope)
+	e.foreign, e.transient = !isRefusal(a.envelope), a.retry
 	if a.envelope != nil {
 		if e.Errors = c.details(a.envelope.Errors); len(e.Errors) == 0 {
 			e.Errors = c.otherText(a.envelope)
 		}
 	}
+	e.addWait(a.cause)
 	if a.StatusCode != 0 {
 		c.responded = e
 	}
@@ -63,7 +64,7 @@ func (c *call) unsent(err error) error {
 		return err
 	}
 	e := c.last
-	held, isHeld := errors.AsType[*limiter.HeldError](err)
+	_, isHeld := errors.AsType[*limiter.HeldError](err)
 	switch {
 	case e == nil:
 		e = c.newError(c.cleanError(err))
@@ -72,13 +73,18 @@ func (c *call) unsent(err error) error {
 	case !errors.Is(e, err):
 		e.cause = joinCauses(c.cleanError(err), e.cause)
 	}
-	if isHeld {
+	e.addWait(err)
+	return e
+}
+
+// addWait takes over how long the limiter would have delayed the next attempt.
+func (e *Error) addWait(err error) {
+	if held, ok := errors.AsType[*limiter.HeldError](err); ok {
 		e.held, e.RetryAfter = true, max(e.RetryAfter, held.Rest)
 	}
 	if pace, ok := errors.AsType[*limiter.PaceError](err); ok {
 		e.RetryAfter = max(e.RetryAfter, pace.Wait)
 	}
-	return e
 }
 
 // details redacts and bounds what the API says.

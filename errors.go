@@ -88,6 +88,7 @@ type Error struct {
 	permissions string
 	held        bool
 	uncertain   bool
+	transient   bool // another attempt might have succeeded
 	foreign     bool // the response is not the API's own envelope of a failure
 	listMissing bool // a 404 of a list, which does not say that what was looked for is missing
 }
