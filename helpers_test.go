@@ -3,6 +3,7 @@ package cftunnel_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -168,3 +169,5 @@ type countingLimiter struct{ waits, holds atomic.Int32 }
 
 func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }
 func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }
+
+func isUncertain(err error) bool { return errors.Is(err, cftunnel.ErrOutcomeUnknown) }
