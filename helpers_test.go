@@ -159,8 +159,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // list makes a call that changes nothing.
-func list(ctx context.Context, client *cftunnel.Client) error {
-	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+func list(ctx context.Context, client *cftunnel.Client, opts ...cftunnel.CallOption) error {
+	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}, opts...)
 	return err
 }
 
