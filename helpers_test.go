@@ -171,3 +171,7 @@ func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return n
 func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }
 
 func isUncertain(err error) bool { return errors.Is(err, cftunnel.ErrOutcomeUnknown) }
+
+func isNotFound(err error) bool { return errors.Is(err, cftunnel.ErrNotFound) }
+
+func isUnauthorized(err error) bool { return errors.Is(err, cftunnel.ErrUnauthorized) }
