@@ -159,20 +159,14 @@ func (c *call) credential(ctx context.Context) (credential, error) {
 	return got, err
 }
 
-// shortestWait is more than it takes not to wait.
-const shortestWait = time.Millisecond
-
 // wait waits for the end of a hold, then for the pace, and reports both.
 func (c *call) wait(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
-	held := c.client.limiter.Held()
 	err := c.client.limiter.Wait(ctx)
 	waited := time.Since(began)
-	if waited >= shortestWait {
-		hold := min(held, waited)
-		c.noteWait(ctx, WaitHold, hold)
-		c.noteWait(ctx, WaitPace, waited-hold)
-	}
+	hold := min(max(0, c.client.limiter.HeldUntil().Sub(began)), waited)
+	c.noteWait(ctx, WaitHold, hold)
+	c.noteWait(ctx, WaitPace, waited-hold)
 	return waited, err
 }
 
@@ -205,7 +199,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	c.current = attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		Once: !c.request.isRepeatable(), Retries: c,
+		Retries: c,
 	})}
 	a := &c.current
 	defer a.Release()

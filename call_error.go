@@ -36,13 +36,13 @@ func (c *call) attemptError(a *attempt) *Error {
 	}
 	e := c.newError(cause)
 	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
-	e.foreign = !isRefusal(a.envelope)
+	e.foreign, e.transient = !isRefusal(a.envelope), a.retry
 	if a.envelope != nil {
-		e.Errors = c.details(a.envelope.Errors)
-		if text := c.otherText(a.envelope); len(e.Errors) == 0 && text != "" {
-			e.Errors = []ErrorDetail{{Message: text}}
+		if e.Errors = c.details(a.envelope.Errors); len(e.Errors) == 0 {
+			e.Errors = c.otherText(a.envelope)
 		}
 	}
+	e.addWait(a.cause)
 	if a.StatusCode != 0 {
 		c.responded = e
 	}
@@ -64,7 +64,7 @@ func (c *call) unsent(err error) error {
 		return err
 	}
 	e := c.last
-	held, isHeld := errors.AsType[*limiter.HeldError](err)
+	_, isHeld := errors.AsType[*limiter.HeldError](err)
 	switch {
 	case e == nil:
 		e = c.newError(c.cleanError(err))
@@ -73,13 +73,18 @@ func (c *call) unsent(err error) error {
 	case !errors.Is(e, err):
 		e.cause = joinCauses(c.cleanError(err), e.cause)
 	}
-	if isHeld {
+	e.addWait(err)
+	return e
+}
+
+// addWait takes over how long the limiter would have delayed the next attempt.
+func (e *Error) addWait(err error) {
+	if held, ok := errors.AsType[*limiter.HeldError](err); ok {
 		e.held, e.RetryAfter = true, max(e.RetryAfter, held.Rest)
 	}
 	if pace, ok := errors.AsType[*limiter.PaceError](err); ok {
 		e.RetryAfter = max(e.RetryAfter, pace.Wait)
 	}
-	return e
 }
 
 // details redacts and bounds what the API says.
@@ -109,11 +114,15 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 
 // otherText returns what JSON that is not the API's envelope says. If the result would be a secret,
 // only prose is shown.
-func (c *call) otherText(e *envelope.Envelope) string {
-	if e.Success != nil || e.HasErrors || c.request.operation.secret && !isProse(e.Text) {
-		return ""
+func (c *call) otherText(e *envelope.Envelope) []ErrorDetail {
+	if e.Success != nil && *e.Success || c.request.operation.secret && !isProse(e.Text) {
+		return nil
 	}
-	return c.clean(e.Text, maxMessage)
+	text := c.clean(e.Text, maxMessage)
+	if text == "" {
+		return nil
+	}
+	return []ErrorDetail{{Message: text}}
 }
 
 // isProse reports whether a text is too short, and has too short words, to contain a secret.

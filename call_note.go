@@ -34,7 +34,8 @@ func (c *call) note(ctx context.Context, a *attempt) {
 			StatusCode: a.StatusCode, RayID: a.rayID, Duration: a.duration,
 		}
 		if c.last != nil {
-			info.Err = c.last
+			failure := *c.last // which changes if the call ends before its next attempt
+			info.Err = &failure
 		}
 		hook(ctx, info)
 	}
@@ -82,12 +83,14 @@ func (c *call) log(
 	c.client.logger.LogAttrs(ctx, level, "cloudflare api request", attrs...)
 }
 
-// loggedWait is the shortest wait that is logged.
-const loggedWait = time.Second
+const (
+	shortestWait = time.Millisecond // more than it takes not to wait
+	loggedWait   = time.Second      // the shortest one that is logged
+)
 
 // noteWait records a wait that has ended.
 func (c *call) noteWait(ctx context.Context, reason WaitReason, d time.Duration) {
-	if d <= 0 {
+	if d < shortestWait {
 		return
 	}
 	if hook := c.client.hooks.Wait; hook != nil {

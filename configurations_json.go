@@ -123,6 +123,9 @@ func decodeKeepingUnknown(data []byte, v any) (unknownjson.Members, error) {
 
 // encode is json.Marshal with an error that names the field whose member could not be decoded.
 func (c TunnelConfig) encode() (json.RawMessage, error) {
+	if err := checkText("config", c); err != nil {
+		return nil, err
+	}
 	encoded, err := json.Marshal(c)
 	if undecoded, ok := errors.AsType[*unknownjson.UndecodedError](err); ok {
 		return nil, replacesUndecoded(undecoded.Path)

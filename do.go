@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
+	"github.com/cftunnel/cftunnel-go/internal/envelope"
 )
 
 // Do calls an endpoint that has no method here, with the same authentication, pacing, retries and
@@ -35,19 +37,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	default:
 		return invalid("method", "is none of GET, POST, PUT, PATCH and DELETE")
 	}
-	relative, values, err := apipath.Relative(path)
+	r, err := newCallersRequest(method, path)
 	if err != nil {
-		return invalid("path", "%v", err)
+		return err
 	}
 	encoded, err := encodeCallersBody(body)
 	if err != nil {
 		return err
-	}
-	r := request{
-		operation: operation{
-			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
-		},
-		query: values,
 	}
 	if encoded != nil {
 		r.body = encoded
@@ -73,69 +69,133 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	return nil
 }
 
+// newCallersRequest returns a request for a path that the caller wrote.
+func newCallersRequest(method, path string) (request, error) {
+	if err := checkText("path", path); err != nil {
+		return request{}, err
+	}
+	relative, values, err := apipath.Relative(path)
+	if err != nil {
+		return request{}, invalid("path", "%v", err)
+	}
+	return request{
+		operation: operation{
+			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
+		},
+		query: values,
+	}, nil
+}
+
 // DoAll reads every page of a list that has no method here, each item as a T. The path is that of
 // [Client.Do]; the query is sent with every request, and page is added. The server's default of
-// per_page applies unless query has it.
+// per_page applies unless query, the path or an option has it.
 //
 // It returns an error once, and ends with it. A response without result_info is the whole list, unless
-// it has as many items as query's per_page.
+// it has as many items as per_page says.
 func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values, opts ...CallOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		first, err := pageNumber(query, "page")
-		if holdsSecret(reflect.TypeFor[T]()) {
+		list, err := newCallersList(path, query, opts)
+		if err == nil && holdsSecret(reflect.TypeFor[T]()) {
 			err = invalid("T", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
 		}
 		if err == nil {
-			_, err = pageNumber(query, "per_page")
+			err = c.check()
 		}
 		if err != nil {
 			yield(none, err)
 			return
 		}
-		perPage, _ := pageNumber(query, "per_page")
-		items := pager[json.RawMessage]{
-			page: first, perPage: perPage,
-			hash: func(seed maphash.Seed, item *json.RawMessage) uint64 { return maphash.Bytes(seed, *item) },
-			fetch: func(page, _ int) (*Page[json.RawMessage], error) {
-				return doPageAt(ctx, c, path, query, page, perPage, opts)
+		items := pager[callersItem[T]]{
+			page: list.page, perPage: list.perPage,
+			hash: func(seed maphash.Seed, item *callersItem[T]) uint64 { return maphash.Bytes(seed, item.raw) },
+			fetch: func(page, _ int) (*Page[callersItem[T]], error) {
+				return doCallersPage[T](ctx, c, list, page)
 			},
 		}.all()
-		for raw, err := range items {
-			item := none
-			if err == nil && json.Unmarshal(*raw, &item) != nil {
-				err = fmt.Errorf("cftunnel: an item of %s cannot be decoded as a %T", path, none)
-			}
+		for item, err := range items {
 			if err != nil {
 				yield(none, err)
 				return
 			}
-			if !yield(item, nil) {
+			if !yield(item.value, nil) {
 				return
 			}
 		}
 	}
 }
 
-// doPageAt reads one page of a list.
-func doPageAt(
-	ctx context.Context, c *Client, path string, query url.Values, page, perPage int, opts []CallOption,
-) (*Page[json.RawMessage], error) {
-	var info ResponseInfo
-	var items []json.RawMessage
-	paged := func(o *callOptions) error {
-		for key, values := range query {
-			o.query[key] = slices.Clone(values)
+// callersItem is an item of DoAll.
+type callersItem[T any] struct {
+	raw   json.RawMessage
+	value T
+}
+
+// callersList is what every page of DoAll is asked for with.
+type callersList struct {
+	request       request // without a page
+	opts          []CallOption
+	page, perPage int // 0 is the first, and what the server chooses
+}
+
+// newCallersList gathers the query. Of a parameter that the query has, the path's does not count, and
+// of page and per_page the last option's does.
+func newCallersList(path string, query url.Values, opts []CallOption) (callersList, error) {
+	r, err := newCallersRequest(http.MethodGet, path)
+	if err != nil {
+		return callersList{}, err
+	}
+	options, err := newCallOptions(opts, 1)
+	if err != nil {
+		return callersList{}, err
+	}
+	values := r.query.(url.Values)
+	for name, list := range query {
+		values[name] = slices.Clone(list)
+	}
+	paging := [2]int{}
+	for i, name := range []string{"page", "per_page"} {
+		if given := options.query[name]; len(given) > 0 {
+			values.Set(name, given[len(given)-1])
 		}
-		o.query.Set("page", strconv.Itoa(page))
+		if paging[i], err = pageNumber(values, name); err != nil {
+			return callersList{}, err
+		}
+	}
+	opts = append(slices.Clone(opts), func(o *callOptions) error {
+		o.query.Del("page")
+		o.query.Del("per_page")
+		return nil
+	})
+	return callersList{request: r, opts: opts, page: paging[0], perPage: paging[1]}, nil
+}
+
+// doCallersPage reads one page of a list.
+func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page int) (*Page[callersItem[T]], error) {
+	got := &Page[callersItem[T]]{}
+	var items []json.RawMessage
+	r := list.request
+	query := maps.Clone(r.query.(url.Values))
+	query.Set("page", strconv.Itoa(page))
+	r.query, r.result = query, &items
+	r.check = func() error {
+		got.Items = make([]callersItem[T], len(items))
+		for i, raw := range items {
+			got.Items[i].raw = raw
+			// Decode reads numbers and times as it does for a result of Do.
+			whole := slices.Concat([]byte(`{"success":true,"result":`), raw, []byte("}"))
+			if _, err := envelope.Decode(whole, &got.Items[i].value); err != nil {
+				return fmt.Errorf("item %d: %w", i, err)
+			}
+		}
 		return nil
 	}
-	opts = append(slices.Clone(opts), paged, CaptureResponse(&info))
-	if err := c.Do(ctx, http.MethodGet, path, nil, &items, opts...); err != nil {
+	info, err := c.send(ctx, r, list.opts)
+	if err != nil {
 		return nil, err
 	}
-	got := &Page[json.RawMessage]{Items: items, Info: info.Page}
-	got.whole = info.Page == (PageInfo{}) && (perPage == 0 || len(items) < perPage)
+	got.Info = info
+	got.whole = info == (PageInfo{}) && (list.perPage == 0 || len(items) < list.perPage)
 	return got, nil
 }
 

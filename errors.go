@@ -44,8 +44,8 @@ var (
 	ErrLocallyManaged = errors.New("tunnel is locally managed")
 	// ErrOutcomeUnknown means that a write may have been carried out: an attempt was cut, cancelled or
 	// timed out after it was sent, got a status of 500 or above, or a response that cannot be read; and no
-	// later attempt was refused by the API itself with a status that settles it, which is a 4xx other than
-	// 401, 403, 408, 425 and 429. Look before you repeat the write.
+	// later attempt was refused by the API itself with a status that settles it: a 4xx other than 401, 403,
+	// 408, 425 and 429, and not about the credentials or the path. Look before you repeat the write.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -88,6 +88,7 @@ type Error struct {
 	permissions string
 	held        bool
 	uncertain   bool
+	transient   bool // another attempt might have succeeded
 	foreign     bool // the response is not the API's own envelope of a failure
 	listMissing bool // a 404 of a list, which does not say that what was looked for is missing
 }
@@ -169,7 +170,7 @@ func (e *Error) Is(target error) bool {
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && !e.foreign && !e.listMissing && !hasCode(e.Errors, codeNoRoute, codeNotRouted)
+		return e.StatusCode == http.StatusNotFound && !e.foreign && !e.listMissing && !hasCode(e.Errors, codesNoRoute...)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:

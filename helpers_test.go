@@ -3,6 +3,7 @@ package cftunnel_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -158,8 +159,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // list makes a call that changes nothing.
-func list(ctx context.Context, client *cftunnel.Client) error {
-	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+func list(ctx context.Context, client *cftunnel.Client, opts ...cftunnel.CallOption) error {
+	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}, opts...)
 	return err
 }
 
@@ -168,3 +169,9 @@ type countingLimiter struct{ waits, holds atomic.Int32 }
 
 func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }
 func (l *countingLimiter) Hold(time.Time)             { l.holds.Add(1) }
+
+func isUncertain(err error) bool { return errors.Is(err, cftunnel.ErrOutcomeUnknown) }
+
+func isNotFound(err error) bool { return errors.Is(err, cftunnel.ErrNotFound) }
+
+func isUnauthorized(err error) bool { return errors.Is(err, cftunnel.ErrUnauthorized) }

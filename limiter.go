@@ -23,7 +23,19 @@ func NewLimiter(requests int, window time.Duration) (*QuotaLimiter, error) {
 
 // Wait returns when a request may be sent. It returns an error at once if that is not before the
 // context's deadline, and the context's error when the context ends.
-func (l *QuotaLimiter) Wait(ctx context.Context) error { return l.limiter.Wait(ctx) }
+func (l *QuotaLimiter) Wait(ctx context.Context) error {
+	switch {
+	case l == nil || l.limiter == nil:
+		return invalid("limiter", "is nil or zero; create it with NewLimiter")
+	case ctx == nil:
+		return invalid("ctx", "is nil")
+	}
+	return l.limiter.Wait(ctx)
+}
 
 // Hold delays every caller until then. It never shortens an earlier hold.
-func (l *QuotaLimiter) Hold(until time.Time) { l.limiter.Hold(until) }
+func (l *QuotaLimiter) Hold(until time.Time) {
+	if l != nil && l.limiter != nil {
+		l.limiter.Hold(until)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // CallOption changes one call.
@@ -122,7 +123,7 @@ func MaxAttempts(n int) CallOption {
 // by: "/accounts/{account_id}/devices". Without it they have the path itself, with its ids.
 func AsOperation(template string) CallOption {
 	return func(o *callOptions) error {
-		if !strings.HasPrefix(template, "/") || !isHeaderValue(template) || strings.ContainsAny(template, "? \t") {
+		if !strings.HasPrefix(template, "/") || !isHeaderValue(template) || !utf8.ValidString(template) || strings.ContainsAny(template, "? \t") {
 			return invalid("template", "is not a path template that begins with a slash")
 		}
 		o.template = template
@@ -139,7 +140,7 @@ type callKey struct{}
 // same text. For [Client.Do] without [AsOperation], the path has its ids. It is empty in any other
 // context.
 func Operation(ctx context.Context) string {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c := callOf(ctx); c != nil {
 		return c.operation
 	}
 	return ""
@@ -148,10 +149,18 @@ func Operation(ctx context.Context) string {
 // Attempt returns the number of the attempt that a request belongs to, 1 for the first, as [Operation]
 // does. It is 0 in any other context.
 func Attempt(ctx context.Context) int {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c := callOf(ctx); c != nil {
 		return int(c.attempts.Load())
 	}
 	return 0
+}
+
+func callOf(ctx context.Context) *call {
+	if ctx == nil {
+		return nil
+	}
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
 }
 
 func isHeaderValue(value string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 	"github.com/cftunnel/cftunnel-go/internal/retry"
@@ -64,38 +65,43 @@ func (r request) isSuccess(e *envelope.Envelope) bool {
 	return r.operation.anyEnvelope && e.HasResult && !e.HasErrors
 }
 
-// isRefusal reports whether a response is the API's own envelope of a failure.
-func isRefusal(e *envelope.Envelope) bool { return e != nil && e.Success != nil && !*e.Success }
+// isRefusal reports whether a response is the API's own envelope of a failure. What has no errors is a
+// gateway's.
+func isRefusal(e *envelope.Envelope) bool {
+	return e != nil && e.HasErrors && e.Success != nil && !*e.Success
+}
 
 // inconclusive reports whether a response says nothing about whether an earlier attempt was carried
 // out: it is not the API's own, or came before the API looked at the request.
 func inconclusive(status int, e *envelope.Envelope) bool {
+	if status/100 != 4 || !isRefusal(e) {
+		return true
+	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
+	case http.StatusBadRequest:
+		return hasEnvelopeCode(e.Errors, codesUnauthorized...)
+	case http.StatusNotFound:
+		return hasEnvelopeCode(e.Errors, codesNoRoute...)
 	}
-	return status/100 != 4 || !isRefusal(e)
+	return false
 }
 
-// Codes of a 404 that says that the path is wrong, not that something is missing.
-const (
-	codeNoRoute   = 7000
-	codeNotRouted = 7003
-)
+// codesNoRoute are those of a 404 that says that the path is wrong, not that something is missing. The
+// first is an endpoint that does not exist.
+var codesNoRoute = []int{codeNoRoute, 7003}
+
+const codeNoRoute = 7000
 
 // isNotFound reports whether the API says that what was asked for does not exist.
 func isNotFound(status int, e *envelope.Envelope) bool {
-	return status == http.StatusNotFound && isRefusal(e) && !hasEnvelopeCode(e.Errors, codeNoRoute, codeNotRouted)
+	return status == http.StatusNotFound && isRefusal(e) && !hasEnvelopeCode(e.Errors, codesNoRoute...)
 }
 
 func hasEnvelopeCode(details []envelope.Detail, codes ...int) bool {
 	for _, d := range details {
-		for _, code := range codes {
-			if d.Code == code {
-				return true
-			}
-		}
-		if hasEnvelopeCode(d.Chain, codes...) {
+		if slices.Contains(codes, d.Code) || hasEnvelopeCode(d.Chain, codes...) {
 			return true
 		}
 	}

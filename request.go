@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
 
@@ -111,6 +112,12 @@ func encodeQuery(params any, extra url.Values) (string, error) {
 	if params == nil && len(extra) == 0 {
 		return "", nil
 	}
+	if err := checkText("query", params); err != nil {
+		return "", err
+	}
+	if err := checkText("query", extra); err != nil {
+		return "", err
+	}
 	values, isValues := params.(url.Values)
 	if !isValues {
 		var err error
@@ -132,6 +139,9 @@ func encodeBody(body any) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
+	if err := checkText("body", body); err != nil {
+		return nil, err
+	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return nil, invalid("body", "cannot be encoded as JSON")
@@ -145,7 +155,7 @@ func encodeCallersBody(body any) (json.RawMessage, error) {
 	case nil:
 		return nil, nil
 	case []byte:
-		if !json.Valid(body) {
+		if !json.Valid(body) || !utf8.Valid(body) {
 			return nil, invalid("body", "is not valid JSON")
 		}
 		return body, nil

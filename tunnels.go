@@ -219,7 +219,9 @@ func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params Tun
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
 func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, opts)
+	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, func(token Secret) error {
+		return checkTokenOf(token, tunnelID)
+	}, opts)
 }
 
 // ManagementToken returns a short-lived token for the management endpoints of a tunnel's connectors.
@@ -237,12 +239,12 @@ func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, r
 	if resource == ManagementResourceLogs {
 		token, err := doToken(ctx, s, request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
 			Resources []ManagementResource `json:"resources"`
-		}{[]ManagementResource{resource}}}, opts)
+		}{[]ManagementResource{resource}}}, nil, opts)
 		if !isRemoved(err) {
 			return token, err
 		}
 	}
-	return doToken(ctx, s, request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}, opts)
+	return doToken(ctx, s, request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}, nil, opts)
 }
 
 // isRemoved reports whether the server does not have the endpoint, rather than what it was asked for.
@@ -335,6 +337,11 @@ func updateTunnel[S serviceType](
 		if !params.Secret.IsZero() && hasOtherSecret(NewSecret(t.Token), params.Secret) {
 			return errOldSecret
 		}
+		if o == opTunnelUpdate {
+			if err := checkTokenOf(NewSecret(t.Token), tunnelID); err != nil {
+				return err
+			}
+		}
 		return checkID(t.ID, tunnelID)
 	}, opts)
 }
@@ -357,11 +364,15 @@ func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []Ca
 	return &tunnel, nil
 }
 
-// doToken sends a request whose response is only a token.
-func doToken[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (Secret, error) {
+// doToken sends a request whose response is only a token. check says what is wrong with it; nil checks
+// nothing.
+func doToken[S serviceType](ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption) (Secret, error) {
 	token, err := doItem(ctx, s, r, func(token *string) error {
-		if *token == "" {
+		switch {
+		case *token == "":
 			return errNoResult
+		case check != nil:
+			return check(NewSecret(*token))
 		}
 		return nil
 	}, opts)

@@ -83,3 +83,11 @@ func hasOtherSecret(token, secret Secret) bool {
 	credentials, err := ParseTunnelToken(token)
 	return err == nil && !sameSecret(credentials.Secret, secret) // the tokens of WARP connectors are opaque
 }
+
+// checkTokenOf refuses the token of another tunnel. What cannot be parsed is nobody's.
+func checkTokenOf(token Secret, tunnelID string) error {
+	if credentials, err := ParseTunnelToken(token); err == nil && !strings.EqualFold(credentials.TunnelID, tunnelID) {
+		return errOtherID
+	}
+	return nil
+}

@@ -94,7 +94,7 @@ func isPassing(err error) bool {
 	if !ok {
 		return false
 	}
-	return errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) || e.StatusCode == 0 && retry.Transient(e)
+	return e.transient || errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) || e.StatusCode == 0 && retry.Transient(e)
 }
 
 func notYet(tunnelID string, last *Tunnel, status TunnelStatus, err error) error {

@@ -172,7 +172,7 @@ func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, par
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/token/methods/get/
 func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, opts)
+	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, nil, opts)
 }
 
 // RotateSecret replaces the secret of a WARP connector, and returns its new token.

@@ -32,7 +32,7 @@ type Envelope struct {
 	// HasErrors and HasResult report whether the response has these members.
 	HasErrors, HasResult bool
 	// Text is what a response says that is JSON, but not the API's envelope: its members error,
-	// message, title and detail.
+	// message, title, detail and the like.
 	Text string
 
 	success bool
@@ -89,9 +89,11 @@ func decode(body []byte, result any) (*Envelope, error) {
 			v := reflect.ValueOf(result).Elem()
 			v.SetZero()
 			return at("result", r.value(v, planOf(v.Type())))
-		case "success", "errors", "messages", "result_info", "error", "message", "title", "detail":
+		case "success", "errors", "messages", "result_info":
 		default:
-			return r.json.Skip()
+			if !isTextName(key) {
+				return r.json.Skip()
+			}
 		}
 		name := string(key)
 		value, err := r.json.Raw()
@@ -113,7 +115,7 @@ func decode(body []byte, result any) (*Envelope, error) {
 		case "result_info":
 			e.Info = infoOf(value)
 		default:
-			texts = append(texts, textOf(value))
+			texts = appendTexts(texts, value, 0)
 		}
 		return nil
 	})
@@ -123,26 +125,44 @@ func decode(body []byte, result any) (*Envelope, error) {
 	if !r.end() {
 		return nil, errors.New("it is not valid JSON")
 	}
-	texts = slices.DeleteFunc(texts, func(text string) bool { return text == "" })
-	e.Text = strings.Join(slices.Compact(texts), ": ")
+	e.Text = strings.Join(texts, ": ")
 	return e, nil
 }
 
-// textOf reads a text, or that of an object.
-func textOf(data []byte) string {
-	if data[0] != '{' {
-		return text(data)
-	}
-	var found string
-	eachMember(data, func(name, value []byte) {
-		switch string(name) {
-		case "message", "msg", "detail", "description", "reason":
-			if found == "" {
-				found = text(value)
+// textNames are the members that errors of gateways have their text in.
+var textNames = []string{
+	"error", "message", "msg", "title", "detail", "details", "description", "reason", "fault", "faultstring",
+	"error_description", "error_message", "errormessage",
+}
+
+func isTextName(name []byte) bool {
+	return slices.ContainsFunc(textNames, func(known string) bool { return strings.EqualFold(known, string(name)) })
+}
+
+// Bounds on the texts of errors that are not the API's.
+const (
+	maxTexts     = 8
+	maxTextDepth = 3
+)
+
+// appendTexts appends a text, or those in an object or a list, each once.
+func appendTexts(texts []string, data []byte, depth int) []string {
+	switch {
+	case len(texts) == maxTexts || depth > maxTextDepth:
+	case data[0] == '{':
+		eachMember(data, func(name, value []byte) {
+			if isTextName(name) {
+				texts = appendTexts(texts, value, depth+1)
 			}
+		})
+	case data[0] == '[':
+		eachItem(data, func(item []byte) { texts = appendTexts(texts, item, depth+1) })
+	default:
+		if found := text(data); found != "" && !slices.Contains(texts, found) {
+			texts = append(texts, found)
 		}
-	})
-	return found
+	}
+	return texts
 }
 
 // detailsOf reads a list of details, or a single one.

@@ -528,12 +528,18 @@ func (*custom) UnmarshalJSON([]byte) error { panic("not reached") }
 func TestDecode_OtherJSON(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		`{"error": "no such route"}`:                                  "no such route",
-		`{"message": "blocked"}`:                                      "blocked",
-		`{"error": {"code": 7, "message": "blocked"}}`:                "blocked",
-		`{"type": "about:blank", "title": "Gone", "detail": "moved"}`: "Gone: moved",
-		`{"error": "a", "message": "a"}`:                              "a",
-		`{"error": 7, "message": []}`:                                 "",
+		`{"error": "no such route"}`:                                           "no such route",
+		`{"message": "blocked"}`:                                               "blocked",
+		`{"error": {"code": 7, "message": "blocked"}}`:                         "blocked",
+		`{"type": "about:blank", "title": "Gone", "detail": "moved"}`:          "Gone: moved",
+		`{"error": "a", "message": "a"}`:                                       "a",
+		`{"error": 7, "message": []}`:                                          "",
+		`{"Message": "blocked"}`:                                               "blocked",
+		`{"error": "invalid_token", "error_description": "expired"}`:           "invalid_token: expired",
+		`{"detail": [{"loc": ["body"], "msg": "field required"}]}`:             "field required",
+		`{"fault": {"faultstring": "no quota", "detail": {"errorcode": "q"}}}`: "no quota",
+		`{"error": ["a", "b"]}`:                                                "a: b",
+		`{"error": {"error": {"error": {"error": {"error": "deep"}}}}}`:        "",
 	} {
 		assert.Equal(t, want, decode(t, body).Text, body)
 	}

@@ -165,6 +165,13 @@ func (q *queue) hold(until time.Time) bool {
 	return true
 }
 
+// HeldUntil returns the end of the latest hold.
+func (l *Limiter) HeldUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
 // Held returns how long the hold still lasts.
 func (l *Limiter) Held() time.Duration {
 	l.mu.Lock()

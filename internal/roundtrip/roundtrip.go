@@ -40,10 +40,7 @@ type Request struct {
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
-	// Once means that the request must not be sent a second time unless the server has not
-	// processed it.
-	Once    bool
-	Retries RetryObserver
+	Retries     RetryObserver
 }
 
 // RetryObserver is asked before net/http sends a request again by itself: a GET on a reused connection
@@ -110,7 +107,7 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	}
 	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	conn := &connection{client: c.http, observer: r.Retries}
+	conn := &connection{isRead: r.Method == http.MethodGet, observer: r.Retries}
 	req, err := newRequest(conn.trace(attempt, cancel), r)
 	if err != nil {
 		return Response{Err: err}
@@ -160,7 +157,7 @@ func (c *Client) sendAside(req *http.Request, r Request, conn *connection) Respo
 		select {
 		case resp = <-done:
 		case <-timer.C:
-			conn.closeBody()
+			conn.abandon()
 			return Response{Err: fmt.Errorf("%w; %w", req.Context().Err(), errAbandoned)}
 		}
 	}
@@ -185,6 +182,9 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	defer httpResponse.Body.Close()
 	resp := Response{StatusCode: httpResponse.StatusCode, Header: httpResponse.Header}
 	if resp.StatusCode < http.StatusOK {
+		if resp.StatusCode < http.StatusContinue {
+			resp.Err = fmt.Errorf("the server responded with the invalid status %d", resp.StatusCode)
+		}
 		return resp // what follows a 101 is not a body, and may never end
 	}
 	conn.body.Store(&httpResponse.Body)
@@ -192,7 +192,7 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	if !ok {
 		b = new(buffer)
 	}
-	resp.Body, resp.Err = b.read(httpResponse, r.MaxBytes)
+	resp.Body, resp.Err = b.read(req.Context(), conn, httpResponse, r.MaxBytes)
 	resp.buffer, resp.owner = b, c
 	return resp
 }
@@ -201,6 +201,22 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 type buffer struct {
 	bytes bytes.Buffer
 	limit io.LimitedReader
+	body  bodyReader
+}
+
+// bodyReader ends with its context, even if the body has nothing to read and no end.
+type bodyReader struct {
+	io.Reader
+	ctx  context.Context
+	conn *connection
+}
+
+func (r *bodyReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err == nil && (n == 0 || r.conn.abandoned.Load()) {
+		err = r.ctx.Err()
+	}
+	return n, err
 }
 
 // maxPooledBuffer bounds the buffers kept for reuse. A page of 1,000 tunnels needs less.
@@ -215,7 +231,9 @@ func (c *Client) putBuffer(b *buffer) {
 // maxGrow bounds what is allocated because of a Content-Length alone.
 const maxGrow = 1 << 20
 
-func (b *buffer) read(resp *http.Response, maxBytes int64) ([]byte, error) {
+func (b *buffer) read(
+	ctx context.Context, conn *connection, resp *http.Response, maxBytes int64,
+) ([]byte, error) {
 	if resp.ContentLength > maxBytes {
 		return nil, &TooLargeError{Limit: maxBytes}
 	}
@@ -224,9 +242,10 @@ func (b *buffer) read(resp *http.Response, maxBytes int64) ([]byte, error) {
 		b.bytes.Grow(int(min(resp.ContentLength, maxGrow)) + bytes.MinRead)
 	}
 	// One byte more distinguishes a body of exactly this length from a longer one.
-	b.limit = io.LimitedReader{R: resp.Body, N: max(maxBytes, maxBytes+1)}
+	b.body = bodyReader{resp.Body, ctx, conn}
+	b.limit = io.LimitedReader{R: &b.body, N: max(maxBytes, maxBytes+1)}
 	n, err := b.bytes.ReadFrom(&b.limit)
-	b.limit.R = nil
+	b.body = bodyReader{}
 	switch {
 	case err != nil:
 		return nil, err
@@ -252,38 +271,35 @@ func newRequest(ctx context.Context, r Request) (*http.Request, error) {
 		Body: body, ContentLength: int64(len(r.Body)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if len(r.Body) == 0 && (r.Once || hasIdempotencyKey(r.Header)) && r.Method != http.MethodGet {
-		// net/http repeats requests without a body on its own judgement. It does not know that this
+	if len(r.Body) == 0 && r.Method != http.MethodGet {
+		// net/http repeats requests without a body on its own judgement, on Go 1.26 also after a stream
+		// error that says nothing about whether the server did the work. It does not know that this
 		// body is empty.
 		req.Body = io.NopCloser(struct{ io.Reader }{bytes.NewReader(nil)})
 	}
 	return req, nil
 }
 
-// hasIdempotencyKey reports whether net/http would treat a request of any method as idempotent.
-func hasIdempotencyKey(header http.Header) bool {
-	_, key := header["Idempotency-Key"]
-	_, other := header["X-Idempotency-Key"]
-	return key || other
-}
-
 // connection follows what happens to one attempt's connections.
 type connection struct {
+	isRead            bool
 	asked, got, http2 atomic.Bool
+	abandoned         atomic.Bool
 	body              atomic.Pointer[io.ReadCloser]
-	client            *http.Client
 	observer          RetryObserver
 
 	mu      sync.Mutex
 	ended   bool
-	retries int
+	skipped int
 	refused error // what onRetry said
 }
 
 // sent treats a RoundTripper that reports nothing as one that sends.
 func (c *connection) sent() bool { return c.got.Load() || !c.asked.Load() }
 
-func (c *connection) closeBody() {
+// abandon leaves a transport or a body behind that did not end with its context.
+func (c *connection) abandon() {
+	c.abandoned.Store(true)
 	if body := c.body.Load(); body != nil {
 		go func() { _ = (*body).Close() }() // which may block as the transport does
 	}

@@ -13,34 +13,39 @@ import (
 // again by itself.
 func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) {
-			c.asked.Store(true)
-			if c.got.Load() && !c.http2.Load() && c.firstRetry() {
-				// Idle connections that are dead come in numbers. The first retry gets a new one.
-				// HTTP/2 has few, and calls this with its own lock held.
-				c.client.CloseIdleConnections()
-			}
-		},
+		GetConn: func(string) { c.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			c.http2.Store(isHTTP2(info.Conn))
-			if c.got.Swap(true) && !c.allowRetry(ctx) {
+			switch {
+			case !c.got.Swap(true):
+			case c.skips(info):
+				closeUnused(info.Conn)
+			case !c.allowRetry(ctx):
 				cancel()
-				abandon(info.Conn)
+				closeUnused(info.Conn)
 			}
 		},
 	})
 }
 
-func (c *connection) firstRetry() bool {
+// maxSkipped bounds how many connections one attempt does not use.
+const maxSkipped = 100
+
+// skips reports whether a retry must leave out a connection. Idle connections that are dead come in
+// numbers: a retry gets a new one. net/http goes on to the next when a read could not be written.
+func (c *connection) skips(info httptrace.GotConnInfo) bool {
+	if !c.isRead || !info.Reused || info.Conn == nil || c.http2.Load() {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.retries == 0
+	c.skipped++
+	return !c.ended && c.refused == nil && c.skipped <= maxSkipped
 }
 
 func (c *connection) allowRetry(ctx context.Context) bool {
 	c.mu.Lock()
 	over := c.ended || c.refused != nil
-	c.retries++
 	c.mu.Unlock()
 	if over {
 		return false
@@ -60,9 +65,9 @@ func (c *connection) end() error {
 	return c.refused
 }
 
-// abandon keeps a request from being written. HTTP/1 writes before it looks at the context; HTTP/2
+// closeUnused keeps a request from being written. HTTP/1 writes before it looks at the context; HTTP/2
 // looks first, and shares the connection.
-func abandon(conn net.Conn) {
+func closeUnused(conn net.Conn) {
 	if conn != nil && !isHTTP2(conn) {
 		_ = conn.Close()
 	}
@@ -81,10 +86,15 @@ func notProcessed(err error) bool {
 		text := strings.TrimPrefix(err.Error(), "http2: Transport: cannot retry err [")
 		text, _, _ = strings.Cut(text, "] after Request.Body was written")
 		switch text {
-		case "http2: Transport received Server's graceful shutdown GOAWAY",
+		case "http2: Transport received Server's graceful shutdown GOAWAY", // of a stream behind the last
 			"http2: client conn not usable",
+			"http2: client conn could not be established",
 			"net/http: cannot rewind body after connection loss": // the connection took no more streams
 			return true
+		}
+		// GOAWAY with an error, of the first stream, which is behind the last.
+		if code, ok := strings.CutPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"); ok {
+			return !strings.ContainsFunc(code, isNotOfCode)
 		}
 		if id, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
 			id, ok = strings.CutSuffix(id, "; REFUSED_STREAM; received from peer")
@@ -94,4 +104,10 @@ func notProcessed(err error) bool {
 		}
 	}
 	return false
+}
+
+// isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http prints
+// it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
+func isNotOfCode(r rune) bool {
+	return r != '_' && r != ' ' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }

@@ -1,0 +1,354 @@
+package cftunnel_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
+	"github.com/cftunnel/cftunnel-go/internal/test/pipenet"
+)
+
+// Frames of HTTP/2, and error codes.
+const (
+	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
+	flagAck, flagEndStream, flagEndHeaders                          = 1, 1, 4
+	codeNone, codeProtocol, codeInternal, codeRefused, codeCalm     = 0, 1, 2, 7, 11
+)
+
+func http2Frame(kind, flags byte, stream uint32, payload ...byte) []byte {
+	head := []byte{0, byte(len(payload) >> 8), byte(len(payload)), kind, flags}
+	return append(binary.BigEndian.AppendUint32(head, stream), payload...)
+}
+
+func goAwayFrame(last, code uint32, debug string) []byte {
+	payload := binary.BigEndian.AppendUint32(nil, last)
+	payload = binary.BigEndian.AppendUint32(payload, code)
+	return http2Frame(frameGoAway, 0, 0, append(payload, debug...)...)
+}
+
+func resetFrame(stream, code uint32) []byte {
+	return http2Frame(frameReset, 0, stream, binary.BigEndian.AppendUint32(nil, code)...)
+}
+
+// responseFrames are a response with the status 200.
+func responseFrames(stream uint32, body string) []byte {
+	head := http2Frame(frameHeaders, flagEndHeaders, stream, 0x88) // :status 200
+	return append(head, http2Frame(frameData, flagEndStream, stream, []byte(body)...)...)
+}
+
+// http2Stream is a request that a scripted server has read.
+type http2Stream struct {
+	conn   int // the number of the connection, from 1
+	n      int // the number of the request over all connections, from 1
+	stream uint32
+}
+
+// http2Script says what to send after a request; close ends the connection after that.
+type http2Script func(http2Stream) (frames []byte, close bool)
+
+// http2Server plays a script on every connection of a client.
+type http2Server struct {
+	script http2Script
+	greet  func(conn int) []byte // what a connection begins with, after SETTINGS; may be nil
+
+	mu       sync.Mutex
+	conns    []net.Conn
+	requests int
+}
+
+// newHTTP2Client must be called inside a bubble.
+func newHTTP2Client(t *testing.T, script http2Script, opts ...cftunnel.Option) (*http2Server, *cftunnel.Client) {
+	t.Helper()
+	server := &http2Server{script: script}
+	network := pipenet.ServeTLS(t, http.NotFoundHandler())
+	transport := roundtrip.NewTransport()
+	network.Lead(t, transport)
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		server.mu.Lock()
+		server.conns = append(server.conns, far)
+		n := len(server.conns)
+		server.mu.Unlock()
+		go server.serve(far, n)
+		return near, nil
+	}
+	client, err := cftunnel.NewClient(append([]cftunnel.Option{
+		cftunnel.WithBaseURL("https://localhost"), cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
+	}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		synctest.Wait()
+		for _, conn := range server.conns { // which net/http keeps after GOAWAY
+			_ = conn.Close()
+		}
+	})
+	return server, client
+}
+
+func (s *http2Server) seen() (requests, conns int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests, len(s.conns)
+}
+
+func (s *http2Server) serve(plain net.Conn, number int) {
+	conn := pipenet.TLS(plain)
+	defer plain.Close()
+	if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		return
+	}
+	// A pipe has no buffer, so reading and writing must not wait for each other.
+	writes := make(chan []byte, 100)
+	defer close(writes)
+	go func() {
+		for frames := range writes {
+			if frames == nil {
+				_ = plain.Close()
+				continue
+			}
+			_, _ = conn.Write(frames)
+		}
+	}()
+	writes <- append(http2Frame(frameSettings, 0, 0), http2Frame(frameSettings, flagAck, 0)...)
+	if s.greet != nil {
+		if frames := s.greet(number); frames != nil {
+			writes <- frames
+		}
+	}
+	for {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(conn, head); err != nil {
+			return
+		}
+		_, _ = io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+		if kind, flags := head[3], head[4]; kind != frameHeaders && kind != frameData || flags&flagEndStream == 0 {
+			continue
+		}
+		s.mu.Lock()
+		s.requests++
+		frames, end := s.script(http2Stream{number, s.requests, binary.BigEndian.Uint32(head[5:])})
+		s.mu.Unlock()
+		if frames != nil {
+			writes <- frames
+		}
+		if end {
+			writes <- nil
+		}
+	}
+}
+
+const tunnelResponse = `{"success":true,"errors":[],"messages":[],"result":{"id":"` + tunnelID + `","name":"n","token":"t"}}`
+
+// http2Faults are ways in which a server ends a request without a response.
+var http2Faults = map[string]struct {
+	frames       func(stream uint32) []byte
+	close        bool
+	notProcessed bool // the server says so
+}{
+	"GOAWAY of this stream, with words of net/http": {func(id uint32) []byte {
+		return goAwayFrame(id, codeNone, "graceful shutdown GOAWAY")
+	}, true, false},
+	"GOAWAY of this stream, with all of net/http's words": {func(id uint32) []byte {
+		return goAwayFrame(id, codeNone, "http2: Transport received Server's graceful shutdown GOAWAY")
+	}, true, false},
+	"GOAWAY of this stream, with REFUSED_STREAM as debug text": {func(id uint32) []byte {
+		return goAwayFrame(id, codeRefused, "stream error: stream ID 1; REFUSED_STREAM; received from peer")
+	}, true, false},
+	"GOAWAY of all streams": {func(uint32) []byte { return goAwayFrame(1<<31-1, codeNone, "") }, true, false},
+	"GOAWAY of no stream":   {func(uint32) []byte { return goAwayFrame(0, codeNone, "") }, false, true},
+	"GOAWAY of no stream, with an error": {func(uint32) []byte {
+		return goAwayFrame(0, codeCalm, "too many")
+	}, false, true},
+	"GOAWAY of no stream, with an unknown error": {func(uint32) []byte {
+		return goAwayFrame(0, 0x42, "")
+	}, false, true},
+	"RST_STREAM REFUSED_STREAM": {func(id uint32) []byte { return resetFrame(id, codeRefused) }, false, true},
+	"RST_STREAM PROTOCOL_ERROR": {func(id uint32) []byte { return resetFrame(id, codeProtocol) }, false, false},
+	"RST_STREAM INTERNAL_ERROR": {func(id uint32) []byte { return resetFrame(id, codeInternal) }, false, false},
+	"RST_STREAM NO_ERROR":       {func(id uint32) []byte { return resetFrame(id, codeNone) }, false, false},
+	"the connection ends":       {func(uint32) []byte { return nil }, true, false},
+	"headers, and no body": {func(id uint32) []byte {
+		return http2Frame(frameHeaders, flagEndHeaders, id, 0x88)
+	}, true, false},
+	"headers, and a refusal": {func(id uint32) []byte {
+		return append(http2Frame(frameHeaders, flagEndHeaders, id, 0x88), resetFrame(id, codeRefused)...)
+	}, false, false},
+}
+
+// http2Calls are a call of each kind.
+var http2Calls = map[string]struct {
+	repeatable bool
+	call       func(context.Context, *cftunnel.Client, ...cftunnel.CallOption) error
+}{
+	"GET": {true, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		_, err := c.Tunnels.Get(ctx, tunnelID, opts...)
+		return err
+	}},
+	"POST": {false, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"}, opts...)
+		return err
+	}},
+	"POST without a body": {false, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		return c.Do(ctx, http.MethodPost, "x", nil, nil, opts...)
+	}},
+	"POST without a body, with an Idempotency-Key": {false, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		return c.Do(ctx, http.MethodPost, "x", nil, nil, append(opts, cftunnel.AddHeader("Idempotency-Key", "k"))...)
+	}},
+	"PATCH": {true, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		_, err := c.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "n"}, opts...)
+		return err
+	}},
+	"PUT without a body": {true, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		return c.Do(ctx, http.MethodPut, "x", nil, nil, opts...)
+	}},
+	"DELETE": {true, func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+		_, err := c.Tunnels.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{}, opts...)
+		return err
+	}},
+}
+
+// A create that may have been carried out is sent once. Whatever was not processed is sent again.
+func TestHTTP2_FirstRequestFails(t *testing.T) {
+	t.Parallel()
+	for name, fault := range http2Faults {
+		for kind, call := range http2Calls {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					server, client := newHTTP2Client(t, func(s http2Stream) ([]byte, bool) {
+						if s.n == 1 {
+							return fault.frames(s.stream), fault.close
+						}
+						return responseFrames(s.stream, tunnelResponse), false
+					})
+					var info cftunnel.ResponseInfo
+					err := call.call(t.Context(), client, cftunnel.CaptureResponse(&info))
+					requests, _ := server.seen()
+					if call.repeatable || fault.notProcessed {
+						require.NoError(t, err)
+						assert.Equal(t, 2, requests)
+						assert.Equal(t, 2, info.Attempts)
+						return
+					}
+					require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+					assert.Equal(t, 1, requests, "it is repeated")
+					assert.Equal(t, 1, info.Attempts)
+				})
+			})
+		}
+	}
+}
+
+// With one attempt, a write is sent once in any case.
+func TestHTTP2_EveryRequestFails(t *testing.T) {
+	t.Parallel()
+	for name, fault := range http2Faults {
+		for kind, call := range http2Calls {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					server, client := newHTTP2Client(t, func(s http2Stream) ([]byte, bool) {
+						return fault.frames(s.stream), fault.close
+					})
+					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1))
+					require.Error(t, err)
+					assert.Equal(t, kind != "GET" && !fault.notProcessed, isUncertain(err), "%v", err)
+					most := 1
+					if kind == "GET" {
+						most = 2
+					}
+					requests, _ := server.seen()
+					assert.LessOrEqual(t, requests, most)
+
+					before, began := requests, time.Now()
+					err = call.call(t.Context(), client)
+					require.Error(t, err)
+					requests, _ = server.seen()
+					assert.LessOrEqual(t, requests-before, 4)
+					if !call.repeatable && !fault.notProcessed {
+						assert.Equal(t, 1, requests-before, "it is repeated")
+					}
+					assert.Less(t, time.Since(began), 30*time.Second)
+				})
+			})
+		}
+	}
+}
+
+// A server that drains still has a connection that works: a call with one attempt gets to it.
+func TestHTTP2_FreshConnectionAfterDraining(t *testing.T) {
+	t.Parallel()
+	for name, draining := range map[string]func(uint32) []byte{
+		"GOAWAY of no stream": func(uint32) []byte { return goAwayFrame(0, codeNone, "") },
+		"REFUSED_STREAM":      func(id uint32) []byte { return resetFrame(id, codeRefused) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, client := newHTTP2Client(t, func(s http2Stream) ([]byte, bool) {
+					if s.n == 1 {
+						return draining(s.stream), false
+					}
+					return responseFrames(s.stream, tunnelResponse), false
+				})
+				var info cftunnel.ResponseInfo
+				_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
+				require.NoError(t, err)
+				assert.Equal(t, 2, info.Attempts)
+				requests, _ := server.seen()
+				assert.Equal(t, 2, requests)
+			})
+		})
+	}
+}
+
+// A server that drains before it reads anything costs a call a few connections, however many there are.
+func TestHTTP2_DrainingFromTheStart(t *testing.T) {
+	t.Parallel()
+	for kind, call := range http2Calls {
+		for _, healthy := range []int{2, 1 << 30} { // the number of the first connection that works
+			t.Run(fmt.Sprint(kind, " ", healthy), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					server, client := newHTTP2Client(t, func(s http2Stream) ([]byte, bool) {
+						if s.conn >= healthy {
+							return responseFrames(s.stream, tunnelResponse), false
+						}
+						return nil, false
+					})
+					server.greet = func(conn int) []byte {
+						if conn >= healthy {
+							return nil
+						}
+						return goAwayFrame(0, codeNone, "")
+					}
+					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1))
+					assert.Equal(t, kind == "GET" && healthy == 2, err == nil, "%v", err)
+					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+					requests, conns := server.seen()
+					assert.LessOrEqual(t, requests, 3)
+					assert.LessOrEqual(t, conns, 3)
+
+					err = call.call(t.Context(), client)
+					assert.Equal(t, healthy == 2, err == nil, "%v", err)
+					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package cftunnel
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/cftunnel/cftunnel-go/internal/envelope"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
+)
+
+const (
+	refusal    = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
+	notFound   = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
+	noRoute    = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
+	noRouteFar = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
+	success    = `{"success":true,"errors":[],"messages":[],"result":{}}`
+	page       = "<html><head><title>Log in</title></head></html>"
+)
+
+// The kinds of requests.
+var (
+	get    = request{operation: op("x", http.MethodGet, "/x", "")}
+	put    = request{operation: op("x", http.MethodPut, "/x", "")}
+	patch  = request{operation: op("x", http.MethodPatch, "/x", "")}
+	remove = request{operation: op("x", http.MethodDelete, "/x", "")}
+	post   = request{operation: op("x", http.MethodPost, "/x", "")}
+	roll   = request{operation: once(op("x", http.MethodPut, "/x", ""))}
+)
+
+// meaning is what a response means, in the words of docs/operating.md.
+type meaning int
+
+const (
+	succeeds meaning = iota
+	fails
+	again        // it is sent again; if no attempt is left, it was not carried out
+	unknown      // it fails, and may have been carried out
+	againUnknown // it is sent again; if no attempt is left, it may have been carried out
+)
+
+func (o outcome) meaning() meaning {
+	switch {
+	case !o.failed:
+		return succeeds
+	case o.retry && o.uncertain:
+		return againUnknown
+	case o.retry:
+		return again
+	case o.uncertain:
+		return unknown
+	}
+	return fails
+}
+
+// A row is a kind of response, and what it means: to a GET, to a PUT, PATCH or DELETE, and to a POST or
+// a Roll; then the latter two after an attempt that may have been carried out. (A POST is not repeated
+// after one, but what sends it may be.)
+type row struct {
+	name       string
+	response   roundtrip.Response
+	body       string // empty for none
+	unreadable error
+
+	get, put, post     meaning
+	putLater, postLate meaning
+}
+
+func status(code int, body string) (roundtrip.Response, string) {
+	return roundtrip.Response{StatusCode: code, Body: []byte(body), Sent: true}, body
+}
+
+func rows() (list []row) {
+	add := func(name string, response roundtrip.Response, body string, meanings ...meaning) *row {
+		list = append(list, row{
+			name: name, response: response, body: body,
+			get: meanings[0], put: meanings[1], post: meanings[2], putLater: meanings[3], postLate: meanings[4],
+		})
+		return &list[len(list)-1]
+	}
+	broken := errors.New("connection reset by peer")
+	add("no connection", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
+	add("not processed, says HTTP/2", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
+	add("certificate that does not verify", roundtrip.Response{Err: &tls.CertificateVerificationError{}}, "",
+		fails, fails, fails, unknown, unknown)
+	add("no TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
+	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", again, againUnknown, unknown, againUnknown, unknown)
+	add("timeout", roundtrip.Response{Err: &roundtrip.TimeoutError{}, Sent: true}, "",
+		again, againUnknown, unknown, againUnknown, unknown)
+	add("body of a 200 breaks", roundtrip.Response{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}, "",
+		again, againUnknown, unknown, againUnknown, unknown)
+	add("response too large", roundtrip.Response{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}, "",
+		fails, unknown, unknown, unknown, unknown)
+	add("invalid status", roundtrip.Response{StatusCode: 99, Err: broken, Sent: true}, "",
+		again, againUnknown, unknown, againUnknown, unknown)
+	for code := 100; code < 200; code++ {
+		response, body := status(code, "")
+		add(fmt.Sprint(code), response, body, fails, unknown, unknown, unknown, unknown)
+	}
+
+	for code := 200; code < 300; code++ {
+		response, body := status(code, success)
+		add(fmt.Sprint(code), response, body, succeeds, succeeds, succeeds, succeeds, succeeds)
+	}
+	response, body := status(200, refusal)
+	add("200 that is a refusal", response, body, fails, fails, fails, unknown, unknown)
+	response, body = status(200, `{"errors":[],"result":{}}`)
+	add("200 without success", response, body, fails, unknown, unknown, unknown, unknown)
+	response, body = status(200, `{"result":{}}`)
+	add("200 with a result only", response, body, fails, unknown, unknown, unknown, unknown)
+	response, body = status(200, success)
+	add("200 about something else", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
+	response, body = status(200, page)
+	add("200 in HTML", response, "", fails, unknown, unknown, unknown, unknown).unreadable = errors.New("the response cannot be read")
+
+	retried := map[int]bool{500: true, 502: true, 503: true, 504: true}
+	for code := 520; code <= 530; code++ {
+		retried[code] = true
+	}
+	inconclusive := map[int]bool{401: true, 403: true, 408: true, 425: true}
+	for code := 300; code <= 999; code++ {
+		for _, body := range []string{refusal, page, ``, `{"error":"blocked"}`, `{"success":false,"message":"blocked"}`, success} {
+			response, text := status(code, body)
+			if _, err := envelope.Decode([]byte(text), nil); err != nil {
+				text = ""
+			}
+			name := fmt.Sprint(code, " ", body)
+			switch {
+			case code == 429:
+				add(name, response, text, again, again, again, againUnknown, againUnknown)
+			case code >= 500 && retried[code]:
+				add(name, response, text, again, againUnknown, unknown, againUnknown, unknown)
+			case code >= 500:
+				add(name, response, text, fails, unknown, unknown, unknown, unknown)
+			case code >= 400 && body == refusal && !inconclusive[code]:
+				add(name, response, text, fails, fails, fails, fails, fails)
+			default:
+				add(name, response, text, fails, fails, fails, unknown, unknown)
+			}
+		}
+	}
+	response, _ = status(409, "")
+	response.Err = io.ErrUnexpectedEOF
+	add("body of a 409 breaks", response, "", fails, fails, fails, unknown, unknown)
+	return list
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for _, row := range rows() {
+		var e *envelope.Envelope
+		if row.body != "" {
+			e, _ = envelope.Decode([]byte(row.body), nil)
+		}
+		classify := func(r request, uncertain bool) meaning {
+			return r.classify(row.response, e, row.unreadable, uncertain).meaning()
+		}
+		assert.Equal(t, row.get, classify(get, false), "GET: %s", row.name)
+		for name, r := range map[string]request{"PUT": put, "PATCH": patch, "DELETE": remove} {
+			assert.Equal(t, row.put, classify(r, false), "%s: %s", name, row.name)
+			if name == "DELETE" && row.response.StatusCode == http.StatusNotFound && row.body == refusal {
+				assert.Equal(t, succeeds, classify(r, true))
+				continue
+			}
+			assert.Equal(t, row.putLater, classify(r, true), "%s, uncertain: %s", name, row.name)
+		}
+		for name, r := range map[string]request{"POST": post, "Roll": roll} {
+			assert.Equal(t, row.post, classify(r, false), "%s: %s", name, row.name)
+			assert.Equal(t, row.postLate, classify(r, true), "%s, uncertain: %s", name, row.name)
+		}
+	}
+}
+
+// A DELETE that may have been carried out has been, if the API does not know what it was about.
+func TestClassify_NotFound(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		body         string
+		first, later meaning // of a DELETE
+	}{
+		{notFound, fails, succeeds},
+		{noRoute, fails, unknown},
+		{noRouteFar, fails, unknown},
+		{page, fails, unknown},
+		{`{"error":"no such page"}`, fails, unknown},
+		{`{"success":false}`, fails, unknown},
+		{`{"success":true,"errors":[],"result":{}}`, fails, unknown},
+	} {
+		response, _ := status(404, test.body)
+		e, _ := envelope.Decode([]byte(test.body), nil)
+		assert.Equal(t, test.first, remove.classify(response, e, nil, false).meaning(), test.body)
+		assert.Equal(t, test.later, remove.classify(response, e, nil, true).meaning(), test.body)
+		if isNotFound(404, e) {
+			assert.Equal(t, fails, put.classify(response, e, nil, true).meaning(), "a PUT is refused")
+			assert.Equal(t, fails, post.classify(response, e, nil, true).meaning())
+		}
+	}
+}
+
+// A refusal of the credentials says nothing about an earlier attempt, whatever its status.
+func TestClassify_Unauthorized(t *testing.T) {
+	t.Parallel()
+	for _, code := range codesUnauthorized {
+		for _, body := range []string{
+			fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":"m"}]}`, code),
+			fmt.Sprintf(`{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"%d"}]}]}`, code),
+		} {
+			response, _ := status(400, body)
+			e, _ := envelope.Decode([]byte(body), nil)
+			assert.Equal(t, fails, patch.classify(response, e, nil, false).meaning(), body)
+			assert.Equal(t, unknown, patch.classify(response, e, nil, true).meaning(), body)
+		}
+	}
+}
+
+// Do accepts a response of an endpoint that has no envelope of the usual kind.
+func TestClassify_AnyEnvelope(t *testing.T) {
+	t.Parallel()
+	do := request{operation: operation{call: "Do", method: http.MethodPost, template: "/x", anyEnvelope: true}}
+	for body, want := range map[string]meaning{
+		`{"result":{}}`:                 succeeds,
+		`{"result":null,"messages":[]}`: succeeds,
+		`{"result":{},"errors":[]}`:     unknown,
+		`{"success":false,"result":{}}`: fails,
+		`{"success":null,"result":{}}`:  succeeds,
+		`{"data":{}}`:                   unknown,
+		`{}`:                            unknown,
+	} {
+		response, _ := status(200, body)
+		e, err := envelope.Decode([]byte(body), nil)
+		assert.NoError(t, err)
+		assert.Equal(t, want, do.classify(response, e, nil, false).meaning(), body)
+	}
+}

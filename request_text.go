@@ -1,0 +1,60 @@
+package cftunnel
+
+import (
+	"reflect"
+	"unicode/utf8"
+)
+
+// maxTextDepth ends the search in a value that contains itself, which cannot be encoded either.
+const maxTextDepth = 100
+
+// checkText refuses a value with a text that is not UTF-8: encoding it would change it. name is the
+// argument, unless the text is in a field of a struct.
+func checkText(name string, value any) error {
+	return findBadText(name, reflect.ValueOf(value), 0)
+}
+
+func findBadText(name string, v reflect.Value, depth int) error {
+	if depth > maxTextDepth {
+		return nil
+	}
+	depth++
+	switch v.Kind() {
+	case reflect.String:
+		if !utf8.ValidString(v.String()) {
+			return invalid(name, "is not UTF-8")
+		}
+	case reflect.Pointer, reflect.Interface:
+		return findBadText(name, v.Elem(), depth)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if !isDecoded(f) || f.Tag.Get("url") == "-" {
+				continue
+			}
+			if err := findBadText(f.Name, v.Field(i), depth); err != nil {
+				return err
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return nil
+		}
+		for i := range v.Len() {
+			if err := findBadText(name, v.Index(i), depth); err != nil {
+				return err
+			}
+		}
+	case reflect.Map:
+		for key, item := range v.Seq2() {
+			if err := findBadText(name, key, depth); err != nil {
+				return err
+			}
+			if err := findBadText(name, item, depth); err != nil {
+				return err
+			}
+		}
+	default:
+	}
+	return nil
+}

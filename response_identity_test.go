@@ -1,0 +1,225 @@
+package cftunnel_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+const otherID = "00000000-a4ef-4643-bbbc-4a0ed4fc8415"
+
+// identityCalls are the calls whose response has the ID of what was asked for. result is a response's
+// result about an ID.
+var identityCalls = map[string]struct {
+	call   func(context.Context, *cftunnel.Client) error
+	result string
+	write  bool
+}{
+	"Tunnels.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.Get(ctx, tunnelID)
+		return err
+	}, `{"id":%q}`, false},
+	"Tunnels.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+		return err
+	}, `{"id":%q,"name":"n"}`, true},
+	"Tunnels.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{})
+		return err
+	}, `{"id":%q}`, true},
+	"Tunnels.RotateSecret": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{Secret: validSecret})
+		return err
+	}, `{"id":%q,"token":"t"}`, true},
+	"Tunnels.Configuration": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.Configuration(ctx, tunnelID)
+		return err
+	}, `{"tunnel_id":%q,"version":1}`, false},
+	"Tunnels.UpdateConfiguration": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Tunnels.UpdateConfiguration(ctx, tunnelID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+		return err
+	}, `{"tunnel_id":%q,"version":1,"source":"cloudflare"}`, true},
+	"Connectors.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Connectors.Get(ctx, otherID, tunnelID)
+		return err
+	}, `{"id":%q}`, false},
+	"WARPConnectors.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.Get(ctx, tunnelID)
+		return err
+	}, `{"id":%q}`, false},
+	"WARPConnectors.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+		return err
+	}, `{"id":%q}`, true},
+	"WARPConnectors.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{})
+		return err
+	}, `{"id":%q}`, true},
+	"WARPConnectors.RotateSecret": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
+		return err
+	}, `{"id":%q,"token":"t"}`, true},
+	"WARPConnectors.Connector": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.Connector(ctx, otherID, tunnelID)
+		return err
+	}, `{"id":%q}`, false},
+	"WARPConnectors.Configuration": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.Configuration(ctx, tunnelID)
+		return err
+	}, `{"tunnel_id":%q,"ha_mode":"none"}`, false},
+	"WARPConnectors.UpdateConfiguration": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: "none"})
+		return err
+	}, `{"tunnel_id":%q,"ha_mode":"none"}`, true},
+}
+
+func TestResponse_AboutSomethingElse(t *testing.T) {
+	t.Parallel()
+	for name, c := range identityCalls {
+		for id, accepted := range map[string]bool{
+			tunnelID: true, strings.ToUpper(tunnelID): true, otherID: false,
+			tunnelID + "0": false, strings.ReplaceAll(tunnelID, "-", ""): false, "n": false,
+		} {
+			t.Run(name+" "+id, func(t *testing.T) {
+				t.Parallel()
+				body := `{"success":true,"errors":[],"messages":[],"result":` + fmt.Sprintf(c.result, id) + `}`
+				requests := 0
+				client := canned(t, func(*http.Request) (int, string) {
+					requests++
+					return 200, body
+				})
+				err := c.call(t.Context(), client)
+				assert.Equal(t, 1, requests, "it is not repeated")
+				if accepted {
+					require.NoError(t, err)
+					return
+				}
+				failure, ok := err.(*cftunnel.Error) //nolint:errorlint // the call's own error
+				require.True(t, ok, "%#v", err)
+				assert.Equal(t, 200, failure.StatusCode)
+				assert.ErrorContains(t, err, "something else")
+				assert.Equal(t, c.write, isUncertain(err))
+			})
+		}
+	}
+}
+
+// An object without an ID is nobody's.
+func TestResponse_WithoutID(t *testing.T) {
+	t.Parallel()
+	for name, c := range identityCalls {
+		for _, result := range []string{`{}`, `{"id":""}`, `{"id":null}`, `null`} {
+			if strings.HasSuffix(name, "Delete") || strings.HasSuffix(name, "onfiguration") && result != "null" {
+				continue // a deletion may return nothing, a configuration may lack the ID
+			}
+			t.Run(name+" "+result, func(t *testing.T) {
+				t.Parallel()
+				client := canned(t, func(*http.Request) (int, string) { return 200, `{"success":true,"result":` + result + `}` })
+				err := c.call(t.Context(), client)
+				require.Error(t, err)
+				assert.Equal(t, c.write, isUncertain(err))
+			})
+		}
+	}
+}
+
+func tunnelToken(id string, secret cftunnel.Secret) string {
+	return cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: id, Secret: secret}.Token().Reveal()
+}
+
+func TestTunnelsToken_OfAnotherTunnel(t *testing.T) {
+	t.Parallel()
+	compact := base64.StdEncoding.EncodeToString([]byte(
+		`{"a":"` + accountID + `","t":"` + strings.ReplaceAll(tunnelID, "-", "") + `","s":"` + validSecret.Reveal() + `"}`))
+	for name, test := range map[string]struct {
+		token    string
+		accepted bool
+	}{
+		"this":                {tunnelToken(tunnelID, validSecret), true},
+		"this, in capitals":   {tunnelToken(strings.ToUpper(tunnelID), validSecret), true},
+		"this without dashes": {compact, true},
+		"not a token":         {"opaque", true},
+		"another":             {tunnelToken(otherID, validSecret), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := canned(t, func(*http.Request) (int, string) { return 200, `{"success":true,"result":"` + test.token + `"}` })
+			token, err := client.Tunnels.Token(t.Context(), tunnelID)
+			if test.accepted {
+				require.NoError(t, err)
+				assert.Equal(t, test.token, token.Reveal())
+				return
+			}
+			require.ErrorContains(t, err, "something else")
+			assert.True(t, token.IsZero())
+			assert.NotContains(t, err.Error(), test.token)
+		})
+	}
+}
+
+// A response that has the old token still is no proof of the rotation.
+func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
+	t.Parallel()
+	old := cftunnel.NewTunnelSecret()
+	want := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}.Token()
+	for name, stale := range map[string]string{
+		"old secret":     tunnelToken(tunnelID, old),
+		"another tunnel": tunnelToken(otherID, validSecret),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := canned(t, func(r *http.Request) (int, string) {
+				if r.Method == http.MethodGet {
+					return 200, `{"success":true,"result":"` + stale + `"}`
+				}
+				return 200, `{"success":true,"result":{"id":"` + tunnelID + `","token":"` + stale + `"}}`
+			})
+			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			require.NotNil(t, rotation)
+			assert.Nil(t, rotation.Tunnel)
+			assert.True(t, cftunnel.SameTunnelToken(want, rotation.Token))
+
+			tunnel, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+			assert.Nil(t, tunnel)
+		})
+		t.Run(name+" when it is fetched", func(t *testing.T) {
+			t.Parallel()
+			client := canned(t, func(r *http.Request) (int, string) {
+				if r.Method == http.MethodGet {
+					return 200, `{"success":true,"result":"` + stale + `"}`
+				}
+				return 200, `{"success":true,"result":{"id":"` + tunnelID + `"}}`
+			})
+			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+			require.NoError(t, err)
+			assert.True(t, cftunnel.SameTunnelToken(want, rotation.Token))
+		})
+	}
+}
+
+// What Ensure finds has the name that was asked for, and what it creates too.
+func TestTunnelsEnsure_ResponseAboutAnotherTunnel(t *testing.T) {
+	t.Parallel()
+	client := canned(t, func(r *http.Request) (int, string) {
+		if r.Method == http.MethodGet {
+			return 200, `{"success":true,"result":[{"id":"` + otherID + `","name":"other"},{"id":"` + otherID + `","name":"N"}],"result_info":{"total_count":2}}`
+		}
+		return 200, `{"success":true,"result":{"id":"` + otherID + `","name":"other","token":"t"}}`
+	})
+	tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	assert.Nil(t, tunnel)
+	assert.False(t, created)
+	_, err = client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+}
