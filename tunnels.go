@@ -341,12 +341,8 @@ func updateTunnel[S serviceType](
 
 // deleteTunnel sends a request that deletes a tunnel. The response may be about nothing.
 func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Tunnel, error) {
-	response, err := doDelete(ctx, s, r, func(t *tunnelResponse) error {
-		if t.ID == "" {
-			return nil
-		}
-		return checkID(t.ID, r.ids[0])
-	}, opts)
+	check := func(t *tunnelResponse) error { return checkDeletedID(t.ID, r.ids[0]) }
+	response, err := doDelete(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

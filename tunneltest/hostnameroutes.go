@@ -12,7 +12,8 @@ const (
 	hostnameRoutePath  = hostnameRoutesPath + "/{hostname_route_id}"
 )
 
-// hostnameRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for the others.
+// hostnameRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
+// Write for the others.
 var hostnameRouteRoutes = []route{
 	{http.MethodPost, hostnameRoutesPath, (*Server).createHostnameRoute},
 	{http.MethodGet, hostnameRoutesPath, (*Server).listHostnameRoutes},
@@ -43,7 +44,8 @@ type hostnameRouteJSON struct {
 func (r *hostnameRoute) json() hostnameRouteJSON {
 	return hostnameRouteJSON{
 		ID: r.id, Comment: r.comment, CreatedAt: timestamp{r.created}, DeletedAt: orNull(r.deleted),
-		Hostname: r.hostname, TunnelType: r.tunnel.kind, TunnelID: r.tunnel.id, TunnelName: r.tunnel.name,
+		Hostname: r.hostname,
+		TunnelID: r.tunnel.id, TunnelName: r.tunnel.name, TunnelType: r.tunnel.kind,
 	}
 }
 
@@ -80,7 +82,8 @@ func (b *hostnameRouteBody) apply(a *account, r *hostnameRoute) *answer {
 // hostnameRouted reports whether another live route has the hostname.
 func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
 	return slices.ContainsFunc(a.hostnameRoutes, func(r *hostnameRoute) bool {
-		return r.id != wanted.id && strings.EqualFold(r.hostname, wanted.hostname) && r.deleted.IsZero()
+		return r.id != wanted.id && r.deleted.IsZero() &&
+			strings.EqualFold(r.hostname, wanted.hostname)
 	})
 }
 

@@ -15,7 +15,11 @@ func TestHostnameRoutes_Shapes(t *testing.T) {
 	t.Parallel()
 	f, c := startShapes(t)
 	tunnel, _ := f.create("web")
-	created := f.send(http.MethodPost, f.below(hosts), `{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`)
+	created := f.send(
+		http.MethodPost,
+		f.below(hosts),
+		`{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`,
+	)
 	path := f.below(hosts + "/" + created.object().ID)
 	shape := func(deleted string) string {
 		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + born + `,"deleted_at":` + deleted +
@@ -36,16 +40,25 @@ func TestHostnameRoutes_OneTunnelOfAHostname(t *testing.T) {
 	wiki := f.add(hosts, `{"hostname":"wiki.internal","tunnel_id":"`+web+`"}`)
 	git := f.add(hosts, `{"hostname":"git.internal","tunnel_id":"`+web+`"}`)
 	path := f.below(hosts + "/" + git.ID)
-	f.send(http.MethodPost, f.below(hosts), `{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).fails(http.StatusConflict, 1001)
+	f.send(http.MethodPost, f.below(hosts), `{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).
+		fails(http.StatusConflict, 1001)
 	f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).fails(http.StatusConflict, 1001)
 
 	git.TunnelID, git.Tunnel, git.Comment = shop, "shop", "code"
-	assert.Equal(t, git, f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object())
+	assert.Equal(
+		t,
+		git,
+		f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object(),
+	)
 	for _, body := range []string{`{}`, `{"comment":"code"}`, `{"comment":"x","tunnel_name":"shop"}`} {
 		f.send(http.MethodPatch, path, body).fails(http.StatusInternalServerError, 1000)
 	}
 	f.send(http.MethodDelete, f.below(hosts+"/"+wiki.ID), "").object()
-	assert.Equal(t, "wiki.internal", f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname)
+	assert.Equal(
+		t,
+		"wiki.internal",
+		f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname,
+	)
 }
 
 func TestHostnameRoutes_Refusals(t *testing.T) {
@@ -56,17 +69,21 @@ func TestHostnameRoutes_Refusals(t *testing.T) {
 	for _, member := range []string{
 		`"hostname":" "`, `"hostname":7`, `"hostname":"` + strings.Repeat("x", 256) + `"`, `"comment":"` + strings.Repeat("x", 101) + `"`,
 	} {
-		f.send(http.MethodPatch, f.below(hosts+"/"+wiki.ID), `{`+member+`}`).fails(http.StatusBadRequest, 1001)
-		f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPatch, f.below(hosts+"/"+wiki.ID), `{`+member+`}`).
+			fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).
+			fails(http.StatusBadRequest, 1001)
 	}
 	for _, body := range []string{``, `[]`, `{"hostname":"a"}`, `{"tunnel_id":"` + web + `"}`} {
 		f.send(http.MethodPost, f.below(hosts), body).fails(http.StatusBadRequest, 1001)
 	}
-	f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+nobody+`"}`).fails(http.StatusNotFound, 1002)
+	f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+nobody+`"}`).
+		fails(http.StatusNotFound, 1002)
 	f.send(http.MethodDelete, f.below(hosts+"/"+wiki.ID), "").object()
 	for _, id := range []string{wiki.ID, nobody} {
 		f.send(http.MethodGet, f.below(hosts+"/"+id), "").fails(http.StatusNotFound, 1001)
-		f.send(http.MethodPatch, f.below(hosts+"/"+id), `{"comment":"x"}`).fails(http.StatusNotFound, 1001)
+		f.send(http.MethodPatch, f.below(hosts+"/"+id), `{"comment":"x"}`).
+			fails(http.StatusNotFound, 1001)
 		f.send(http.MethodDelete, f.below(hosts+"/"+id), "").fails(http.StatusNotFound, 1001)
 	}
 }

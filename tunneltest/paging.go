@@ -30,7 +30,8 @@ func onePage[T, J any](query url.Values, items []T, toJSON func(T) J) answer {
 		from = min((number-1)*perPage, total)
 	}
 	result := allJSON(items[from:min(from+perPage, total)], toJSON)
-	return page(result, resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: total})
+	info := resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: total}
+	return page(result, info)
 }
 
 func allJSON[T, J any](items []T, toJSON func(T) J) []J {

@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The requests of cloudflared and of Terraform's provider about private networks, as they were seen on the wire.
+// The requests of cloudflared and of Terraform's provider about private networks, as they were seen
+// on the wire.
 
-// strictNetwork has what cloudflared decodes virtual networks and routes into: a network that is no CIDR would end it, and so
-// would a time that is neither RFC 3339 nor null.
+// strictNetwork has what cloudflared decodes virtual networks and routes into: a network that is no
+// CIDR would end it, and so would a time that is neither RFC 3339 nor null.
 type strictNetwork struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
@@ -41,9 +42,11 @@ func (c *cidr) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// program sends a request as cloudflared does and reads the response as strictly: success is 200, Content-Type is compared
-// whole, messages are strings.
-func (f *fake) program(method, path, body string) (result json.RawMessage, info *struct{ Page, Count int }) {
+// program sends a request as cloudflared does and reads the response as strictly: success is 200,
+// Content-Type is compared whole, messages are strings.
+func (f *fake) program(
+	method, path, body string,
+) (result json.RawMessage, info *struct{ Page, Count int }) {
 	f.t.Helper()
 	header := http.Header{
 		"Authorization": {"Bearer " + f.APIToken().Reveal()},
@@ -93,8 +96,16 @@ func TestPrivateNetworks_VirtualNetworksOfPrograms(t *testing.T) {
 	f := start(t)
 	tunnel, _ := f.create("web")
 	// vnet add, Terraform's create
-	blue := f.programNetwork(http.MethodPost, vnets, `{"name":"blue","comment":"","is_default_network":false}`)
-	green := f.programNetwork(http.MethodPost, vnets, `{"name":"green","comment":"lab","is_default_network":true}`)
+	blue := f.programNetwork(
+		http.MethodPost,
+		vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`,
+	)
+	green := f.programNetwork(
+		http.MethodPost,
+		vnets,
+		`{"name":"green","comment":"lab","is_default_network":true}`,
+	)
 	assert.False(t, blue.IsDefault)
 	assert.True(t, green.IsDefault)
 	assert.True(t, green.DeletedAt.IsZero())
@@ -110,20 +121,40 @@ func TestPrivateNetworks_VirtualNetworksOfPrograms(t *testing.T) {
 		"?is_deleted=true":                          "",
 		"?is_default_network=true&is_deleted=false": "green", // Terraform's data source
 	} {
-		assert.Equal(t, strings.Fields(names), append([]string{}, f.programList(vnets+query)...), query)
+		assert.Equal(
+			t,
+			strings.Fields(names),
+			append([]string{}, f.programList(vnets+query)...),
+			query,
+		)
 	}
 
 	// Terraform's read, vnet update
 	assert.Equal(t, blue, f.programNetwork(http.MethodGet, vnets+"/"+blue.ID, ""))
 	blue.Name, blue.Comment = "teal", "x"
-	assert.Equal(t, blue, f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"name":"teal","comment":"x"}`))
+	assert.Equal(
+		t,
+		blue,
+		f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"name":"teal","comment":"x"}`),
+	)
 	blue.IsDefault = true
-	assert.Equal(t, blue, f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`))
+	assert.Equal(
+		t,
+		blue,
+		f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`),
+	)
 
 	// vnet delete, without and with -f
 	f.addRoute("10.0.0.0/8", tunnel, green.ID)
 	f.send(http.MethodDelete, f.below(vnets+"/"+green.ID), "").fails(http.StatusConflict, 1001)
-	assert.False(t, f.programNetwork(http.MethodDelete, vnets+"/"+green.ID+"?force=true", "").DeletedAt.IsZero())
+	assert.False(
+		t,
+		f.programNetwork(
+			http.MethodDelete,
+			vnets+"/"+green.ID+"?force=true",
+			"",
+		).DeletedAt.IsZero(),
+	)
 	assert.Empty(t, f.programList(routes+"?is_deleted=false&page=1&tun_types=cfd_tunnel"))
 }
 
@@ -132,13 +163,29 @@ func TestPrivateNetworks_RoutesOfPrograms(t *testing.T) {
 	f := start(t)
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	blue := f.programNetwork(http.MethodPost, vnets, `{"name":"blue","comment":"","is_default_network":false}`)
+	blue := f.programNetwork(
+		http.MethodPost,
+		vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`,
+	)
 	// route ip add, Terraform's create
-	ten := f.programNetwork(http.MethodPost, routes, `{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`)
+	ten := f.programNetwork(
+		http.MethodPost,
+		routes,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`,
+	)
 	assert.Equal(t, cidr("10.0.0.0/8"), ten.Network)
 	assert.Equal(t, web, ten.TunnelID)
-	f.programNetwork(http.MethodPost, routes, `{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab","virtual_network_id":"`+blue.ID+`"}`)
-	f.programNetwork(http.MethodPost, routes, `{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`)
+	f.programNetwork(
+		http.MethodPost,
+		routes,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab","virtual_network_id":"`+blue.ID+`"}`,
+	)
+	f.programNetwork(
+		http.MethodPost,
+		routes,
+		`{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`,
+	)
 
 	// route ip show
 	const show = routes + "?is_deleted=false&page=1&tun_types=cfd_tunnel"
@@ -176,14 +223,38 @@ func TestPrivateNetworks_RoutesOfPrograms(t *testing.T) {
 	// Terraform's read and update
 	assert.Equal(t, ten, f.programNetwork(http.MethodGet, routes+"/"+ten.ID, ""))
 	ten.Comment = "office"
-	assert.Equal(t, ten, f.programNetwork(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`))
+	assert.Equal(
+		t,
+		ten,
+		f.programNetwork(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`),
+	)
 	ten.Network, ten.TunnelID = "10.0.0.0/9", shop
-	assert.Equal(t, ten, f.programNetwork(http.MethodPatch, routes+"/"+ten.ID, `{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`))
+	assert.Equal(
+		t,
+		ten,
+		f.programNetwork(
+			http.MethodPatch,
+			routes+"/"+ten.ID,
+			`{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`,
+		),
+	)
 
 	// route ip get
 	assert.Equal(t, ten.ID, f.programNetwork(http.MethodGet, routes+"/ip/10.1.2.3", "").ID)
-	assert.Equal(t, shop, f.programNetwork(http.MethodGet, routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID, "").TunnelID)
-	assert.Equal(t, cidr("2001:db8::/32"), f.programNetwork(http.MethodGet, routes+"/ip/2001:db8::1", "").Network)
+	assert.Equal(
+		t,
+		shop,
+		f.programNetwork(
+			http.MethodGet,
+			routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID,
+			"",
+		).TunnelID,
+	)
+	assert.Equal(
+		t,
+		cidr("2001:db8::/32"),
+		f.programNetwork(http.MethodGet, routes+"/ip/2001:db8::1", "").Network,
+	)
 	result, _ := f.program(http.MethodGet, routes+"/ip/192.0.2.1", "")
 	assert.Equal(t, "null", string(result))
 

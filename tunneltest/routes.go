@@ -14,8 +14,8 @@ const (
 	ipRoutePath  = ipRoutesPath + "/{route_id}"
 )
 
-// ipRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for the others. The endpoints
-// by CIDR, /teamnet/routes/network/…, ended in September 2025.
+// ipRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for
+// the others. The endpoints by CIDR, /teamnet/routes/network/…, ended in September 2025.
 var ipRouteRoutes = []route{
 	{http.MethodPost, ipRoutesPath, (*Server).createIPRoute},
 	{http.MethodGet, ipRoutesPath, (*Server).listIPRoutes},
@@ -89,7 +89,8 @@ func (a *account) liveTunnelByID(id string) *tunnel {
 // routeExists reports whether another live route has the CIDR in the virtual network.
 func (a *account) routeExists(wanted *ipRoute) bool {
 	return slices.ContainsFunc(a.ipRoutes, func(r *ipRoute) bool {
-		return r.id != wanted.id && r.network == wanted.network && r.networkID == wanted.networkID && r.deleted.IsZero()
+		return r.id != wanted.id && r.deleted.IsZero() &&
+			r.network == wanted.network && r.networkID == wanted.networkID
 	})
 }
 
@@ -131,7 +132,8 @@ func (b *ipRouteBody) apply(a *account, r *ipRoute) *answer {
 	return nil
 }
 
-// parseNetwork masks host bits and reads a bare address as a network of its own. Whether the API does is not known.
+// parseNetwork masks host bits and reads a bare address as a network of its own. Whether the API
+// does is not known.
 func parseNetwork(text string) (netip.Prefix, bool) {
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -184,7 +186,9 @@ func (s *Server) listIPRoutes(c *call) answer {
 // routeFilter reads the query of a list. Without is_deleted a list has live and deleted routes.
 func routeFilter(query url.Values) (func(*ipRoute) bool, *answer) {
 	var within, containing netip.Prefix
-	for name, prefix := range map[string]*netip.Prefix{"network_subset": &within, "network_superset": &containing} {
+	for name, prefix := range map[string]*netip.Prefix{
+		"network_subset": &within, "network_superset": &containing,
+	} {
 		if query.Get(name) == "" {
 			continue
 		}
@@ -197,13 +201,17 @@ func routeFilter(query url.Values) (func(*ipRoute) bool, *answer) {
 	if problem != nil {
 		return nil, problem
 	}
+	types := strings.Split(query.Get("tun_types"), ",")
 	return func(r *ipRoute) bool {
 		switch {
-		case !matches(query, "route_id", r.id), !matches(query, "tunnel_id", r.tunnel.id),
-			!matches(query, "virtual_network_id", r.networkID), !matchesBool(query.Get("is_deleted"), !r.deleted.IsZero()),
+		case !matches(query, "route_id", r.id),
+			!matches(query, "tunnel_id", r.tunnel.id),
+			!matches(query, "virtual_network_id", r.networkID),
+			!matchesBool(query.Get("is_deleted"), !r.deleted.IsZero()),
 			!matchesText(query, "comment", r.comment),
-			query.Get("tun_types") != "" && !slices.Contains(strings.Split(query.Get("tun_types"), ","), r.tunnel.kind),
-			within.IsValid() && !contains(within, r.network), containing.IsValid() && !contains(r.network, containing):
+			query.Get("tun_types") != "" && !slices.Contains(types, r.tunnel.kind),
+			within.IsValid() && !contains(within, r.network),
+			containing.IsValid() && !contains(r.network, containing):
 			return false
 		}
 		return at.IsZero() || existed(r.created, r.deleted, at)
@@ -316,12 +324,14 @@ func (a *account) longestMatch(network *virtualNetwork, address netip.Addr) *ipR
 }
 
 func routeExists() answer {
-	return failure(http.StatusConflict, 1014, "You already have a route defined for this exact IP subnet")
+	return failure(http.StatusConflict, 1014,
+		"You already have a route defined for this exact IP subnet")
 }
 
 func routeNotFound() answer { return failure(http.StatusNotFound, 1015, "Route not found") }
 
-// noTunnelForRoute has the code that an unknown tunnel has elsewhere. Which one it has here is not known.
+// noTunnelForRoute has the code that an unknown tunnel has elsewhere. Which one it has here is not
+// known.
 func noTunnelForRoute() *answer {
 	a := failure(http.StatusNotFound, 1002, "Tunnel not found")
 	return &a

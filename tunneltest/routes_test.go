@@ -18,7 +18,15 @@ import (
 // addRoute makes a route in a virtual network, or in the default one.
 func (f *fake) addRoute(network, tunnelID, networkID string) networkOf {
 	f.t.Helper()
-	return f.add(routes, fmt.Sprintf(`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`, network, tunnelID, networkID))
+	return f.add(
+		routes,
+		fmt.Sprintf(
+			`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`,
+			network,
+			tunnelID,
+			networkID,
+		),
+	)
 }
 
 func TestRoutes_Shapes(t *testing.T) {
@@ -26,7 +34,11 @@ func TestRoutes_Shapes(t *testing.T) {
 	f, c := startShapes(t)
 	network := f.send(http.MethodGet, f.below(vnets), "").objects()[0].ID
 	tunnel, _ := f.create("web")
-	created := f.send(http.MethodPost, f.below(routes), `{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`)
+	created := f.send(
+		http.MethodPost,
+		f.below(routes),
+		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`,
+	)
 	path := f.below(routes + "/" + created.object().ID)
 	shape := func(deleted, names string) string {
 		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + born + `,"deleted_at":` + deleted +
@@ -51,7 +63,8 @@ func TestRoutes_OneOfEachCIDRInAVirtualNetwork(t *testing.T) {
 	blue := f.add(vnets, `{"name":"blue"}`)
 	first := f.addRoute("10.0.0.0/8", web, "")
 	for _, network := range []string{"10.0.0.0/8", "10.1.2.3/8", "::ffff:10.0.0.0/104"} {
-		f.send(http.MethodPost, f.below(routes), `{"network":"`+network+`","tunnel_id":"`+shop+`"}`).fails(http.StatusConflict, 1014)
+		f.send(http.MethodPost, f.below(routes), `{"network":"`+network+`","tunnel_id":"`+shop+`"}`).
+			fails(http.StatusConflict, 1014)
 	}
 	second := f.addRoute("10.0.0.0/8", shop, blue.ID)
 	third := f.addRoute("10.0.0.0/9", shop, "")
@@ -60,10 +73,13 @@ func TestRoutes_OneOfEachCIDRInAVirtualNetwork(t *testing.T) {
 	} {
 		assert.Equal(t, stored, f.addRoute(network, web, "").Network)
 	}
-	f.send(http.MethodPatch, f.below(routes+"/"+third.ID), `{"network":"10.0.0.0/8"}`).fails(http.StatusConflict, 1014)
-	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).fails(http.StatusConflict, 1014)
+	f.send(http.MethodPatch, f.below(routes+"/"+third.ID), `{"network":"10.0.0.0/8"}`).
+		fails(http.StatusConflict, 1014)
+	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
+		fails(http.StatusConflict, 1014)
 	f.send(http.MethodDelete, f.below(routes+"/"+first.ID), "").object()
-	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).object()
+	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
+		object()
 }
 
 func TestRoutes_Updates(t *testing.T) {
@@ -89,7 +105,8 @@ func TestRoutes_Updates(t *testing.T) {
 		f.send(http.MethodPatch, path, step.body).fails(http.StatusInternalServerError, 1000)
 	}
 	f.send(http.MethodPatch, path, `{}`).fails(http.StatusInternalServerError, 1000)
-	f.send(http.MethodPatch, path, `{"comment":"x","tunnel_name":"web"}`).fails(http.StatusInternalServerError, 1000)
+	f.send(http.MethodPatch, path, `{"comment":"x","tunnel_name":"web"}`).
+		fails(http.StatusInternalServerError, 1000)
 	assert.Equal(t, r, f.send(http.MethodGet, path, "").object())
 }
 
@@ -113,18 +130,22 @@ func TestRoutes_Refusals(t *testing.T) {
 		{`"virtual_network_id":"` + nobody + `"`, http.StatusNotFound, 1046},
 		{`"comment":"` + strings.Repeat("x", 101) + `"`, http.StatusBadRequest, 1001},
 	} {
-		f.send(http.MethodPatch, f.below(routes+"/"+r.ID), "{"+c.members+"}").fails(c.status, c.code)
+		f.send(http.MethodPatch, f.below(routes+"/"+r.ID), "{"+c.members+"}").
+			fails(c.status, c.code)
 		// The last of two members with the same name counts.
-		f.send(http.MethodPost, f.below(routes), `{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).fails(c.status, c.code)
+		f.send(http.MethodPost, f.below(routes), `{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).
+			fails(c.status, c.code)
 	}
 	for _, body := range []string{``, `[]`, `{"network":"10.1.0.0/16"}`, `{"tunnel_id":"` + web + `"}`} {
 		f.send(http.MethodPost, f.below(routes), body).fails(http.StatusBadRequest, 1001)
 	}
 	f.send(http.MethodGet, f.below(routes+"/"+nobody), "").fails(http.StatusNotFound, 1015)
-	f.send(http.MethodPatch, f.below(routes+"/"+nobody), `{"comment":"x"}`).fails(http.StatusNotFound, 1015)
+	f.send(http.MethodPatch, f.below(routes+"/"+nobody), `{"comment":"x"}`).
+		fails(http.StatusNotFound, 1015)
 	f.send(http.MethodDelete, f.below(routes+"/"+nobody), "").fails(http.StatusNotFound, 1015)
 	f.send(http.MethodGet, f.below(routes+"/ip/office"), "").fails(http.StatusBadRequest, 1001)
-	f.send(http.MethodGet, f.below(routes+"/ip/10.0.0.1?virtual_network_id="+nobody), "").fails(http.StatusNotFound, 1046)
+	f.send(http.MethodGet, f.below(routes+"/ip/10.0.0.1?virtual_network_id="+nobody), "").
+		fails(http.StatusNotFound, 1046)
 	for _, query := range []string{"network_subset=office", "network_superset=10.0.0.0/33", "existed_at=noon", "page=0"} {
 		f.send(http.MethodGet, f.below(routes+"?"+query), "").fails(http.StatusBadRequest, 1001)
 	}
@@ -144,12 +165,23 @@ func TestRoutes_GoWithTheirTunnel(t *testing.T) {
 	f.send(http.MethodGet, f.below(hosts+"/"+h.ID), "").fails(http.StatusNotFound, 1001)
 	assert.Equal(t, []string{kept.Network}, f.listed(routes+"?is_deleted=false"))
 	assert.Empty(t, f.listed(hosts+"?is_deleted=false"))
-	assert.Equal(t, "null", string(f.send(http.MethodGet, f.below(routes+"/ip/10.2.0.1"), "").result()))
+	assert.Equal(
+		t,
+		"null",
+		string(f.send(http.MethodGet, f.below(routes+"/ip/10.2.0.1"), "").result()),
+	)
 
-	connector, err := f.client().WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "net"})
+	connector, err := f.client().WARPConnectors.Create(
+		t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"},
+	)
 	require.NoError(t, err)
 	f.addRoute("10.0.0.0/8", connector.ID, "")
-	_, err = f.client().WARPConnectors.Delete(t.Context(), connector.ID, cftunnel.TunnelDeleteParams{})
+	_, err = f.client().WARPConnectors.Delete(
+		t.Context(),
+		connector.ID,
+		cftunnel.TunnelDeleteParams{},
+	)
 	require.NoError(t, err)
 	assert.Equal(t, []string{kept.Network}, f.listed(routes+"?is_deleted=false"))
 }
@@ -188,7 +220,10 @@ func TestRoutes_Filters(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	connector, err := f.client().WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "net"})
+	connector, err := f.client().WARPConnectors.Create(
+		t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"},
+	)
 	require.NoError(t, err)
 	blue := f.add(vnets, `{"name":"blue"}`)
 	eight := f.addRoute("10.0.0.0/8", web, "")
@@ -226,11 +261,20 @@ func TestRoutes_Filters(t *testing.T) {
 	} {
 		assert.Equal(t, strings.Fields(networks), f.listed(routes+"?"+query), query)
 	}
-	assert.JSONEq(t, `{"count":1,"page":2,"per_page":6,"total_count":7}`,
-		string(f.send(http.MethodGet, f.below(routes+"?per_page=6&page=2"), "").envelope().ResultInfo))
+	assert.JSONEq(
+		t,
+		`{"count":1,"page":2,"per_page":6,"total_count":7}`,
+		string(
+			f.send(http.MethodGet, f.below(routes+"?per_page=6&page=2"), "").envelope().ResultInfo,
+		),
+	)
 	// Names follow what is renamed.
 	f.send(http.MethodPatch, f.below("/cfd_tunnel/"+web), `{"name":"web-2"}`).result()
 	f.send(http.MethodPatch, f.below(vnets+"/"+blue.ID), `{"name":"teal"}`).result()
 	named := f.send(http.MethodGet, f.below(routes+"?virtual_network_id="+url.QueryEscape(blue.ID)), "").objects()[0]
-	assert.Equal(t, []string{"web-2", "teal", "cfd_tunnel"}, []string{named.Tunnel, named.VNetName, named.Type})
+	assert.Equal(
+		t,
+		[]string{"web-2", "teal", "cfd_tunnel"},
+		[]string{named.Tunnel, named.VNetName, named.Type},
+	)
 }

@@ -18,7 +18,8 @@ const (
 	virtualNetworkPath  = virtualNetworksPath + "/{virtual_network_id}"
 )
 
-// virtualNetworkRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for the others.
+// virtualNetworkRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
+// Write for the others.
 var virtualNetworkRoutes = []route{
 	{http.MethodPost, virtualNetworksPath, (*Server).createVirtualNetwork},
 	{http.MethodGet, virtualNetworksPath, (*Server).listVirtualNetworks},
@@ -59,7 +60,8 @@ const (
 
 // addDefaultNetwork gives a new account the virtual network that each one begins with.
 func (a *account) addDefaultNetwork(now time.Time) {
-	a.virtualNetworks = append(a.virtualNetworks, &virtualNetwork{id: randomUUID(), name: "default", isDefault: true, created: now})
+	first := &virtualNetwork{id: randomUUID(), name: "default", isDefault: true, created: now}
+	a.virtualNetworks = append(a.virtualNetworks, first)
 }
 
 func (a *account) defaultNetwork() *virtualNetwork {
@@ -144,7 +146,8 @@ func (s *Server) createVirtualNetwork(c *call) answer {
 	return success(n.json())
 }
 
-// listVirtualNetworks responds with all of them at once, as the documentation says, unless the query asks for pages.
+// listVirtualNetworks responds with all of them at once, as the documentation says, unless the
+// query asks for pages.
 func (s *Server) listVirtualNetworks(c *call) answer {
 	isDefault := c.query.Get("is_default_network")
 	if isDefault == "" {
@@ -153,7 +156,8 @@ func (s *Server) listVirtualNetworks(c *call) answer {
 	var found []*virtualNetwork
 	for _, n := range c.account.virtualNetworks {
 		if matches(c.query, "id", n.id) && matchesText(c.query, "name", n.name) &&
-			matchesBool(isDefault, n.isDefault) && matchesBool(c.query.Get("is_deleted"), !n.deleted.IsZero()) {
+			matchesBool(isDefault, n.isDefault) &&
+			matchesBool(c.query.Get("is_deleted"), !n.deleted.IsZero()) {
 			found = append(found, n)
 		}
 	}
@@ -230,7 +234,8 @@ func networkNotFound() answer {
 	return failure(http.StatusNotFound, 1046, "Virtual network not found")
 }
 
-// changesNothing is what the API makes of a PATCH without a change, or with members that nobody can set.
+// changesNothing is what the API makes of a PATCH without a change, or with members that nobody can
+// set.
 func changesNothing() answer {
 	return failure(http.StatusInternalServerError, 1000, "An internal error has occurred")
 }
@@ -252,7 +257,8 @@ func (c *computed) any() bool {
 
 // readObject decodes a body that must be a JSON object.
 func readObject(body []byte, into any) *answer {
-	if err := json.Unmarshal(body, into); err != nil || !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+	isObject := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	if !isObject || json.Unmarshal(body, into) != nil {
 		return bad("Could not parse input")
 	}
 	return nil
@@ -265,7 +271,11 @@ func set[T any](field *T, value *T) {
 	}
 }
 
-func tooLong(text *string, most int) bool { return text != nil && utf8.RuneCountInString(*text) > most }
+func tooLong(
+	text *string, most int,
+) bool {
+	return text != nil && utf8.RuneCountInString(*text) > most
+}
 
 // matches compares an ID with a parameter of a list, if it is there.
 func matches(query url.Values, name, id string) bool {
@@ -277,7 +287,8 @@ func matchesText(query url.Values, name, text string) bool {
 	return query.Get(name) == "" || query.Get(name) == text
 }
 
-// matchesBool compares a bool with the text of a parameter, of which any but true and false filters nothing.
+// matchesBool compares a bool with the text of a parameter, of which any but true and false filters
+// nothing.
 func matchesBool(text string, value bool) bool {
 	return text == fmt.Sprint(value) || text != "true" && text != "false"
 }

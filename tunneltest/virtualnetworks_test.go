@@ -43,7 +43,8 @@ func (r reply) objects() (list []networkOf) {
 	return list
 }
 
-// listed returns what is listed below the account: names, networks or hostnames in the server's order.
+// listed returns what is listed below the account: names, networks or hostnames in the server's
+// order.
 func (f *fake) listed(path string) []string {
 	f.t.Helper()
 	names := []string{}
@@ -90,7 +91,8 @@ func TestVirtualNetworks_Shapes(t *testing.T) {
 	created.is(wrapped(shape("null")))
 	f.send(http.MethodGet, path, "").is(wrapped(shape("null")))
 	f.send(http.MethodGet, f.below(vnets+"?name=blue"), "").is(wrapped("[" + shape("null") + "]"))
-	f.send(http.MethodGet, f.below(vnets+"?name=blue&per_page=1000"), "").is(wrappedPage("["+shape("null")+"]", 1))
+	f.send(http.MethodGet, f.below(vnets+"?name=blue&per_page=1000"), "").
+		is(wrappedPage("["+shape("null")+"]", 1))
 	c.advance(time.Hour)
 	f.send(http.MethodDelete, path, "").is(wrapped(shape(later)))
 }
@@ -104,14 +106,21 @@ func TestVirtualNetworks_ExactlyOneDefault(t *testing.T) {
 		assert.True(t, f.add(vnets, body).IsDefault, body)
 	}
 	assert.Equal(t, []string{"b"}, defaults())
-	assert.True(t, f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":true}`).object().IsDefault)
+	assert.True(
+		t,
+		f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":true}`).
+			object().
+			IsDefault,
+	)
 	assert.Equal(t, []string{first.Name}, defaults())
 	assert.Equal(t, defaults(), f.listed(vnets+"?is_default=true"))
 	assert.Equal(t, []string{"a", "b"}, f.listed(vnets+"?is_default=false"))
 
-	f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":false}`).fails(http.StatusBadRequest, 1001)
+	f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":false}`).
+		fails(http.StatusBadRequest, 1001)
 	f.send(http.MethodDelete, f.below(vnets+"/"+first.ID), "").fails(http.StatusBadRequest, 1001)
-	f.send(http.MethodDelete, f.below(vnets+"/"+first.ID+"?force=true"), "").fails(http.StatusBadRequest, 1001)
+	f.send(http.MethodDelete, f.below(vnets+"/"+first.ID+"?force=true"), "").
+		fails(http.StatusBadRequest, 1001)
 	assert.Equal(t, []string{first.Name}, defaults())
 }
 
@@ -121,7 +130,10 @@ func TestVirtualNetworks_DeletionRules(t *testing.T) {
 	tunnel, _ := f.create("web")
 	blue, green := f.add(vnets, `{"name":"blue"}`), f.add(vnets, `{"name":"green"}`)
 	for _, network := range []networkOf{blue, green} {
-		f.add(routes, `{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+network.ID+`"}`)
+		f.add(
+			routes,
+			`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+network.ID+`"}`,
+		)
 	}
 	bluePath := f.below(vnets + "/" + blue.ID)
 	f.send(http.MethodDelete, bluePath, "").fails(http.StatusConflict, 1001)
@@ -179,7 +191,11 @@ func TestVirtualNetworks_Pages(t *testing.T) {
 	assert.Equal(t, []string{"default", "a"}, f.listed(vnets+"?per_page=2"))
 	page := f.send(http.MethodGet, f.below(vnets+"?per_page=2&page=2"), "")
 	assert.Len(t, page.objects(), 2)
-	assert.JSONEq(t, `{"count":2,"page":2,"per_page":2,"total_count":4}`, string(page.envelope().ResultInfo))
+	assert.JSONEq(
+		t,
+		`{"count":2,"page":2,"per_page":2,"total_count":4}`,
+		string(page.envelope().ResultInfo),
+	)
 	assert.Empty(t, f.listed(vnets+"?per_page=2&page=3"))
 	f.send(http.MethodGet, f.below(vnets+"?per_page=none"), "").fails(http.StatusBadRequest, 1001)
 }
@@ -213,9 +229,12 @@ func TestPrivateNetworks_PathWithoutID(t *testing.T) {
 	f := start(t)
 	for _, path := range []string{vnets, routes, hosts} {
 		for _, end := range []string{"", "/"} {
-			f.send(http.MethodDelete, f.below(path+end), "").fails(http.StatusMethodNotAllowed, 10000)
-			f.send(http.MethodPatch, f.below(path+end), "{}").fails(http.StatusMethodNotAllowed, 10000)
+			f.send(http.MethodDelete, f.below(path+end), "").
+				fails(http.StatusMethodNotAllowed, 10000)
+			f.send(http.MethodPatch, f.below(path+end), "{}").
+				fails(http.StatusMethodNotAllowed, 10000)
 		}
 	}
-	f.send(http.MethodPost, f.below(routes+"/network/10.0.0.0%2F8"), "{}").fails(http.StatusNotFound, 7000)
+	f.send(http.MethodPost, f.below(routes+"/network/10.0.0.0%2F8"), "{}").
+		fails(http.StatusNotFound, 7000)
 }
