@@ -14,13 +14,13 @@ type HostnameRoutesService service
 
 // HostnameRoute sends the traffic for a private hostname to a tunnel.
 type HostnameRoute struct {
-	ID         string     `json:"id"`
-	Hostname   string     `json:"hostname"`
-	Comment    string     `json:"comment"`
-	TunnelID   string     `json:"tunnel_id"`
-	TunnelName string     `json:"tunnel_name,omitempty"`
-	TunnelType TunnelType `json:"tun_type,omitempty"`
-	CreatedAt  time.Time  `json:"created_at,omitzero"`
+	ID         string     `json:"id"`                    // a UUID
+	Hostname   string     `json:"hostname"`              // routed to one tunnel alone
+	Comment    string     `json:"comment"`               // empty if there is none
+	TunnelID   string     `json:"tunnel_id"`             // the tunnel that the traffic is sent to
+	TunnelName string     `json:"tunnel_name,omitempty"` // its name
+	TunnelType TunnelType `json:"tun_type,omitempty"`    // its type
+	CreatedAt  time.Time  `json:"created_at,omitzero"`   // to the microsecond
 	// DeletedAt is zero for a live route.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -40,18 +40,18 @@ type HostnameRouteCreateParams struct {
 
 // HostnameRouteUpdateParams says what to change. What is zero stays as it is; all zero is an error.
 type HostnameRouteUpdateParams struct {
-	Hostname string
-	TunnelID string
+	Hostname string // the new hostname
+	TunnelID string // the new tunnel
 	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
 	Comment *string
 }
 
 // HostnameRouteListParams filters a list. Zero fields filter nothing, except IsDeleted.
 type HostnameRouteListParams struct {
-	ID       string `url:"id,omitempty"`
-	Hostname string `url:"hostname,omitempty"` // a part of the hostname, in any case
-	TunnelID string `url:"tunnel_id,omitempty"`
-	Comment  string `url:"comment,omitempty"` // the whole comment
+	ID       string `url:"id,omitempty"`        // which matches one route at most
+	Hostname string `url:"hostname,omitempty"`  // a part of the hostname, in any case
+	TunnelID string `url:"tunnel_id,omitempty"` // the tunnel that the routes lead to
+	Comment  string `url:"comment,omitempty"`   // the whole comment
 	// ExistedAt selects the routes that existed at this time. Set IsDeleted too to find those that
 	// are deleted now.
 	ExistedAt time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`

@@ -15,10 +15,10 @@ type RoutesService service
 
 // Route sends the traffic for a CIDR of a virtual network to a tunnel.
 type Route struct {
-	ID string `json:"id"`
+	ID string `json:"id"` // a UUID
 	// Network is the CIDR. A single address is a /32 or a /128.
 	Network  netip.Prefix `json:"network"`
-	TunnelID string       `json:"tunnel_id"`
+	TunnelID string       `json:"tunnel_id"` // the tunnel that the traffic is sent to
 	// TunnelName and TunnelType are set by List, All and Lookup only.
 	TunnelName string     `json:"tunnel_name,omitempty"`
 	TunnelType TunnelType `json:"tun_type,omitempty"`
@@ -26,8 +26,8 @@ type Route struct {
 	VirtualNetworkID string `json:"virtual_network_id,omitempty"`
 	// VirtualNetworkName is set by List, All and Lookup only.
 	VirtualNetworkName string    `json:"virtual_network_name,omitempty"`
-	Comment            string    `json:"comment"`
-	CreatedAt          time.Time `json:"created_at,omitzero"`
+	Comment            string    `json:"comment"`             // empty if there is none
+	CreatedAt          time.Time `json:"created_at,omitzero"` // to the microsecond
 	// DeletedAt is zero for a live route.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -51,8 +51,8 @@ type RouteCreateParams struct {
 // RouteUpdateParams says what to change. What is zero stays as it is; all zero is an error.
 type RouteUpdateParams struct {
 	Network          netip.Prefix // host bits are cleared before it is sent
-	TunnelID         string
-	VirtualNetworkID string
+	TunnelID         string       // the new tunnel
+	VirtualNetworkID string       // the new virtual network
 	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
 	Comment *string
 }

@@ -14,9 +14,9 @@ type RouteListParams struct {
 	// Containing selects the routes whose CIDR is this one or contains it. With Within set to the
 	// same, it selects this CIDR alone.
 	Containing       netip.Prefix
-	RouteID          string
-	TunnelID         string
-	VirtualNetworkID string
+	RouteID          string       // which matches one route at most
+	TunnelID         string       // the tunnel that the routes lead to
+	VirtualNetworkID string       // see [Route].VirtualNetworkID
 	TunnelTypes      []TunnelType // of the tunnels that the routes lead to
 	Comment          string       // the whole comment
 	// ExistedAt selects the routes that existed at this time. Set IsDeleted too to find those that

@@ -14,11 +14,11 @@ type VirtualNetworksService service
 
 // VirtualNetwork is a virtual network.
 type VirtualNetwork struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Comment   string    `json:"comment"`
-	IsDefault bool      `json:"is_default_network"` // routes without a virtual network belong to it
-	CreatedAt time.Time `json:"created_at,omitzero"`
+	ID        string    `json:"id"`                  // a UUID
+	Name      string    `json:"name"`                // unique among the live virtual networks
+	Comment   string    `json:"comment"`             // empty if there is none
+	IsDefault bool      `json:"is_default_network"`  // routes without a virtual network belong to it
+	CreatedAt time.Time `json:"created_at,omitzero"` // to the microsecond
 	// DeletedAt is zero for a live virtual network.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -39,7 +39,7 @@ type VirtualNetworkCreateParams struct {
 // VirtualNetworkUpdateParams says what to change. What is zero stays as it is; all zero is an
 // error.
 type VirtualNetworkUpdateParams struct {
-	Name string
+	Name string // the new name
 	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
 	Comment *string
 	// IsDefault makes it the default virtual network instead of the present one. It cannot be
@@ -56,9 +56,9 @@ type VirtualNetworkDeleteParams struct {
 
 // VirtualNetworkListParams filters a list. Zero fields filter nothing, except IsDeleted.
 type VirtualNetworkListParams struct {
-	ID        string `url:"id,omitempty"`
-	Name      string `url:"name,omitempty"` // the whole name
-	IsDefault *bool  `url:"is_default_network,omitempty"`
+	ID        string `url:"id,omitempty"`                 // which matches one at most
+	Name      string `url:"name,omitempty"`               // the whole name
+	IsDefault *bool  `url:"is_default_network,omitempty"` // the default one, or the others
 	// IsDeleted selects deleted virtual networks, new(true), or live ones, new(false). The default
 	// is live ones.
 	IsDeleted *bool `url:"is_deleted"`
