@@ -197,7 +197,7 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
-// Delete deletes a tunnel and returns it as it then is, with DeletedAt set.
+// Delete deletes a tunnel and its routes, and returns it as it then is, with DeletedAt set.
 //
 // If the response has no tunnel, only the ID is set. Delete returns [ErrActiveConnections] if the tunnel
 // has connections and params.Cascade is not set, [ErrNotFound], and [ErrOutcomeUnknown] if the tunnel may
