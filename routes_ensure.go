@@ -77,7 +77,7 @@ func (s *RoutesService) findExact(
 		same, err := sameNetwork(route.VirtualNetworkID)
 		switch {
 		case err != nil:
-			return nil, listFailed(err)
+			return nil, err
 		case !same:
 			continue
 		case !strings.EqualFold(route.TunnelID, params.TunnelID):

@@ -240,7 +240,9 @@ func TestVirtualNetworksAll_ServerWithoutPages(t *testing.T) {
 func TestVirtualNetworksFindByName_CannotLook(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
-	srv.Inject(tunneltest.Fault{Operation: opNetworkList, Status: 404, Times: tunneltest.Always})
+	srv.Inject(tunneltest.Fault{
+		Operation: opNetworkList, Status: 404, Body: noRoute, Times: tunneltest.Always,
+	})
 	_, findErr := client.VirtualNetworks.FindByName(t.Context(), "blue")
 	_, defaultErr := client.VirtualNetworks.Default(t.Context())
 	for _, err := range []error{findErr, defaultErr} {
