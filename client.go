@@ -27,6 +27,12 @@ type Client struct {
 	WARPConnectors *WARPConnectorsService
 	// Tokens verifies the client's own API token.
 	Tokens *TokensService
+	// Routes manages the CIDR routes of private networks.
+	Routes *RoutesService
+	// VirtualNetworks manages virtual networks, which keep routes of the same CIDR apart.
+	VirtualNetworks *VirtualNetworksService
+	// HostnameRoutes manages the routes of private hostnames.
+	HostnameRoutes *HostnameRoutesService
 
 	accountID string
 	*backend
@@ -87,6 +93,9 @@ func newClient(accountID string, b *backend) *Client {
 	c.Connectors = &ConnectorsService{client: c}
 	c.WARPConnectors = &WARPConnectorsService{client: c}
 	c.Tokens = &TokensService{client: c}
+	c.Routes = &RoutesService{client: c}
+	c.VirtualNetworks = &VirtualNetworksService{client: c}
+	c.HostnameRoutes = &HostnameRoutesService{client: c}
 	return c
 }
 

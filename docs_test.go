@@ -24,12 +24,14 @@ import (
 const (
 	operatingPage = "docs/operating.md"
 	testingPage   = "docs/testing.md"
+	networkPage   = "docs/private-networks.md"
 )
 
 func TestDocs_SnippetsAreCode(t *testing.T) {
 	t.Parallel()
 	for page, test := range map[string]struct{ pattern, code string }{
 		testingPage: {"(?s)```go\n(.*?)```", "tunneltest/example_test.go"},
+		networkPage: {"(?s)```go\n(.*?)```", "example_privatenetworks_test.go"},
 		"README.md": {"(?s)```go\n(func .*?)```", "readme_test.go"},
 	} {
 		snippets := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, page), -1)

@@ -36,6 +36,12 @@ var (
 	ErrTunnelNameTaken = errors.New("tunnel name taken")
 	// ErrActiveConnections means code 1022: the tunnel still has connections and cannot be deleted.
 	ErrActiveConnections = errors.New("tunnel has active connections")
+	// ErrTunnelHasRoutes means code 1023: the tunnel still has routes and cannot be deleted. Since
+	// November 2025 the API deletes the routes with the tunnel instead.
+	ErrTunnelHasRoutes = errors.New("tunnel has routes")
+	// ErrRouteExists means code 1014 of a route: the virtual network already has a route for this CIDR.
+	// [RoutesService.Ensure] returns it if that route leads to another tunnel.
+	ErrRouteExists = errors.New("route exists")
 	// ErrConcurrentUpdate means that somebody else changed a tunnel's configuration at the same time as
 	// ModifyConfiguration, and that one of the two changes is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
@@ -53,6 +59,8 @@ var (
 const (
 	codeTunnelNameTaken   = 1013
 	codeActiveConnections = 1022
+	codeTunnelHasRoutes   = 1023
+	codeExists            = 1014 // a route for the CIDR, or a virtual network of the name
 )
 
 // codesUnauthorized are those of a 400 about the credentials.
@@ -181,6 +189,10 @@ func (e *Error) Is(target error) bool {
 		return hasCode(e.Errors, codeTunnelNameTaken)
 	case ErrActiveConnections:
 		return hasCode(e.Errors, codeActiveConnections)
+	case ErrTunnelHasRoutes:
+		return hasCode(e.Errors, codeTunnelHasRoutes)
+	case ErrRouteExists:
+		return hasCode(e.Errors, codeExists) && strings.Contains(e.Path, "/routes")
 	case ErrOutcomeUnknown:
 		return e.uncertain
 	}

@@ -82,6 +82,11 @@ var pathVariables = map[string]pathVariable{
 	"tunnel_id":    {"tunnelID", apipath.UUID},
 	"connector_id": {"connectorID", apipath.OpaqueID},
 	"resource":     {"resource", apipath.OpaqueID},
+
+	"route_id":           {"routeID", apipath.UUID},
+	"ip":                 {"addr", checkAddrText},
+	"virtual_network_id": {"virtualNetworkID", apipath.UUID},
+	"hostname_route_id":  {"hostnameRouteID", apipath.UUID},
 }
 
 // path fills the operation's template with checked ids.
@@ -209,6 +214,11 @@ func doItem[T any, S serviceType](ctx context.Context, s *S, r request, check fu
 // doDelete sends a request that deletes something, and returns the response's result, or nil if there
 // is none. check is asked only about a result.
 func doDelete[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+	return doOptional(ctx, s, r, check, opts)
+}
+
+// doOptional is doItem for a response that may have no result: it then returns nil.
+func doOptional[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
 	var item *T
 	r.result = &item
 	r.check = func() error {
@@ -285,6 +295,14 @@ func checkID(got, asked string) error {
 		return errOtherID
 	}
 	return nil
+}
+
+// checkDeletedID is checkID for the response to a deletion, which may be about nothing.
+func checkDeletedID(got, asked string) error {
+	if got == "" {
+		return nil
+	}
+	return checkID(got, asked)
 }
 
 // checkPathID says that an id cannot be used in a path.

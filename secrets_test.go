@@ -75,6 +75,18 @@ var exported = map[string]any{
 	"WARPConfiguration": cftunnel.WARPConfiguration{}, "WARPConfigurationParams": cftunnel.WARPConfigurationParams{},
 	"WARPConnectorCreateParams": cftunnel.WARPConnectorCreateParams{}, "WARPRouting": cftunnel.WARPRouting{}, "WaitParams": cftunnel.WaitParams{},
 	"AttemptInfo": cftunnel.AttemptInfo{}, "Hooks": cftunnel.Hooks{}, "QuotaLimiter": cftunnel.QuotaLimiter{}, "WaitInfo": cftunnel.WaitInfo{},
+	"HostnameRoute":             cftunnel.HostnameRoute{},
+	"HostnameRouteCreateParams": cftunnel.HostnameRouteCreateParams{},
+	"HostnameRouteListParams":   cftunnel.HostnameRouteListParams{},
+	"HostnameRouteUpdateParams": cftunnel.HostnameRouteUpdateParams{}, "Route": cftunnel.Route{},
+	"RouteCreateParams": cftunnel.RouteCreateParams{},
+	"RouteListParams":   cftunnel.RouteListParams{},
+	"RouteLookupParams": cftunnel.RouteLookupParams{},
+	"RouteUpdateParams": cftunnel.RouteUpdateParams{}, "VirtualNetwork": cftunnel.VirtualNetwork{},
+	"VirtualNetworkCreateParams": cftunnel.VirtualNetworkCreateParams{},
+	"VirtualNetworkDeleteParams": cftunnel.VirtualNetworkDeleteParams{},
+	"VirtualNetworkListParams":   cftunnel.VirtualNetworkListParams{},
+	"VirtualNetworkUpdateParams": cftunnel.VirtualNetworkUpdateParams{},
 }
 
 func TestTheListOfExportedTypesIsWhole(t *testing.T) {

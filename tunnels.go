@@ -197,7 +197,7 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
-// Delete deletes a tunnel and returns it as it then is, with DeletedAt set.
+// Delete deletes a tunnel and its routes, and returns it as it then is, with DeletedAt set.
 //
 // If the response has no tunnel, only the ID is set. Delete returns [ErrActiveConnections] if the tunnel
 // has connections and params.Cascade is not set, [ErrNotFound], and [ErrOutcomeUnknown] if the tunnel may
@@ -348,12 +348,8 @@ func updateTunnel[S serviceType](
 
 // deleteTunnel sends a request that deletes a tunnel. The response may be about nothing.
 func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Tunnel, error) {
-	response, err := doDelete(ctx, s, r, func(t *tunnelResponse) error {
-		if t.ID == "" {
-			return nil
-		}
-		return checkID(t.ID, r.ids[0])
-	}, opts)
+	check := func(t *tunnelResponse) error { return checkDeletedID(t.ID, r.ids[0]) }
+	response, err := doDelete(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -101,10 +101,8 @@ func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListPa
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
-	for _, t := range params.Types {
-		if t == "" || strings.Contains(string(t), ",") {
-			return nil, invalid("Types", "contains an empty type, or one with a comma")
-		}
+	if err := checkTunnelTypes("Types", params.Types); err != nil {
+		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
 	return tunnelsPage(ctx, s, request{operation: opTunnelListAll, query: params}, opts)
@@ -137,17 +135,23 @@ func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...Ca
 		return nil, err
 	}
 	for tunnel, err := range s.All(ctx, TunnelListParams{Name: name}, opts...) {
-		if failure, ok := errors.AsType[*Error](err); ok {
-			failure.listMissing = true // a wrong account, or a wrong base URL
-		}
 		if err != nil {
-			return nil, err
+			return nil, listFailed(err)
 		}
 		if tunnel.Name == name && !tunnel.IsDeleted() {
 			return tunnel, nil
 		}
 	}
 	return nil, fmt.Errorf("cftunnel: no live tunnel is named %q: %w", name, ErrNotFound)
+}
+
+// listFailed returns the error of a list in which something was looked for. Its 404 is that of a wrong
+// account or a wrong base URL.
+func listFailed(err error) error {
+	if failure, ok := errors.AsType[*Error](err); ok {
+		failure.listMissing = true
+	}
+	return err
 }
 
 // listTunnels reads one page of tunnels of one type.
@@ -195,6 +199,16 @@ func checkPages(page, perPage, mostPerPage int) error {
 	}
 	if perPage < 0 || perPage > mostPerPage {
 		return invalid("PerPage", "is %d; a page has 1 to %d", perPage, mostPerPage)
+	}
+	return nil
+}
+
+// checkTunnelTypes refuses what cannot be joined by commas.
+func checkTunnelTypes(argument string, types []TunnelType) error {
+	for _, t := range types {
+		if t == "" || strings.Contains(string(t), ",") {
+			return invalid(argument, "contains an empty type, or one with a comma")
+		}
 	}
 	return nil
 }

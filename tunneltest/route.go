@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -19,7 +20,7 @@ type route struct {
 }
 
 // routes is every operation of the fake.
-var routes = []route{
+var routes = slices.Concat(virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRoutes, []route{
 	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel},
@@ -47,7 +48,7 @@ var routes = []route{
 	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA},
 	{http.MethodGet, "/accounts/{account_id}/tokens/verify", (*Server).verifyToken},
 	{http.MethodGet, "/user/tokens/verify", (*Server).verifyToken},
-}
+})
 
 // call is a request on its way to its handler.
 type call struct {

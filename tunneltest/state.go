@@ -22,6 +22,10 @@ type account struct {
 	tunnels []*tunnel
 	byID    map[string]*tunnel
 	cleaned []*tunnel // those that replicas may come back to
+
+	virtualNetworks []*virtualNetwork
+	ipRoutes        []*ipRoute
+	hostnameRoutes  []*hostnameRoute
 }
 
 // tunnel is a tunnel of any kind.
@@ -65,6 +69,7 @@ func (s *Server) account(id string) *account {
 	a := s.accounts[id]
 	if a == nil {
 		a = &account{id: id, byID: map[string]*tunnel{}}
+		a.addDefaultNetwork(s.stamp())
 		s.accounts[id] = a
 	}
 	return a
@@ -150,7 +155,7 @@ func (t *tunnel) inactiveAt() time.Time {
 }
 
 func (t *tunnel) existedAt(at time.Time) bool {
-	return !t.created.After(at) && (t.deleted.IsZero() || t.deleted.After(at))
+	return existed(t.created, t.deleted, at)
 }
 
 func (t *tunnel) wasActiveAt(at time.Time) bool {

@@ -5,12 +5,10 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -180,6 +178,7 @@ func (s *Server) deleteTunnel(c *call) answer {
 	case t.deleted.IsZero():
 		t.drop(func(*connector) bool { return true }, s.stamp())
 		t.deleted = s.stamp()
+		c.account.deleteRoutesOf(t)
 	}
 	return success(t.json(c.account))
 }
@@ -198,35 +197,13 @@ func (s *Server) listTunnels(c *call) answer {
 	if problem != nil {
 		return *problem
 	}
-	number, perPage := int64(1), int64(1000)
-	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
-		if c.query.Get(name) == "" {
-			continue
-		}
-		n, err := strconv.ParseInt(c.query.Get(name), 10, 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return *bad(name + " must be a whole number from 1")
-		}
-		*value = n // out of range, it is the largest there is
-	}
-	perPage = min(perPage, 1000)
-
 	var found []*tunnel
 	for _, t := range c.account.tunnels {
 		if keep(t) {
 			found = append(found, t)
 		}
 	}
-	total := int64(len(found))
-	from := total
-	if number-1 <= total/perPage {
-		from = min((number-1)*perPage, total)
-	}
-	result := []tunnelJSON{}
-	for _, t := range found[from:min(from+perPage, total)] {
-		result = append(result, t.json(c.account))
-	}
-	return page(result, resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: total})
+	return onePage(c.query, found, func(t *tunnel) tunnelJSON { return t.json(c.account) })
 }
 
 // filter reads the query of a list. Parameters that it does not know are ignored, as the API does.

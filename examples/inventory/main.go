@@ -1,6 +1,6 @@
 // Inventory lists every tunnel of an account, of every kind, with its status, its connectors, their
-// versions and its age. Without credentials in the environment it lists the tunnels of a fake of
-// the API in this process.
+// versions, its age and its routes. Without credentials in the environment it lists the tunnels of a
+// fake of the API in this process.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -133,7 +134,9 @@ type entry struct {
 	Versions   []string              `json:"versions"` // of the connectors, each once
 	CreatedAt  time.Time             `json:"created_at"`
 	Age        string                `json:"age"`
-	Error      string                `json:"error,omitempty"` // of reading the connectors
+	// Routes has CIDRs, with @ and the virtual network unless it is the default one, and hostnames.
+	Routes []string `json:"routes"`
+	Error  string   `json:"error,omitempty"` // of reading the connectors
 }
 
 // collect reads the tunnels, and the connectors of several of them at a time. If the connectors of
@@ -148,7 +151,7 @@ func collect(
 		}
 		entries = append(entries, entry{
 			Name: tunnel.Name, ID: tunnel.ID, Type: tunnel.Type, Status: tunnel.Status,
-			Versions: []string{}, CreatedAt: tunnel.CreatedAt,
+			Versions: []string{}, Routes: []string{}, CreatedAt: tunnel.CreatedAt,
 		})
 		if !tunnel.CreatedAt.IsZero() {
 			entries[len(entries)-1].Age = age(now.Sub(tunnel.CreatedAt))
@@ -156,6 +159,7 @@ func collect(
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
 
+	routesErr := readRoutes(ctx, client, entries)
 	var mu sync.Mutex
 	var failures []error
 	done := 0
@@ -182,10 +186,45 @@ func collect(
 	group.Wait()
 	fmt.Fprint(progress, "\r\033[K")
 	if len(failures) > 0 {
-		return entries, fmt.Errorf("reading the connectors of %d of %s failed, first: %w",
+		err := fmt.Errorf("reading the connectors of %d of %s failed, first: %w",
 			len(failures), count(len(entries), "tunnel"), failures[0])
+		return entries, errors.Join(err, routesErr)
 	}
-	return entries, nil
+	return entries, routesErr
+}
+
+// readRoutes adds the routes of private networks to their tunnels.
+func readRoutes(ctx context.Context, client *cftunnel.Client, entries []entry) error {
+	byID := map[string]*entry{}
+	for i := range entries {
+		byID[entries[i].ID] = &entries[i]
+	}
+	add := func(tunnelID, route string) {
+		if e := byID[tunnelID]; e != nil {
+			e.Routes = append(e.Routes, route)
+		}
+	}
+	network, err := client.VirtualNetworks.Default(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the routes failed: %w", err)
+	}
+	for route, err := range client.Routes.All(ctx, cftunnel.RouteListParams{}) {
+		if err != nil {
+			return fmt.Errorf("reading the routes failed: %w", err)
+		}
+		text := route.Network.String()
+		if route.VirtualNetworkID != "" && route.VirtualNetworkID != network.ID {
+			text += "@" + route.VirtualNetworkName
+		}
+		add(route.TunnelID, text)
+	}
+	for route, err := range client.HostnameRoutes.All(ctx, cftunnel.HostnameRouteListParams{}) {
+		if err != nil {
+			return fmt.Errorf("reading the hostname routes failed: %w", err)
+		}
+		add(route.TunnelID, route.Hostname)
+	}
+	return nil
 }
 
 // readConnectors does nothing for kinds of tunnels that have no connectors.
@@ -227,15 +266,17 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%ds", max(d, 0)/time.Second)
 }
 
-var header = []string{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID"}
+var header = []string{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES"}
 
 func (e entry) cells() []string {
 	connectors := strconv.Itoa(e.Connectors)
 	if e.Error != "" {
 		connectors = "?"
 	}
-	versions := strings.Join(e.Versions, " ")
-	return []string{e.Name, string(e.Type), string(e.Status), connectors, versions, e.Age, e.ID}
+	versions, routes := strings.Join(e.Versions, " "), strings.Join(e.Routes, " ")
+	return []string{
+		e.Name, string(e.Type), string(e.Status), connectors, versions, e.Age, e.ID, routes,
+	}
 }
 
 func printTable(out io.Writer, entries []entry) error {
@@ -292,6 +333,32 @@ func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Clie
 	if err != nil {
 		return err
 	}
-	_, err = fake.Connect(office.Token)
+	if _, err = fake.Connect(office.Token); err != nil {
+		return err
+	}
+	return furnishRoutes(ctx, client, office.ID)
+}
+
+// furnishRoutes puts a route of each kind into a fake.
+func furnishRoutes(ctx context.Context, client *cftunnel.Client, officeID string) error {
+	vpn, err := client.Tunnels.FindByName(ctx, "vpn")
+	if err != nil {
+		return err
+	}
+	lab, err := client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: "lab"})
+	if err != nil {
+		return err
+	}
+	for _, params := range []cftunnel.RouteCreateParams{
+		{Network: netip.MustParsePrefix("192.168.0.0/16"), TunnelID: officeID},
+		{Network: netip.MustParsePrefix("10.0.0.0/8"), TunnelID: vpn.ID},
+		{Network: netip.MustParsePrefix("10.0.0.0/8"), TunnelID: vpn.ID, VirtualNetworkID: lab.ID},
+	} {
+		if _, err := client.Routes.Create(ctx, params); err != nil {
+			return err
+		}
+	}
+	wiki := cftunnel.HostnameRouteCreateParams{Hostname: "wiki.internal", TunnelID: vpn.ID}
+	_, err = client.HostnameRoutes.Create(ctx, wiki)
 	return err
 }

@@ -41,7 +41,7 @@ func TestInventoryOfEveryKind(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
 	require.Len(t, lines, 6)
 	for i, want := range [][]string{
-		{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID"},
+		{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES"},
 		{"blog", "cfd_tunnel", "healthy", "1", "2026.10.0", "2d"},
 		{"office", "warp_connector", "healthy", "1", "2026.10.0", "2d"},
 		{"shop", "cfd_tunnel", "degraded", "1", "2026.10.0", "2d"},
@@ -50,6 +50,8 @@ func TestInventoryOfEveryKind(t *testing.T) {
 	} {
 		assert.Equal(t, want, strings.Fields(lines[i])[:len(want)])
 	}
+	assert.Regexp(t, `  192\.168\.0\.0/16$`, lines[2])
+	assert.Regexp(t, `  10\.0\.0\.0/8 10\.0\.0\.0/8@lab wiki\.internal$`, lines[4])
 
 	var asJSON bytes.Buffer
 	require.NoError(t, printJSON(&asJSON, entries))
@@ -89,6 +91,19 @@ func TestOneTunnelThatCannotBeReadStopsNoOther(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, printTable(&out, entries))
 	assert.Equal(t, 1, strings.Count(out.String(), "?"))
+}
+
+func TestInventory_UnreadableRoutesStopNothing(t *testing.T) {
+	t.Parallel()
+	fake, client := furnished(t)
+	for _, path := range []string{"teamnet/virtual_networks", "teamnet/routes", "zerotrust/routes/hostname"} {
+		fake.Inject(tunneltest.Fault{Operation: "GET /accounts/{account_id}/" + path, Status: 403})
+		entries, err := collect(t.Context(), client, time.Now(), io.Discard)
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		assert.ErrorContains(t, err, "routes failed")
+		assert.Len(t, entries, 5)
+		assert.Equal(t, 1, entries[0].Connectors)
+	}
 }
 
 func TestInventoryEndsWithItsContext(t *testing.T) {

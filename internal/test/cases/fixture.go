@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
@@ -18,6 +19,8 @@ type Fixture struct {
 	WARP, WARPConnector, IdleWARP string
 	// Free is a name that no tunnel has.
 	Free string
+	// Route and HostnameRoute lead to Tunnel. VirtualNetwork has the name Name and no routes.
+	Route, HostnameRoute, VirtualNetwork string
 }
 
 // UnknownIDs is a fixture that no server holds, for tests whose server does not look at ids.
@@ -26,6 +29,7 @@ func UnknownIDs() Fixture {
 	return Fixture{
 		Tunnel: id, Connector: id, Name: "n", Idle: id,
 		WARP: id, WARPConnector: id, IdleWARP: id, Free: "n",
+		Route: id, HostnameRoute: id, VirtualNetwork: id,
 	}
 }
 
@@ -73,8 +77,39 @@ func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 	f.Idle, _ = tunnel("idle", 0)
 	f.WARP, f.WARPConnector = warp("warp", 2)
 	f.IdleWARP, _ = warp("idle warp", 0)
-	return f, err
+	if err != nil {
+		return f, err
+	}
+	return f, f.addNetworks(ctx, client)
 }
+
+// addNetworks creates the private networks of the fixture.
+func (f *Fixture) addNetworks(ctx context.Context, client *cftunnel.Client) error {
+	route, err := client.Routes.Create(ctx, cftunnel.RouteCreateParams{
+		Network: TakenNetwork, TunnelID: f.Tunnel,
+	})
+	if err != nil {
+		return err
+	}
+	hostname, err := client.HostnameRoutes.Create(ctx, cftunnel.HostnameRouteCreateParams{
+		Hostname: f.Name, TunnelID: f.Tunnel,
+	})
+	if err != nil {
+		return err
+	}
+	network, err := client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: f.Name})
+	if err != nil {
+		return err
+	}
+	f.Route, f.HostnameRoute, f.VirtualNetwork = route.ID, hostname.ID, network.ID
+	return nil
+}
+
+// TakenNetwork is the CIDR of the fixture's route, and FreeNetwork one without a route.
+var (
+	TakenNetwork = netip.MustParsePrefix("10.0.0.0/8")
+	FreeNetwork  = netip.MustParsePrefix("172.16.0.0/12")
+)
 
 // NewClient returns a client of srv that is not paced and needs no network.
 func NewClient(srv *tunneltest.Server, opts ...cftunnel.Option) (*cftunnel.Client, error) {

@@ -4,6 +4,7 @@ package cases
 
 import (
 	"context"
+	"maps"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
@@ -35,7 +36,17 @@ func addRule(c *cftunnel.TunnelConfig) error {
 }
 
 // Methods has every method of the services, by service and name.
-var Methods = map[string]Method{
+var Methods = join(tunnelMethods, networkMethods)
+
+func join(groups ...map[string]Method) map[string]Method {
+	all := map[string]Method{}
+	for _, group := range groups {
+		maps.Copy(all, group)
+	}
+	return all
+}
+
+var tunnelMethods = map[string]Method{
 	"Tunnels.Create": {V7: "ZeroTrust.Tunnels.Cloudflared.New", V0: "CreateTunnel", Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: f.Free})
 		return err

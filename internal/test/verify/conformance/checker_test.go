@@ -20,7 +20,7 @@ const (
 // published returns the schema as it is committed.
 func published(t *testing.T) openapi.Document {
 	t.Helper()
-	d, err := openapi.Load(openapi.Covered...)
+	d, err := openapi.LoadCovered()
 	require.NoError(t, err)
 	return d
 }
@@ -74,7 +74,7 @@ func TestChecker_Conforming(t *testing.T) {
 	c := amendedChecker(t)
 	for name, e := range map[string]*wirelog.Exchange{
 		"get": get(), "list": list(), "create": create(), "failure": unknown(),
-		"no operation": newExchange("GET", "/zones", "", "", 404, aFailure),
+		"no operation": newExchange("GET", "/radar", "", "", 404, aFailure),
 	} {
 		if name == "no operation" {
 			e.Header.Set("User-Agent", "another")
@@ -174,11 +174,11 @@ func TestChecker_Problems(t *testing.T) {
 		},
 		"no type": {with(get(), func(e *wirelog.Exchange) { e.Response.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
 		"success of no operation": {
-			with(newExchange("GET", "/zones", "", "", 200, success("[]")), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+			with(newExchange("GET", "/radar", "", "", 200, success("[]")), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, "succeeds"},
 		},
 		"failure of no operation": {
-			with(newExchange("GET", "/zones", "", "", 404, `{"success":false}`), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+			with(newExchange("GET", "/radar", "", "", 404, `{"success":false}`), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, `property "errors" is missing`},
 		},
 	} {
@@ -249,5 +249,5 @@ func TestChecker_Uses(t *testing.T) {
 	assert.Subset(t, uses, []string{opList + " 4XX", opList + " 4XX errors[].code"})
 	assert.NotContains(t, uses, opList+" query is_deleted", "what was refused was not tried")
 
-	assert.Empty(t, c.check(t.Context(), newExchange("GET", "/zones", "", "", 404, aFailure)).uses)
+	assert.Empty(t, c.check(t.Context(), newExchange("GET", "/radar", "", "", 404, aFailure)).uses)
 }

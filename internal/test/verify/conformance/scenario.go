@@ -21,6 +21,7 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 	for name, step := range map[string]func(context.Context, *scene) error{
 		"every filter": filters, "every parameter": parameters, "every status of a tunnel": statuses,
 		"every setting": settings, "every high availability mode": haModes, "tokens": tokens, "refusals": refusals,
+		"private networks": privateNetworks,
 	} {
 		if err := withScene(ctx, &log, step); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -99,7 +100,11 @@ func (s *scene) oddRequests(ctx context.Context, operation string) {
 		tunnel, connector, idle = s.fixture.WARP, s.fixture.WARPConnector, s.fixture.IdleWARP
 	}
 	path := func(account, tunnel string) string {
-		return strings.NewReplacer("{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector).Replace(template)
+		return strings.NewReplacer(
+			"{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector,
+			"{route_id}", s.fixture.Route, "{hostname_route_id}", s.fixture.HostnameRoute,
+			"{virtual_network_id}", s.fixture.VirtualNetwork, "{ip}", "192.0.2.1",
+		).Replace(template)
 	}
 	good := "Bearer " + s.srv.APIToken().Reveal()
 	known := path(s.srv.AccountID(), tunnel)

@@ -24,8 +24,9 @@ type tunnel struct {
 	id      string
 	newName string // to find it by before its id is known
 	state
-	oldToken   cftunnel.Secret // before the last rotation
-	connectors map[string]bool // those that run, and whether they have the present token
+	oldToken   cftunnel.Secret   // before the last rotation
+	connectors map[string]bool   // those that run, and whether they have the present token
+	routeIDs   map[string]string // by network
 }
 
 // state is what can be read of a tunnel, in a form that can be compared.
@@ -37,6 +38,7 @@ type state struct {
 	Version int
 	Config  string
 	Running string // the connectors' ids
+	Routes  string // their networks
 }
 
 func (t *tunnel) String() string { return cmp.Or(t.Name, t.newName) }
@@ -54,7 +56,7 @@ func (s *state) run(connectors map[string]bool) {
 
 func (s *state) delete() {
 	s.run(nil)
-	s.Deleted, s.Token, s.Version, s.Config = true, cftunnel.Secret{}, 0, ""
+	s.Deleted, s.Token, s.Version, s.Config, s.Routes = true, cftunnel.Secret{}, 0, "", ""
 }
 
 // current returns the connectors with the present token: a clean-up does not end these.
@@ -80,6 +82,7 @@ func (s state) differences(want state) (list []string) {
 	add("version", s.Version, want.Version)
 	add("config", s.Config, want.Config)
 	add("connectors", s.Running, want.Running)
+	add("routes", s.Routes, want.Routes)
 	return list
 }
 
@@ -118,6 +121,17 @@ func (t *tunnel) reads(c *cftunnel.Client) []read {
 			}
 			s.Running = strings.Join(slices.Sorted(maps.Keys(ids)), " ")
 			return err
+		}},
+		{"Routes.All", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+			ids := map[string]string{}
+			for route, err := range c.Routes.All(ctx, cftunnel.RouteListParams{TunnelID: t.id, PerPage: 3}, opts...) {
+				if err != nil {
+					return err
+				}
+				ids[route.Network.String()] = route.ID
+			}
+			s.Routes, t.routeIDs = strings.Join(slices.Sorted(maps.Keys(ids)), " "), ids
+			return nil
 		}},
 	}
 }

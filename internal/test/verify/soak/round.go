@@ -220,10 +220,11 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 			lists[target{id, r.Path}]++
 		}
 		if r.Method == http.MethodPost && r.Done { // only creates are sent
-			var body struct{ Name string }
-			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // it was carried out, so it has a name
-			if created[r.Path+body.Name]++; created[r.Path+body.Name] > 1 {
-				c.report("call %s: %s was created %d times", id, body.Name, created[r.Path+body.Name])
+			var body struct{ Name, Network string }
+			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // it was carried out, so it has one of them
+			key := r.Path + body.Name + body.Network
+			if created[key]++; created[key] > 1 {
+				c.report("call %s: %s was created %d times", id, body.Name+body.Network, created[key])
 			}
 		}
 	}

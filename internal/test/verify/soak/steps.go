@@ -41,6 +41,9 @@ var steps = []step{
 	{weight: 4, fits: isRunning, with: (*worker).disconnect},
 	{weight: 4, fits: isLive, with: (*worker).cleanUp},
 	{weight: 8, fits: isLive, with: (*worker).delete},
+	{weight: 8, fits: isLive, with: (*worker).addRoute},
+	{weight: 3, fits: hasRoutes, with: (*worker).moveRoute},
+	{weight: 4, fits: hasRoutes, with: (*worker).deleteRoute},
 }
 
 func (w *worker) step() error {

@@ -19,7 +19,10 @@ const callHeader = "Soak-Call"
 
 // several are the methods that send requests of more than one kind, so that the attempts of their
 // last request say nothing about the others.
-var several = []string{"All", "FindByName", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete"}
+var several = []string{
+	"All", "FindByName", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
+	"Routes.All", "Routes.Ensure", "Routes.Update",
+}
 
 // worker takes one step after the other.
 type worker struct {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"hash/fnv"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+func hasRoutes(t *tunnel) bool { return !t.Deleted && len(t.routeIDs) > 0 }
+
+// newNetwork returns a CIDR that nothing else uses: one of the worker's name.
+func (w *worker) newNetwork() netip.Prefix {
+	w.names++
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(w.name))
+	var addr [16]byte
+	addr[0], addr[5], addr[6] = 0xfd, byte(w.names>>8), byte(w.names)
+	copy(addr[1:], hash.Sum(nil))
+	return netip.PrefixFrom(netip.AddrFrom16(addr), 56)
+}
+
+// route returns the network and the ID of one of a tunnel's routes.
+func (w *worker) route(t *tunnel) (network, id string) {
+	networks := slices.Sorted(maps.Keys(t.routeIDs))
+	network = networks[w.rng.IntN(len(networks))]
+	return network, t.routeIDs[network]
+}
+
+// rerouted is the outcome that a network is gone and another one is there; either may be empty.
+func rerouted(gone, added string) outcome {
+	return func(want *state, _ state) {
+		networks := slices.DeleteFunc(strings.Fields(want.Routes), func(n string) bool { return n == gone })
+		if added != "" {
+			networks = append(networks, added)
+		}
+		slices.Sort(networks)
+		want.Routes = strings.Join(networks, " ")
+	}
+}
+
+// addRoute makes a route, by Ensure or Create.
+func (w *worker) addRoute(t *tunnel) error {
+	params := cftunnel.RouteCreateParams{Network: w.newNetwork(), TunnelID: t.id}
+	name, do := "Routes.Create", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		_, err := w.client(t).Routes.Create(ctx, params, opts...)
+		return err
+	}
+	if w.chance(50) {
+		name, do = "Routes.Ensure", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+			_, _, err := w.client(t).Routes.Ensure(ctx, params, opts...)
+			return err
+		}
+	}
+	_, err := w.write(name, t, do, nil, rerouted("", params.Network.String()))
+	return err
+}
+
+// moveRoute gives a route another network.
+func (w *worker) moveRoute(t *tunnel) error {
+	old, id := w.route(t)
+	params := cftunnel.RouteUpdateParams{Network: w.newNetwork()}
+	_, err := w.write("Routes.Update", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		_, err := w.client(t).Routes.Update(ctx, id, params, opts...)
+		return err
+	}, nil, rerouted(old, params.Network.String()))
+	return err
+}
+
+func (w *worker) deleteRoute(t *tunnel) error {
+	old, id := w.route(t)
+	_, err := w.write("Routes.Delete", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		_, err := w.client(t).Routes.Delete(ctx, id, opts...)
+		return err
+	}, nil, rerouted(old, ""))
+	return err
+}

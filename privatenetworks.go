@@ -1,0 +1,70 @@
+package cftunnel
+
+import (
+	"errors"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/cftunnel/cftunnel-go/internal/apipath"
+)
+
+// The permissions for private networks.
+const (
+	networksRead = `"Cloudflare One Networks Read" or "Cloudflare Tunnel Read", ` +
+		`or the same with Write`
+	networksWrite = `"Cloudflare One Networks Write" or "Cloudflare Tunnel Write"`
+)
+
+// maxNetworkItemsPerPage is the most routes or virtual networks that the API puts on one page.
+const maxNetworkItemsPerPage = 1000
+
+func checkUUID(argument, id string) error {
+	if err := apipath.UUID(id); err != nil {
+		return invalid(argument, "%v", err)
+	}
+	return nil
+}
+
+func checkOptionalUUID(argument, id string) error {
+	if id == "" {
+		return nil
+	}
+	return checkUUID(argument, id)
+}
+
+// checkText refuses what JSON cannot hold.
+func checkText(argument, text string) error {
+	if !utf8.ValidString(text) {
+		return invalid(argument, "is not UTF-8")
+	}
+	return nil
+}
+
+func checkOptionalText(argument string, text *string) error {
+	if text == nil {
+		return nil
+	}
+	return checkText(argument, *text)
+}
+
+// codeChangesNothing is the API's response, with a status of 500, to a PATCH that changes nothing:
+// also to the retry of one that was carried out.
+const codeChangesNothing = 1000
+
+// settleUpdate reads what an update was to change if the API responds that it changes nothing.
+func settleUpdate[T any](
+	updated *T, err error, get func() (*T, error), describes func(T) bool,
+) (*T, error) {
+	if err == nil {
+		return updated, nil
+	}
+	failure, ok := errors.AsType[*Error](err)
+	if !ok || failure.StatusCode != http.StatusInternalServerError ||
+		!hasCode(failure.Errors, codeChangesNothing) {
+		return nil, err
+	}
+	if current, getErr := get(); getErr == nil && describes(*current) {
+		return current, nil
+	}
+	return nil, err
+}

@@ -1,0 +1,111 @@
+package cftunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Ensure returns the route of params.Network in its virtual network to params.TunnelID, and creates
+// it if there is none. It can be called again at any time, also after it failed, and by several
+// programs at once. created is true if this call is known to have created the route. A route that
+// is found keeps its comment. After a create whose response was lost, Ensure looks for the route
+// before anything else, and creates it only if it is not there: two routes of one CIDR cannot exist
+// in a virtual network.
+//
+// It returns [ErrRouteExists] if the CIDR is routed to another tunnel, and [ErrOutcomeUnknown] if
+// the responses to two creates were lost and there is no route.
+//
+// Operation: POST /accounts/{account_id}/teamnet/routes
+//
+// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/routes/methods/create/
+func (s *RoutesService) Ensure(
+	ctx context.Context, params RouteCreateParams, opts ...CallOption,
+) (r *Route, created bool, err error) {
+	params, err = params.canonical()
+	if err != nil {
+		return nil, false, err
+	}
+	found, err := s.findExact(ctx, params, opts)
+	if found != nil || err != nil {
+		return found, false, err
+	}
+	var lost error // of the first create
+	for range 2 {
+		if r, err = s.Create(ctx, params, opts...); err == nil {
+			return r, true, nil
+		}
+		if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrConflict) {
+			return nil, false, joinCauses(err, lost)
+		}
+		// The route may have been created, by this call or by another at the same time.
+		found, findErr := s.findExact(ctx, params, opts)
+		switch {
+		case found != nil:
+			return found, false, nil
+		case errors.Is(findErr, ErrRouteExists):
+			return nil, false, findErr
+		case findErr != nil:
+			return nil, false, fmt.Errorf("%w; and looking for the route failed: %w",
+				joinCauses(err, lost), findErr)
+		case errors.Is(err, ErrConflict):
+			return nil, false, joinCauses(err, lost)
+		}
+		lost = err
+	}
+	return nil, false, err
+}
+
+// findExact returns the live route of exactly this CIDR in this virtual network, or nil. One to
+// another tunnel is ErrRouteExists.
+func (s *RoutesService) findExact(
+	ctx context.Context, params RouteCreateParams, opts []CallOption,
+) (*Route, error) {
+	filter := RouteListParams{
+		Within: params.Network, Containing: params.Network,
+		VirtualNetworkID: params.VirtualNetworkID,
+	}
+	sameNetwork := s.networkComparer(ctx, params.VirtualNetworkID, opts)
+	for route, err := range s.All(ctx, filter, opts...) {
+		if err != nil {
+			return nil, listFailed(err)
+		}
+		if route.Network.Masked() != params.Network || route.IsDeleted() {
+			continue
+		}
+		same, err := sameNetwork(route.VirtualNetworkID)
+		switch {
+		case err != nil:
+			return nil, err
+		case !same:
+			continue
+		case !strings.EqualFold(route.TunnelID, params.TunnelID):
+			return nil, fmt.Errorf("cftunnel: %s is routed to tunnel %s by route %s: %w",
+				params.Network, route.TunnelID, route.ID, ErrRouteExists)
+		}
+		return route, nil
+	}
+	return nil, nil
+}
+
+// networkComparer returns a function that compares virtual networks, of which "" is the default
+// one. It asks for the default one only if a comparison depends on it.
+func (s *RoutesService) networkComparer(
+	ctx context.Context, wanted string, opts []CallOption,
+) func(id string) (bool, error) {
+	defaultID := ""
+	return func(id string) (bool, error) {
+		if (id == "") == (wanted == "") {
+			return strings.EqualFold(id, wanted), nil
+		}
+		if defaultID == "" {
+			network, err := s.client.VirtualNetworks.Default(ctx, opts...)
+			if err != nil {
+				return false, fmt.Errorf("cftunnel: no default virtual network: %w", err)
+			}
+			defaultID = network.ID
+		}
+		return strings.EqualFold(id+wanted, defaultID), nil // one of both is empty
+	}
+}

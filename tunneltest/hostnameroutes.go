@@ -1,0 +1,187 @@
+package tunneltest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	hostnameRoutesPath = "/accounts/{account_id}/zerotrust/routes/hostname"
+	hostnameRoutePath  = hostnameRoutesPath + "/{hostname_route_id}"
+)
+
+// hostnameRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
+// Write for the others.
+var hostnameRouteRoutes = []route{
+	{http.MethodPost, hostnameRoutesPath, (*Server).createHostnameRoute},
+	{http.MethodGet, hostnameRoutesPath, (*Server).listHostnameRoutes},
+	{http.MethodGet, hostnameRoutePath, (*Server).getHostnameRoute},
+	{http.MethodPatch, hostnameRoutePath, (*Server).updateHostnameRoute},
+	{http.MethodDelete, hostnameRoutePath, (*Server).deleteHostnameRoute},
+}
+
+// hostnameRoute leads a private hostname to a tunnel.
+type hostnameRoute struct {
+	id, hostname, comment string
+	tunnel                *tunnel
+	created, deleted      time.Time
+}
+
+// hostnameRouteJSON is a hostname route as responses have it.
+type hostnameRouteJSON struct {
+	ID         string     `json:"id"`
+	Comment    string     `json:"comment"`
+	CreatedAt  timestamp  `json:"created_at"`
+	DeletedAt  *timestamp `json:"deleted_at"`
+	Hostname   string     `json:"hostname"`
+	TunnelType string     `json:"tun_type"`
+	TunnelID   string     `json:"tunnel_id"`
+	TunnelName string     `json:"tunnel_name"`
+}
+
+func (r *hostnameRoute) json() hostnameRouteJSON {
+	return hostnameRouteJSON{
+		ID: r.id, Comment: r.comment, CreatedAt: timestamp{r.created}, DeletedAt: orNull(r.deleted),
+		Hostname: r.hostname,
+		TunnelID: r.tunnel.id, TunnelName: r.tunnel.name, TunnelType: r.tunnel.kind,
+	}
+}
+
+const maxHostname = 255
+
+// hostnameRouteBody is the body of a create or an update.
+type hostnameRouteBody struct {
+	computed
+	Hostname *string `json:"hostname"`
+	TunnelID *string `json:"tunnel_id"`
+	Comment  *string `json:"comment"`
+}
+
+// apply sets what the body has.
+func (b *hostnameRouteBody) apply(a *account, r *hostnameRoute) *answer {
+	switch {
+	case b.Hostname != nil && strings.TrimSpace(*b.Hostname) == "":
+		return bad("hostname must not be blank")
+	case tooLong(b.Hostname, maxHostname):
+		return bad("hostname has at most 255 characters")
+	case tooLong(b.Comment, maxRouteComment):
+		return bad("comment has at most 100 characters")
+	}
+	if b.TunnelID != nil {
+		if r.tunnel = a.liveTunnelByID(*b.TunnelID); r.tunnel == nil {
+			return noTunnelForRoute()
+		}
+	}
+	set(&r.hostname, b.Hostname)
+	set(&r.comment, b.Comment)
+	return nil
+}
+
+// hostnameRouted reports whether another live route has the hostname.
+func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
+	return slices.ContainsFunc(a.hostnameRoutes, func(r *hostnameRoute) bool {
+		return r.id != wanted.id && r.deleted.IsZero() &&
+			strings.EqualFold(r.hostname, wanted.hostname)
+	})
+}
+
+func (s *Server) createHostnameRoute(c *call) answer {
+	var body hostnameRouteBody
+	if problem := readObject(c.body, &body); problem != nil {
+		return *problem
+	}
+	if body.Hostname == nil || body.TunnelID == nil {
+		return *bad("hostname and tunnel_id are required")
+	}
+	r := &hostnameRoute{id: randomUUID(), created: s.stamp()}
+	if problem := body.apply(c.account, r); problem != nil {
+		return *problem
+	}
+	if c.account.hostnameRouted(r) {
+		return hostnameRouteExists()
+	}
+	c.account.hostnameRoutes = append(c.account.hostnameRoutes, r)
+	return success(r.json())
+}
+
+// listHostnameRoutes finds a part of a hostname. Without is_deleted it has live and deleted routes.
+func (s *Server) listHostnameRoutes(c *call) answer {
+	at, problem := timeOf(c.query, "existed_at")
+	if problem != nil {
+		return *problem
+	}
+	part := strings.ToLower(c.query.Get("hostname"))
+	var found []*hostnameRoute
+	for _, r := range c.account.hostnameRoutes {
+		if matches(c.query, "id", r.id) && matches(c.query, "tunnel_id", r.tunnel.id) &&
+			matchesText(c.query, "comment", r.comment) &&
+			strings.Contains(strings.ToLower(r.hostname), part) &&
+			matchesBool(c.query.Get("is_deleted"), !r.deleted.IsZero()) &&
+			(at.IsZero() || existed(r.created, r.deleted, at)) {
+			found = append(found, r)
+		}
+	}
+	return onePage(c.query, found, (*hostnameRoute).json)
+}
+
+// liveHostnameRoute returns the one that the path names, or nil.
+func (c *call) liveHostnameRoute() *hostnameRoute {
+	for _, r := range c.account.hostnameRoutes {
+		if strings.EqualFold(r.id, c.values["hostname_route_id"]) && r.deleted.IsZero() {
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *Server) getHostnameRoute(c *call) answer {
+	r := c.liveHostnameRoute()
+	if r == nil {
+		return hostnameRouteNotFound()
+	}
+	return success(r.json())
+}
+
+func (s *Server) updateHostnameRoute(c *call) answer {
+	r := c.liveHostnameRoute()
+	if r == nil {
+		return hostnameRouteNotFound()
+	}
+	var body hostnameRouteBody
+	if problem := readObject(c.body, &body); problem != nil {
+		return *problem
+	}
+	wanted := *r
+	if problem := body.apply(c.account, &wanted); problem != nil {
+		return *problem
+	}
+	switch {
+	case body.any() || wanted == *r:
+		return changesNothing()
+	case c.account.hostnameRouted(&wanted):
+		return hostnameRouteExists()
+	}
+	*r = wanted
+	return success(r.json())
+}
+
+func (s *Server) deleteHostnameRoute(c *call) answer {
+	r := c.liveHostnameRoute()
+	if r == nil {
+		return hostnameRouteNotFound()
+	}
+	r.deleted = s.stamp()
+	return success(r.json())
+}
+
+// Which codes these have is not known.
+
+func hostnameRouteExists() answer {
+	return failure(http.StatusConflict, 1001, "A route of this hostname exists already")
+}
+
+func hostnameRouteNotFound() answer {
+	return failure(http.StatusNotFound, 1001, "Hostname route not found")
+}
