@@ -3,7 +3,6 @@ package cftunnel
 import (
 	"errors"
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
@@ -30,14 +29,6 @@ func checkOptionalUUID(argument, id string) error {
 		return nil
 	}
 	return checkUUID(argument, id)
-}
-
-// checkText refuses what JSON cannot hold.
-func checkText(argument, text string) error {
-	if !utf8.ValidString(text) {
-		return invalid(argument, "is not UTF-8")
-	}
-	return nil
 }
 
 func checkOptionalText(argument string, text *string) error {

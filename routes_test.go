@@ -22,8 +22,6 @@ const (
 	opRouteUpdate = "PATCH /accounts/{account_id}/teamnet/routes/{route_id}"
 	opRouteDelete = "DELETE /accounts/{account_id}/teamnet/routes/{route_id}"
 	opRouteLookup = "GET /accounts/{account_id}/teamnet/routes/ip/{ip}"
-
-	otherID = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8416"
 )
 
 var (
