@@ -23,8 +23,8 @@ import (
 // Frames of HTTP/2, and error codes.
 const (
 	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
-	flagAck, flagEndStream, flagEndHeaders                         = 1, 1, 4
-	codeNone, codeProtocol, codeInternal, codeRefused, codeCalm    = 0, 1, 2, 7, 11
+	flagAck, flagEndStream, flagEndHeaders                          = 1, 1, 4
+	codeNone, codeProtocol, codeInternal, codeRefused, codeCalm     = 0, 1, 2, 7, 11
 )
 
 func http2Frame(kind, flags byte, stream uint32, payload ...byte) []byte {
