@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -149,7 +148,7 @@ func outcomeOf(t *testing.T, method string, status int) string {
 	t.Helper()
 	attempts := 0
 	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: time.Nanosecond}),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}),
 		cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			attempts++
 			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
