@@ -3,7 +3,6 @@ package cftunnel
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -125,24 +124,10 @@ const (
 
 // The operations of TunnelsService.
 var (
-	opTunnelCreate   = secretOp("Tunnels.Create", http.MethodPost, tunnelsPath, tunnelsWrite)
-	opTunnelGet      = op("Tunnels.Get", http.MethodGet, tunnelPath, tunnelsRead)
-	opTunnelUpdate   = secretOp("Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite)
-	opTunnelDelete   = op("Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite)
-	opTunnelGetToken = secretOp("Tunnels.Token", http.MethodGet, tunnelPath+"/token", tunnelsWrite)
-	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management", tunnelsWrite)
-	opTunnelManage   = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management/{resource}", tunnelsWrite)
-)
-
-// ManagementResource is what a management token gives access to on a running connector. The API may
-// accept other values.
-type ManagementResource string
-
-// The resources of a management token.
-const (
-	ManagementResourceLogs        ManagementResource = "logs" // the live log, as cloudflared tail shows it
-	ManagementResourceAdmin       ManagementResource = "admin"
-	ManagementResourceHostDetails ManagementResource = "host_details"
+	opTunnelCreate = secretOp("Tunnels.Create", http.MethodPost, tunnelsPath, tunnelsWrite)
+	opTunnelGet    = op("Tunnels.Get", http.MethodGet, tunnelPath, tunnelsRead)
+	opTunnelUpdate = secretOp("Tunnels.Update", http.MethodPatch, tunnelPath, tunnelsWrite)
+	opTunnelDelete = op("Tunnels.Delete", http.MethodDelete, tunnelPath, tunnelsWrite)
 )
 
 // Create creates a tunnel and returns it with its token.
@@ -208,58 +193,6 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
 	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: params}, opts)
-}
-
-// Token returns the token that cloudflared runs the tunnel with.
-//
-// Whoever has it can run the tunnel. Although it is a GET, it needs a permission to write. It returns
-// [ErrNotFound].
-//
-// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
-//
-// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
-func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, func(token Secret) error {
-		return checkTokenOf(token, tunnelID)
-	}, opts)
-}
-
-// ManagementToken returns a short-lived token for the management endpoints of a tunnel's connectors.
-//
-// It is a JWT; its lifetime is in the exp claim. For logs, the older operation is used if the server still
-// has it, otherwise that of every other resource. It returns [ErrNotFound], and [ErrOutcomeUnknown], after
-// which it can be called again.
-//
-// Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
-//
-// Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}
-//
-// API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
-func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption) (Secret, error) {
-	if resource == ManagementResourceLogs {
-		token, err := doToken(ctx, s, request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
-			Resources []ManagementResource `json:"resources"`
-		}{[]ManagementResource{resource}}}, nil, opts)
-		if !isRemoved(err) {
-			return token, err
-		}
-	}
-	return doToken(ctx, s, request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}, nil, opts)
-}
-
-// isRemoved reports whether the server does not have the endpoint, rather than what it was asked for.
-func isRemoved(err error) bool {
-	failure, ok := errors.AsType[*Error](err)
-	if !ok {
-		return false
-	}
-	switch failure.StatusCode {
-	case http.StatusMethodNotAllowed, http.StatusGone:
-		return true
-	case http.StatusNotFound:
-		return hasCode(failure.Errors, codeNoRoute)
-	}
-	return false
 }
 
 // tunnelResponse is a tunnel as responses have it.
@@ -358,24 +291,6 @@ func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []Ca
 	}
 	tunnel := response.tunnel()
 	return &tunnel, nil
-}
-
-// doToken sends a request whose response is only a token. check says what is wrong with it; nil checks
-// nothing.
-func doToken[S serviceType](ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption) (Secret, error) {
-	token, err := doItem(ctx, s, r, func(token *string) error {
-		switch {
-		case *token == "":
-			return errNoResult
-		case check != nil:
-			return check(NewSecret(*token))
-		}
-		return nil
-	}, opts)
-	if err != nil {
-		return Secret{}, err
-	}
-	return NewSecret(*token), nil
 }
 
 func checkName(argument, name string) error {
