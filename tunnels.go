@@ -199,20 +199,34 @@ func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params Tun
 type tunnelResponse struct {
 	Tunnel
 	Connections  []connectionResponse `json:"connections"`
-	RemoteConfig *bool                `json:"remote_config"` // the older form of ConfigSource
+	RemoteConfig remoteConfig         `json:"remote_config"` // the older form of ConfigSource
 	Token        string               `json:"token"`
 }
 
 // tunnel returns what is inside, with what the response says elsewhere.
 func (r *tunnelResponse) tunnel() Tunnel {
-	if r.ConfigSource == "" && !r.IsDeleted() && r.RemoteConfig != nil {
-		r.ConfigSource = ConfigSourceLocal
-		if *r.RemoteConfig {
-			r.ConfigSource = ConfigSourceCloudflare
-		}
+	if r.ConfigSource == "" && !r.IsDeleted() {
+		r.ConfigSource = r.RemoteConfig.source
 	}
 	r.Tunnel.Connections = connectionsOf(r.Connections)
 	return r.Tunnel
+}
+
+// remoteConfig is a boolean that may be missing, without an allocation for each tunnel of a page.
+type remoteConfig struct{ source ConfigSource }
+
+// UnmarshalJSON reads whether the API has the configuration.
+func (r *remoteConfig) UnmarshalJSON(data []byte) error {
+	var isRemote *bool
+	switch string(data) {
+	case "true":
+		r.source = ConfigSourceCloudflare
+	case "false":
+		r.source = ConfigSourceLocal
+	default:
+		return json.Unmarshal(data, &isRemote)
+	}
+	return nil
 }
 
 // checkTunnel refuses a tunnel other than the one that was asked for.

@@ -391,6 +391,9 @@ func (r *reader) find(p *plan, n int, key []byte) (i int, ok bool) {
 
 // weigh counts the memory for a value that is decoded elsewhere.
 func (r *reader) weigh(data []byte, size int) error {
+	if data[0] != '{' && data[0] != '[' {
+		return nil
+	}
 	n, err := count(jx.DecodeBytes(data))
 	if err != nil {
 		return err
