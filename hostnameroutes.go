@@ -96,9 +96,6 @@ func (s *HostnameRoutesService) Create(
 	if err := checkUUID("TunnelID", params.TunnelID); err != nil {
 		return nil, err
 	}
-	if err := checkText("Comment", params.Comment); err != nil {
-		return nil, err
-	}
 	r := request{operation: opHostRouteCreate, body: struct {
 		Hostname string `json:"hostname"`
 		TunnelID string `json:"tunnel_id"`
@@ -225,10 +222,7 @@ func (p HostnameRouteUpdateParams) validate() error {
 			return err
 		}
 	}
-	if err := checkOptionalUUID("TunnelID", p.TunnelID); err != nil {
-		return err
-	}
-	return checkOptionalText("Comment", p.Comment)
+	return checkOptionalUUID("TunnelID", p.TunnelID)
 }
 
 // describes reports whether a live route has all that the parameters set.

@@ -31,13 +31,6 @@ func checkOptionalUUID(argument, id string) error {
 	return checkUUID(argument, id)
 }
 
-func checkOptionalText(argument string, text *string) error {
-	if text == nil {
-		return nil
-	}
-	return checkText(argument, *text)
-}
-
 // codeChangesNothing is the API's response, with a status of 500, to a PATCH that changes nothing:
 // also to the retry of one that was carried out.
 const codeChangesNothing = 1000

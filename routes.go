@@ -287,7 +287,7 @@ func (p RouteUpdateParams) canonical() (RouteUpdateParams, error) {
 	if err := checkOptionalUUID("VirtualNetworkID", p.VirtualNetworkID); err != nil {
 		return p, err
 	}
-	return p, checkOptionalText("Comment", p.Comment)
+	return p, nil
 }
 
 // describes reports whether a live route has all that the parameters set.

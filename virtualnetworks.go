@@ -101,9 +101,6 @@ func (s *VirtualNetworksService) Create(
 	if err := checkName("Name", params.Name); err != nil {
 		return nil, err
 	}
-	if err := checkText("Comment", params.Comment); err != nil {
-		return nil, err
-	}
 	return doItem(ctx, s, request{operation: opNetworkCreate, body: struct {
 		Name      string `json:"name"`
 		Comment   string `json:"comment,omitempty"`
@@ -282,7 +279,7 @@ func (p VirtualNetworkUpdateParams) validate() error {
 			return err
 		}
 	}
-	return checkOptionalText("Comment", p.Comment)
+	return nil
 }
 
 // describes reports whether a live virtual network has all that the parameters set.
