@@ -160,6 +160,7 @@ func TestQuotaLimiter_SharesHolds(t *testing.T) {
 		t.Parallel()
 		for name, header := range map[string]http.Header{"without Retry-After": nil, "with Retry-After": {"Retry-After": {"5"}}} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				inBubble(t, func(t *testing.T, h *harness) {
 					_, one, other := newClients(t, h)
 					h.srv.Inject(tunneltest.Fault{Status: 429, Header: header})

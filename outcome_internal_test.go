@@ -115,7 +115,7 @@ func rows() (list []row) {
 	add("200 with a result only", response, body, fails, unknown, unknown, unknown, unknown)
 	response, body = status(200, success)
 	add("200 about something else", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
-	response, body = status(200, page)
+	response, _ = status(200, page)
 	add("200 in HTML", response, "", fails, unknown, unknown, unknown, unknown).unreadable = errors.New("the response cannot be read")
 
 	retried := map[int]bool{500: true, 502: true, 503: true, 504: true}
