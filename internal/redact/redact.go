@@ -66,6 +66,9 @@ func (r *Redactor) AddURL(rawURL string) { r.urls = append(r.urls, rawURL) }
 func (r *Redactor) AddSecret(secret string) { r.secrets = append(r.secrets, secret) }
 
 func (r *Redactor) learn() {
+	if r.header == nil && r.bodies == nil && r.urls == nil && r.secrets == nil {
+		return
+	}
 	secrets := inHeader(r.secrets, r.header)
 	for _, body := range r.bodies {
 		secrets = inBody(secrets, body)
