@@ -122,7 +122,7 @@ func (t *tunnel) reads(c *cftunnel.Client) []read {
 			s.Running = strings.Join(slices.Sorted(maps.Keys(ids)), " ")
 			return err
 		}},
-		{"Routes.All", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+		{"Routes.All", func(ctx context.Context, s *state, opts ...option) error {
 			ids := map[string]string{}
 			for route, err := range c.Routes.All(ctx, cftunnel.RouteListParams{TunnelID: t.id, PerPage: 3}, opts...) {
 				if err != nil {
