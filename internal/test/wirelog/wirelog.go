@@ -45,7 +45,8 @@ func (l *Log) Exchanges() []*Exchange {
 func (l *Log) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &Exchange{
-			Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: withoutCredentials(r.Header),
+			Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+			Header: withoutCredentials(r.Header),
 		}
 		var body bytes.Buffer
 		if r.Body != nil {

@@ -127,7 +127,8 @@ func (f *floor) Page(ctx context.Context) (Result, error) {
 }
 
 func (f *floor) page(ctx context.Context, page int) (*floorResponse[[]floorTunnel], error) {
-	return floorDo[[]floorTunnel](ctx, f, http.MethodGet, fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page), nil)
+	path := fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page)
+	return floorDo[[]floorTunnel](ctx, f, http.MethodGet, path, nil)
 }
 
 func last(tunnels []floorTunnel) Result {

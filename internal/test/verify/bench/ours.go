@@ -9,7 +9,10 @@ import (
 type ours struct{ client *cftunnel.Client }
 
 func newOurs(c Config) (Client, error) {
-	options := []cftunnel.Option{cftunnel.WithBaseURL(c.BaseURL), cftunnel.WithAPIToken(Token), cftunnel.WithAccountID(c.AccountID), cftunnel.WithoutRateLimit()}
+	options := []cftunnel.Option{
+		cftunnel.WithBaseURL(c.BaseURL), cftunnel.WithAPIToken(Token),
+		cftunnel.WithAccountID(c.AccountID), cftunnel.WithoutRateLimit(),
+	}
 	if c.HTTP != nil {
 		options = append(options, cftunnel.WithHTTPClient(c.HTTP))
 	}
@@ -26,7 +29,8 @@ func (o ours) Get(ctx context.Context, tunnelID string) (Result, error) {
 }
 
 func (o ours) Create(ctx context.Context, name, secret string) (Result, error) {
-	t, err := o.client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name, Secret: cftunnel.NewSecret(secret)})
+	params := cftunnel.TunnelCreateParams{Name: name, Secret: cftunnel.NewSecret(secret)}
+	t, err := o.client.Tunnels.Create(ctx, params)
 	if err != nil {
 		return Result{}, err
 	}

@@ -43,7 +43,8 @@ func NewServer(tunnels int) (*Server, error) {
 	fake := tunneltest.NewServer(tunneltest.WithAPIToken(Token), tunneltest.WithAccountID(AccountOf(0)))
 	defer fake.Close()
 	send := func(method, path, body string) []byte {
-		r := httptest.NewRequestWithContext(context.Background(), method, BasePath+"/accounts/"+fake.AccountID()+"/cfd_tunnel"+path, strings.NewReader(body))
+		target := BasePath + "/accounts/" + fake.AccountID() + "/cfd_tunnel" + path
+		r := httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+Token)
 		w := httptest.NewRecorder()
 		fake.Handler().ServeHTTP(w, r)
@@ -59,7 +60,8 @@ func NewServer(tunnels int) (*Server, error) {
 	s.get = bytes.ReplaceAll(send(http.MethodGet, "/"+created.Result.ID, ""), []byte(created.Result.ID), []byte(TunnelID))
 	fake.SeedTunnels(pageLength)
 	var err error
-	s.tunnels, err = fill(tunnels, send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), ""))
+	page := send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), "")
+	s.tunnels, err = fill(tunnels, page)
 	return s, err
 }
 
@@ -127,8 +129,10 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, account string) {
 	page, perPage = cmp.Or(page, 1), cmp.Or(perPage, pageLength)
 	from := min((page-1)*perPage, total)
 	to := min(from+perPage, total)
-	write(w, http.StatusOK, []byte(`{"success":true,"errors":[],"messages":[],"result":[`), s.tunnels.page(from, to),
-		fmt.Appendf(nil, `],"result_info":{"count":%d,"page":%d,"per_page":%d,"total_count":%d}}`, to-from, page, perPage, total))
+	write(w, http.StatusOK,
+		[]byte(`{"success":true,"errors":[],"messages":[],"result":[`), s.tunnels.page(from, to),
+		fmt.Appendf(nil, `],"result_info":{"count":%d,"page":%d,"per_page":%d,"total_count":%d}}`,
+			to-from, page, perPage, total))
 }
 
 // write sends no Content-Length for a long body, as the real server does.

@@ -44,7 +44,8 @@ func (c *v0) Page(ctx context.Context) (Result, error) {
 }
 
 func (c *v0) list(ctx context.Context, page cloudflare.ResultInfo) (Result, error) {
-	tunnels, _, err := c.api.ListTunnels(ctx, c.account, cloudflare.TunnelListParams{IsDeleted: new(false), ResultInfo: page})
+	params := cloudflare.TunnelListParams{IsDeleted: new(false), ResultInfo: page}
+	tunnels, _, err := c.api.ListTunnels(ctx, c.account, params)
 	if err != nil {
 		return Result{}, err
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
@@ -29,7 +27,8 @@ type report struct {
 
 func newReport(ctx context.Context, d openapi.Document) (*report, error) {
 	r := &report{
-		document: d, uses: map[item]int{}, problems: map[problem]int{}, samples: map[string]*wirelog.Exchange{},
+		document: d, uses: map[item]int{}, problems: map[problem]int{},
+		samples: map[string]*wirelog.Exchange{},
 	}
 	var err error
 	if r.bare, err = newChecker(ctx, d); err != nil {
@@ -68,9 +67,10 @@ func firstFit(i item) int {
 // lists that nothing needs.
 func (r *report) findings(ctx context.Context) ([]string, error) {
 	var list []string
-	for _, p := range slices.SortedFunc(maps.Keys(r.problems), func(a, b problem) int { return strings.Compare(a.String(), b.String()) }) {
-		list = append(list, fmt.Sprintf("%s (%d times)", p, r.problems[p]))
+	for p, n := range r.problems {
+		list = append(list, fmt.Sprintf("%s (%d times)", p, n))
 	}
+	slices.Sort(list)
 	excepted := map[exception]bool{}
 	for _, i := range r.items {
 		switch n := firstFit(i); {
@@ -127,7 +127,8 @@ func (r *report) print(w io.Writer, everything bool) {
 				used += min(1, r.uses[i])
 			}
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d of %d\n", operation, r.uses[item{operation, "200", ""}], r.uses[item{operation, "4XX", ""}], used, all)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d of %d\n", operation,
+			r.uses[item{operation, "200", ""}], r.uses[item{operation, "4XX", ""}], used, all)
 	}
 	_ = table.Flush()
 	if !everything {

@@ -28,12 +28,19 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 		}
 	}
 	for name, method := range cases.Methods {
-		if err := withScene(ctx, &log, func(ctx context.Context, s *scene) error { return s.callMethod(ctx, method) }); err != nil {
+		err := withScene(ctx, &log, func(ctx context.Context, s *scene) error {
+			return s.callMethod(ctx, method)
+		})
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	for _, operation := range operations {
-		if err := withScene(ctx, &log, func(ctx context.Context, s *scene) error { s.oddRequests(ctx, operation); return nil }); err != nil {
+		err := withScene(ctx, &log, func(ctx context.Context, s *scene) error {
+			s.oddRequests(ctx, operation)
+			return nil
+		})
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", operation, err)
 		}
 	}
@@ -75,7 +82,8 @@ func (s *scene) callMethod(ctx context.Context, method cases.Method) error {
 	if method.AccountToken {
 		token = s.srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	}
-	if err := call(s.fixture, cftunnel.NewSecret(strings.Repeat("u", 40))); !errors.Is(err, cftunnel.ErrUnauthorized) {
+	unknown := cftunnel.NewSecret(strings.Repeat("u", 40))
+	if err := call(s.fixture, unknown); !errors.Is(err, cftunnel.ErrUnauthorized) {
 		return fmt.Errorf("with an unknown token: %w", err)
 	}
 	_ = call(cases.UnknownIDs(), token) // a list succeeds all the same
@@ -111,7 +119,8 @@ func (s *scene) oddRequests(ctx context.Context, operation string) {
 	_, _ = s.client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
 	_, _ = s.client.WARPConnectors.Delete(ctx, s.fixture.IdleWARP, cftunnel.TunnelDeleteParams{})
 	for _, path := range []string{
-		known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "/", known + "?page=x&per_page=0&status=x",
+		known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "/",
+		known + "?page=x&per_page=0&status=x",
 	} {
 		for _, body := range oddBodies {
 			s.send(ctx, method, path, body, good)
@@ -135,7 +144,8 @@ func refusals(ctx context.Context, s *scene) error {
 	_, taken := s.client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: s.fixture.Name})
 	_, active := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{})
 	_, unknown := s.client.Connectors.Get(ctx, s.fixture.Tunnel, "an-id-that-is-no-uuid")
-	limited := tunneltest.NewServer(tunneltest.WithMiddleware(s.log.Middleware), tunneltest.WithQuota(1, time.Hour))
+	limited := tunneltest.NewServer(
+		tunneltest.WithMiddleware(s.log.Middleware), tunneltest.WithQuota(1, time.Hour))
 	defer limited.Close()
 	client, err := cases.NewClient(limited, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	if err != nil {
@@ -178,13 +188,16 @@ func parameters(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	_, updateErr := s.client.Tunnels.Update(ctx, tunnel.ID, cftunnel.TunnelUpdateParams{Name: "renamed", Secret: secret})
-	_, warpErr := s.client.WARPConnectors.Update(ctx, s.fixture.WARP, cftunnel.TunnelUpdateParams{Name: "renamed too", Secret: secret})
+	update := cftunnel.TunnelUpdateParams{Name: "renamed", Secret: secret}
+	_, updateErr := s.client.Tunnels.Update(ctx, tunnel.ID, update)
+	update.Name = "renamed too"
+	_, warpErr := s.client.WARPConnectors.Update(ctx, s.fixture.WARP, update)
 	_, logsErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceLogs)
 	_, adminErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceAdmin)
-	cleanupErr := s.client.Connectors.Cleanup(ctx, s.fixture.Tunnel, cftunnel.CleanupParams{ConnectorID: s.fixture.Connector})
-	_, deleteErr := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{Cascade: true})
-	_, deleteWARPErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cftunnel.TunnelDeleteParams{Cascade: true})
+	one, cascade := cftunnel.CleanupParams{ConnectorID: s.fixture.Connector}, cftunnel.TunnelDeleteParams{Cascade: true}
+	cleanupErr := s.client.Connectors.Cleanup(ctx, s.fixture.Tunnel, one)
+	_, deleteErr := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cascade)
+	_, deleteWARPErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cascade)
 	return errors.Join(updateErr, warpErr, logsErr, adminErr, cleanupErr, deleteErr, deleteWARPErr)
 }
 
@@ -201,7 +214,8 @@ func statuses(ctx context.Context, s *scene) error {
 	s.srv.Disconnect(s.fixture.Connector)
 	stopped := read()
 	_, err := s.client.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{})
-	_, warpErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cftunnel.TunnelDeleteParams{Cascade: true})
+	cascade := cftunnel.TunnelDeleteParams{Cascade: true}
+	_, warpErr := s.client.WARPConnectors.Delete(ctx, s.fixture.WARP, cascade)
 	return errors.Join(running, stopped, err, warpErr, read())
 }
 
@@ -220,7 +234,8 @@ func settings(ctx context.Context, s *scene) error {
 		return err
 	}
 	config.Ingress = []cftunnel.IngressRule{
-		{Hostname: "a.example.com", Path: "/a", Service: "https://localhost:8443", OriginRequest: origin}, {Service: "http_status:404"},
+		{Hostname: "a.example.com", Path: "/a", Service: "https://localhost:8443", OriginRequest: origin},
+		{Service: "http_status:404"},
 	}
 	config.OriginRequest, config.WARPRouting = origin, &cftunnel.WARPRouting{
 		Enabled: true, ConnectTimeout: new(5), MaxActiveFlows: new(100), TCPKeepAlive: new(30),
@@ -254,7 +269,8 @@ func tokens(ctx context.Context, s *scene) error {
 	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
 		for _, token := range []tunneltest.Token{
 			{}, {NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)},
-			{Status: cftunnel.TokenStatusDisabled}, {ReadOnly: true}, {ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
+			{Status: cftunnel.TokenStatusDisabled}, {ReadOnly: true},
+			{ExpiresOn: now.Add(-time.Hour)}, {NotBefore: now.Add(time.Hour)},
 		} {
 			token.Owner = owner
 			client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(s.srv.AddToken(token).Reveal()))

@@ -83,8 +83,9 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 		return &counted{Conn: conn, open: &open}, nil
 	}
 	options := []cftunnel.Option{
-		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()), cftunnel.WithAccountID(fake.AccountID()),
-		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithoutRateLimit(), cftunnel.WithTimeout(timeout),
+		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()),
+		cftunnel.WithAccountID(fake.AccountID()), cftunnel.WithTimeout(timeout),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithoutRateLimit(),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts, BaseDelay: 1, MaxDelay: 1}),
 	}
 	if fault.MaxBytes > 0 {

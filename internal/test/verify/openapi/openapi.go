@@ -39,7 +39,8 @@ type Document map[string]any
 // Load returns one document with the paths and components of all the files.
 func Load(names ...string) (Document, error) {
 	paths, components := map[string]any{}, map[string]any{}
-	d := Document{"info": map[string]any{"title": "Cloudflare", "version": "0"}, "paths": paths, "components": components}
+	info := map[string]any{"title": "Cloudflare", "version": "0"}
+	d := Document{"info": info, "paths": paths, "components": components}
 	for _, name := range names {
 		raw, err := files.ReadFile(name)
 		if err != nil {

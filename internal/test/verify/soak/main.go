@@ -1,4 +1,4 @@
-// Soak uses the client against the fake for as long as it is told: many workers create, change and
+// Soak uses the client against the fake for a given time: many workers create, change and
 // delete tunnels, while requests fail in every way of cases.Faults. Each worker keeps a model of its
 // tunnels. After each of many rounds, the models and the fake's state must be equal, nothing may have
 // been repeated that must run once, and memory and goroutines must be what they were.
@@ -52,8 +52,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
-	case flags.NArg() > 0 || s.duration <= 0 || s.round <= 0 || s.timeout <= 0 || s.workers < 1 || s.accounts < 1 || s.steps < 0 ||
-		!(s.faultRate >= 0 && s.faultRate <= 1):
+	case flags.NArg() > 0 || s.duration <= 0 || s.round <= 0 || s.timeout <= 0 || s.workers < 1 ||
+		s.accounts < 1 || s.steps < 0 || !(s.faultRate >= 0 && s.faultRate <= 1):
 		flags.Usage()
 		return 2
 	}
@@ -78,9 +78,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // soak runs round after round.
 func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
-	fmt.Fprintf(out, "seed %d, %d workers, %d accounts, faults in %g of the calls, HTTP/2 %t, %s in rounds of %s\n",
-		s.seed, s.workers, s.accounts, s.faultRate, s.http2, s.duration, s.round)
+	fmt.Fprintf(out, "seed %d, %d workers, %d accounts, faults in %g of the calls, HTTP/2 %t\n",
+		s.seed, s.workers, s.accounts, s.faultRate, s.http2)
 	stats, began := newStats(), time.Now()
+	goOn := func() bool { return s.steps == 0 && ctx.Err() == nil && time.Since(began) < s.duration }
 	r, err := newRig(s, stats)
 	if err != nil {
 		return nil, err
@@ -88,15 +89,15 @@ func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
 	defer r.close()
 	idle := runtime.NumGoroutine()
 	var rounds []usage
-	for until := began.Add(s.duration); len(rounds) == 0 || s.steps == 0 && ctx.Err() == nil && time.Now().Before(until); {
-		done, err := playRound(ctx, r, s, len(rounds)+1, stats, until)
+	for len(rounds) == 0 || goOn() {
+		done, err := playRound(ctx, r, s, len(rounds)+1, stats, began.Add(s.duration))
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", len(rounds)+1, err)
 		}
 		after := measure(idle)
 		rounds = append(rounds, after)
-		fmt.Fprintf(out, "%7s  round %d: %d requests, %d calls, %d tunnels compared, %d problems; %s\n",
-			time.Since(began).Round(time.Second), len(rounds), done.requests, stats.calls, done.tunnels, stats.problemCount, after)
+		fmt.Fprintf(out, "%7s  round %d: %d requests and %d tunnels compared, %d problems; %s\n",
+			time.Since(began).Round(time.Second), len(rounds), done.requests, done.tunnels, stats.problemCount, after)
 	}
 	for _, problem := range growth(s, idle, rounds) {
 		stats.report("%s", problem)
@@ -104,7 +105,9 @@ func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
 	return stats, nil
 }
 
-func playRound(ctx context.Context, r *rig, s settings, number int, stats *stats, until time.Time) (compared, error) {
+func playRound(
+	ctx context.Context, r *rig, s settings, number int, stats *stats, until time.Time,
+) (compared, error) {
 	defer r.reset()
 	if end := time.Now().Add(s.round); s.steps == 0 && end.Before(until) {
 		until = end
@@ -127,8 +130,10 @@ func (u usage) String() string {
 // measure waits for goroutines that are about to end, and collects garbage: several times, because
 // what is pooled or weakly referenced survives the first.
 func measure(goroutines int) usage {
-	for began := time.Now(); runtime.NumGoroutine() > goroutines && goroutines > 0 && time.Since(began) < 10*time.Second; {
-		time.Sleep(time.Millisecond)
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		if runtime.NumGoroutine() <= goroutines {
+			break
+		}
 	}
 	for range 4 {
 		runtime.GC()
@@ -141,9 +146,10 @@ func measure(goroutines int) usage {
 
 // growth lists what is not what it was. The first round makes what is made once in a process.
 func growth(s settings, idle int, rounds []usage) (problems []string) {
+	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for i, after := range rounds {
 		if after.goroutines > idle {
-			problems = append(problems, fmt.Sprintf("%d goroutines after round %d, and %d before", after.goroutines, i+1, idle))
+			report("%d goroutines after round %d, and %d before", after.goroutines, i+1, idle)
 		}
 	}
 	limit := uint64(256 << 10) // what the runtime keeps for the most goroutines so far
@@ -151,7 +157,7 @@ func growth(s settings, idle int, rounds []usage) (problems []string) {
 		limit = 16 << 20 // net/http keeps closed connections for seconds
 	}
 	if first, last := rounds[0].heap, rounds[len(rounds)-1].heap; last > first+limit {
-		problems = append(problems, fmt.Sprintf("heap of %d KiB after the last round, and %d KiB after the first", last>>10, first>>10))
+		report("heap of %d KiB after the last round, and %d KiB after the first", last>>10, first>>10)
 	}
 	return problems
 }

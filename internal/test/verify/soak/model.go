@@ -89,31 +89,31 @@ func (s state) differences(want state) (list []string) {
 // read is a call that reads a part of a tunnel's state.
 type read struct {
 	name string
-	do   func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error
+	do   func(ctx context.Context, s *state, opts ...option) error
 }
 
 // reads returns the calls that read all of a tunnel's state. The first is Get.
 func (t *tunnel) reads(c *cftunnel.Client) []read {
 	return []read{
-		{"Get", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+		{"Get", func(ctx context.Context, s *state, opts ...option) error {
 			got, err := c.Tunnels.Get(ctx, t.id, opts...)
 			if err == nil {
 				s.Name, s.Status, s.Deleted = got.Name, got.Status, got.IsDeleted()
 			}
 			return err
 		}},
-		{"Token", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) (err error) {
+		{"Token", func(ctx context.Context, s *state, opts ...option) (err error) {
 			s.Token, err = c.Tunnels.Token(ctx, t.id, opts...)
 			return err
 		}},
-		{"Configuration", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+		{"Configuration", func(ctx context.Context, s *state, opts ...option) error {
 			got, err := c.Tunnels.Configuration(ctx, t.id, opts...)
 			if err == nil {
 				s.Version, s.Config = got.Version, text(got.Config)
 			}
 			return err
 		}},
-		{"Connectors", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+		{"Connectors", func(ctx context.Context, s *state, opts ...option) error {
 			connectors, err := c.Connectors.List(ctx, t.id, opts...)
 			ids := map[string]bool{}
 			for _, connector := range connectors {
@@ -122,7 +122,7 @@ func (t *tunnel) reads(c *cftunnel.Client) []read {
 			s.Running = strings.Join(slices.Sorted(maps.Keys(ids)), " ")
 			return err
 		}},
-		{"Routes.All", func(ctx context.Context, s *state, opts ...cftunnel.CallOption) error {
+		{"Routes.All", func(ctx context.Context, s *state, opts ...option) error {
 			ids := map[string]string{}
 			for route, err := range c.Routes.All(ctx, cftunnel.RouteListParams{TunnelID: t.id, PerPage: 3}, opts...) {
 				if err != nil {

@@ -54,7 +54,9 @@ func newRig(s settings, stats *stats) (*rig, error) {
 		cftunnel.WithAPIToken(r.apiToken),
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
 		cftunnel.WithRateLimit(100_000, 10*time.Second), // so that the limiter is in use
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: maxAttempts, BaseDelay: 2 * time.Millisecond, MaxDelay: 2 * time.Second}),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{
+			MaxAttempts: maxAttempts, BaseDelay: 2 * time.Millisecond, MaxDelay: 2 * time.Second,
+		}),
 		cftunnel.WithTimeout(s.timeout),
 		cftunnel.WithLogger(slog.New(attemptCounter{stats})),
 	)
@@ -88,7 +90,8 @@ func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 
 func (r *rig) newFake(now func() time.Time) *tunneltest.Server {
 	fake := tunneltest.NewServer(
-		tunneltest.WithAccountID(r.clients[0].AccountID()), tunneltest.WithAPIToken(r.apiToken), tunneltest.WithClock(now),
+		tunneltest.WithAccountID(r.clients[0].AccountID()), tunneltest.WithAPIToken(r.apiToken),
+		tunneltest.WithClock(now),
 	)
 	r.fake.Store(fake)
 	return fake

@@ -120,8 +120,9 @@ func (c *round) run(ctx context.Context, until time.Time) {
 }
 
 // ensure ensures the common tunnel: there is one, and one call at most reports that it created it.
-func (c *round) ensure(ctx context.Context, account int, opts []cftunnel.CallOption) error {
-	tunnel, created, err := c.clients[account].Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: commonName}, opts...)
+func (c *round) ensure(ctx context.Context, account int, opts []option) error {
+	params := cftunnel.TunnelCreateParams{Name: commonName}
+	tunnel, created, err := c.clients[account].Tunnels.Ensure(ctx, params, opts...)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,8 @@ func (c *round) ensure(ctx context.Context, account int, opts []cftunnel.CallOpt
 		c.common[account] = tunnel.ID
 	}
 	if c.common[account] != tunnel.ID || c.creators[account] > 1 {
-		c.report("Ensure of %s: it is %s and %s, and %d calls created it", commonName, c.common[account], tunnel.ID, c.creators[account])
+		c.report("Ensure of %s: it is %s and %s, and %d calls created it",
+			commonName, c.common[account], tunnel.ID, c.creators[account])
 	}
 	return nil
 }
@@ -151,7 +153,8 @@ func (c *round) compare() (compared, error) {
 	for account := range c.clients {
 		got := map[string]*cftunnel.Tunnel{}
 		for _, deleted := range []bool{false, true} {
-			for t, err := range c.clients[account].Tunnels.All(c.ctx, cftunnel.TunnelListParams{IsDeleted: &deleted}) {
+			params := cftunnel.TunnelListParams{IsDeleted: &deleted}
+			for t, err := range c.clients[account].Tunnels.All(c.ctx, params) {
 				if err != nil {
 					return done, err
 				}
@@ -180,7 +183,8 @@ func (c *round) compare() (compared, error) {
 		}
 		// An Ensure that failed may have created the common tunnel.
 		for _, t := range got {
-			if t.Name != commonName || t.IsDeleted() || c.common[account] != "" && c.common[account] != t.ID {
+			other := c.common[account] != "" && c.common[account] != t.ID
+			if t.Name != commonName || t.IsDeleted() || other {
 				c.report("tunnel %s, %s, is unexpected", t.Name, t.ID)
 			}
 			c.common[account] = t.ID
@@ -194,7 +198,7 @@ func (c *round) compare() (compared, error) {
 func (c *round) compareRecord(record []tunneltest.Request) {
 	attempts, requests, created := map[string]int{}, map[string]int{}, map[string]int{}
 	type target struct{ call, path string }
-	posts, lists := map[target]int{}, map[target]int{} // POSTs that may have been carried out, and lists that were read
+	posts, lists := map[target]int{}, map[target]int{} // that may have been carried out; that were read
 	for _, w := range c.workers {
 		maps.Copy(attempts, w.attempts)
 	}
@@ -230,7 +234,8 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 	}
 	for at, n := range posts {
 		if n > max(1, lists[at]) { // Ensure lists before each
-			c.report("call %s: POST %s was sent %d times, though it may have been carried out", at.call, at.path, n)
+			c.report("call %s: POST %s was sent %d times, though it may have been carried out",
+				at.call, at.path, n)
 		}
 	}
 }

@@ -46,12 +46,12 @@ func rerouted(gone, added string) outcome {
 // addRoute makes a route, by Ensure or Create.
 func (w *worker) addRoute(t *tunnel) error {
 	params := cftunnel.RouteCreateParams{Network: w.newNetwork(), TunnelID: t.id}
-	name, do := "Routes.Create", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	name, do := "Routes.Create", func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Routes.Create(ctx, params, opts...)
 		return err
 	}
 	if w.chance(50) {
-		name, do = "Routes.Ensure", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		name, do = "Routes.Ensure", func(ctx context.Context, opts ...option) error {
 			_, _, err := w.client(t).Routes.Ensure(ctx, params, opts...)
 			return err
 		}
@@ -64,7 +64,7 @@ func (w *worker) addRoute(t *tunnel) error {
 func (w *worker) moveRoute(t *tunnel) error {
 	old, id := w.route(t)
 	params := cftunnel.RouteUpdateParams{Network: w.newNetwork()}
-	_, err := w.write("Routes.Update", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	_, err := w.write("Routes.Update", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Routes.Update(ctx, id, params, opts...)
 		return err
 	}, nil, rerouted(old, params.Network.String()))
@@ -73,7 +73,7 @@ func (w *worker) moveRoute(t *tunnel) error {
 
 func (w *worker) deleteRoute(t *tunnel) error {
 	old, id := w.route(t)
-	_, err := w.write("Routes.Delete", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	_, err := w.write("Routes.Delete", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Routes.Delete(ctx, id, opts...)
 		return err
 	}, nil, rerouted(old, ""))

@@ -69,16 +69,16 @@ func TestCompare_Problems(t *testing.T) {
 		}
 	}
 	// together sends several requests as one call.
-	together := func(w *worker, name string, requests ...func(context.Context, ...cftunnel.CallOption) error) {
-		_ = w.send(w.ctx, name, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	together := func(w *worker, name string, requests ...func(context.Context, ...option) error) {
+		_ = w.send(w.ctx, name, func(ctx context.Context, opts ...option) error {
 			for _, request := range requests {
 				_ = request(ctx, opts...)
 			}
 			return nil
 		}, nil, nil)
 	}
-	create := func(w *worker, name string) func(context.Context, ...cftunnel.CallOption) error {
-		return func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	create := func(w *worker, name string) func(context.Context, ...option) error {
+		return func(ctx context.Context, opts ...option) error {
 			_, err := w.clients[0].Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name}, opts...)
 			return err
 		}
@@ -115,11 +115,11 @@ func TestCompare_Problems(t *testing.T) {
 		}, "was sent 2 times, though it may have been carried out"},
 		"attempt not counted": {func(w *worker, one *tunnel) {
 			get := one.reads(w.client(one))[1].do
-			read := func(ctx context.Context, opts ...cftunnel.CallOption) error { return get(ctx, &state{}, opts...) }
+			read := func(ctx context.Context, opts ...option) error { return get(ctx, &state{}, opts...) }
 			together(w, "Token", read, read)
 		}, "2 requests, and 1 attempts were counted"},
 		"too many attempts": {func(w *worker, one *tunnel) {
-			rename := func(ctx context.Context, opts ...cftunnel.CallOption) error {
+			rename := func(ctx context.Context, opts ...option) error {
 				_, err := w.client(one).Tunnels.Update(ctx, one.id, cftunnel.TunnelUpdateParams{Name: one.Name}, opts...)
 				return err
 			}
@@ -165,7 +165,7 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 			t.Parallel()
 			w, one := newTestWorker(t)
 			require.Empty(t, w.stats.problems)
-			done, err := w.write("Update", one, func(ctx context.Context, _ ...cftunnel.CallOption) error {
+			done, err := w.write("Update", one, func(ctx context.Context, _ ...option) error {
 				if test.carriedOut {
 					_, err := w.client(one).Tunnels.Update(ctx, one.id, cftunnel.TunnelUpdateParams{Name: "new"})
 					require.NoError(t, err)

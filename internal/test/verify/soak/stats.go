@@ -28,7 +28,8 @@ func newStats() *stats { return &stats{methods: map[string]int{}, faults: map[st
 func (s *stats) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d calls, %d failed, %d with an unknown outcome, %d of these carried out, %d attempts, %d of them retries\n%v\n%v",
+	return fmt.Sprintf("%d calls, %d failed, %d with an unknown outcome, %d of these carried out\n"+
+		"%d attempts, %d of them retries\n%v\n%v",
 		s.calls, s.failed, s.unknown, s.carriedOut, s.attempts, s.retries, s.methods, s.faults)
 }
 

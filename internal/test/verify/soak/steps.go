@@ -80,18 +80,20 @@ func (w *worker) step() error {
 func (w *worker) create() error {
 	t := &tunnel{account: w.rng.IntN(len(w.clients)), newName: w.newName(), connectors: map[string]bool{}}
 	params := cftunnel.TunnelCreateParams{Name: t.newName, Secret: cftunnel.NewTunnelSecret()}
-	name, do := "Create", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	name, do := "Create", func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.Create(ctx, params, opts...)
 		return err
 	}
 	if w.chance(40) {
-		name, do = "Ensure", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		name, do = "Ensure", func(ctx context.Context, opts ...option) error {
 			_, _, err := w.client(t).Tunnels.Ensure(ctx, params, opts...)
 			return err
 		}
 	}
 	done, err := w.write(name, t, do, nil, func(want *state, now state) {
-		*want = state{Name: t.newName, Status: cftunnel.TunnelStatusInactive, Config: text(cftunnel.TunnelConfig{})}
+		*want = state{
+			Name: t.newName, Status: cftunnel.TunnelStatusInactive, Config: text(cftunnel.TunnelConfig{}),
+		}
 		if hasSecret(now.Token, params.Secret) {
 			want.Token = now.Token
 		}
@@ -110,7 +112,7 @@ func hasSecret(token, secret cftunnel.Secret) bool {
 // ensureCommon ensures a tunnel that all workers ensure.
 func (w *worker) ensureCommon() error {
 	account := w.rng.IntN(len(w.clients))
-	_ = w.call("Ensure", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	_ = w.call("Ensure", func(ctx context.Context, opts ...option) error {
 		return w.ensure(ctx, account, opts)
 	})
 	return nil
@@ -118,9 +120,12 @@ func (w *worker) ensureCommon() error {
 
 // list lists the worker's own tunnels of one account, on pages of any length.
 func (w *worker) list() error {
-	account, deleted, got, want := w.rng.IntN(len(w.clients)), w.chance(25), map[string]string{}, map[string]string{}
-	params := cftunnel.TunnelListParams{IncludePrefix: w.name + "-", IsDeleted: &deleted, PerPage: w.rng.IntN(8)}
-	err := w.call("All", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	account, deleted := w.rng.IntN(len(w.clients)), w.chance(25)
+	params := cftunnel.TunnelListParams{
+		IncludePrefix: w.name + "-", IsDeleted: &deleted, PerPage: w.rng.IntN(8),
+	}
+	got, want := map[string]string{}, map[string]string{}
+	err := w.call("All", func(ctx context.Context, opts ...option) error {
 		for t, err := range w.clients[account].Tunnels.All(ctx, params, opts...) {
 			if err != nil {
 				return err
@@ -142,7 +147,7 @@ func (w *worker) list() error {
 
 func (w *worker) rename(t *tunnel) error {
 	name := w.newName()
-	_, err := w.write("Update", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	_, err := w.write("Update", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.Update(ctx, t.id, cftunnel.TunnelUpdateParams{Name: name}, opts...)
 		return err
 	}, nil, func(want *state, _ state) { want.Name = name })
@@ -162,7 +167,7 @@ func (w *worker) rotate(t *tunnel) error {
 	if params.CleanupConnections {
 		outcomes = []outcome{func(want *state, now state) { rotated(want, now); want.run(nil) }, rotated}
 	}
-	done, err := w.write("RotateSecret", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	done, err := w.write("RotateSecret", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.RotateSecret(ctx, t.id, params, opts...)
 		return err
 	}, nil, outcomes...)
@@ -193,7 +198,7 @@ func configured(t *tunnel, config *string) outcome {
 // rule at the front.
 func (w *worker) modifyConfiguration(t *tunnel) error {
 	name, want, before, conflict := w.newName(), t.Config, t.Version, false
-	_, err := w.write("ModifyConfiguration", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	_, err := w.write("ModifyConfiguration", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.ModifyConfiguration(ctx, t.id, func(c *cftunnel.TunnelConfig) error {
 			if now := text(*c); now != t.Config {
 				w.report("ModifyConfiguration of %s: it reads %s, want %s", t, now, t.Config)
@@ -272,7 +277,7 @@ func (w *worker) cleanUp(t *tunnel) error {
 			delete(left, params.ConnectorID)
 		}
 	}
-	done, err := w.write("Cleanup", t, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	done, err := w.write("Cleanup", t, func(ctx context.Context, opts ...option) error {
 		return w.client(t).Connectors.Cleanup(ctx, t.id, params, opts...)
 	}, nil, func(want *state, _ state) { want.run(left) })
 	if done >= 0 {
@@ -295,14 +300,16 @@ func (w *worker) delete(t *tunnel) error {
 	if isRunning(t) && !cascade {
 		expected = append(expected, cftunnel.ErrActiveConnections)
 	}
-	do := func(ctx context.Context, opts ...cftunnel.CallOption) error {
-		_, err := w.client(t).Tunnels.Delete(ctx, t.id, cftunnel.TunnelDeleteParams{Cascade: cascade}, opts...)
+	do := func(ctx context.Context, opts ...option) error {
+		params := cftunnel.TunnelDeleteParams{Cascade: cascade}
+		_, err := w.client(t).Tunnels.Delete(ctx, t.id, params, opts...)
 		return err
 	}
 	outcomes := []outcome{func(want *state, _ state) { want.delete() }}
 	if w.chance(60) {
-		name, expected = "CleanupAndDelete", []error{cftunnel.ErrActiveConnections} // of connectors that come back meanwhile
-		do = func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		// Connectors may come back meanwhile.
+		name, expected = "CleanupAndDelete", []error{cftunnel.ErrActiveConnections}
+		do = func(ctx context.Context, opts ...option) error {
 			_, err := w.client(t).Tunnels.CleanupAndDelete(ctx, t.id, opts...)
 			return err
 		}

@@ -20,9 +20,15 @@ const callHeader = "Soak-Call"
 // several are the methods that send requests of more than one kind, so that the attempts of their
 // last request say nothing about the others.
 var several = []string{
-	"All", "FindByName", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
+	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
 }
+
+type (
+	option = cftunnel.CallOption
+	// callFunc makes one call, with the options added to its own.
+	callFunc = func(ctx context.Context, opts ...option) error
+)
 
 // worker takes one step after the other.
 type worker struct {
@@ -36,7 +42,7 @@ type worker struct {
 // call makes one call of the client, perhaps with a fault, or with too little time. When it returns,
 // nothing of the call can be carried out any more. An error that neither a fault nor the time
 // explains must be one of those expected.
-func (w *worker) call(name string, do func(context.Context, ...cftunnel.CallOption) error, expected ...error) error {
+func (w *worker) call(name string, do callFunc, expected ...error) error {
 	limit := 30 * time.Second
 	if w.rng.IntN(20) == 0 {
 		limit = time.Duration(w.rng.Int64N(int64(20 * time.Millisecond)))
@@ -47,7 +53,7 @@ func (w *worker) call(name string, do func(context.Context, ...cftunnel.CallOpti
 		timer := time.AfterFunc(time.Duration(w.rng.Int64N(int64(10*time.Millisecond))), cancel)
 		defer timer.Stop()
 	}
-	var opts []cftunnel.CallOption
+	var opts []option
 	if w.rng.IntN(20) == 0 {
 		opts = append(opts, cftunnel.MaxAttempts(1+w.rng.IntN(maxAttempts)))
 	}
@@ -55,22 +61,24 @@ func (w *worker) call(name string, do func(context.Context, ...cftunnel.CallOpti
 }
 
 func (w *worker) send(
-	ctx context.Context, name string, do func(context.Context, ...cftunnel.CallOption) error,
-	opts []cftunnel.CallOption, expected []error,
+	ctx context.Context, name string, do callFunc,
+	opts []option, expected []error,
 ) error {
 	w.injectFault(w.rng)
 	w.calls++
 	id := fmt.Sprintf("%s.%d", w.name, w.calls)
 	var info cftunnel.ResponseInfo
 	var requests atomic.Int32
-	err := do(trace(ctx, &requests), append(opts, cftunnel.AddHeader(callHeader, id), cftunnel.CaptureResponse(&info))...)
+	opts = append(opts, cftunnel.AddHeader(callHeader, id), cftunnel.CaptureResponse(&info))
+	err := do(trace(ctx, &requests), opts...)
 	w.settle(id, int(requests.Load()))
 	w.attempts[id] = info.Attempts
 	if slices.Contains(several, name) {
 		w.attempts[id] = 0
 	}
 	w.stats.call(name, err)
-	if err != nil && !isExplained(err) && !slices.ContainsFunc(expected, func(e error) bool { return errors.Is(err, e) }) {
+	isExpected := func(e error) bool { return errors.Is(err, e) }
+	if err != nil && !isExplained(err) && !slices.ContainsFunc(expected, isExpected) {
 		w.report("%s: an error that nothing explains: %v", name, err)
 	}
 	return err
@@ -107,7 +115,7 @@ func isFault(err error) bool {
 }
 
 // mustRead repeats a read that meets faults. Its error ends the worker.
-func (w *worker) mustRead(name string, do func(context.Context, ...cftunnel.CallOption) error) error {
+func (w *worker) mustRead(name string, do callFunc) error {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
 		err := w.send(ctx, name, do, nil, nil)
@@ -123,8 +131,9 @@ func (w *worker) mustRead(name string, do func(context.Context, ...cftunnel.Call
 // zero says that there is none.
 func (w *worker) observe(t *tunnel) (s state, err error) {
 	if t.id == "" {
-		err := w.mustRead("All", func(ctx context.Context, opts ...cftunnel.CallOption) error {
-			for found, err := range w.client(t).Tunnels.All(ctx, cftunnel.TunnelListParams{Name: t.newName}, opts...) {
+		err := w.mustRead("All", func(ctx context.Context, opts ...option) error {
+			params := cftunnel.TunnelListParams{Name: t.newName}
+			for found, err := range w.client(t).Tunnels.All(ctx, params, opts...) {
 				if err != nil {
 					return err
 				}
@@ -137,7 +146,7 @@ func (w *worker) observe(t *tunnel) (s state, err error) {
 		}
 	}
 	for _, read := range t.reads(w.client(t)) {
-		err := w.mustRead(read.name, func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		err := w.mustRead(read.name, func(ctx context.Context, opts ...option) error {
 			return read.do(ctx, &s, opts...)
 		})
 		if err != nil || s.Deleted { // the rest is only of live tunnels
@@ -156,7 +165,7 @@ type outcome func(want *state, now state)
 // later outcome was reached, and ErrOutcomeUnknown the first outcome too. It returns the index of the
 // outcome, or -1 if nothing was done.
 func (w *worker) write(
-	name string, t *tunnel, do func(context.Context, ...cftunnel.CallOption) error, expected []error, outcomes ...outcome,
+	name string, t *tunnel, do callFunc, expected []error, outcomes ...outcome,
 ) (int, error) {
 	callErr := w.call(name, do, expected...)
 	var now state
@@ -180,7 +189,8 @@ func (w *worker) write(
 			}
 			if i == 0 && callErr != nil {
 				if !errors.Is(callErr, cftunnel.ErrOutcomeUnknown) {
-					w.report("%s of %s was carried out, and its error does not allow that: %v", name, t, callErr)
+					w.report("%s of %s was carried out, and its error does not allow that: %v",
+						name, t, callErr)
 				}
 				w.stats.outcomeFound()
 			}
@@ -202,7 +212,10 @@ func (w *worker) check(t *tunnel) error {
 		read = reads[0]
 	}
 	got := t.state
-	if w.call(read.name, func(ctx context.Context, opts ...cftunnel.CallOption) error { return read.do(ctx, &got, opts...) }) == nil {
+	err := w.call(read.name, func(ctx context.Context, opts ...option) error {
+		return read.do(ctx, &got, opts...)
+	})
+	if err == nil {
 		for _, difference := range got.differences(t.state) {
 			w.report("%s of %s: %s", read.name, t, difference)
 		}

@@ -42,7 +42,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.count, "count", 12, "how often each call is measured")
 	flag.StringVar(&o.releases, "go", "local,go1.27.4", "Go releases, as GOTOOLCHAIN names them")
-	flag.BoolVar(&o.cold, "cold", false, "measure cold builds too, and v7's root package, whose build takes minutes")
+	flag.BoolVar(&o.cold, "cold", false, "measure cold builds too; that of v7's root package takes minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -74,7 +74,8 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(work)
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "Measured on %s, %d cores, %d times each.\n", time.Now().Format("2 January 2006"), runtime.NumCPU(), o.count)
+	fmt.Fprintf(&out, "Measured on %s, %d cores, %d times each.\n",
+		time.Now().Format("2 January 2006"), runtime.NumCPU(), o.count)
 	for release := range strings.SplitSeq(o.releases, ",") {
 		g := &goRelease{name: release, work: work, cells: map[row]map[string]string{}}
 		if err := g.measure(ctx, o); err != nil {
@@ -82,7 +83,8 @@ func run(ctx context.Context, o options) error {
 		}
 		g.print(&out)
 	}
-	return os.WriteFile(readme, slices.Concat(before, []byte(startMark+"\n\n"), out.Bytes(), []byte("\n"+endMark), after), 0o644)
+	text = slices.Concat(before, []byte(startMark+"\n\n"), out.Bytes(), []byte("\n"+endMark), after)
+	return os.WriteFile(readme, text, 0o644)
 }
 
 // goRelease is what is measured with one release of Go.
@@ -135,12 +137,14 @@ func (g *goRelease) builds(ctx context.Context, cold bool) error {
 		path, binary := "./"+folder+"/testdata/programs/"+program, filepath.Join(g.work, program)
 		command := g.command(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, path)
 		if cold {
-			command.Env = append(command.Env, "GOCACHE="+filepath.Join(g.work, "cache-"+g.version+"-"+program))
+			cache := filepath.Join(g.work, "cache-"+g.version+"-"+program)
+			command.Env = append(command.Env, "GOCACHE="+cache)
 		}
 		if err := command.Run(); err != nil {
 			return err
 		}
-		cpu := (command.ProcessState.UserTime() + command.ProcessState.SystemTime()).Seconds() // of all compilers
+		used := command.ProcessState // of all compilers
+		cpu := (used.UserTime() + used.SystemTime()).Seconds()
 		info, err := os.Stat(binary)
 		if err != nil {
 			return err
@@ -176,7 +180,8 @@ func (g *goRelease) calls(ctx context.Context, count int) error {
 		log.Printf("%s: measuring calls, %d of %d", g.version, round+1, count)
 		for i := range bench.Clients {
 			client := bench.Clients[(round+i)%len(bench.Clients)].Name
-			out, err := g.command(ctx, binary, "-test.run", "^$", "-test.bench", "/./^"+client+"$", "-test.benchtime", "500ms").Output()
+			pattern := "/./^" + client + "$"
+			out, err := g.command(ctx, binary, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", "500ms").Output()
 			if err != nil {
 				return err
 			}

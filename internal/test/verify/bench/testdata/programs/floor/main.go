@@ -22,15 +22,15 @@ func main() {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer struct {
+	var response struct {
 		Result struct {
 			Name      string    `json:"name"`
 			Status    string    `json:"status"`
 			CreatedAt time.Time `json:"created_at"`
 		} `json:"result"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(&response); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(answer.Result.Name, answer.Result.Status, answer.Result.CreatedAt)
+	fmt.Println(response.Result.Name, response.Result.Status, response.Result.CreatedAt)
 }
