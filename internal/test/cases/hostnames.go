@@ -69,7 +69,7 @@ var hostnameMethods = map[string]Method{
 		Operations: []string{"POST " + records},
 		Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 			_, err := c.DNSRecords.Create(ctx, f.Zone, cftunnel.DNSRecordCreateParams{
-				Type: "TXT", Name: f.Free, Content: "text",
+				Type: "CNAME", Name: f.Free, Content: "a.example.net",
 			})
 			return err
 		},

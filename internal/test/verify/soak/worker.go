@@ -22,6 +22,7 @@ const callHeader = "Soak-Call"
 var several = []string{
 	"All", "FindByName", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
+	"Publish", "Unpublish", "Hostnames",
 }
 
 // worker takes one step after the other.
@@ -30,6 +31,7 @@ type worker struct {
 	name string // a prefix of the names of its tunnels and calls
 	rng  *rand.Rand
 	model
+	site
 	calls, names int
 }
 
