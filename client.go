@@ -33,6 +33,12 @@ type Client struct {
 	VirtualNetworks *VirtualNetworksService
 	// HostnameRoutes manages the routes of private hostnames.
 	HostnameRoutes *HostnameRoutesService
+	// Zones finds the DNS zones that hostnames are in.
+	Zones *ZonesService
+	// DNSRecords manages the DNS records of zones.
+	DNSRecords *DNSRecordsService
+	// Hostnames publishes hostnames: an ingress rule and a DNS record together.
+	Hostnames *HostnamesService
 
 	accountID string
 	*backend
@@ -96,6 +102,9 @@ func newClient(accountID string, b *backend) *Client {
 	c.Routes = &RoutesService{client: c}
 	c.VirtualNetworks = &VirtualNetworksService{client: c}
 	c.HostnameRoutes = &HostnameRoutesService{client: c}
+	c.Zones = &ZonesService{client: c}
+	c.DNSRecords = &DNSRecordsService{client: c}
+	c.Hostnames = &HostnamesService{client: c}
 	return c
 }
 

@@ -24,7 +24,8 @@ var (
 	// ErrNotFound means that the API says that what was asked for does not exist: a 404 in the API's
 	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict means status 409, such as ErrTunnelNameTaken.
+	// ErrConflict means status 409, such as ErrTunnelNameTaken, or that another DNS record keeps one out:
+	// code 81053, 81054, 81057 or 81058, which is ErrBadRequest too.
 	ErrConflict = errors.New("conflict")
 	// ErrRateLimited means status 429, or a call that was not sent because an earlier 429 still holds it
 	// back. A call that the client's own pace cannot release before its deadline is a
@@ -42,6 +43,8 @@ var (
 	// ErrRouteExists means code 1014 of a route: the virtual network already has a route for this CIDR.
 	// [RoutesService.Ensure] returns it if that route leads to another tunnel.
 	ErrRouteExists = errors.New("route exists")
+	// ErrHostnameTaken means that a DNS record of the hostname points elsewhere.
+	ErrHostnameTaken = errors.New("hostname taken")
 	// ErrConcurrentUpdate means that somebody else changed a tunnel's configuration at the same time as
 	// ModifyConfiguration, and that one of the two changes is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
@@ -62,6 +65,9 @@ const (
 	codeTunnelHasRoutes   = 1023
 	codeExists            = 1014 // a route for the CIDR, or a virtual network of the name
 )
+
+// codesRecordExists are those of a DNS record that another one keeps out.
+var codesRecordExists = []int{81053, 81054, 81057, 81058}
 
 // codesUnauthorized are those of a 400 about the credentials.
 var codesUnauthorized = []int{6003, 6103, 6111, 9106}
@@ -180,7 +186,7 @@ func (e *Error) Is(target error) bool {
 	case ErrNotFound:
 		return e.StatusCode == http.StatusNotFound && !e.foreign && !e.listMissing && !hasCode(e.Errors, codesNoRoute...)
 	case ErrConflict:
-		return e.StatusCode == http.StatusConflict
+		return e.StatusCode == http.StatusConflict || hasCode(e.Errors, codesRecordExists...)
 	case ErrRateLimited:
 		return e.StatusCode == http.StatusTooManyRequests || e.held
 	case ErrServer:

@@ -187,11 +187,13 @@ func isNetwork(operation string) bool {
 
 // happensOnce reports whether the server refuses to do the same again: to delete what is deleted, and
 // to change nothing.
-func happensOnce(operation string) bool { return isNetwork(operation) && isWrite(operation) }
+func happensOnce(operation string) bool {
+	return isNetwork(operation) && isWrite(operation) || operation == opRecordDelete
+}
 
 // returnsSecret reports whether the response to an operation may have a token.
 func returnsSecret(operation string) bool {
-	if isNetwork(operation) {
+	if isNetwork(operation) || strings.Contains(operation, "/dns_records") {
 		return false
 	}
 	return strings.HasSuffix(operation, "/token") || strings.Contains(operation, "/management") ||
@@ -204,7 +206,9 @@ func isWrite(operation string) bool { return !strings.HasPrefix(operation, http.
 func isIdempotent(operation string) bool { return !strings.HasPrefix(operation, http.MethodPost) }
 
 // withoutResult are operations that succeed whatever the result is.
-var withoutResult = []string{opCleanup, "PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover"}
+var withoutResult = []string{
+	opCleanup, "PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover", opRecordDelete,
+}
 
 func (c faultCase) isHarmless() bool {
 	return c.fault.Harmless || c.fault.HarmlessWithoutResult && slices.Contains(withoutResult, c.operation)

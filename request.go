@@ -87,6 +87,8 @@ var pathVariables = map[string]pathVariable{
 	"ip":                 {"addr", checkAddrText},
 	"virtual_network_id": {"virtualNetworkID", apipath.UUID},
 	"hostname_route_id":  {"hostnameRouteID", apipath.UUID},
+	"zone_id":            {"zoneID", apipath.HexID},
+	"dns_record_id":      {"recordID", apipath.HexID},
 }
 
 // path fills the operation's template with checked ids.

@@ -87,6 +87,11 @@ var exported = map[string]any{
 	"VirtualNetworkDeleteParams": cftunnel.VirtualNetworkDeleteParams{},
 	"VirtualNetworkListParams":   cftunnel.VirtualNetworkListParams{},
 	"VirtualNetworkUpdateParams": cftunnel.VirtualNetworkUpdateParams{},
+
+	"Zone": cftunnel.Zone{}, "ZoneListParams": cftunnel.ZoneListParams{},
+	"DNSRecord": cftunnel.DNSRecord{}, "DNSRecordListParams": cftunnel.DNSRecordListParams{},
+	"DNSRecordCreateParams": cftunnel.DNSRecordCreateParams{}, "DNSRecordUpdateParams": cftunnel.DNSRecordUpdateParams{},
+	"PublishParams": cftunnel.PublishParams{}, "PublishedHostname": cftunnel.PublishedHostname{},
 }
 
 func TestTheListOfExportedTypesIsWhole(t *testing.T) {

@@ -23,6 +23,8 @@ type resultInfo struct {
 	Page       int64 `json:"page"`
 	PerPage    int64 `json:"per_page"`
 	TotalCount int64 `json:"total_count"`
+	// TotalPages is nil for lists that do not report it.
+	TotalPages *int64 `json:"total_pages,omitempty"`
 }
 
 // apiError is an error of the API.

@@ -27,7 +27,7 @@ func TestEveryAnswerIsWrappedAlike(t *testing.T) {
 		{"delete", http.MethodDelete, f.below("/cfd_tunnel/" + id), "", http.StatusOK},
 		{"name taken", http.MethodPost, f.below("/cfd_tunnel"), `{"name":"other"}`, http.StatusConflict},
 		{"not found", http.MethodGet, f.below("/cfd_tunnel/" + nobody), "", http.StatusNotFound},
-		{"no route", http.MethodGet, "/zones", "", http.StatusNotFound},
+		{"no route", http.MethodGet, "/ips", "", http.StatusNotFound},
 	} {
 		// One after the other: each finds the tunnel as the one before left it.
 		answer := f.send(r.method, r.path, r.body)
@@ -68,7 +68,7 @@ func TestRoutes(t *testing.T) {
 		name, method, path string
 		status, code       int
 	}{
-		{"no such route", http.MethodGet, "/zones", http.StatusNotFound, 7000},
+		{"no such route", http.MethodGet, "/ips", http.StatusNotFound, 7000},
 		{"nothing below the account", http.MethodGet, f.below(""), http.StatusNotFound, 7000},
 		{"no such resource of the account", http.MethodGet, f.below("/cfd_tunnels"), http.StatusNotFound, 7000},
 		{"no such resource of the tunnel", http.MethodGet, f.below("/cfd_tunnel/" + id + "/tokens"), http.StatusNotFound, 7000},

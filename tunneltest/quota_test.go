@@ -156,7 +156,7 @@ func TestFailuresCountAgainstTheQuota(t *testing.T) {
 	_ = f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
 	_, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
 	require.Error(t, err)
-	f.send(http.MethodGet, "/zones", "").fails(http.StatusNotFound, 7000)
+	f.send(http.MethodGet, "/ips", "").fails(http.StatusNotFound, 7000)
 	f.refusedFor(3600)
 }
 

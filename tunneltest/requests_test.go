@@ -29,7 +29,7 @@ func TestRequestsAreKeptAsTheyCame(t *testing.T) {
 	require.NoError(t, err)
 	c.advance(time.Minute)
 	f.send(http.MethodDelete, f.below("/cfd_tunnel/a%2Fb"), "")
-	f.send(http.MethodGet, "/zones?x", "")
+	f.send(http.MethodGet, "/ips?x", "")
 
 	requests := f.Requests()
 	require.Len(t, requests, 3)
@@ -55,7 +55,7 @@ func TestRequestsAreKeptAsTheyCame(t *testing.T) {
 
 	third := requests[2]
 	assert.Empty(t, third.Operation)
-	assert.Equal(t, "/zones", third.Path)
+	assert.Equal(t, "/ips", third.Path)
 	assert.False(t, third.Done)
 }
 

@@ -20,7 +20,13 @@ type route struct {
 }
 
 // routes is every operation of the fake.
-var routes = slices.Concat(virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRoutes, []route{
+var routes = slices.Concat(
+	virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRoutes, zoneRoutes, dnsRecordRoutes, tunnelRouteRoutes,
+	tunnelRoutes,
+)
+
+// tunnelRoutes is the operations on tunnels, WARP connectors and the token of the client.
+var tunnelRoutes = []route{
 	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel},
@@ -48,7 +54,7 @@ var routes = slices.Concat(virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRou
 	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA},
 	{http.MethodGet, "/accounts/{account_id}/tokens/verify", (*Server).verifyToken},
 	{http.MethodGet, "/user/tokens/verify", (*Server).verifyToken},
-})
+}
 
 // call is a request on its way to its handler.
 type call struct {

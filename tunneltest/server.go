@@ -59,6 +59,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	accounts  map[string]*account
+	zones     []*zone
 	tokens    map[cftunnel.Secret]*Token
 	quotas    map[cftunnel.Secret]*quota // by the token
 	faults    []*Fault

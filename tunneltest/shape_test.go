@@ -227,7 +227,7 @@ func TestFailuresAreShapedAsReal(t *testing.T) {
 	}{
 		{http.MethodGet, f.below("/cfd_tunnel/" + nobody), "", nil, 404, `{"code":1003,"message":"…"}`},
 		{http.MethodPost, f.below("/cfd_tunnel"), `{"name":"blog"}`, nil, 409, `{"code":1013,"message":"…"}`},
-		{http.MethodGet, "/zones", "", nil, 404, `{"code":7000,"message":"…"}`},
+		{http.MethodGet, "/ips", "", nil, 404, `{"code":7000,"message":"…"}`},
 		{http.MethodPut, f.below("/tunnels"), "", nil, 405, `{"code":10000,"message":"…"}`},
 		{http.MethodGet, f.below("/tunnels"), "", http.Header{}, 400, `{"code":9106,"message":"…"}`},
 		{http.MethodGet, f.below("/tunnels"), "", http.Header{"Authorization": {"Bearer eyJ"}}, 400,

@@ -26,6 +26,8 @@ type account struct {
 	virtualNetworks []*virtualNetwork
 	ipRoutes        []*ipRoute
 	hostnameRoutes  []*hostnameRoute
+	// pools holds the tunnels that are origins of each load balancer's pool by its name.
+	pools map[string][]string
 }
 
 // tunnel is a tunnel of any kind.

@@ -1,6 +1,6 @@
 // Inventory lists every tunnel of an account, of every kind, with its status, its connectors, their
-// versions, its age and its routes. Without credentials in the environment it lists the tunnels of a
-// fake of the API in this process.
+// versions, its age, its private routes and its public hostnames. Without credentials in the
+// environment it lists the tunnels of a fake of the API in this process.
 package main
 
 import (
@@ -135,12 +135,16 @@ type entry struct {
 	CreatedAt  time.Time             `json:"created_at"`
 	Age        string                `json:"age"`
 	// Routes has CIDRs, with @ and the virtual network unless it is the default one, and hostnames.
-	Routes []string `json:"routes"`
-	Error  string   `json:"error,omitempty"` // of reading the connectors
+	Routes    []string   `json:"routes"`
+	Error     string     `json:"error,omitempty"` // of reading the connectors
+	Hostnames []hostname `json:"hostnames,omitempty"`
+	// HostnamesError is the error of reading the hostnames.
+	HostnamesError string                `json:"hostnames_error,omitempty"`
+	ConfigSource   cftunnel.ConfigSource `json:"config_source,omitempty"`
 }
 
-// collect reads the tunnels, and the connectors of several of them at a time. If the connectors of
-// some could not be read, it returns all tunnels and the error.
+// collect reads the tunnels, and the connectors and hostnames of several of them at a time. If those
+// of some could not be read, it returns all tunnels and the error.
 func collect(
 	ctx context.Context, client *cftunnel.Client, now time.Time, progress io.Writer,
 ) ([]entry, error) {
@@ -152,6 +156,7 @@ func collect(
 		entries = append(entries, entry{
 			Name: tunnel.Name, ID: tunnel.ID, Type: tunnel.Type, Status: tunnel.Status,
 			Versions: []string{}, Routes: []string{}, CreatedAt: tunnel.CreatedAt,
+			ConfigSource: tunnel.ConfigSource,
 		})
 		if !tunnel.CreatedAt.IsZero() {
 			entries[len(entries)-1].Age = age(now.Sub(tunnel.CreatedAt))
@@ -168,7 +173,7 @@ func collect(
 	for range workers {
 		group.Go(func() {
 			for e := range next {
-				err := e.readConnectors(ctx, client)
+				err := errors.Join(e.readConnectors(ctx, client), e.readHostnames(ctx, client))
 				mu.Lock()
 				if err != nil {
 					failures = append(failures, err)
@@ -186,7 +191,7 @@ func collect(
 	group.Wait()
 	fmt.Fprint(progress, "\r\033[K")
 	if len(failures) > 0 {
-		err := fmt.Errorf("reading the connectors of %d of %s failed, first: %w",
+		err := fmt.Errorf("reading the details of %d of %s failed, first: %w",
 			len(failures), count(len(entries), "tunnel"), failures[0])
 		return entries, errors.Join(err, routesErr)
 	}
@@ -266,7 +271,9 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%ds", max(d, 0)/time.Second)
 }
 
-var header = []string{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES"}
+var header = []string{
+	"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES", "HOSTNAMES",
+}
 
 func (e entry) cells() []string {
 	connectors := strconv.Itoa(e.Connectors)
@@ -276,6 +283,7 @@ func (e entry) cells() []string {
 	versions, routes := strings.Join(e.Versions, " "), strings.Join(e.Routes, " ")
 	return []string{
 		e.Name, string(e.Type), string(e.Status), connectors, versions, e.Age, e.ID, routes,
+		e.hostnamesCell(),
 	}
 }
 
@@ -336,7 +344,10 @@ func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Clie
 	if _, err = fake.Connect(office.Token); err != nil {
 		return err
 	}
-	return furnishRoutes(ctx, client, office.ID)
+	if err := furnishRoutes(ctx, client, office.ID); err != nil {
+		return err
+	}
+	return furnishHostnames(ctx, fake, client)
 }
 
 // furnishRoutes puts a route of each kind into a fake.

@@ -41,7 +41,7 @@ func TestInventoryOfEveryKind(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
 	require.Len(t, lines, 6)
 	for i, want := range [][]string{
-		{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES"},
+		{"NAME", "TYPE", "STATUS", "CONNECTORS", "VERSIONS", "AGE", "ID", "ROUTES", "HOSTNAMES"},
 		{"blog", "cfd_tunnel", "healthy", "1", "2026.10.0", "2d"},
 		{"office", "warp_connector", "healthy", "1", "2026.10.0", "2d"},
 		{"shop", "cfd_tunnel", "degraded", "1", "2026.10.0", "2d"},
@@ -50,8 +50,8 @@ func TestInventoryOfEveryKind(t *testing.T) {
 	} {
 		assert.Equal(t, want, strings.Fields(lines[i])[:len(want)])
 	}
-	assert.Regexp(t, `  192\.168\.0\.0/16$`, lines[2])
-	assert.Regexp(t, `  10\.0\.0\.0/8 10\.0\.0\.0/8@lab wiki\.internal$`, lines[4])
+	assert.Regexp(t, `  192\.168\.0\.0/16 *$`, lines[2])
+	assert.Regexp(t, `  10\.0\.0\.0/8 10\.0\.0\.0/8@lab wiki\.internal *$`, lines[4])
 
 	var asJSON bytes.Buffer
 	require.NoError(t, printJSON(&asJSON, entries))

@@ -48,6 +48,7 @@ func main() {
 type settings struct {
 	addr, account, token string
 	tls                  bool
+	zone                 string
 	quota                int
 	window               time.Duration
 	allowHosts           []string
@@ -83,6 +84,7 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 		"account `id`, 32 hexadecimal digits (default: a random one)")
 	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
 	flags.BoolVar(&s.tls, "tls", false, "serve HTTPS, with a certificate that it makes and whose path it prints")
+	flags.StringVar(&s.zone, "zone", "example.com", "`name` of the account's DNS zone")
 	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
 	flags.DurationVar(&s.window, "window", 5*time.Minute,
 		"`length` of the quota's window, and of the refusal that follows")
@@ -119,6 +121,17 @@ func (s *settings) check(flags *flag.FlagSet) error {
 			return fmt.Errorf("-token: %w", err)
 		}
 	}
+	return checkZone(s.zone)
+}
+
+// checkZone refuses what is not the name of a zone.
+func checkZone(name string) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("-zone must be a name such as example.com")
+		}
+	}()
+	tunneltest.NewServer().SeedZone(name)
 	return nil
 }
 
@@ -159,6 +172,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
+	fmt.Fprintf(stdout, "export CLOUDFLARE_ZONE_ID=%s\n", fake.SeedZone(s.zone))
 	// The token is the fake's, and has no other use.
 	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
 

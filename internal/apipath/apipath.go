@@ -103,6 +103,14 @@ func AccountID(id string) error {
 	if id == "" {
 		return errors.New("is missing")
 	}
+	return HexID(id)
+}
+
+// HexID says what is wrong with the id of an account, a zone or a DNS record, or nil.
+func HexID(id string) error {
+	if id == "" {
+		return errors.New("is empty")
+	}
 	if len(id) != 32 {
 		return fmt.Errorf("is not 32 hexadecimal digits but %d bytes long", len(id))
 	}

@@ -17,19 +17,22 @@ type Fixture struct {
 	Tunnel, Connector, Name, Idle string
 	// WARP is run by WARPConnector, which is its passive replica. IdleWARP has no connectors.
 	WARP, WARPConnector, IdleWARP string
-	// Free is a name that no tunnel has.
+	// Free is a name that no tunnel has, and no hostname in the zone begins with.
 	Free string
 	// Route and HostnameRoute lead to Tunnel. VirtualNetwork has the name Name and no routes.
 	Route, HostnameRoute, VirtualNetwork string
+	// Zone is the id of the DNS zone ZoneName. Its Record publishes Hostname through Tunnel.
+	Zone, ZoneName, Record, Hostname string
 }
 
 // UnknownIDs is a fixture that no server holds, for tests whose server does not look at ids.
 func UnknownIDs() Fixture {
-	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	const id, hexID = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415", "023e105f4ecef8ad9ca31a8372d0c353"
 	return Fixture{
 		Tunnel: id, Connector: id, Name: "n", Idle: id,
 		WARP: id, WARPConnector: id, IdleWARP: id, Free: "n",
 		Route: id, HostnameRoute: id, VirtualNetwork: id,
+		Zone: hexID, ZoneName: "example.com", Record: hexID, Hostname: "n.example.com",
 	}
 }
 
@@ -77,10 +80,10 @@ func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 	f.Idle, _ = tunnel("idle", 0)
 	f.WARP, f.WARPConnector = warp("warp", 2)
 	f.IdleWARP, _ = warp("idle warp", 0)
-	if err != nil {
-		return f, err
+	if err == nil {
+		err = errors.Join(f.addNetworks(ctx, client), f.addHostname(ctx, srv, client))
 	}
-	return f, f.addNetworks(ctx, client)
+	return f, err
 }
 
 // addNetworks creates the private networks of the fixture.

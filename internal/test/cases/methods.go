@@ -17,6 +17,8 @@ type Method struct {
 	Call func(ctx context.Context, c *cftunnel.Client, f Fixture) error
 	// AccountToken says that the client's API token must be one that the account owns.
 	AccountToken bool
+	// Dispensable are operations that it sends, but can do without.
+	Dispensable []string
 	// Polls says that it sends more requests if one fails.
 	Polls bool
 	// V7 and V0 are the methods of the official clients that send its first operation.
@@ -36,7 +38,7 @@ func addRule(c *cftunnel.TunnelConfig) error {
 }
 
 // Methods has every method of the services, by service and name.
-var Methods = join(tunnelMethods, networkMethods)
+var Methods = join(tunnelMethods, networkMethods, hostnameMethods)
 
 func join(groups ...map[string]Method) map[string]Method {
 	all := map[string]Method{}

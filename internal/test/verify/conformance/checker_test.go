@@ -20,7 +20,7 @@ const (
 // published returns the schema as it is committed.
 func published(t *testing.T) openapi.Document {
 	t.Helper()
-	d, err := openapi.LoadCovered()
+	d, err := openapi.Load(openapi.Covered...)
 	require.NoError(t, err)
 	return d
 }

@@ -36,7 +36,7 @@ func main() {
 }
 
 func run(ctx context.Context, w io.Writer, everything bool) (findings []string, err error) {
-	d, err := openapi.LoadCovered()
+	d, err := openapi.Load(openapi.Covered...)
 	if err != nil {
 		return nil, err
 	}

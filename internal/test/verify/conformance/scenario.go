@@ -21,7 +21,8 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 	for name, step := range map[string]func(context.Context, *scene) error{
 		"every filter": filters, "every parameter": parameters, "every status of a tunnel": statuses,
 		"every setting": settings, "every high availability mode": haModes, "tokens": tokens, "refusals": refusals,
-		"private networks": privateNetworks,
+		"private networks":  privateNetworks,
+		"zones and records": hostnames,
 	} {
 		if err := withScene(ctx, &log, step); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -112,6 +113,7 @@ func (s *scene) oddRequests(ctx context.Context, operation string) {
 			"{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector,
 			"{route_id}", s.fixture.Route, "{hostname_route_id}", s.fixture.HostnameRoute,
 			"{virtual_network_id}", s.fixture.VirtualNetwork, "{ip}", "192.0.2.1",
+			"{zone_id}", s.fixture.Zone, "{dns_record_id}", s.fixture.Record,
 		).Replace(template)
 	}
 	good := "Bearer " + s.srv.APIToken().Reveal()

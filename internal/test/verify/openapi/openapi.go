@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -19,18 +18,6 @@ var Covered = []string{
 	"tunnels.json",
 	// "tokens.json",
 	"networks.json",
-}
-
-// pending are the beginnings of paths in these files that the client does not have yet.
-var pending = []string{"/zones"}
-
-// LoadCovered returns the document of the operations that the client has.
-func LoadCovered() (Document, error) {
-	d, err := Load(Covered...)
-	maps.DeleteFunc(d.Object("paths"), func(path string, _ any) bool {
-		return slices.ContainsFunc(pending, func(start string) bool { return strings.HasPrefix(path, start) })
-	})
-	return d, err
 }
 
 // Document is an OpenAPI document as JSON has it.

@@ -25,11 +25,3 @@ func TestLoad_AllFiles(t *testing.T) {
 	_, err = openapi.Load("none.json")
 	require.Error(t, err)
 }
-
-func TestLoadCovered_OnlyWhatTheClientHas(t *testing.T) {
-	t.Parallel()
-	covered, err := openapi.LoadCovered()
-	require.NoError(t, err)
-	assert.NotNil(t, covered.Operation("GET /accounts/{account_id}/teamnet/routes"))
-	assert.Nil(t, covered.Operation("GET /zones"))
-}

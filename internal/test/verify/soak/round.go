@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ func newRound(ctx context.Context, r *rig, s settings, number int, stats *stats)
 			c.faults = append(c.faults, fault)
 		}
 	}
+	c.srv.SeedZone(zoneName)
 	for i := range s.workers {
 		c.workers = append(c.workers, c.newWorker(fmt.Sprintf("w%02d", i), i))
 	}
@@ -150,6 +152,13 @@ func (c *round) compare() (compared, error) {
 	done := compared{requests: len(record)}
 	c.compareRecord(record)
 	last := c.newWorker("last", len(c.workers))
+	for _, w := range c.workers {
+		if last.site = w.site; last.site.tunnelID != "" {
+			if err := last.checkSite(); err != nil {
+				return done, err
+			}
+		}
+	}
 	for account := range c.clients {
 		got := map[string]*cftunnel.Tunnel{}
 		for _, deleted := range []bool{false, true} {
@@ -183,6 +192,9 @@ func (c *round) compare() (compared, error) {
 		}
 		// An Ensure that failed may have created the common tunnel.
 		for _, t := range got {
+			if strings.HasPrefix(t.Name, siteName) {
+				continue // its worker has compared it
+			}
 			other := c.common[account] != "" && c.common[account] != t.ID
 			if t.Name != commonName || t.IsDeleted() || other {
 				c.report("tunnel %s, %s, is unexpected", t.Name, t.ID)
@@ -223,7 +235,7 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 		case r.Method == http.MethodGet && r.Status == http.StatusOK && r.Done:
 			lists[target{id, r.Path}]++
 		}
-		if r.Method == http.MethodPost && r.Done { // only creates are sent
+		if r.Method == http.MethodPost && r.Done { // only creates are sent, of tunnels, routes and DNS records
 			var body struct{ Name, Network string }
 			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // it was carried out, so it has one of them
 			key := r.Path + body.Name + body.Network

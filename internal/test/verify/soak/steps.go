@@ -33,6 +33,8 @@ var steps = []step{
 	{weight: 12, alone: (*worker).create},
 	{weight: 1, alone: (*worker).ensureCommon},
 	{weight: 8, alone: (*worker).list},
+	{weight: 5, alone: (*worker).publish},
+	{weight: 2, alone: (*worker).unpublish},
 	{weight: 25, fits: isAny, with: (*worker).check},
 	{weight: 6, fits: isLive, with: (*worker).rename},
 	{weight: 6, fits: isLive, with: (*worker).rotate},

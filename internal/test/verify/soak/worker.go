@@ -22,6 +22,7 @@ const callHeader = "Soak-Call"
 var several = []string{
 	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
+	"Publish", "Unpublish", "Hostnames",
 }
 
 type (
@@ -36,6 +37,7 @@ type worker struct {
 	name string // a prefix of the names of its tunnels and calls
 	rng  *rand.Rand
 	model
+	site
 	calls, names int
 }
 

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// program runs the program against a fake with the zone example.com, in a directory of its own.
+type program struct {
+	t      *testing.T
+	fake   *tunneltest.Server
+	client *cftunnel.Client
+	zoneID string
+	stdout bytes.Buffer
+	stderr bytes.Buffer
+}
+
+func newProgram(t *testing.T) *program {
+	t.Helper()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	client, err := fake.NewClient()
+	require.NoError(t, err)
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+	t.Chdir(t.TempDir())
+	return &program{t: t, fake: fake, client: client, zoneID: fake.SeedZone("example.com")}
+}
+
+func (p *program) run(args ...string) int {
+	p.t.Helper()
+	p.stdout.Reset()
+	p.stderr.Reset()
+	return start(p.t.Context(), args, &p.stdout, &p.stderr)
+}
+
+func (p *program) records() int {
+	p.t.Helper()
+	page, err := p.client.DNSRecords.List(p.t.Context(), p.zoneID, cftunnel.DNSRecordListParams{})
+	require.NoError(p.t, err)
+	return len(page.Items)
+}
+
+func TestPublish(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	require.Zero(t, p.run("web", "app.example.com", "http://localhost:8080"), p.stderr.String())
+	tunnel, err := p.client.Tunnels.FindByName(t.Context(), "web")
+	require.NoError(t, err)
+	token, err := p.client.Tunnels.Token(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	out := p.stdout.String()
+	assert.Contains(t, out, "is created")
+	assert.Contains(t, out, "cloudflared tunnel run --token-file web.token\n")
+	assert.Regexp(t, `app\.example\.com +http://localhost:8080 +ready`, out)
+	assert.NotContains(t, out, token.Reveal())
+	written, err := os.ReadFile("web.token")
+	require.NoError(t, err)
+	assert.Equal(t, token.Reveal(), strings.TrimSpace(string(written)))
+	info, err := os.Stat("web.token")
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+
+	file := filepath.Join(t.TempDir(), "my token")
+	require.Zero(
+		t, p.run(
+			"-path", "^/api", "-token-file", file, "web", "app.example.com", "http://localhost:9",
+		),
+	)
+	assert.Contains(t, p.stdout.String(), "exists")
+	assert.Contains(t, p.stdout.String(), "--token-file '"+file+"'")
+	assert.FileExists(t, file)
+	list, err := p.client.Hostnames.List(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.Len(t, list, 2)
+	assert.Equal(t, 1, p.records())
+}
+
+func TestUnpublish(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	for _, hostname := range []string{"a.example.com", "b.example.com"} {
+		require.Zero(t, p.run("web", hostname, "http://localhost:8080"))
+	}
+	tunnel, err := p.client.Tunnels.FindByName(t.Context(), "web")
+	require.NoError(t, err)
+	token, err := p.client.Tunnels.Token(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	connector, err := p.fake.Connect(token)
+	require.NoError(t, err)
+
+	for _, step := range []struct{ hostname, says string }{
+		{"a.example.com", "other ingress rules"}, {"b.example.com", "still runs"}, {"b.example.com", "is deleted"},
+	} {
+		if step.says == "is deleted" {
+			p.fake.Disconnect(connector)
+		}
+		require.Zero(t, p.run("-unpublish", "web", step.hostname), p.stderr.String())
+		assert.Contains(t, p.stdout.String(), step.says)
+	}
+	assert.Zero(t, p.records())
+	tunnel, err = p.client.Tunnels.Get(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.True(t, tunnel.IsDeleted())
+	assert.Equal(t, 1, p.run("-unpublish", "web", "b.example.com"))
+}
+
+func TestInUse(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	tunnel, err := p.client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+		Name: "web", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	require.NoError(t, err)
+	check := func(reason string) {
+		t.Helper()
+		got, err := inUse(t.Context(), p.client, tunnel.ID)
+		require.NoError(t, err)
+		assert.Equal(t, reason, got)
+	}
+	check("")
+	hostname, err := p.client.HostnameRoutes.Create(t.Context(), cftunnel.HostnameRouteCreateParams{
+		Hostname: "wiki.internal", TunnelID: tunnel.ID,
+	})
+	require.NoError(t, err)
+	check("has private hostnames")
+	_, err = p.client.HostnameRoutes.Delete(t.Context(), hostname.ID)
+	require.NoError(t, err)
+	_, err = p.client.Routes.Create(t.Context(), cftunnel.RouteCreateParams{
+		Network: netip.MustParsePrefix("10.0.0.0/8"), TunnelID: tunnel.ID,
+	})
+	require.NoError(t, err)
+	check("has private routes")
+	for service, reason := range map[string]string{
+		"http_status:404": "has private routes", "http://localhost": "serves every host",
+	} {
+		_, err := p.client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, cftunnel.TunnelConfig{
+			Ingress: []cftunnel.IngressRule{{Service: service}},
+		})
+		require.NoError(t, err)
+		check(reason)
+	}
+}
+
+func TestPublish_Fails(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	_, err := p.client.DNSRecords.Create(
+		t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
+			Type: "A", Name: "app", Content: "192.0.2.1",
+		},
+	)
+	require.NoError(t, err)
+	assert.Equal(t, 1, p.run("web", "app.example.com", "http://localhost:8080"))
+	assert.Contains(t, p.stderr.String(), "192.0.2.1")
+	assert.NoFileExists(t, "web.token")
+	assert.Zero(
+		t, p.run(
+			"-overwrite", "web", "app.example.com", "http://localhost:8080",
+		), p.stderr.String(),
+	)
+}
+
+func TestCommandLine(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{nil, "TUNNEL, HOSTNAME, SERVICE"},
+		{[]string{"web"}, "missing: HOSTNAME, SERVICE"},
+		{[]string{"-unpublish", "web"}, "missing: HOSTNAME\n"},
+		{[]string{"web", "a", "b", "c"}, `"c"`},
+		{[]string{"-unpublish", "web", "a", "b"}, `"b"`},
+		{[]string{"-unpublish", "-overwrite", "web", "a"}, "-unpublish"},
+		{[]string{"-odd"}, "-odd"},
+	} {
+		assert.Equal(t, 2, p.run(test.args...), "%q", test.args)
+		assert.Contains(t, p.stderr.String(), test.says)
+	}
+	assert.Zero(t, p.run("-h"))
+	assert.Contains(t, p.stderr.String(), "usage: publish")
+	assert.Empty(t, p.fake.Requests())
+
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	assert.Equal(t, 2, p.run("web", "app.example.com", "http://localhost:8080"))
+	assert.Contains(t, p.stderr.String(), "CLOUDFLARE_API_TOKEN is not set")
+}
+
+func TestDemonstration(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newProgram(t)
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	require.Zero(t, p.run(), p.stderr.String())
+	assert.Regexp(t, `blog\.example\.com .* ready\n\*\.example\.com .* ready\n`, p.stdout.String())
+	assert.Contains(t, p.stdout.String(), "Tunnel blog is deleted.")
+	assert.Contains(t, p.stderr.String(), "fake")
+	assert.Empty(t, p.fake.Requests())
+}

@@ -1,0 +1,106 @@
+package cftunnel
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cftunnel/cftunnel-go/internal/ingress"
+)
+
+// List returns the hostnames in a tunnel's configuration, one for each rule that has one, in the
+// order of the rules, with the state of their DNS records.
+//
+// A record is looked for under exactly the rule's hostname: one of a wildcard does not count for
+// the names it stands for. If the credentials cannot read the zone of a hostname, or its records,
+// the state is [DNSStateUnknown]. The rules of a locally managed tunnel are not in its
+// configuration, but in a file.
+//
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted.
+//
+// Operations: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations, GET /zones, GET
+// /zones/{zone_id}/dns_records
+//
+// API: https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/list/
+func (s *HostnamesService) List(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) ([]PublishedHostname, error) {
+	client, err := clientOf(s)
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := client.Tunnels.Configuration(ctx, tunnelID, opts...)
+	if err != nil {
+		return nil, err
+	}
+	l := lookup{
+		client: client, opts: opts, tunnelID: tunnelID, known: map[string]PublishedHostname{},
+	}
+	var list []PublishedHostname
+	for _, rule := range configuration.Config.Ingress {
+		if ingress.AnyHost(rule.Hostname) {
+			continue
+		}
+		item, err := l.find(ctx, ingress.ASCII(rule.Hostname))
+		if err != nil {
+			return nil, err
+		}
+		item.Hostname, item.Path, item.Service = rule.Hostname, rule.Path, rule.Service
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// lookup finds the DNS records of a tunnel's hostnames, and asks for nothing twice.
+type lookup struct {
+	client   *Client
+	opts     []CallOption
+	tunnelID string
+	zones    map[string]*Zone // by name; nil if they are not read yet
+	known    map[string]PublishedHostname
+}
+
+// find returns what DNS says of a hostname: the fields ZoneID, RecordID and DNS.
+func (l *lookup) find(ctx context.Context, hostname string) (PublishedHostname, error) {
+	if item, ok := l.known[hostname]; ok {
+		return item, nil
+	}
+	item := PublishedHostname{DNS: DNSStateUnknown}
+	zone, err := l.zone(ctx, hostname)
+	if zone == nil || err != nil {
+		return item, err
+	}
+	item.ZoneID = zone.ID
+	records, err := l.client.addressRecords(ctx, zone.ID, hostname, l.opts)
+	switch {
+	case err == nil:
+		item.DNS, item.RecordID = dnsState(records, l.tunnelID)
+	case !errors.Is(err, ErrForbidden):
+		return item, err
+	}
+	l.known[hostname] = item
+	return item, nil
+}
+
+// zone returns the zone that contains a hostname, or nil if there is none that can be read. Those
+// of the account are read once.
+func (l *lookup) zone(ctx context.Context, hostname string) (*Zone, error) {
+	if l.zones == nil {
+		l.zones = map[string]*Zone{}
+		own := ZoneListParams{AccountID: l.client.accountID}
+		for zone, err := range l.client.Zones.All(ctx, own, l.opts...) {
+			if errors.Is(err, ErrForbidden) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			l.zones[ingress.ASCII(zone.Name)] = zone
+		}
+	}
+	for domain := range ingress.Domains(hostname) {
+		if zone := l.zones[domain]; zone != nil {
+			return zone, nil
+		}
+	}
+	return nil, nil
+}

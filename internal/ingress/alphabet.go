@@ -1,0 +1,63 @@
+package ingress
+
+import (
+	"regexp/syntax"
+	"slices"
+	"unicode"
+)
+
+// alphabetOf returns one character for each set of those that the instructions cannot tell apart.
+// Control characters are left out.
+func alphabetOf(insts []syntax.Inst) []rune {
+	// A set begins where a range begins or has ended.
+	begins := []rune{' ', 0x7f, 0x80}
+	add := func(from, to rune) { begins = append(begins, from, to+1) }
+	for _, ranges := range [][2]rune{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}} {
+		add(ranges[0], ranges[1])
+	}
+	var consuming []*syntax.Inst
+	for i := range insts {
+		inst := &insts[i]
+		switch inst.Op {
+		case syntax.InstRune, syntax.InstRune1:
+			consuming = append(consuming, inst)
+		default:
+			continue
+		}
+		if len(inst.Rune) == 1 {
+			first := inst.Rune[0]
+			add(first, first)
+			for r := unicode.SimpleFold(first); r != first; r = unicode.SimpleFold(r) {
+				add(r, r)
+			}
+			continue
+		}
+		for j := 0; j+1 < len(inst.Rune); j += 2 {
+			add(inst.Rune[j], inst.Rune[j+1])
+		}
+	}
+	slices.Sort(begins)
+	begins = slices.Compact(begins)
+
+	var alphabet []rune
+	known := map[string]bool{}
+	for _, r := range begins {
+		if r < ' ' || r == 0x7f || r > unicode.MaxRune {
+			continue
+		}
+		matching := make([]byte, 1+len(consuming))
+		if syntax.IsWordChar(r) {
+			matching[0] = 1
+		}
+		for i, inst := range consuming {
+			if inst.MatchRune(r) {
+				matching[1+i] = 1
+			}
+		}
+		if key := string(matching); !known[key] {
+			known[key] = true
+			alphabet = append(alphabet, r)
+		}
+	}
+	return alphabet
+}

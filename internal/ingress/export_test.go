@@ -1,0 +1,6 @@
+package ingress
+
+var (
+	CoversHost = coversHost
+	CoversPath = coversPath
+)

@@ -1,0 +1,123 @@
+// Package ingress compares what ingress rules match, as cloudflared matches it.
+package ingress
+
+import (
+	"errors"
+	"iter"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxName  = 253
+	maxLabel = 63
+	wildcard = "*."
+)
+
+// CheckHostname returns what is wrong with a hostname that is to be published, or nil. A wildcard
+// such as *.example.com is allowed, and so are upper case and one final dot, which [ASCII] removes.
+func CheckHostname(name string) error {
+	name = strings.TrimSuffix(name, ".")
+	rest := strings.TrimPrefix(name, wildcard)
+	switch {
+	case name == "":
+		return errors.New("is empty")
+	case !isASCII(name):
+		return errors.New("is not ASCII; give it in Punycode, such as xn--bcher-kva.example.com")
+	case strings.Contains(name, "/"):
+		return errors.New("is not a bare hostname: it has a slash")
+	case strings.Contains(name, ":"):
+		return errors.New("is not a bare hostname: it has a colon")
+	case len(name) > maxName:
+		return errors.New("is longer than 253 characters")
+	case strings.Contains(rest, "*"):
+		return errors.New("has a * that is not its whole first label, as in *.example.com")
+	case !strings.Contains(rest, "."):
+		return errors.New("has no domain, as in app.example.com")
+	}
+	for label := range strings.SplitSeq(rest, ".") {
+		if err := checkLabel(label); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	switch {
+	case label == "":
+		return errors.New("has an empty label")
+	case len(label) > maxLabel:
+		return errors.New("has a label of more than 63 characters")
+	case label[0] == '-' || label[len(label)-1] == '-':
+		return errors.New("has a label that begins or ends with a hyphen")
+	}
+	for _, c := range []byte(strings.ToLower(label)) {
+		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return errors.New("has other characters than letters, digits, hyphens and underscores")
+		}
+	}
+	return nil
+}
+
+// ASCII returns a hostname as DNS and requests spell it: in lower case, in Punycode, without a
+// final dot. A label that Punycode cannot hold stays as it is.
+func ASCII(name string) string {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if isASCII(name) {
+		return name
+	}
+	labels := strings.Split(name, ".")
+	for i, label := range labels {
+		if !isASCII(label) {
+			labels[i] = punycode(label)
+		}
+	}
+	return strings.Join(labels, ".")
+}
+
+// SameHostname reports whether two hostnames are the same in DNS.
+func SameHostname(a, b string) bool { return ASCII(a) == ASCII(b) }
+
+// AnyHost reports whether the hostname of a rule matches every host.
+func AnyHost(hostname string) bool { return hostname == "" || hostname == "*" }
+
+// coversHost reports whether every host that the hostname inner matches is matched by outer:
+// *.example.com matches a.example.com and a.b.example.com, but not example.com.
+func coversHost(outer, inner string) bool {
+	if AnyHost(outer) {
+		return true
+	}
+	if AnyHost(inner) {
+		return false
+	}
+	outer, inner = ASCII(outer), ASCII(inner)
+	if outer == inner {
+		return true
+	}
+	suffix, isWildcard := strings.CutPrefix(outer, "*")
+	return isWildcard && strings.HasPrefix(suffix, ".") && strings.HasSuffix(inner, suffix)
+}
+
+// Domains yields the names of the zones that a hostname can be in, the most specific first: for
+// *.a.example.com a.example.com, then example.com. Top-level domains are left out.
+func Domains(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		domain := strings.TrimPrefix(ASCII(name), wildcard)
+		for strings.Contains(domain, ".") {
+			if !yield(domain) {
+				return
+			}
+			_, domain, _ = strings.Cut(domain, ".")
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package cftunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cftunnel/cftunnel-go/internal/ingress"
+)
+
+// addressRecords returns the records that lead a hostname somewhere: those of types A, AAAA and
+// CNAME.
+func (c *Client) addressRecords(
+	ctx context.Context, zoneID, hostname string, opts []CallOption,
+) ([]DNSRecord, error) {
+	var records []DNSRecord
+	named := DNSRecordListParams{Name: hostname}
+	for record, err := range c.DNSRecords.All(ctx, zoneID, named, opts...) {
+		if err != nil {
+			return nil, err
+		}
+		switch record.Type {
+		case recordTypeA, recordTypeAAAA, recordTypeCNAME:
+			// Servers can ignore a filter.
+			if ingress.SameHostname(record.Name, hostname) {
+				records = append(records, *record)
+			}
+		}
+	}
+	return records, nil
+}
+
+// pointsTo reports whether a record points to a tunnel.
+func (r *DNSRecord) pointsTo(tunnelID string) bool {
+	return r.Type == recordTypeCNAME && ingress.SameHostname(r.Content, TunnelHostname(tunnelID))
+}
+
+// dnsState returns what the records of a hostname mean for a tunnel, and the ID of the one that
+// decides.
+func dnsState(records []DNSRecord, tunnelID string) (state DNSState, recordID string) {
+	if len(records) == 0 {
+		return DNSStateMissing, ""
+	}
+	for i := range records {
+		r := &records[i]
+		switch {
+		case !r.pointsTo(tunnelID):
+			continue
+		case r.Proxied:
+			return DNSStateReady, r.ID
+		default:
+			return DNSStateNotProxied, r.ID
+		}
+	}
+	return DNSStateElsewhere, records[0].ID
+}
+
+// checkTaken returns an error if the hostname points elsewhere and may not be overwritten.
+func (p *publication) checkTaken() error {
+	state, _ := dnsState(p.records, p.tunnelID)
+	if state != DNSStateElsewhere || p.params.Overwrite {
+		return nil
+	}
+	record := p.records[0]
+	return fmt.Errorf("cftunnel: %s has a DNS record of type %s that points to %s: %w",
+		p.hostname, record.Type, record.Content, ErrHostnameTaken)
+}
+
+// maxRecordRounds bounds how often the DNS record is read again after a write that was lost, or
+// that another one at the same time kept out.
+const maxRecordRounds = 3
+
+// writeRecord makes the DNS record as it must be, and returns its ID. No write is repeated blindly:
+// the records are read again before.
+func (p *publication) writeRecord(ctx context.Context) (recordID string, err error) {
+	for range maxRecordRounds {
+		recordID, err = p.changeRecord(ctx)
+		isUnsure := errors.Is(err, ErrOutcomeUnknown)
+		if !isUnsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return recordID, err
+		}
+		step := p.step
+		p.step = "reading the DNS record again"
+		records, readErr := p.client.addressRecords(ctx, p.zone.ID, p.hostname, p.opts)
+		if readErr != nil {
+			return "", errors.Join(readErr, err)
+		}
+		p.records, p.step = records, step
+		if taken := p.checkTaken(); taken != nil {
+			return "", taken
+		}
+	}
+	return "", err
+}
+
+// changeRecord creates or changes the DNS record, unless it is as it must be.
+func (p *publication) changeRecord(ctx context.Context) (recordID string, err error) {
+	for len(p.records) > 0 {
+		record := p.records[0]
+		if record.Type == recordTypeCNAME {
+			return record.ID, p.correctRecord(ctx, record)
+		}
+		// The type of a record cannot be changed.
+		p.step = "deleting the " + record.Type + " record to " + record.Content
+		if err := p.client.DNSRecords.Delete(ctx, p.zone.ID, record.ID, p.opts...); err != nil {
+			return "", err
+		}
+		p.done = append(p.done, "the "+record.Type+" record to "+record.Content+" is deleted")
+		p.records = p.records[1:]
+	}
+	p.step = "creating the DNS record"
+	created, err := p.client.DNSRecords.Create(ctx, p.zone.ID, DNSRecordCreateParams{
+		Type: recordTypeCNAME, Name: p.hostname, Content: TunnelHostname(p.tunnelID),
+		TTL: automaticTTL, Proxied: true,
+	}, p.opts...)
+	if err != nil {
+		return "", err
+	}
+	return created.ID, nil
+}
+
+// correctRecord changes what is wrong with a CNAME record.
+func (p *publication) correctRecord(ctx context.Context, record DNSRecord) error {
+	var change DNSRecordUpdateParams
+	if !record.pointsTo(p.tunnelID) {
+		change.Content = TunnelHostname(p.tunnelID)
+	}
+	if !record.Proxied {
+		change.Proxied, change.TTL = new(true), automaticTTL
+	}
+	if change.Content == "" && change.Proxied == nil {
+		return nil
+	}
+	p.step = "changing the DNS record"
+	_, err := p.client.DNSRecords.Update(ctx, p.zone.ID, record.ID, change, p.opts...)
+	return err
+}

@@ -1,0 +1,256 @@
+package tunneltest
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cftunnel/cftunnel-go/internal/ingress"
+)
+
+// zoneRoutes needs "Zone Read".
+var zoneRoutes = []route{
+	{http.MethodGet, "/zones", (*Server).listZones},
+}
+
+// zone is a DNS zone with its records, in the order of their creation.
+type zone struct {
+	id, name string
+	account  string // the id
+	created  time.Time
+	records  []*dnsRecord
+	// balancers holds the pools of each load balancer by its name.
+	balancers map[string][]string
+}
+
+// SeedZone adds an active zone, such as example.com, to the account of [Server.AccountID], and
+// returns its ID. If the account has the zone already, it returns that one's. It panics if name is
+// not the name of a zone.
+func (s *Server) SeedZone(name string) (zoneID string) {
+	name = ingress.ASCII(name)
+	if ingress.CheckHostname(name) != nil || strings.Contains(name, "*") {
+		panic("tunneltest: a zone has a name such as example.com")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	account := strings.ToLower(s.accountID)
+	for _, z := range s.zones {
+		if z.name == name && z.account == account {
+			return z.id
+		}
+	}
+	z := &zone{
+		id: randomHex(16), name: name, account: account, created: s.stamp(),
+		balancers: map[string][]string{},
+	}
+	s.zones = append(s.zones, z)
+	return z.id
+}
+
+// zoneByID returns a zone, or nil. The caller holds s.mu.
+func (s *Server) zoneByID(id string) *zone {
+	for _, z := range s.zones {
+		if strings.EqualFold(z.id, id) {
+			return z
+		}
+	}
+	return nil
+}
+
+// canRead reports whether a token may read a zone. A token that is limited to some
+// zones sees no others.
+func (s *Server) canRead(_ *Token, _ *zone) bool { return true }
+
+// zone returns the zone of the path, or what the API says if there is none that the token may read.
+func (s *Server) zone(c *call) (*zone, *answer) {
+	if z := s.zoneByID(c.values["zone_id"]); z != nil && s.canRead(c.token, z) {
+		return z, nil
+	}
+	problem := failure(http.StatusNotFound, 7003,
+		"Could not route to "+c.route.template+", perhaps your object identifier is invalid?")
+	return nil, &problem
+}
+
+// zoneJSON is a zone as responses have it.
+type zoneJSON struct {
+	ID                  string            `json:"id"`
+	Name                string            `json:"name"`
+	Status              string            `json:"status"`
+	Paused              bool              `json:"paused"`
+	Type                string            `json:"type"`
+	DevelopmentMode     int               `json:"development_mode"`
+	NameServers         []string          `json:"name_servers"`
+	OriginalNameServers []string          `json:"original_name_servers"`
+	OriginalRegistrar   *string           `json:"original_registrar"`
+	OriginalDNSHost     *string           `json:"original_dnshost"`
+	ModifiedOn          timestamp         `json:"modified_on"`
+	CreatedOn           timestamp         `json:"created_on"`
+	ActivatedOn         timestamp         `json:"activated_on"`
+	Meta                map[string]any    `json:"meta"`
+	Owner               map[string]any    `json:"owner"`
+	Account             map[string]string `json:"account"`
+	Permissions         []string          `json:"permissions"`
+	Plan                map[string]any    `json:"plan"`
+}
+
+func (z *zone) json() zoneJSON {
+	return zoneJSON{
+		ID: z.id, Name: z.name, Status: "active", Type: "full",
+		NameServers:         []string{"ada.ns.cloudflare.com", "bob.ns.cloudflare.com"},
+		OriginalNameServers: []string{"ns1.example.net", "ns2.example.net"},
+		ModifiedOn:          timestamp{z.created},
+		CreatedOn:           timestamp{z.created},
+		ActivatedOn:         timestamp{z.created},
+		Meta: map[string]any{
+			"step": 2, "custom_certificate_quota": 0, "page_rule_quota": 3,
+			"phishing_detected": false,
+		},
+		Owner:       map[string]any{"id": nil, "type": "user", "email": nil},
+		Account:     map[string]string{"id": z.account, "name": z.accountName()},
+		Permissions: []string{"#dns_records:edit", "#dns_records:read", "#zone:read"},
+		Plan: map[string]any{
+			"id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "name": "Free Website", "price": 0,
+			"currency": "USD", "frequency": "", "is_subscribed": false, "can_subscribe": false,
+			"legacy_id": "free", "legacy_discount": false, "externally_managed": false,
+		},
+	}
+}
+
+func (z *zone) accountName() string { return "Account " + z.account[:8] }
+
+// zoneOrders are what zones can be sorted by.
+var zoneOrders = map[string]func(a, b *zone) int{
+	"name":         func(a, b *zone) int { return cmp.Compare(a.name, b.name) },
+	"status":       func(_, _ *zone) int { return 0 }, // all are active
+	"account.id":   func(a, b *zone) int { return cmp.Compare(a.account, b.account) },
+	"account.name": func(a, b *zone) int { return cmp.Compare(a.account, b.account) },
+}
+
+// Sizes of a page of zones.
+const (
+	minZonesPerPage     = 5
+	defaultZonesPerPage = 20
+	maxZonesPerPage     = 50
+)
+
+func (s *Server) listZones(c *call) answer {
+	tests := queryTests[*zone]{
+		"name":   func(z *zone, value string) bool { return matchesOperator(z.name, value) },
+		"status": func(_ *zone, value string) bool { return value == "active" },
+		"account.id": func(z *zone, value string) bool {
+			return strings.EqualFold(z.account, value)
+		},
+		"account.name": func(z *zone, value string) bool {
+			return matchesOperator(z.accountName(), value)
+		},
+	}
+	keep := tests.filter(c.query)
+	var found []*zone
+	for _, z := range s.zones {
+		if s.canRead(c.token, z) && keep(z) {
+			found = append(found, z)
+		}
+	}
+	sortByQuery(found, c.query, zoneOrders, "")
+	limits := pageLimits{minZonesPerPage, defaultZonesPerPage, maxZonesPerPage}
+	return countedPage(c.query, limits, found, (*zone).json)
+}
+
+// matchesOperator compares as the name of a zone is compared, which can have an operator before it.
+func matchesOperator(text, value string) bool {
+	operator, operand, found := strings.Cut(value, ":")
+	if !found {
+		return strings.EqualFold(text, value)
+	}
+	text, operand = strings.ToLower(text), strings.ToLower(operand)
+	switch operator {
+	case "equal":
+		return text == operand
+	case "not_equal":
+		return text != operand
+	case "starts_with":
+		return strings.HasPrefix(text, operand)
+	case "ends_with":
+		return strings.HasSuffix(text, operand)
+	case "contains":
+		return strings.Contains(text, operand)
+	}
+	return false
+}
+
+// queryTests are the filters of a list by their names in the query.
+type queryTests[T any] map[string]func(item T, value string) bool
+
+// filter returns whether an item is in the list: it passes all filters of the query, or with
+// match=any one of them.
+func (tests queryTests[T]) filter(query url.Values) func(T) bool {
+	var asked []func(T) bool
+	for name, test := range tests {
+		if value := query.Get(name); value != "" {
+			asked = append(asked, func(item T) bool { return test(item, value) })
+		}
+	}
+	return func(item T) bool {
+		passes := func(test func(T) bool) bool { return test(item) }
+		if query.Get("match") == "any" && len(asked) > 0 {
+			return slices.ContainsFunc(asked, passes)
+		}
+		return !slices.ContainsFunc(asked, func(test func(T) bool) bool { return !test(item) })
+	}
+}
+
+// sortByQuery sorts as order and direction say, or by default.
+func sortByQuery[T any](
+	items []T, query url.Values, orders map[string]func(a, b T) int, byDefault string,
+) {
+	order := orders[cmp.Or(query.Get("order"), byDefault)]
+	if order == nil {
+		return
+	}
+	slices.SortStableFunc(items, func(a, b T) int {
+		if query.Get("direction") == "desc" {
+			return order(b, a)
+		}
+		return order(a, b)
+	})
+}
+
+// pageLimits bounds per_page.
+type pageLimits struct{ least, byDefault, most int64 }
+
+// countedPage responds with the page of a list that the query asks for. Its result_info has the
+// number of pages, as the lists of zones and records have it.
+func countedPage[T, J any](
+	query url.Values, limits pageLimits, items []T, toJSON func(T) J,
+) answer {
+	number, perPage := int64(1), limits.byDefault
+	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
+		if query.Get(name) == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(query.Get(name), 10, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
+			return *bad(name + " must be a whole number from 1")
+		}
+		*value = n // out of range, it is the largest there is
+	}
+	perPage = min(max(perPage, limits.least), limits.most)
+	total := int64(len(items))
+	from := total
+	if number-1 <= total/perPage {
+		from = min((number-1)*perPage, total)
+	}
+	result := []J{}
+	for _, item := range items[from:min(from+perPage, total)] {
+		result = append(result, toJSON(item))
+	}
+	pages := (total + perPage - 1) / perPage
+	return page(result, resultInfo{
+		Count: len(result), Page: number, PerPage: perPage, TotalCount: total, TotalPages: &pages,
+	})
+}

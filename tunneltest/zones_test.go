@@ -1,0 +1,125 @@
+package tunneltest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// namesIn returns the names of the items of a list, and its result_info.
+func (r reply) namesIn() (names []string, info map[string]int) {
+	r.t.Helper()
+	var items []struct {
+		Name string `json:"name"`
+	}
+	require.NoError(r.t, json.Unmarshal(r.result(), &items))
+	for _, item := range items {
+		names = append(names, item.Name)
+	}
+	require.NoError(r.t, json.Unmarshal(r.envelope().ResultInfo, &info))
+	return names, info
+}
+
+func TestSeedZone(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id := f.SeedZone("Example.COM")
+	assert.Len(t, id, 32)
+	assert.Equal(t, id, f.SeedZone("example.com"))
+	other := f.SeedZone("bücher.example")
+	assert.NotEqual(t, id, other)
+
+	var zones []map[string]any
+	require.NoError(t, json.Unmarshal(f.send(http.MethodGet, "/zones", "").result(), &zones))
+	require.Len(t, zones, 2)
+	assert.Equal(t, id, zones[0]["id"])
+	assert.Equal(t, "example.com", zones[0]["name"])
+	assert.Equal(t, "active", zones[0]["status"])
+	assert.Equal(t, "full", zones[0]["type"])
+	assert.Equal(t, false, zones[0]["paused"])
+	assert.Equal(t, f.AccountID(), zones[0]["account"].(map[string]any)["id"])
+	assert.NotEmpty(t, zones[0]["name_servers"])
+	assert.Equal(t, "xn--bcher-kva.example", zones[1]["name"])
+
+	for _, name := range []string{
+		"", "com", "*.example.com", "a b.example.com", "https://example.com",
+	} {
+		assert.Panics(t, func() { f.SeedZone(name) }, name)
+	}
+}
+
+func TestListZones_Filters(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for _, name := range []string{"b.test", "a.test", "sub.a.test"} {
+		f.SeedZone(name)
+	}
+	for query, want := range map[string][]string{
+		"":                                     {"b.test", "a.test", "sub.a.test"},
+		"name=a.test":                          {"a.test"},
+		"name=A.test":                          {"a.test"},
+		"name=nothing.test":                    nil,
+		"name=contains:a.t":                    {"a.test", "sub.a.test"},
+		"name=starts_with:a":                   {"a.test"},
+		"name=ends_with:a.test":                {"a.test", "sub.a.test"},
+		"name=equal:a.test":                    {"a.test"},
+		"name=not_equal:a.test":                {"b.test", "sub.a.test"},
+		"name=odd:a.test":                      nil,
+		"status=active":                        {"b.test", "a.test", "sub.a.test"},
+		"status=pending":                       nil,
+		"account.id=" + f.AccountID():          {"b.test", "a.test", "sub.a.test"},
+		"account.id=" + nobody:                 nil,
+		"account.name=contains:account":        {"b.test", "a.test", "sub.a.test"},
+		"status=pending&name=a.test":           nil,
+		"status=pending&name=a.test&match=any": {"a.test"},
+		"match=any":                            {"b.test", "a.test", "sub.a.test"},
+		"order=name":                           {"a.test", "b.test", "sub.a.test"},
+		"order=name&direction=desc":            {"sub.a.test", "b.test", "a.test"},
+		"order=unknown":                        {"b.test", "a.test", "sub.a.test"},
+		"unknown=1":                            {"b.test", "a.test", "sub.a.test"},
+	} {
+		names, _ := f.send(http.MethodGet, "/zones?"+query, "").namesIn()
+		assert.Equal(t, want, names, query)
+	}
+}
+
+func TestListZones_Pages(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for i := range 53 {
+		f.SeedZone(fmt.Sprintf("zone-%02d.test", i))
+	}
+	for query, want := range map[string]map[string]int{
+		"":                         {"page": 1, "per_page": 20, "count": 20, "total_count": 53, "total_pages": 3},
+		"page=3":                   {"page": 3, "per_page": 20, "count": 13, "total_count": 53, "total_pages": 3},
+		"page=4":                   {"page": 4, "per_page": 20, "count": 0, "total_count": 53, "total_pages": 3},
+		"per_page=1000":            {"page": 1, "per_page": 50, "count": 50, "total_count": 53, "total_pages": 2},
+		"per_page=1":               {"page": 1, "per_page": 5, "count": 5, "total_count": 53, "total_pages": 11},
+		"name=zone-00.test":        {"page": 1, "per_page": 20, "count": 1, "total_count": 1, "total_pages": 1},
+		"name=nothing":             {"page": 1, "per_page": 20, "count": 0, "total_count": 0, "total_pages": 0},
+		"page=9999999999999999999": {"page": 1<<63 - 1, "per_page": 20, "count": 0, "total_count": 53, "total_pages": 3},
+	} {
+		_, info := f.send(http.MethodGet, "/zones?"+query, "").namesIn()
+		assert.Equal(t, want, info, query)
+	}
+	for _, query := range []string{"page=0", "page=x", "per_page=-1"} {
+		assert.Equal(
+			t, http.StatusBadRequest, f.send(http.MethodGet, "/zones?"+query, "").status, query,
+		)
+	}
+}
+
+func TestListZones_NoRoute(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	id := f.SeedZone("a.test")
+	f.send(http.MethodPost, "/zones", "{}").fails(http.StatusMethodNotAllowed, 10000)
+	f.send(http.MethodGet, "/zones/"+id, "").fails(http.StatusNotFound, 7000)
+	f.send(http.MethodGet, "/zones/"+id+"/", "").fails(http.StatusMethodNotAllowed, 10000)
+	f.send(http.MethodGet, "/zones", "").result()
+	assert.Equal(t, "GET /zones", f.lastRequest().Operation)
+}

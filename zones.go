@@ -1,0 +1,214 @@
+package cftunnel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/cftunnel/cftunnel-go/internal/ingress"
+)
+
+// ZonesService finds the DNS zones that hostnames are in.
+type ZonesService service
+
+// Zone is a DNS zone: a domain whose records Cloudflare serves.
+type Zone struct {
+	ID   string // 32 hexadecimal digits
+	Name string // such as example.com
+	// Status is "active" if the domain uses Cloudflare's name servers, else "initializing",
+	// "pending" or "moved".
+	Status      string
+	Type        string   // such as "full"
+	Paused      bool     // records are served, but not proxied
+	AccountID   string   // of the account that the zone belongs to
+	AccountName string   // of that account
+	NameServers []string // the name servers that the domain must use
+}
+
+const zoneStatusActive = "active"
+
+// ZoneListParams filters the zones of a list. Zero fields do not filter.
+type ZoneListParams struct {
+	Name      string `url:"name,omitempty"`       // the whole name
+	Status    string `url:"status,omitempty"`     // such as "active"
+	AccountID string `url:"account.id,omitempty"` // the default is every account of the credentials
+	Page      int    `url:"page,omitempty"`       // from 1
+	PerPage   int    `url:"per_page,omitempty"`   // 5 to 50; the API's default is 20
+}
+
+const (
+	minZonesPerPage = 5
+	maxZonesPerPage = 50
+)
+
+// Permissions for zones and their records, for the text of a 403.
+const (
+	zoneRead = `"Zone Read", or the same with Write, for the zone`
+	dnsRead  = `"DNS Read", or the same with Write, for the zone`
+	dnsWrite = `"DNS Write" for the zone`
+)
+
+var opZoneList = op("Zones.List", http.MethodGet, "/zones", zoneRead)
+
+// List returns one page of the zones that the credentials can read. A zone that is not in the list
+// can still exist: a token that is limited to some zones sees only these.
+//
+// Operation: GET /zones
+//
+// API: https://developers.cloudflare.com/api/resources/zones/methods/list/
+func (s *ZonesService) List(
+	ctx context.Context, params ZoneListParams, opts ...CallOption,
+) (*Page[Zone], error) {
+	perPage := cmp.Or(params.PerPage, maxZonesPerPage)
+	switch {
+	case params.Page < 0:
+		return nil, invalid("Page", "is %d; pages count from 1", params.Page)
+	case perPage < minZonesPerPage || perPage > maxZonesPerPage:
+		return nil, invalid("PerPage", "is %d; a page of zones has %d to %d",
+			perPage, minZonesPerPage, maxZonesPerPage)
+	}
+	r := request{operation: opZoneList, query: params}
+	page, err := doPage(ctx, s, r, perPage, checkZone, opts)
+	if err != nil {
+		return nil, err
+	}
+	return mapPage(page, (*zoneResponse).zone), nil
+}
+
+// All returns an iterator over all zones that the credentials can read, page by page.
+//
+// Operation: GET /zones
+//
+// API: https://developers.cloudflare.com/api/resources/zones/methods/list/
+func (s *ZonesService) All(
+	ctx context.Context, params ZoneListParams, opts ...CallOption,
+) iter.Seq2[*Zone, error] {
+	fetch := func(page, perPage int) (*Page[Zone], error) {
+		params := params
+		params.Page, params.PerPage = page, perPage
+		return s.List(ctx, params, opts...)
+	}
+	id := func(z *Zone) string { return z.ID }
+	return allPages(params.Page, params.PerPage, maxZonesPerPage, id, fetch)
+}
+
+// ForHostname returns the most specific zone that contains a hostname, such as app.example.com or
+// *.example.com. It asks for a zone of that name, then of the name without its first label, and so
+// on. If several accounts have the zone, an active one is preferred, then that of the client's
+// account.
+//
+// It returns [ErrNotFound] if the credentials can read no such zone: either there is none, or they
+// lack the permission Zone Read for it.
+//
+// Operation: GET /zones
+//
+// API: https://developers.cloudflare.com/api/resources/zones/methods/list/
+func (s *ZonesService) ForHostname(
+	ctx context.Context, hostname string, opts ...CallOption,
+) (*Zone, error) {
+	if err := checkHostname("hostname", hostname); err != nil {
+		return nil, err
+	}
+	if _, err := clientOf(s); err != nil {
+		return nil, err
+	}
+	for zone, err := range s.containing(ctx, hostname, opts) {
+		return zone, err
+	}
+	return nil, noZone(ingress.ASCII(hostname))
+}
+
+// noZone is the error if no zone that contains a hostname can be read.
+func noZone(hostname string) error {
+	return fmt.Errorf("cftunnel: no zone contains %s, or the credentials lack the permission "+
+		"Zone Read for it: %w", hostname, ErrNotFound)
+}
+
+func checkHostname(argument, hostname string) error {
+	if err := ingress.CheckHostname(hostname); err != nil {
+		return invalid(argument, "%v", err)
+	}
+	return nil
+}
+
+// containing yields the zones that contain a hostname, the best first. An error ends it.
+func (s *ZonesService) containing(
+	ctx context.Context, hostname string, opts []CallOption,
+) iter.Seq2[*Zone, error] {
+	return func(yield func(*Zone, error) bool) {
+		for domain := range ingress.Domains(hostname) {
+			zones, err := s.named(ctx, domain, opts)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, zone := range zones {
+				if !yield(zone, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// named returns the zones of exactly this name, the best first. Servers can ignore a filter.
+func (s *ZonesService) named(ctx context.Context, name string, opts []CallOption) ([]*Zone, error) {
+	var zones []*Zone
+	for zone, err := range s.All(ctx, ZoneListParams{Name: name}, opts...) {
+		if failure, ok := errors.AsType[*Error](err); ok {
+			failure.listMissing = true // which says nothing of the zone
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ingress.SameHostname(zone.Name, name) {
+			zones = append(zones, zone)
+		}
+	}
+	slices.SortStableFunc(zones, func(a, b *Zone) int { return s.rank(b) - s.rank(a) })
+	return zones, nil
+}
+
+// rank is higher for zones that are better to publish in.
+func (s *ZonesService) rank(zone *Zone) (rank int) {
+	if zone.Status == zoneStatusActive {
+		rank += 2
+	}
+	if strings.EqualFold(zone.AccountID, s.client.accountID) {
+		rank++
+	}
+	return rank
+}
+
+// zoneResponse is a zone as responses have it.
+type zoneResponse struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Status  string `json:"status"`
+	Type    string `json:"type"`
+	Paused  bool   `json:"paused"`
+	Account struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"account"`
+	NameServers []string `json:"name_servers"`
+}
+
+func (r *zoneResponse) zone() Zone {
+	return Zone{
+		ID: r.ID, Name: r.Name, Status: r.Status, Type: r.Type, Paused: r.Paused,
+		AccountID: r.Account.ID, AccountName: r.Account.Name, NameServers: r.NameServers,
+	}
+}
+
+func checkZone(r *zoneResponse) error {
+	if r.Name == "" {
+		return errors.New("it has no name")
+	}
+	return checkPathID(r.ID)
+}
