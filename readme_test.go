@@ -4,55 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func publish(ctx context.Context, client *cftunnel.Client) error {
-	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
+func serve(ctx context.Context, client *cftunnel.Client) (cftunnel.Secret, error) {
+	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
-		return err
+		return cftunnel.Secret{}, err
 	}
-	_, err = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
-		{Hostname: "blog.example.com", Service: "http://localhost:8080"},
-		{Service: "http_status:404"}, // the last rule matches everything
-	}})
-	if failure, ok := errors.AsType[*cftunnel.Error](err); ok && errors.Is(err, cftunnel.ErrRateLimited) {
-		return fmt.Errorf("again in %s: %w", failure.RetryAfter, err)
+	_, err = client.Hostnames.Publish(ctx, tunnel.ID, cftunnel.PublishParams{
+		Hostname: "blog.example.com",
+		Service:  "http://localhost:8080",
+	})
+	if errors.Is(err, cftunnel.ErrHostnameTaken) {
+		return cftunnel.Secret{}, fmt.Errorf("somebody else owns the DNS record: %w", err)
 	} else if err != nil {
-		return err
+		return cftunnel.Secret{}, err
 	}
-	rotation, err := client.Tunnels.RotateSecret(ctx, tunnel.ID, cftunnel.RotateParams{})
-	if errors.Is(err, cftunnel.ErrOutcomeUnknown) {
-		return fmt.Errorf("which token holds is for docs/operating.md to say: %w", err)
-	} else if err != nil {
-		return err
-	}
-	fmt.Println("run cloudflared with", rotation.Token) // [REDACTED]: its Reveal has the text
-	_, err = client.Tunnels.CleanupAndDelete(ctx, tunnel.ID)
-	return err
+	// cloudflared tunnel run --token-file FILE needs it: see Secret.WriteFile. It prints as [REDACTED].
+	return client.Tunnels.Token(ctx, tunnel.ID)
 }
 
 func Example_readme() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
+	srv.SeedZone("example.com")
 	client, err := srv.NewClient()
 	if err != nil {
 		panic(err)
 	}
-	if err := publish(context.Background(), client); err != nil {
-		panic(err)
+	for range 2 { // the second time, nothing is left to do
+		token, err := serve(context.Background(), client)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(token)
 	}
 	for _, r := range srv.Requests() {
-		fmt.Println(r.Operation, r.Status)
+		if r.Method != http.MethodGet {
+			fmt.Println(r.Operation, r.Status)
+		}
 	}
 	// Output:
-	// run cloudflared with [REDACTED]
-	// GET /accounts/{account_id}/cfd_tunnel 200
+	// [REDACTED]
+	// [REDACTED]
 	// POST /accounts/{account_id}/cfd_tunnel 200
 	// PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations 200
-	// PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id} 200
-	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections 200
-	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id} 200
+	// POST /zones/{zone_id}/dns_records 200
 }
