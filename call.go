@@ -134,11 +134,13 @@ func (c *call) ready(ctx context.Context) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
+	older := credential
 	waited, err := c.wait(ctx)
 	if err == nil && waited > credentialAge {
 		credential, err = c.credential(ctx)
 	}
 	if err != nil {
+		c.redactor.AddSecret(older.token()) // the error may quote it
 		return nil, err
 	}
 	header := credential.header(c.client.userAgent, c.body != nil)
@@ -203,6 +205,9 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	})}
 	a := &c.current
 	defer a.Release()
+	for _, secret := range a.Secrets {
+		c.redactor.AddSecret(secret)
+	}
 	e, unreadable := c.decode(a.Response)
 	a.envelope = e
 	a.outcome = c.request.classify(a.Response, e, unreadable, c.uncertain)

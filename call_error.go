@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -27,10 +29,11 @@ func (c *call) attemptError(a *attempt) *Error {
 	if !a.failed {
 		return nil
 	}
-	cause := c.cleanError(a.cause)
+	cause := c.cleanTransportError(a.cause)
 	if target := c.redirectTarget(a); target != "" {
 		cause = joinCauses(fmt.Errorf("the server redirects to %s", target), cause)
 	}
+	a.cause = cause
 	if a.StatusCode == 0 && c.responded != nil {
 		cause = joinCauses(cause, c.responded)
 	}
@@ -60,18 +63,19 @@ func (c *call) newError(cause error) *Error {
 // unsent returns the error of a call that ends before its next attempt: that of the latest one, and
 // the reason why there is no other.
 func (c *call) unsent(err error) error {
-	if _, ok := errors.AsType[*InvalidArgumentError](err); ok && c.last == nil {
-		return err
+	clean := c.cleanError(err)
+	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil { //nolint:errorlint // of this package, not of a token source
+		return clean
 	}
 	e := c.last
 	_, isHeld := errors.AsType[*limiter.HeldError](err)
 	switch {
 	case e == nil:
-		e = c.newError(c.cleanError(err))
+		e = c.newError(clean)
 	case isHeld && e.StatusCode == http.StatusTooManyRequests:
 		// The 429 says so itself.
 	case !errors.Is(e, err):
-		e.cause = joinCauses(c.cleanError(err), e.cause)
+		e.cause = joinCauses(clean, e.cause)
 	}
 	e.addWait(err)
 	return e
@@ -98,7 +102,7 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 		return nil
 	}
 	text := func(s string) string {
-		s = c.redactor.Redact(s, min(maxMessage, *left))
+		s = printable(c.redactor.Redact(s, min(maxMessage, *left)))
 		*left = max(0, *left-len(s))
 		return s
 	}
@@ -174,22 +178,59 @@ func (c *call) clean(s string, max int) string {
 }
 
 // cleanError returns err, or if its text has what must not be shown, an error with a clean text that
-// errors.Is still recognizes. net/http quotes what it cannot read, which may be a token.
+// errors.Is still recognizes.
 func (c *call) cleanError(err error) error {
 	if err == nil {
 		return nil
 	}
+	return c.cleanText(err, err.Error())
+}
+
+// cleanTransportError is cleanError for an error of an attempt. net/http quotes what it cannot read,
+// which may be a token: the quote and what follows are left out.
+func (c *call) cleanTransportError(err error) error {
+	if err == nil {
+		return nil
+	}
 	text := err.Error()
-	shown := text
 	for _, quote := range []string{`"`, "malformed MIME header"} {
-		if i := strings.Index(shown, quote); i >= 0 {
-			shown = strings.TrimRight(shown[:i+len(strings.Trim(quote, `"`))], " :;=(")
+		if i := strings.Index(text, quote); i >= 0 {
+			text = strings.TrimRight(text[:i+len(strings.Trim(quote, `"`))], " :;=(")
 		}
 	}
-	if shown = c.clean(shown, maxCause); shown == text {
+	return c.cleanText(err, text)
+}
+
+// cleanText returns err if it and every error in its chain may be shown.
+func (c *call) cleanText(err error, text string) error {
+	text = c.clean(text, maxCause)
+	if text == err.Error() && !c.hasSecret(err, 0) {
 		return err
 	}
-	return &redactedError{text: shown, is: func(target error) bool { return errors.Is(err, target) }}
+	return &redactedError{text: text, is: func(target error) bool { return errors.Is(err, target) }}
+}
+
+// hasSecret reports whether an error in the chain of err shows a secret, or is too long to say. An
+// error that is not a pointer is printed with all that it has.
+func (c *call) hasSecret(err error, depth int) bool {
+	const maxDepth, maxText = 32, 64 << 10
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	if depth > maxDepth || len(text) > maxText || c.redactor.Redact(text, len(text)) != text {
+		return true
+	}
+	if reflect.TypeOf(err).Kind() != reflect.Pointer && c.redactor.Knows(fmt.Sprintf("%#v", err)) {
+		return true
+	}
+	switch err := err.(type) { //nolint:errorlint // the chain is walked here
+	case interface{ Unwrap() error }:
+		return c.hasSecret(err.Unwrap(), depth+1)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return c.hasSecret(err, depth+1) })
+	}
+	return false
 }
 
 // redactedError replaces an error whose text must not be shown. errors.Is finds what the error was,
@@ -214,6 +255,16 @@ func joinCauses(first, second error) error {
 		return first
 	}
 	return fmt.Errorf("%w; before that: %w", first, second)
+}
+
+// printable replaces what a terminal would not show, but for the ends of lines.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return ' '
+	}, s)
 }
 
 // singleLine keeps a text from the wire from breaking a line of a log.

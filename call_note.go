@@ -48,9 +48,9 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	}
 	var text string
 	if c.last != nil {
-		withoutBody := *c.last
-		withoutBody.Body = ""
-		text = withoutBody.Error()
+		alone := *c.last // without the earlier error, which has a record of its own, and without bodies
+		alone.Body, alone.cause = "", a.cause
+		text = alone.Error()
 	}
 	c.log(ctx, level, attempt, a.StatusCode, a.rayID, a.duration, text)
 }

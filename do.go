@@ -3,7 +3,6 @@ package cftunnel
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"hash/maphash"
 	"iter"
 	"maps"
@@ -182,13 +181,8 @@ func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page
 		got.Items = make([]callersItem[T], len(items))
 		for i, raw := range items {
 			got.Items[i].raw = raw
-			// Decode reads numbers and times as it does for a result of Do.
-			whole := slices.Concat([]byte(`{"success":true,"result":`), raw, []byte("}"))
-			if _, err := envelope.Decode(whole, &got.Items[i].value); err != nil {
-				return fmt.Errorf("item %d: %w", i, err)
-			}
 		}
-		return nil
+		return envelope.DecodeItems(items, func(i int) any { return &got.Items[i].value })
 	}
 	info, err := c.send(ctx, r, list.opts)
 	if err != nil {

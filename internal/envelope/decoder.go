@@ -39,11 +39,10 @@ func wrongType(kind string) error { return &errValue{"", "is of the wrong type, 
 const (
 	// maxItems bounds every list.
 	maxItems = 10_000
-	// A response may need so many bytes of memory for each of its own, and the base in any case.
-	maxMemoryFactor = 8
-	baseMemory      = 1 << 20
-	// A value that encoding/json decodes needs about so much memory.
-	valueSize = 64
+	// A response may need so many bytes of memory for each of its own, and the base in any case. The
+	// body itself needs about three more.
+	maxMemoryFactor = 5
+	baseMemory      = 4 << 20
 )
 
 var errTooLarge = errors.New("a list in it has too many items")
@@ -52,7 +51,8 @@ var errTooLarge = errors.New("a list in it has too many items")
 type plan struct {
 	kind   kind
 	elem   *plan // of a pointer or a list
-	size   int   // of an item of a list; otherwise of a value inside that encoding/json decodes
+	size   int   // of an item of a list, or of what a pointer points to
+	costs  costs // of what is decoded elsewhere
 	fields []field
 	index  map[string]int // of the fields, by name
 }
@@ -92,7 +92,7 @@ func planOf(t reflect.Type) *plan {
 
 // newPlan leaves a type that contains itself to encoding/json; outer are those that contain t.
 func newPlan(t reflect.Type, outer []reflect.Type) *plan {
-	p := &plan{size: valueSize}
+	p := &plan{costs: costsOf(t)}
 	if slices.Contains(outer, t) {
 		return p
 	}
@@ -103,9 +103,9 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	case t == reflect.TypeFor[json.RawMessage]():
 		p.kind = kindRaw
 	case t.Kind() == reflect.Pointer:
-		p.kind, p.elem = kindPointer, newPlan(t.Elem(), outer)
+		p.kind, p.elem, p.size = kindPointer, newPlan(t.Elem(), outer), int(t.Elem().Size())
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
-		p.kind, p.size = kindCustom, 2*valueSize
+		p.kind, p.costs = kindCustom, customCosts
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
 	case t.Kind() == reflect.String && t != reflect.TypeFor[json.Number]():
 		p.kind = kindText
@@ -114,16 +114,12 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	case reflect.Int <= t.Kind() && t.Kind() <= reflect.Int64:
 		p.kind = kindInt
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
-		p.kind, p.elem, p.size = kindList, newPlan(t.Elem(), outer), int(t.Elem().Size())
+		p.kind, p.elem, p.size = kindList, newPlan(t.Elem(), outer), max(1, int(t.Elem().Size()))
 	case t.Kind() == reflect.Struct:
 		p.index = map[string]int{}
 		if collect(p, t, nil, outer) && len(p.fields) <= 64 {
 			p.kind = kindObject
-			break
 		}
-		p.size = max(valueSize, int(t.Size()))
-	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map:
-		p.size = max(valueSize, int(t.Elem().Size()))
 	}
 	return p
 }
@@ -180,6 +176,14 @@ type reader struct {
 	order   [16]uint8 // of the members of the latest object, as indexes of fields: the next one has the same
 }
 
+// spend counts memory before it is used.
+func (r *reader) spend(n int) error {
+	if r.memory -= n; r.memory < 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
 func (r *reader) reset(data []byte) {
 	*r = reader{left: len(data), memory: maxMemoryFactor*len(data) + baseMemory}
 	r.json.ResetBytes(slices.Clip(data))
@@ -195,6 +199,9 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 		case next == jx.Null:
 			return r.json.Null()
 		case p.kind == kindPointer:
+			if err := r.spend(p.size); err != nil {
+				return err
+			}
 			v.Set(reflect.New(v.Type().Elem()))
 			return r.value(v.Elem(), p.elem)
 		case p.kind == kindObject && next == jx.Object:
@@ -223,15 +230,18 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 	case kindTime:
 		return moment(v, data)
 	case kindRaw:
-		v.SetBytes(slices.Clone(data))
-		return nil
+		err := r.spend(len(data) + wordSize)
+		if err == nil {
+			v.SetBytes(slices.Clone(data))
+		}
+		return err
 	case kindCustom:
-		if err := r.weigh(data, p.size); err != nil {
+		if err := r.weigh(data, p.costs); err != nil {
 			return err
 		}
 		return describe(v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(data))
 	default:
-		if err := r.weigh(data, p.size); err != nil {
+		if err := r.weigh(data, p.costs); err != nil {
 			return err
 		}
 		return describe(json.Unmarshal(data, v.Addr().Interface()))
@@ -249,18 +259,26 @@ func (r *reader) mistyped(t jx.Type) error {
 // text copies a string without escapes as it is.
 func (r *reader) text(v reflect.Value, data []byte) error {
 	if data[0] != '"' || !isPlain(data) {
+		if err := r.spend(2*len(data) + callCost); err != nil {
+			return err
+		}
 		return describe(json.Unmarshal(data, v.Addr().Interface()))
 	}
 	data = data[1 : len(data)-1]
-	if r.strings == nil {
-		v.SetString(string(data))
-		return nil
+	var known *string
+	if r.strings != nil {
+		if known = &r.strings[slot(data)]; *known == string(data) {
+			v.SetString(*known)
+			return nil
+		}
 	}
-	known := &r.strings[slot(data)]
-	if *known != string(data) {
-		*known = string(data)
+	if err := r.spend(len(data) + wordSize); err != nil {
+		return err
 	}
-	v.SetString(*known)
+	v.SetString(string(data))
+	if known != nil {
+		*known = v.String()
+	}
 	return nil
 }
 
@@ -327,16 +345,22 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 	r.depth++
 	n, before := 0, r.left
 	err := r.json.Arr(func(*jx.Decoder) error {
-		if r.memory -= p.size; r.memory < 0 || n == maxItems {
+		if n == maxItems {
 			return errTooLarge
 		}
-		switch {
-		case n == 1 && r.depth == 1:
-			// A page has many more of about the same length.
-			v.Grow(min(1+r.left/max(before-r.left, 1)*9/8, maxPage, 1+r.memory/p.size))
-			r.strings = make([]string, slots)
-		case n == v.Cap():
-			v.Grow(1)
+		if n == v.Cap() {
+			longer := max(1, 2*n)
+			if n == 1 && r.depth == 1 {
+				// A page has many more of about the same length.
+				longer = max(longer, min(1+r.left/max(before-r.left, 1)*9/8, maxPage, r.memory/2/p.size))
+				if r.strings == nil {
+					r.strings = make([]string, slots)
+				}
+			}
+			if err := r.spend(longer * p.size); err != nil {
+				return err
+			}
+			v.Grow(longer - n)
 		}
 		n++
 		v.SetLen(n)
@@ -387,45 +411,6 @@ func (r *reader) find(p *plan, n int, key []byte) (i int, ok bool) {
 	}
 	r.order[n] = uint8(i)
 	return i, true
-}
-
-// weigh counts the memory for a value that is decoded elsewhere.
-func (r *reader) weigh(data []byte, size int) error {
-	if data[0] != '{' && data[0] != '[' {
-		return nil
-	}
-	n, err := count(jx.DecodeBytes(data))
-	if err != nil {
-		return err
-	}
-	if r.memory -= n * size; r.memory < 0 {
-		return errTooLarge
-	}
-	return nil
-}
-
-// count returns the number of values inside a value.
-func count(d *jx.Decoder) (n int, err error) {
-	inside := func(d *jx.Decoder) error {
-		more, err := count(d)
-		n += 1 + more
-		return err
-	}
-	items := 0
-	switch d.Next() {
-	case jx.Array:
-		err = d.Arr(func(d *jx.Decoder) error {
-			if items++; items > maxItems {
-				return errTooLarge
-			}
-			return inside(d)
-		})
-	case jx.Object:
-		err = d.ObjBytes(func(d *jx.Decoder, _ []byte) error { return inside(d) })
-	default:
-		err = d.Skip()
-	}
-	return n, err
 }
 
 // describe says in words of this package why encoding/json cannot decode a value.

@@ -5,6 +5,7 @@ package envelope
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -62,6 +63,26 @@ func Decode(body []byte, result any) (*Envelope, error) {
 		return head, nil
 	}
 	return nil, err
+}
+
+// DecodeItems reads the items of a result that was decoded as a list of json.RawMessage, each into the
+// value that item returns a pointer to, as Decode reads a result.
+func DecodeItems(items []json.RawMessage, item func(i int) any) error {
+	memory := baseMemory
+	for _, data := range items {
+		memory += maxMemoryFactor * len(data)
+	}
+	for i, data := range items {
+		var r reader
+		r.reset(data)
+		r.memory = memory
+		v := reflect.ValueOf(item(i)).Elem()
+		if err := r.value(v, planOf(v.Type())); err != nil {
+			return fmt.Errorf("item %d: %w", i, explain(err))
+		}
+		memory = r.memory
+	}
+	return nil
 }
 
 func (e *Envelope) isFailure() bool {

@@ -25,15 +25,20 @@ const (
 	minWordLength = 16
 	// maxForm bounds how far beyond the text that is kept a secret is looked for.
 	maxForm = 4 << 10
-	// maxSecrets bounds the bytes of secrets that are looked for. With more of them, nothing is shown.
+	// maxSecrets and maxCount bound the bytes and the number of secrets that are looked for. With more
+	// of them, nothing is shown.
 	maxSecrets = 64 << 10
+	maxCount   = 1000
 )
 
-type gram [gramLength]byte
+type (
+	gram  [gramLength]byte // in lower case
+	start [minLength]byte
+)
 
-// Redactor replaces the secrets of one call, in each form in which a server is likely to echo them.
-// It looks for secrets in what was sent when the first text is redacted. It is not safe for
-// concurrent use.
+// Redactor replaces the secrets of one call, in each form in which a server is likely to echo them,
+// and what looks like a secret. It looks for secrets in what was sent when the first text is redacted.
+// It is not safe for concurrent use.
 type Redactor struct {
 	// What was sent, until it is searched.
 	header  http.Header
@@ -42,8 +47,8 @@ type Redactor struct {
 	secrets []string
 
 	known    map[string]struct{}
-	size     int // of the known secrets
-	forms    []string
+	size     int                // of the known secrets
+	forms    map[start][]string // by their beginnings
 	grams    map[gram]struct{}
 	withhold bool // there are too many secrets to look for
 }
@@ -69,52 +74,53 @@ func (r *Redactor) learn() {
 	if r.header == nil && r.bodies == nil && r.urls == nil && r.secrets == nil {
 		return
 	}
-	secrets := inHeader(r.secrets, r.header)
+	for _, secret := range r.secrets {
+		r.add(secret)
+	}
+	r.addHeader(r.header)
 	for _, body := range r.bodies {
-		secrets = inBody(secrets, body)
+		r.addBody(body)
 	}
 	for _, rawURL := range r.urls {
-		secrets = inURL(secrets, rawURL)
+		r.addURL(rawURL)
 	}
 	r.header, r.bodies, r.urls, r.secrets = nil, nil, nil, nil
-	for _, secret := range secrets {
-		if _, ok := r.known[secret]; ok || len(secret) < minLength {
-			continue
-		}
-		if r.known == nil {
-			r.known = map[string]struct{}{}
-		}
-		r.known[secret] = struct{}{}
-		if r.size += len(secret); r.size > maxSecrets {
-			r.withhold = true
-			return
-		}
-		r.addForms(secret)
-	}
 }
 
-func (r *Redactor) addForms(secret string) {
-	r.forms = append(r.forms, formsOf(secret)...)
+// add makes a secret known.
+func (r *Redactor) add(secret string) {
+	if _, ok := r.known[secret]; ok || len(secret) < minLength || r.withhold {
+		return
+	}
+	if r.size += len(secret); r.size > maxSecrets || len(r.known) == maxCount {
+		r.withhold = true
+		return
+	}
+	if r.known == nil {
+		r.known, r.forms, r.grams = map[string]struct{}{}, map[start][]string{}, map[gram]struct{}{}
+	}
+	r.known[secret] = struct{}{}
+	for _, form := range formsOf(secret) {
+		begin := start([]byte(form[:minLength]))
+		r.forms[begin] = append(r.forms[begin], form)
+	}
 	plain := make([]byte, 0, len(secret))
-	digit := false
+	hasDigit := false
 	for _, c := range []byte(secret) {
 		if isAlphanumeric(c) {
-			plain = append(plain, c)
-			digit = digit || c <= '9'
+			plain = append(plain, lowerCase(c))
+			hasDigit = hasDigit || c <= '9'
 		}
 	}
-	if len(plain) < minWordLength && !digit {
+	if len(plain) < minWordLength && !hasDigit {
 		return
 	}
 	for at := 0; at+gramLength <= len(plain); at++ {
-		if r.grams == nil {
-			r.grams = map[gram]struct{}{}
-		}
 		r.grams[gram(plain[at:])] = struct{}{}
 	}
 }
 
-// Redact returns the first max bytes of s without the secrets, and "…" if there was more. It looks at
+// Redact returns the first max bytes of s without secrets, and "…" if there was more. It looks at
 // little more of s than that.
 func (r *Redactor) Redact(s string, max int) string {
 	if s == "" {
@@ -127,36 +133,34 @@ func (r *Redactor) Redact(s string, max int) string {
 	shorter := truncate(s, max)
 	keep := len(shorter)
 	cut := keep < len(s)
+	if keep == 0 {
+		return "…"
+	}
 	s = s[:min(len(s), keep+maxForm)]
-	hidden := make([]bool, 0, len(s)) // allocated with the first secret that is found
+	var edges []int // of what is hidden: how many parts of it begin there, less those that end there
 	hide := func(from, to int) {
-		hidden = hidden[:len(s)]
-		for i := from; i < to; i++ {
-			hidden[i] = true
+		if edges == nil {
+			edges = make([]int, len(s)+1)
 		}
+		edges[from]++
+		edges[to]--
 	}
-	for _, form := range r.forms {
-		for from := 0; from <= len(s); from++ {
-			i := strings.Index(s[from:], form)
-			if i < 0 {
-				break
-			}
-			from += i
-			hide(from, from+len(form))
-		}
+	r.look(view{text: []byte(s)}, hide)
+	if v, ok := decodedView(s); ok {
+		r.look(v, hide)
 	}
-	r.hideGrams(s, hide)
-	hideTokens(s, hide)
-
-	if len(hidden) > 0 {
+	if edges != nil {
 		var out strings.Builder
-		for i := 0; i < keep; i++ {
+		hidden, wasHidden := 0, false
+		for i := range keep {
+			hidden += edges[i]
 			switch {
-			case !hidden[i]:
+			case hidden == 0:
 				out.WriteByte(s[i])
-			case i == 0 || !hidden[i-1]:
+			case !wasHidden:
 				out.WriteString(Mark) // secrets that overlap are one
 			}
+			wasHidden = hidden > 0
 		}
 		shorter = truncate(out.String(), max)
 		cut = cut || len(shorter) < out.Len()
@@ -165,6 +169,33 @@ func (r *Redactor) Redact(s string, max int) string {
 		shorter += "…"
 	}
 	return shorter
+}
+
+// Knows reports whether a text has a secret that was sent. Unlike Redact, it looks at the whole text.
+func (r *Redactor) Knows(s string) (found bool) {
+	r.learn()
+	hide := func(int, int) { found = true }
+	r.hideForms(view{text: []byte(s)}, hide)
+	r.hideGrams(view{text: []byte(s)}, hide)
+	return found || r.withhold
+}
+
+// look hides what is a secret, or looks like one.
+func (r *Redactor) look(v view, hide func(from, to int)) {
+	r.hideForms(v, hide)
+	r.hideGrams(v, hide)
+	hideTokens(v, hide)
+	hideRandom(v, hide)
+}
+
+func (r *Redactor) hideForms(v view, hide func(from, to int)) {
+	for i := 0; len(r.forms) > 0 && i+minLength <= len(v.text); i++ {
+		for _, form := range r.forms[start(v.text[i:])] {
+			if len(form) <= len(v.text)-i && string(v.text[i:i+len(form)]) == form {
+				hide(v.start(i), v.end(i+len(form)-1))
+			}
+		}
+	}
 }
 
 // truncate returns at most n bytes of s, whole characters only.
@@ -178,59 +209,35 @@ func truncate(s string, n int) string {
 	return s[:n]
 }
 
-// hideGrams finds the pieces of secrets in s, whatever separates their letters and digits.
-func (r *Redactor) hideGrams(s string, hide func(from, to int)) {
+// hideGrams finds the pieces of secrets in a view, whatever separates their letters and digits.
+func (r *Redactor) hideGrams(v view, hide func(from, to int)) {
 	if len(r.grams) == 0 {
 		return
 	}
 	var window gram
-	var at [gramLength]int // where in s the bytes of the window are
+	var at [gramLength]int // where in the view the bytes of the window are
 	n := 0
-	for i := range len(s) {
-		if !isAlphanumeric(s[i]) {
+	for i, c := range v.text {
+		if !isAlphanumeric(c) {
 			continue
 		}
 		copy(window[:], window[1:])
 		copy(at[:], at[1:])
-		window[gramLength-1], at[gramLength-1] = s[i], i
+		window[gramLength-1], at[gramLength-1] = lowerCase(c), i
 		if n++; n < gramLength {
 			continue
 		}
 		if _, ok := r.grams[window]; ok {
-			hide(at[0], i+1)
+			hide(v.start(at[0]), v.end(i))
 		}
 	}
 }
 
-// tokenPrefixes are the beginnings of Cloudflare's tokens and keys, and of JSON objects in base64.
-var tokenPrefixes = []string{"cfut_", "cfat_", "cfk_", "eyJ"}
-
-// minToken is shorter than any token.
-const minToken = 20
-
-// hideTokens finds what looks like a token, also one that was not sent.
-func hideTokens(s string, hide func(from, to int)) {
-	for _, prefix := range tokenPrefixes {
-		for from := 0; ; {
-			i := strings.Index(s[from:], prefix)
-			if i < 0 {
-				break
-			}
-			from += i
-			end := from
-			for end < len(s) && (isAlphanumeric(s[end]) || strings.IndexByte("_-+/=.%", s[end]) >= 0) {
-				end++
-			}
-			if end-from >= minToken {
-				hide(from, end)
-			}
-			from = end
-		}
+func lowerCase(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
 	}
-}
-
-func isAlphanumeric(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	return c
 }
 
 // htmlEscapes are those of package html, whose entities would take more of a program than the rest of
@@ -260,79 +267,4 @@ func lowerPercent(escaped string) string {
 		}
 	}
 	return string(b)
-}
-
-func inHeader(secrets []string, header http.Header) []string {
-	for name, values := range header {
-		switch name {
-		case "Accept", "Content-Type", "User-Agent", "X-Auth-Email":
-			continue
-		}
-		if !isSecretName(name) {
-			continue
-		}
-		for _, value := range values {
-			secrets = append(secrets, value)
-			if _, credential, found := strings.Cut(value, " "); found {
-				secrets = append(secrets, strings.TrimSpace(credential))
-			}
-			if name != "Cookie" {
-				continue
-			}
-			if cookies, err := http.ParseCookie(value); err == nil {
-				for _, cookie := range cookies {
-					secrets = append(secrets, cookie.Value)
-				}
-			}
-		}
-	}
-	return secrets
-}
-
-func inBody(secrets []string, body []byte) []string {
-	var value any
-	if len(body) == 0 || json.Unmarshal(body, &value) != nil {
-		return secrets
-	}
-	return inJSON(secrets, value, false)
-}
-
-func inURL(secrets []string, rawURL string) []string {
-	_, query, found := strings.Cut(rawURL, "?")
-	if !found {
-		return secrets
-	}
-	values, _ := url.ParseQuery(query)
-	for name, list := range values {
-		if isSecretName(name) {
-			secrets = append(secrets, list...)
-		}
-	}
-	return secrets
-}
-
-func inJSON(secrets []string, value any, secret bool) []string {
-	switch value := value.(type) {
-	case string:
-		if secret {
-			secrets = append(secrets, value)
-		}
-	case []any:
-		for _, item := range value {
-			secrets = inJSON(secrets, item, secret)
-		}
-	case map[string]any:
-		for name, item := range value {
-			secrets = inJSON(secrets, item, secret || isSecretName(name))
-		}
-	}
-	return secrets
-}
-
-func isSecretName(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc(
-		[]string{"auth", "secret", "token", "pass", "pwd", "psk", "private", "key", "cookie", "credential"},
-		func(part string) bool { return strings.Contains(name, part) },
-	)
 }

@@ -4,11 +4,13 @@ package roundtrip
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,17 +19,17 @@ import (
 // Client sends requests. It is safe for concurrent use.
 type Client struct {
 	http    *http.Client
-	known   bool      // the transport is net/http's own, which ends with its context
-	buffers sync.Pool // of *buffer
+	own     *http.Transport // nil if the transport is not net/http's, which ends with its context
+	buffers sync.Pool       // of *buffer
 }
 
 // NewClient returns a client that sends through a copy of h whose transport is t. It follows no
 // redirect.
 func NewClient(h http.Client, t http.RoundTripper) *Client {
-	_, known := t.(*http.Transport)
+	own, _ := t.(*http.Transport)
 	h.Transport = locationGuard{t}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{http: &h, known: known}
+	return &Client{http: &h, own: own}
 }
 
 // CloseIdleConnections closes connections that no request is using.
@@ -58,6 +60,8 @@ type Response struct {
 	// Sent reports whether the server may have processed the request.
 	Sent bool
 	Err  error
+	// Secrets are what a proxy was sent to authenticate with, if it may be the proxy that responded.
+	Secrets []string
 
 	buffer *buffer // of Body
 	owner  *Client // of buffer
@@ -114,7 +118,7 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	}
 
 	var resp Response
-	if c.known {
+	if c.own != nil {
 		resp = c.send(req, r, conn)
 	} else {
 		resp = c.sendAside(req, r, conn)
@@ -174,13 +178,14 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 		for {
 			wrapper, ok := err.(*url.Error) //nolint:errorlint // layer by layer
 			if !ok {
-				return Response{Err: err}
+				return Response{Err: err, Secrets: c.proxySecrets(req, !conn.got.Load())}
 			}
 			err = wrapper.Err
 		}
 	}
 	defer httpResponse.Body.Close()
 	resp := Response{StatusCode: httpResponse.StatusCode, Header: httpResponse.Header}
+	resp.Secrets = c.proxySecrets(req, resp.StatusCode == http.StatusProxyAuthRequired)
 	if resp.StatusCode < http.StatusOK {
 		if resp.StatusCode < http.StatusContinue {
 			resp.Err = fmt.Errorf("the server responded with the invalid status %d", resp.StatusCode)
@@ -195,6 +200,19 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	resp.Body, resp.Err = b.read(req.Context(), conn, httpResponse, r.MaxBytes)
 	resp.buffer, resp.owner = b, c
 	return resp
+}
+
+// proxySecrets returns the password of the request's proxy, in the forms in which it was sent.
+func (c *Client) proxySecrets(req *http.Request, mayBeProxy bool) []string {
+	if !mayBeProxy || c.own == nil || c.own.Proxy == nil {
+		return nil
+	}
+	proxy, err := c.own.Proxy(req)
+	if err != nil || proxy == nil || proxy.User == nil {
+		return nil
+	}
+	password, _ := proxy.User.Password()
+	return []string{password, base64.StdEncoding.EncodeToString([]byte(proxy.User.Username() + ":" + password))}
 }
 
 // buffer is memory for one body after another.
@@ -242,17 +260,45 @@ func (b *buffer) read(
 		b.bytes.Grow(int(min(resp.ContentLength, maxGrow)) + bytes.MinRead)
 	}
 	// One byte more distinguishes a body of exactly this length from a longer one.
+	most := max(maxBytes, maxBytes+1)
 	b.body = bodyReader{resp.Body, ctx, conn}
-	b.limit = io.LimitedReader{R: &b.body, N: max(maxBytes, maxBytes+1)}
+	defer func() { b.body = bodyReader{} }()
+	b.limit = io.LimitedReader{R: &b.body, N: min(most, maxPooledBuffer)}
 	n, err := b.bytes.ReadFrom(&b.limit)
-	b.body = bodyReader{}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case n > maxBytes:
+	}
+	body := b.bytes.Bytes()
+	if n == maxPooledBuffer {
+		rest, err := readChunks(&b.body, most-n)
+		if err != nil {
+			return nil, err
+		}
+		body = slices.Concat(append([][]byte{body}, rest...)...)
+	}
+	if int64(len(body)) > maxBytes {
 		return nil, &TooLargeError{Limit: maxBytes}
 	}
-	return b.bytes.Bytes(), nil
+	return body, nil
+}
+
+// readChunks reads at most n bytes. A buffer that grows would need twice the memory.
+func readChunks(body io.Reader, n int64) (chunks [][]byte, err error) {
+	for n > 0 && err == nil {
+		chunk := make([]byte, min(n, maxPooledBuffer))
+		filled := 0
+		for filled < len(chunk) && err == nil {
+			var more int
+			more, err = body.Read(chunk[filled:])
+			filled += more
+		}
+		n -= int64(filled)
+		chunks = append(chunks, chunk[:filled])
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return chunks, err
 }
 
 // newRequest leaves GetBody out: without it, net/http can send no body a second time, neither after a

@@ -1,18 +1,29 @@
 package roundtrip
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
 // NewTransport returns the transport of a client that was given none. Its timeouts are of the steps
 // before a response; the whole of an attempt is bounded by Do.
 func NewTransport() *http.Transport {
+	refused := func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			// net/http would give the proxy's own words, which may quote what it was sent.
+			return fmt.Errorf("the proxy responded with the status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		}
+		return nil
+	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
+		OnProxyConnectResponse: refused,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxIdleConns:           100,

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,24 +36,39 @@ func (e *UndecodedError) Error() string {
 // not call v's UnmarshalJSON.
 func Unmarshal(data []byte, v any) (Members, error) {
 	var members Members
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, err
-	}
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()
-	for _, f := range fieldsOf(target.Type()) {
-		raw, ok := members[f.name]
-		if !ok {
-			continue
+	if s := (scanner{data: data}); s.next() != '{' {
+		return nil, json.Unmarshal(data, &members) // which says what it is instead
+	}
+	fields := fieldsOf(target.Type())
+	err := eachMember(data, func(name, raw []byte) error {
+		for i := range fields {
+			f := &fields[i]
+			if string(name) != f.name {
+				continue
+			}
+			value := target.Field(f.index)
+			value.SetZero() // a member that comes again replaces the one before
+			if f.decode(raw, value) != nil {
+				value.SetZero()
+			} else if !value.IsZero() && !f.isText(raw) {
+				delete(members, f.name)
+				return nil
+			}
 		}
-		value, err := f.decode(raw)
-		if err != nil {
-			continue
+		if !json.Valid(raw) {
+			return errSyntax
 		}
-		target.Field(f.index).Set(value)
-		if !value.IsZero() && !f.isText(raw) {
-			delete(members, f.name)
+		if members == nil {
+			members = Members{}
 		}
+		members[string(name)] = bytes.Clone(raw)
+		return nil
+	})
+	if err != nil {
+		target.SetZero()
+		return nil, err
 	}
 	if len(members) == 0 {
 		return nil, nil
@@ -72,7 +88,8 @@ func Marshal(v any, members Members) ([]byte, error) {
 	for _, f := range fieldsOf(value.Type()) {
 		field := value.Field(f.index)
 		if raw, kept := members[f.name]; kept {
-			was, err := f.decode(raw)
+			was := reflect.New(f.typ).Elem()
+			err := f.decode(raw, was)
 			switch {
 			case err != nil && field.IsZero():
 				continue
@@ -100,7 +117,7 @@ func Undecoded(v any, members Members) []string {
 	var names []string
 	for _, f := range fieldsOf(reflect.TypeOf(v)) {
 		if raw, ok := members[f.name]; ok && !f.isDuration(raw) {
-			if _, err := f.decode(raw); err != nil {
+			if err := f.decode(raw, reflect.New(f.typ).Elem()); err != nil {
 				names = append(names, f.name)
 			}
 		}
@@ -146,61 +163,105 @@ type field struct {
 	seconds bool
 }
 
+// fields are those of every type so far: []field by reflect.Type.
+var fields sync.Map
+
 func fieldsOf(t reflect.Type) []field {
-	var fields []field
+	if known, ok := fields.Load(t); ok {
+		return known.([]field)
+	}
+	var list []field
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" || name == "-" || !f.IsExported() {
 			continue
 		}
-		fields = append(fields, field{i, name, f.Type, f.Tag.Get("unit") == "seconds"})
+		list = append(list, field{i, name, f.Type, f.Tag.Get("unit") == "seconds"})
 	}
-	return fields
+	fields.Store(t, list)
+	return list
 }
 
-func (f field) decode(raw json.RawMessage) (reflect.Value, error) {
+// decode decodes a member into a zero value of the field's type.
+func (f field) decode(raw []byte, value reflect.Value) error {
 	if f.isText(raw) {
 		n, err := f.number(raw)
-		return reflect.ValueOf(&n), err
+		value.Set(reflect.ValueOf(&n))
+		return err
 	}
-	if f.typ.Kind() == reflect.Slice {
-		return decodeList(raw, f.typ)
+	return decode(raw, value)
+}
+
+// decode is json.Unmarshal, without its cost for what a configuration mostly consists of.
+func decode(raw []byte, value reflect.Value) error {
+	if string(raw) == "null" {
+		return nil
 	}
-	value := reflect.New(f.typ)
-	err := json.Unmarshal(raw, value.Interface())
-	return value.Elem(), err
+	switch value.Kind() {
+	case reflect.String:
+		if text, ok := plainText(raw); ok {
+			value.SetString(string(text))
+			return nil
+		}
+	case reflect.Bool:
+		if text := string(raw); text == "true" || text == "false" {
+			value.SetBool(text == "true")
+			return nil
+		}
+	case reflect.Int:
+		if n, err := strconv.Atoi(string(raw)); err == nil && raw[0] != '+' {
+			value.SetInt(int64(n))
+			return nil
+		}
+	case reflect.Pointer:
+		inner := reflect.New(value.Type().Elem())
+		value.Set(inner)
+		return decode(raw, inner.Elem())
+	case reflect.Slice:
+		return decodeList(raw, value)
+	case reflect.Struct:
+		if inner, ok := value.Addr().Interface().(json.Unmarshaler); ok && raw[0] == '{' {
+			return inner.UnmarshalJSON(raw)
+		}
+	}
+	return json.Unmarshal(raw, value.Addr().Interface())
 }
 
 // decodeList refuses lists in which an item is null: encoding/json would make a zero value of it.
-func decodeList(raw json.RawMessage, t reflect.Type) (reflect.Value, error) {
-	pointers := reflect.New(reflect.SliceOf(reflect.PointerTo(t.Elem())))
-	if err := json.Unmarshal(raw, pointers.Interface()); err != nil || pointers.Elem().IsNil() {
-		return reflect.Zero(t), err
+func decodeList(raw []byte, value reflect.Value) error {
+	n := 0
+	if err := eachItem(raw, func([]byte) error { n++; return nil }); err != nil {
+		return err
 	}
-	list := reflect.MakeSlice(t, pointers.Elem().Len(), pointers.Elem().Len())
-	for i := range list.Len() {
-		item := pointers.Elem().Index(i)
-		if item.IsNil() {
-			return reflect.Zero(t), fmt.Errorf("item %d is null", i)
+	list := reflect.MakeSlice(value.Type(), n, n)
+	i := 0
+	err := eachItem(raw, func(raw []byte) error {
+		item := list.Index(i)
+		i++
+		if string(raw) == "null" {
+			return fmt.Errorf("item %d is null", i-1)
 		}
-		list.Index(i).Set(item.Elem())
+		return decode(raw, item)
+	})
+	if err == nil {
+		value.Set(list)
 	}
-	return list, nil
+	return err
 }
 
 // isText reports whether a number came as a text.
-func (f field) isText(raw json.RawMessage) bool {
+func (f field) isText(raw []byte) bool {
 	return f.typ == reflect.TypeFor[*int]() && bytes.HasPrefix(raw, []byte(`"`))
 }
 
 // isDuration reports whether raw is a Go duration for a field in seconds, whole seconds or not.
-func (f field) isDuration(raw json.RawMessage) bool {
+func (f field) isDuration(raw []byte) bool {
 	_, err := f.duration(raw)
 	return err == nil
 }
 
-func (f field) number(raw json.RawMessage) (int, error) {
+func (f field) number(raw []byte) (int, error) {
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return 0, err
@@ -216,7 +277,7 @@ func (f field) number(raw json.RawMessage) (int, error) {
 	return int(d / time.Second), err
 }
 
-func (f field) duration(raw json.RawMessage) (time.Duration, error) {
+func (f field) duration(raw []byte) (time.Duration, error) {
 	if !f.seconds {
 		return 0, errors.New("not in seconds")
 	}

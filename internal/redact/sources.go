@@ -1,0 +1,121 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+func (r *Redactor) addHeader(header http.Header) {
+	for name, values := range header {
+		switch name {
+		case "Accept", "Content-Type", "User-Agent", "X-Auth-Email":
+			continue
+		}
+		if !isSecretName(name) {
+			continue
+		}
+		for _, value := range values {
+			r.add(value)
+			if _, credential, found := strings.Cut(value, " "); found {
+				r.add(strings.TrimSpace(credential))
+			}
+			if name != "Cookie" {
+				continue
+			}
+			if cookies, err := http.ParseCookie(value); err == nil {
+				for _, cookie := range cookies {
+					r.add(cookie.Value)
+				}
+			}
+		}
+	}
+}
+
+func (r *Redactor) addURL(rawURL string) {
+	_, query, found := strings.Cut(rawURL, "?")
+	if !found {
+		return
+	}
+	values, _ := url.ParseQuery(query)
+	for name, list := range values {
+		if isSecretName(name) {
+			for _, value := range list {
+				r.add(value)
+			}
+		}
+	}
+}
+
+// level is an object or a list of a JSON text.
+type level struct{ isObject, isSecret bool }
+
+// addBody adds the texts below members whose names are those of secrets. It ends early when there are
+// too many, so that a long body costs little.
+func (r *Redactor) addBody(body []byte) {
+	levels := []level{{}}
+	name, isSecret := false, false // of what comes next: it is a name, it is below such a member
+	for i := 0; i < len(body) && !r.withhold; i++ {
+		switch body[i] {
+		case '{', '[':
+			levels = append(levels, level{body[i] == '{', isSecret})
+			name = body[i] == '{'
+		case '}', ']':
+			levels = levels[:max(1, len(levels)-1)]
+		case ',':
+			top := levels[len(levels)-1]
+			name, isSecret = top.isObject, top.isSecret
+		case '"':
+			text, length := quoted(body[i:])
+			i += length - 1
+			switch {
+			case name:
+				name = false
+				isSecret = isSecret || isSecretName(unquote(text))
+			case isSecret && len(text) > maxEscaped*maxSecrets:
+				r.withhold = true
+			case isSecret:
+				r.add(unquote(text))
+			}
+		}
+	}
+}
+
+// maxEscaped is the most bytes of JSON for a byte of text.
+const maxEscaped = 6
+
+// quoted returns the JSON string that body begins with, without its quotes, and its length with them.
+func quoted(body []byte) (text []byte, length int) {
+	for end := 1; end < len(body); end++ {
+		i := bytes.IndexByte(body[end:], '"')
+		if i < 0 {
+			break
+		}
+		end += i
+		before := body[1:end]
+		if escapes := len(before) - len(bytes.TrimRight(before, `\`)); escapes%2 == 0 {
+			return before, end + 1
+		}
+	}
+	return body[1:], len(body)
+}
+
+func unquote(text []byte) string {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text)
+	}
+	var s string
+	_ = json.Unmarshal(slices.Concat([]byte{'"'}, text, []byte{'"'}), &s)
+	return s
+}
+
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(
+		[]string{"auth", "secret", "token", "pass", "pwd", "psk", "private", "key", "cookie", "credential"},
+		func(part string) bool { return strings.Contains(name, part) },
+	)
+}

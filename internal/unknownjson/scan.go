@@ -1,0 +1,187 @@
+package unknownjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+)
+
+// The text that is scanned was found to be JSON before. A scan copies nothing, and follows only what
+// separates values.
+
+var errSyntax = errors.New("invalid JSON")
+
+type scanner struct {
+	data []byte
+	at   int
+}
+
+// next skips white space and returns what follows, or 0 at the end.
+func (s *scanner) next() byte {
+	for ; s.at < len(s.data); s.at++ {
+		switch c := s.data[s.at]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// is reports whether c follows, and skips it if so.
+func (s *scanner) is(c byte) bool {
+	found := s.next() == c
+	if found {
+		s.at++
+	}
+	return found
+}
+
+// value returns the text of the next value.
+func (s *scanner) value() ([]byte, error) {
+	first := s.next()
+	from := s.at
+	depth := 0
+	for s.at < len(s.data) {
+		switch s.data[s.at] {
+		case '"':
+			if !s.skipString() {
+				return nil, errSyntax
+			}
+			if depth == 0 {
+				return s.data[from:s.at], nil
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth <= 0 {
+				if depth == 0 {
+					s.at++
+				}
+				return s.text(from)
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return s.text(from)
+			}
+		}
+		s.at++
+	}
+	if first == '{' || first == '[' {
+		return nil, errSyntax
+	}
+	return s.text(from)
+}
+
+func (s *scanner) text(from int) ([]byte, error) {
+	if s.at == from {
+		return nil, errSyntax
+	}
+	return s.data[from:s.at], nil
+}
+
+func (s *scanner) skipString() bool {
+	for end := s.at + 1; end < len(s.data); end++ {
+		i := bytes.IndexByte(s.data[end:], '"')
+		if i < 0 {
+			return false
+		}
+		end += i
+		before := s.data[s.at+1 : end]
+		if escapes := len(before) - len(bytes.TrimRight(before, `\`)); escapes%2 == 0 {
+			s.at = end + 1
+			return true
+		}
+	}
+	return false
+}
+
+// eachMember calls f with what an object has.
+func eachMember(data []byte, f func(name, raw []byte) error) error {
+	s := scanner{data: data}
+	if !s.is('{') {
+		return errSyntax
+	}
+	if s.is('}') {
+		return s.end()
+	}
+	for {
+		if s.next() != '"' {
+			return errSyntax
+		}
+		name, err := s.value()
+		if err != nil || !s.is(':') {
+			return errSyntax
+		}
+		raw, err := s.value()
+		if err != nil {
+			return err
+		}
+		if plain, ok := plainText(name); ok {
+			name = plain
+		} else {
+			var text string
+			if err := json.Unmarshal(name, &text); err != nil {
+				return err
+			}
+			name = []byte(text)
+		}
+		if err := f(name, raw); err != nil {
+			return err
+		}
+		if s.is('}') {
+			return s.end()
+		}
+		if !s.is(',') {
+			return errSyntax
+		}
+	}
+}
+
+// eachItem calls f with what a list has.
+func eachItem(data []byte, f func(raw []byte) error) error {
+	s := scanner{data: data}
+	if !s.is('[') {
+		return errSyntax
+	}
+	if s.is(']') {
+		return s.end()
+	}
+	for {
+		raw, err := s.value()
+		if err == nil {
+			err = f(raw)
+		}
+		if err != nil {
+			return err
+		}
+		if s.is(']') {
+			return s.end()
+		}
+		if !s.is(',') {
+			return errSyntax
+		}
+	}
+}
+
+func (s *scanner) end() error {
+	if s.next() != 0 || s.at < len(s.data) {
+		return errSyntax
+	}
+	return nil
+}
+
+// plainText returns a string without its quotes, if it means what it shows, byte for byte.
+func plainText(raw []byte) ([]byte, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, false
+	}
+	text := raw[1 : len(raw)-1]
+	for _, c := range text {
+		if c < ' ' || c == '\\' || c >= 0x80 {
+			return nil, false
+		}
+	}
+	return text, true
+}
