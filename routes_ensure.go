@@ -36,7 +36,8 @@ func (s *RoutesService) Ensure(
 		if r, err = s.Create(ctx, params, opts...); err == nil {
 			return r, true, nil
 		}
-		if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrConflict) {
+		conflict := isRouteConflict(err)
+		if !conflict && !errors.Is(err, ErrOutcomeUnknown) {
 			return nil, false, joinCauses(err, lost)
 		}
 		// The route may have been created, by this call or by another at the same time.
@@ -49,12 +50,18 @@ func (s *RoutesService) Ensure(
 		case findErr != nil:
 			return nil, false, fmt.Errorf("%w; and looking for the route failed: %w",
 				joinCauses(err, lost), findErr)
-		case errors.Is(err, ErrConflict):
+		case conflict:
 			return nil, false, joinCauses(err, lost)
 		}
 		lost = err
 	}
 	return nil, false, err
+}
+
+// isRouteConflict reports whether a create may have failed because there is a route: by the code,
+// with any status, or by the status if the code cannot be read.
+func isRouteConflict(err error) bool {
+	return errors.Is(err, ErrRouteExists) || errors.Is(err, ErrConflict)
 }
 
 // findExact returns the live route of exactly this CIDR in this virtual network, or nil. One to

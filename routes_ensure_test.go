@@ -70,6 +70,7 @@ func TestRoutesEnsure(t *testing.T) {
 }
 
 const (
+	routeExists  = `{"success":false,"errors":[{"code":1014,"message":"exists"}],"messages":[],"result":null}`
 	noRoute      = `{"success":false,"errors":[{"code":9999,"message":"no"}],"messages":[],"result":null}`
 	defaultVNets = `{"success":true,"errors":[],"messages":[],"result":[
 		{"id":"` + tunnelID + `","name":"default","is_default_network":true}]}`
@@ -134,6 +135,8 @@ func TestRoutesEnsure_LostResponse(t *testing.T) {
 	for name, fault := range map[string]tunneltest.Fault{
 		"cut after the work": {Cut: tunneltest.CutAfter}, "a late 502": {Status: 502, Work: true}, "half a response": {Cut: tunneltest.CutInside},
 		"another conflict": {Status: 409, Work: true, Body: `{"success":false,"errors":[],"messages":[],"result":null}`},
+		"1014 with 400":    {Status: 400, Work: true, Body: routeExists},
+		"1014 with 200":    {Status: 200, Work: true, Body: routeExists},
 	} {
 		srv, client := newFake(t, quick)
 		web := newTunnel(t, client, "web")

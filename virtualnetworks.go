@@ -155,12 +155,25 @@ func (s *VirtualNetworksService) All(
 		params.Page, params.PerPage = page, perPage
 		got, err := s.List(ctx, params, opts...)
 		if err == nil {
-			got.whole = got.Info == (PageInfo{})
+			got.whole = isWholeNetworkList(got, perPage)
 		}
 		return got, err
 	}
 	id := func(n *VirtualNetwork) string { return n.ID }
 	return allPages(params.Page, params.PerPage, maxNetworkItemsPerPage, id, fetch)
+}
+
+// isWholeNetworkList reports whether a server that has no pages sent the page: it may send no
+// result_info, a part of it, or more items than it says a page has.
+func isWholeNetworkList(p *Page[VirtualNetwork], perPage int) bool {
+	switch info := p.Info; {
+	case info == (PageInfo{}):
+		return true
+	case info.PerPage > 0:
+		return len(p.Items) > info.PerPage
+	default:
+		return info.TotalCount == 0 && len(p.Items) < perPage
+	}
 }
 
 // Update changes a virtual network and returns it. Only the fields that are set are sent.

@@ -236,6 +236,28 @@ func TestVirtualNetworksAll_ServerWithoutPages(t *testing.T) {
 	}
 }
 
+// A server that has no pages may still send a part of result_info.
+func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
+	t.Parallel()
+	items := make([]string, 30)
+	for i := range items {
+		items[i] = fmt.Sprintf(`{"id":"%d","name":"n%[1]d"}`, i)
+	}
+	for _, info := range []string{
+		`{}`, `{"count":30}`, `{"page":1,"count":30}`, `{"page":1,"per_page":20,"count":30}`,
+		`{"count":30,"total_count":30}`, `{"page":1,"per_page":1000,"count":30}`, `null`,
+	} {
+		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":[`+
+			strings.Join(items, ",")+`],"result_info":`+info+`}`), once)
+		found := 0
+		for _, err := range client.VirtualNetworks.All(t.Context(), cftunnel.VirtualNetworkListParams{}) {
+			require.NoError(t, err, info)
+			found++
+		}
+		assert.Len(t, items, found, info)
+	}
+}
+
 // A 404 of the list says nothing about the virtual network.
 func TestVirtualNetworksFindByName_CannotLook(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ type follower struct {
 	pause    time.Duration // the latest one after the network broke
 	lastCut  time.Time     // when a stream last ended without a close frame
 	opened   bool          // whether there ever was a stream
-	reported bool          // whether the present trouble was yielded
+	reported trouble       // what was yielded of the present trouble
 
 	done chan struct{} // closed when it has ended
 
@@ -38,6 +38,9 @@ type follower struct {
 	connector cftunnel.Connector // as it was last listed before the end
 	left      bool               // whether a list lacked it
 }
+
+// trouble is what a follower waits for the end of.
+type trouble struct{ network, limit bool }
 
 func newFollower(t *tail, c cftunnel.Connector) *follower {
 	return &follower{
@@ -83,7 +86,7 @@ func (f *follower) run(ctx context.Context) {
 			f.send(ctx, item{err: failure, last: true})
 			return
 		case errors.Is(failure, ErrSessionLimit):
-			f.reportOnce(ctx, failure)
+			f.reportOnce(ctx, failure, &f.reported.limit)
 		case failure.broken && !opened.IsZero() && f.isReplaced():
 			failure.Reason = "the connection ended twice in a minute without a close frame"
 			failure.cause = ErrReplaced
@@ -91,7 +94,7 @@ func (f *follower) run(ctx context.Context) {
 			return
 		case failure.broken:
 			if !f.opened {
-				f.reportOnce(ctx, failure)
+				f.reportOnce(ctx, failure, &f.reported.network)
 			}
 			f.pause = min(max(2*f.pause, firstPause), longestPause)
 			pause = f.pause
@@ -132,7 +135,7 @@ func (f *follower) stream(ctx context.Context) (opened time.Time, failure *Strea
 		entry, err := s.next(ctx, token.replaced)
 		switch {
 		case err == nil:
-			f.reported = false
+			f.reported = trouble{}
 			if !f.send(ctx, item{entry: entry}) {
 				return opened, nil
 			}
@@ -151,7 +154,7 @@ func (f *follower) settle(lasted time.Duration) {
 		f.pause = 0
 	}
 	if lasted >= sessionPause {
-		f.reported = false
+		f.reported = trouble{}
 	}
 }
 
@@ -164,9 +167,9 @@ func (f *follower) isReplaced() bool {
 	return second
 }
 
-func (f *follower) reportOnce(ctx context.Context, failure *StreamError) {
-	if !f.reported {
-		f.reported = f.send(ctx, item{err: failure})
+func (f *follower) reportOnce(ctx context.Context, failure *StreamError, reported *bool) {
+	if !*reported {
+		*reported = f.send(ctx, item{err: failure})
 	}
 }
 

@@ -273,6 +273,21 @@ func TestTail_FirstStreamCannotBeOpened(t *testing.T) {
 	})
 }
 
+// The network's trouble and the session limit are two errors, each yielded once.
+func TestTail_SessionLimitAfterABrokenNetwork(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
+		r.open(ids[0], tunnellogs.Filter{})
+		r.logs.refuse(true)
+		tail := r.tail(r.clientOf(r.AddToken(tunneltest.Token{})), r.params)
+		require.ErrorIs(t, tail.oneError(ids[0]), errRefused)
+		r.logs.refuse(false)
+		time.Sleep(10 * time.Minute)
+		require.ErrorIs(t, tail.oneError(ids[0]), tunnellogs.ErrSessionLimit)
+		tail.end()
+	})
+}
+
 func TestTail_TwoOfOneUserDoNotFight(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {

@@ -210,8 +210,9 @@ func streams(
 		return true // unknown
 	}
 	able := slices.DeleteFunc(connectors, func(c cftunnel.Connector) bool {
-		return len(wanted) > 0 && !slices.Contains(wanted, c.ID) ||
-			!slices.Contains(c.Features, "management_logs")
+		isThis := func(id string) bool { return strings.EqualFold(id, c.ID) }
+		return len(wanted) > 0 && !slices.ContainsFunc(wanted, isThis) ||
+			len(c.Features) > 0 && !slices.Contains(c.Features, "management_logs") // as Tail does
 	})
 	return len(able) == 0 ||
 		slices.ContainsFunc(able, func(c cftunnel.Connector) bool { return !failed[c.ID] })

@@ -216,6 +216,27 @@ func TestTail_NothingToStream(t *testing.T) {
 	)
 }
 
+// Tail takes IDs in any case, and connectors that list no features.
+func TestTail_NothingToStreamFromTheConnectorThatIsNamed(t *testing.T) {
+	t.Parallel()
+	fake, client, tunnel, connector := followed(t)
+	var out bytes.Buffer
+	s := settings{tunnel: tunnel.ID, params: tunnellogs.Params{Endpoint: fake.LogsURL()}}
+	try := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		fake.Inject(tunneltest.Fault{Operation: "GET /logs", Status: http.StatusForbidden})
+		return follow(ctx, client, s, newPrinter(&out, false, false), &out)
+	}
+	fake.Inject(tunneltest.Fault{
+		Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Times: 2,
+		Body: `{"success":true,"errors":[],"messages":[],"result":[{"id":"` + connector + `"}]}`,
+	})
+	require.ErrorContains(t, try(), "403")
+	s.params.ConnectorIDs = []string{strings.ToUpper(connector)}
+	require.ErrorContains(t, try(), "403")
+}
+
 func TestTail_ExitCodes(t *testing.T) {
 	fake, _, _, _ := followed(t)
 	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
