@@ -273,7 +273,7 @@ func TestDoAll_Items(t *testing.T) {
 	}
 
 	_, err := numbers(t.Context(), cannedOK(t, `[{"n":1},{"n":"`+planted+`"}]`), "x", nil)
-	require.ErrorContains(t, err, "item 1: result.n is of the wrong type")
+	require.ErrorContains(t, err, "item 1: n is of the wrong type")
 	assert.NotContains(t, err.Error(), planted)
 }
 
