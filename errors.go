@@ -22,7 +22,8 @@ var (
 	// ErrForbidden means status 403: the credentials lack a permission, or are revoked.
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotFound means that the API says that what was asked for does not exist: a 404 in the API's
-	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name.
+	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name,
+	// ResolvePermissionGroups if there is no permission group of a name.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict means status 409, such as ErrTunnelNameTaken.
 	ErrConflict = errors.New("conflict")
@@ -61,6 +62,12 @@ const (
 	codeActiveConnections = 1022
 	codeTunnelHasRoutes   = 1023
 	codeExists            = 1014 // a route for the CIDR, or a virtual network of the name
+)
+
+// Codes of the API that mean several things.
+const (
+	codeRefusedPolicy  = 1001 // of an operation on API tokens
+	codeForbiddenToken = 9109
 )
 
 // codesUnauthorized are those of a 400 about the credentials.
@@ -152,6 +159,9 @@ func (e *Error) parts() []string {
 	if e.StatusCode == http.StatusForbidden && e.permissions != "" {
 		parts = append(parts, "the credentials need one of the permissions "+e.permissions)
 	}
+	if cause := e.usualCause(); cause != "" {
+		parts = append(parts, "the usual cause is "+cause)
+	}
 	if e.RetryAfter > 0 {
 		parts = append(parts, fmt.Sprintf("retry after %s", e.RetryAfter.Round(time.Millisecond)))
 	}
@@ -162,6 +172,20 @@ func (e *Error) parts() []string {
 		parts = append(parts, "it may have been carried out all the same")
 	}
 	return parts
+}
+
+// usualCause returns what a code mostly means whose message does not say it.
+func (e *Error) usualCause() string {
+	has := func(code int) bool {
+		return slices.ContainsFunc(e.Errors, func(d ErrorDetail) bool { return d.Code == code })
+	}
+	switch {
+	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
+		return "an address that the token's condition forbids"
+	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) && strings.Contains(e.Operation, "/tokens"):
+		return "a policy that allows what the client's own token does not have itself"
+	}
+	return ""
 }
 
 // Unwrap returns what ended the call besides, or instead of, a response: the context's error, a broken

@@ -98,10 +98,19 @@ func unescape(s string) string {
 	return out.String()
 }
 
-// AccountID says what is wrong with an account id, or nil. No reason holds the value: it may be a secret in the wrong place.
+// AccountID says what is wrong with an account id, or nil.
 func AccountID(id string) error {
 	if id == "" {
 		return errors.New("is missing")
+	}
+	return HexID(id)
+}
+
+// HexID says what is wrong with an id of 32 hexadecimal digits, or nil. The reason does not contain the value, which may be a secret in
+// the wrong place.
+func HexID(id string) error {
+	if id == "" {
+		return errors.New("is empty")
 	}
 	if len(id) != 32 {
 		return fmt.Errorf("is not 32 hexadecimal digits but %d bytes long", len(id))

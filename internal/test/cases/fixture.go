@@ -17,7 +17,9 @@ type Fixture struct {
 	Tunnel, Connector, Name, Idle string
 	// WARP is run by WARPConnector, which is its passive replica. IdleWARP has no connectors.
 	WARP, WARPConnector, IdleWARP string
-	// Free is a name that no tunnel has.
+	// UserToken and AccountToken are the ids of API tokens with the name Name.
+	UserToken, AccountToken string
+	// Free is a name that no tunnel and no API token has.
 	Free string
 	// Route and HostnameRoute lead to Tunnel. VirtualNetwork has the name Name and no routes.
 	Route, HostnameRoute, VirtualNetwork string
@@ -25,11 +27,15 @@ type Fixture struct {
 
 // UnknownIDs is a fixture that no server holds, for tests whose server does not look at ids.
 func UnknownIDs() Fixture {
-	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	const (
+		id      = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+		tokenID = "ed17574386854bf78a67040be0a770b0"
+	)
 	return Fixture{
 		Tunnel: id, Connector: id, Name: "n", Idle: id,
 		WARP: id, WARPConnector: id, IdleWARP: id, Free: "n",
 		Route: id, HostnameRoute: id, VirtualNetwork: id,
+		UserToken: tokenID, AccountToken: tokenID,
 	}
 }
 
@@ -73,10 +79,19 @@ func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 		}
 		return t.ID, connector
 	}
+	token := func(service *cftunnel.APITokensService) string {
+		t, createErr := service.Create(ctx, cftunnel.APITokenCreateParams{Name: f.Name})
+		if createErr != nil {
+			err = errors.Join(err, createErr)
+			return ""
+		}
+		return t.ID
+	}
 	f.Tunnel, f.Connector = tunnel(f.Name, 1)
 	f.Idle, _ = tunnel("idle", 0)
 	f.WARP, f.WARPConnector = warp("warp", 2)
 	f.IdleWARP, _ = warp("idle warp", 0)
+	f.UserToken, f.AccountToken = token(client.UserTokens), token(client.AccountTokens)
 	if err != nil {
 		return f, err
 	}

@@ -22,6 +22,7 @@ const callHeader = "Soak-Call"
 var several = []string{
 	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
+	"FindByName", "AccountTokens.Modify",
 }
 
 type (
