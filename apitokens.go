@@ -258,7 +258,7 @@ func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...C
 func (s *APITokensService) Roll(ctx context.Context, tokenID string, opts ...CallOption) (Secret, error) {
 	service, operations := s.family()
 	r := request{operation: operations.roll, ids: []string{tokenID}, body: struct{}{}}
-	return doToken(ctx, service, r, opts)
+	return doToken(ctx, service, r, nil, opts)
 }
 
 // deletedToken is the response to a delete.

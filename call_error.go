@@ -100,7 +100,11 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 		return nil
 	}
 	text := func(s string) string {
-		s = c.redact(s, min(maxMessage, *left))
+		n := min(maxMessage, *left)
+		if c.request.operation.secret {
+			s = hideTokens(s[:min(len(s), 16*n+64)])
+		}
+		s = c.redactor.Redact(s, n)
 		*left = max(0, *left-len(s))
 		return s
 	}
@@ -172,16 +176,7 @@ func (c *call) redirectTarget(a *attempt) string {
 
 // clean makes a text from the wire fit for an error: redacted, on one line, not longer than max.
 func (c *call) clean(s string, max int) string {
-	return singleLine(c.redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
-}
-
-// redact returns at most max bytes of a text from the wire, without secrets. If the result of the
-// operation is a secret, that includes whatever may be one.
-func (c *call) redact(s string, max int) string {
-	if c.request.operation.secret {
-		s = hideTokens(s[:min(len(s), 16*max+64)])
-	}
-	return c.redactor.Redact(s, max)
+	return singleLine(c.redactor.Redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
 }
 
 // hideTokens redacts what is as long as an API token and has no other characters. Tokens of before
