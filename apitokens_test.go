@@ -24,13 +24,6 @@ import (
 const (
 	tokenID = "ed17574386854bf78a67040be0a770b0"
 	zoneID  = "023e105f4ecef8ad9ca31a8372d0c353"
-
-	opTokenCreate = "POST /user/tokens"
-	opTokenList   = "GET /user/tokens"
-	opTokenGet    = "GET /user/tokens/{token_id}"
-	opTokenUpdate = "PUT /user/tokens/{token_id}"
-	opTokenDelete = "DELETE /user/tokens/{token_id}"
-	opTokenRoll   = "PUT /user/tokens/{token_id}/value"
 )
 
 // Secrets that no other test has: one of today and one of before 2026.

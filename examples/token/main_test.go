@@ -57,6 +57,7 @@ func tokensOf(t *testing.T, fake *tunneltest.Server, secret string) []cftunnel.A
 	return found
 }
 
+//nolint:paralleltest // it sets the environment
 func TestToken_Life(t *testing.T) {
 	fake := onFake(t)
 	file := filepath.Join(t.TempDir(), "secret")
@@ -111,6 +112,7 @@ func TestToken_Life(t *testing.T) {
 	assert.Contains(t, stderr, "404")
 }
 
+//nolint:paralleltest // it sets the environment
 func TestToken_SecretAloneOnStdout(t *testing.T) {
 	fake := onFake(t)
 	code, stdout, stderr := token(t, "create", "-name", "operator")
@@ -120,6 +122,7 @@ func TestToken_SecretAloneOnStdout(t *testing.T) {
 	tokensOf(t, fake, strings.TrimSpace(stdout))
 }
 
+//nolint:paralleltest // it sets the environment
 func TestToken_LostResponses(t *testing.T) {
 	fake := onFake(t)
 	fake.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutAfter})
@@ -137,6 +140,7 @@ func TestToken_LostResponses(t *testing.T) {
 	assert.Contains(t, stderr, "roll again")
 }
 
+//nolint:paralleltest // it sets the environment
 func TestToken_UnwritableFile(t *testing.T) {
 	var gone string // a directory that disappears while a token is created
 	fake := onFake(t, tunneltest.WithMiddleware(func(next http.Handler) http.Handler {
@@ -173,6 +177,7 @@ func created(fake *tunneltest.Server) int {
 	return n
 }
 
+//nolint:paralleltest // it sets the environment
 func TestToken_CommandLine(t *testing.T) {
 	onFake(t)
 	for _, test := range []struct {
