@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 	"github.com/cftunnel/cftunnel-go/internal/limiter"
+	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
 // Bounds on the texts from the wire that are kept in an error.
@@ -102,7 +104,11 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 		return nil
 	}
 	text := func(s string) string {
-		s = printable(c.redactor.Redact(s, min(maxMessage, *left)))
+		n := min(maxMessage, *left)
+		if c.request.operation.secret {
+			s = hideTokens(s[:min(len(s), 16*n+64)])
+		}
+		s = printable(c.redactor.Redact(s, n))
 		*left = max(0, *left-len(s))
 		return s
 	}
@@ -175,6 +181,32 @@ func (c *call) redirectTarget(a *attempt) string {
 // clean makes a text from the wire fit for an error: redacted, on one line, not longer than max.
 func (c *call) clean(s string, max int) string {
 	return singleLine(c.redactor.Redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
+}
+
+// hideTokens redacts what is as long as an API token and has no other characters. Tokens of before
+// 2026 have no prefix to recognize them by.
+func hideTokens(s string) string {
+	const shortestToken = 40
+	var b strings.Builder
+	for s != "" {
+		n := strings.IndexFunc(s, func(r rune) bool { return !isTokenCharacter(r) })
+		if n < 0 {
+			n = len(s)
+		}
+		if n >= shortestToken {
+			b.WriteString(redact.Mark)
+		} else {
+			b.WriteString(s[:n])
+		}
+		_, size := utf8.DecodeRuneInString(s[n:])
+		b.WriteString(s[n : n+size])
+		s = s[n+size:]
+	}
+	return b.String()
+}
+
+func isTokenCharacter(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
 }
 
 // cleanError returns err, or if its text has what must not be shown, an error with a clean text that

@@ -27,6 +27,10 @@ type Client struct {
 	WARPConnectors *WARPConnectorsService
 	// Tokens verifies the client's own API token.
 	Tokens *TokensService
+	// UserTokens manages the API tokens of the user.
+	UserTokens *APITokensService
+	// AccountTokens manages the API tokens of the account.
+	AccountTokens *APITokensService
 	// Routes manages the CIDR routes of private networks.
 	Routes *RoutesService
 	// VirtualNetworks manages virtual networks, which keep routes of the same CIDR apart.
@@ -99,6 +103,8 @@ func newClient(accountID string, b *backend) *Client {
 	c.Connectors = &ConnectorsService{client: c}
 	c.WARPConnectors = &WARPConnectorsService{client: c}
 	c.Tokens = &TokensService{client: c}
+	c.UserTokens = &APITokensService{service{c}, userTokenOperations}
+	c.AccountTokens = &APITokensService{service{c}, accountTokenOperations}
 	c.Routes = &RoutesService{client: c}
 	c.VirtualNetworks = &VirtualNetworksService{client: c}
 	c.HostnameRoutes = &HostnameRoutesService{client: c}

@@ -24,6 +24,7 @@ const (
 	operatingPage = "docs/operating.md"
 	testingPage   = "docs/testing.md"
 	networkPage   = "docs/private-networks.md"
+	tokensPage    = "docs/api-tokens.md"
 )
 
 func TestDocs_SnippetsAreCode(t *testing.T) {
@@ -31,6 +32,7 @@ func TestDocs_SnippetsAreCode(t *testing.T) {
 	for page, test := range map[string]struct{ pattern, code string }{
 		testingPage: {"(?s)```go\n(.*?)```", "tunneltest/example_test.go"},
 		networkPage: {"(?s)```go\n(.*?)```", "example_privatenetworks_test.go"},
+		tokensPage:  {"(?s)```go\n(.*?)```", "example_apitokens_test.go"},
 		"README.md": {"(?s)```go\n(func .*?)```", "readme_test.go"},
 	} {
 		snippets := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, page), -1)
@@ -83,8 +85,7 @@ func TestComments_LostResponses(t *testing.T) {
 				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
 				unknown = unknown || errors.Is(h.call(t.Context(), method), cftunnel.ErrOutcomeUnknown)
 			})
-			service, short, _ := strings.Cut(name, ".")
-			assert.Equal(t, unknown, strings.Contains(comments[service+"Service."+short], "[ErrOutcomeUnknown]"), "in its comment")
+			assert.Equal(t, unknown, strings.Contains(comments[typeAndMethod(t, name)], "[ErrOutcomeUnknown]"), "in its comment")
 		})
 	}
 }

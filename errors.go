@@ -22,7 +22,8 @@ var (
 	// ErrForbidden means status 403: the credentials lack a permission, or are revoked.
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotFound means that the API says that what was asked for does not exist: a 404 in the API's
-	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name.
+	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name,
+	// ResolvePermissionGroups if there is no permission group of a name.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict means status 409, such as ErrTunnelNameTaken, or that another DNS record keeps one out:
 	// code 81053, 81054, 81057 or 81058, which is ErrBadRequest too.
@@ -68,6 +69,12 @@ const (
 
 // codesRecordExists are those of a DNS record that another one keeps out.
 var codesRecordExists = []int{81053, 81054, 81057, 81058}
+
+// Codes of the API that mean several things.
+const (
+	codeRefusedPolicy  = 1001 // of an operation on API tokens
+	codeForbiddenToken = 9109
+)
 
 // codesUnauthorized are those of a 400 about the credentials.
 var codesUnauthorized = []int{6003, 6103, 6111, 9106}
@@ -158,6 +165,9 @@ func (e *Error) parts() []string {
 	if e.StatusCode == http.StatusForbidden && e.permissions != "" {
 		parts = append(parts, "the credentials need one of the permissions "+e.permissions)
 	}
+	if cause := e.usualCause(); cause != "" {
+		parts = append(parts, "the usual cause is "+cause)
+	}
 	if e.RetryAfter > 0 {
 		parts = append(parts, fmt.Sprintf("retry after %s", e.RetryAfter.Round(time.Millisecond)))
 	}
@@ -168,6 +178,20 @@ func (e *Error) parts() []string {
 		parts = append(parts, "it may have been carried out all the same")
 	}
 	return parts
+}
+
+// usualCause returns what a code mostly means whose message does not say it.
+func (e *Error) usualCause() string {
+	has := func(code int) bool {
+		return slices.ContainsFunc(e.Errors, func(d ErrorDetail) bool { return d.Code == code })
+	}
+	switch {
+	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
+		return "an address that the token's condition forbids"
+	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) && strings.Contains(e.Operation, "/tokens"):
+		return "a policy that allows what the client's own token does not have itself"
+	}
+	return ""
 }
 
 // Unwrap returns what ended the call besides, or instead of, a response: the context's error, a broken

@@ -188,7 +188,8 @@ func isNetwork(operation string) bool {
 // happensOnce reports whether the server refuses to do the same again: to delete what is deleted, and
 // to change nothing.
 func happensOnce(operation string) bool {
-	return isNetwork(operation) && isWrite(operation) || operation == opRecordDelete
+	isTokenDelete := strings.HasPrefix(operation, http.MethodDelete) && strings.HasSuffix(operation, "/{token_id}")
+	return isNetwork(operation) && isWrite(operation) || operation == opRecordDelete || isTokenDelete
 }
 
 // returnsSecret reports whether the response to an operation may have a token.
@@ -196,14 +197,16 @@ func returnsSecret(operation string) bool {
 	if isNetwork(operation) || strings.Contains(operation, "/dns_records") {
 		return false
 	}
-	return strings.HasSuffix(operation, "/token") || strings.Contains(operation, "/management") ||
+	return strings.HasSuffix(operation, "/token") || strings.HasSuffix(operation, "/value") || strings.Contains(operation, "/management") ||
 		strings.HasPrefix(operation, "PATCH ") || strings.HasPrefix(operation, "POST ")
 }
 
 func isWrite(operation string) bool { return !strings.HasPrefix(operation, http.MethodGet) }
 
-// isIdempotent goes by an operation's method.
-func isIdempotent(operation string) bool { return !strings.HasPrefix(operation, http.MethodPost) }
+// isIdempotent goes by an operation's method, except for the one that makes a new secret each time.
+func isIdempotent(operation string) bool {
+	return !strings.HasPrefix(operation, http.MethodPost) && !strings.HasSuffix(operation, "/value")
+}
 
 // withoutResult are operations that succeed whatever the result is.
 var withoutResult = []string{

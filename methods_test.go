@@ -56,8 +56,7 @@ func TestMethods_Documented(t *testing.T) {
 	t.Parallel()
 	root := symbols(t, ".", "cftunnel")
 	for name, method := range cases.Methods {
-		service, short, _ := strings.Cut(name, ".")
-		comment := strings.Join(strings.Fields(root.comments[service+"Service."+short]), " ")
+		comment := strings.Join(strings.Fields(root.comments[typeAndMethod(t, name)]), " ")
 		require.NotEmpty(t, comment, name)
 		assert.Contains(t, comment, "API: https://developers.cloudflare.com/api/resources/", name)
 		for _, operation := range method.Operations {
@@ -65,4 +64,13 @@ func TestMethods_Documented(t *testing.T) {
 			assert.Contains(t, comment, path, name)
 		}
 	}
+}
+
+// typeAndMethod returns "TunnelsService.Get" for "Tunnels.Get".
+func typeAndMethod(t *testing.T, name string) string {
+	t.Helper()
+	field, method, _ := strings.Cut(name, ".")
+	service, ok := reflect.TypeFor[cftunnel.Client]().FieldByName(field)
+	require.True(t, ok, name)
+	return service.Type.Elem().Name() + "." + method
 }

@@ -82,6 +82,7 @@ var pathVariables = map[string]pathVariable{
 	"tunnel_id":    {"tunnelID", apipath.UUID},
 	"connector_id": {"connectorID", apipath.OpaqueID},
 	"resource":     {"resource", apipath.OpaqueID},
+	"token_id":     {"tokenID", apipath.HexID},
 
 	"route_id":           {"routeID", apipath.UUID},
 	"ip":                 {"addr", checkAddrText},

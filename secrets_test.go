@@ -62,6 +62,10 @@ func TestSecretShowsNowhere(t *testing.T) {
 
 // exported is a value of every exported type of the package that is a struct, but for those whose fields are all hidden.
 var exported = map[string]any{
+	"APIToken": cftunnel.APIToken{}, "APITokenCreateParams": cftunnel.APITokenCreateParams{}, "APITokenListParams": cftunnel.APITokenListParams{},
+	"APITokenUpdateParams": cftunnel.APITokenUpdateParams{}, "APITokensService": cftunnel.APITokensService{},
+	"PermissionGroup": cftunnel.PermissionGroup{}, "PermissionGroupListParams": cftunnel.PermissionGroupListParams{},
+	"TokenCondition": cftunnel.TokenCondition{}, "TokenPolicy": cftunnel.TokenPolicy{}, "TokenResource": cftunnel.TokenResource{},
 	"Access": cftunnel.Access{}, "AllTypesListParams": cftunnel.AllTypesListParams{}, "CleanupParams": cftunnel.CleanupParams{},
 	"Client": cftunnel.Client{}, "Connection": cftunnel.Connection{}, "Connector": cftunnel.Connector{}, "Error": cftunnel.Error{},
 	"ErrorDetail": cftunnel.ErrorDetail{}, "IngressRule": cftunnel.IngressRule{}, "InvalidArgumentError": cftunnel.InvalidArgumentError{}, "IPRule": cftunnel.IPRule{},

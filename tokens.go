@@ -20,6 +20,8 @@ const (
 	TokenStatusActive   TokenStatus = "active"
 	TokenStatusDisabled TokenStatus = "disabled"
 	TokenStatusExpired  TokenStatus = "expired"
+	// TokenStatusRevoked is of a token whose secret was found in public, in a repository for instance.
+	TokenStatusRevoked TokenStatus = "revoked (exposed)"
 )
 
 // TokenOwner is whom a token belongs to.

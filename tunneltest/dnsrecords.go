@@ -19,12 +19,12 @@ const (
 
 // dnsRecordRoutes needs "DNS Read" for GET and "DNS Write" for the others, of the zone in the path.
 var dnsRecordRoutes = []route{
-	{http.MethodPost, dnsRecordsPath, (*Server).createRecord},
-	{http.MethodGet, dnsRecordsPath, (*Server).listRecords},
-	{http.MethodGet, dnsRecordPath, (*Server).getRecord},
-	{http.MethodPatch, dnsRecordPath, (*Server).patchRecord},
-	{http.MethodPut, dnsRecordPath, (*Server).putRecord},
-	{http.MethodDelete, dnsRecordPath, (*Server).deleteRecord},
+	{http.MethodPost, dnsRecordsPath, (*Server).createRecord, dnsWrite},
+	{http.MethodGet, dnsRecordsPath, (*Server).listRecords, dnsRead},
+	{http.MethodGet, dnsRecordPath, (*Server).getRecord, dnsRead},
+	{http.MethodPatch, dnsRecordPath, (*Server).patchRecord, dnsWrite},
+	{http.MethodPut, dnsRecordPath, (*Server).putRecord, dnsWrite},
+	{http.MethodDelete, dnsRecordPath, (*Server).deleteRecord, dnsWrite},
 }
 
 // dnsRecord is a record of a zone.

@@ -15,11 +15,11 @@ const (
 // hostnameRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
 // Write for the others.
 var hostnameRouteRoutes = []route{
-	{http.MethodPost, hostnameRoutesPath, (*Server).createHostnameRoute},
-	{http.MethodGet, hostnameRoutesPath, (*Server).listHostnameRoutes},
-	{http.MethodGet, hostnameRoutePath, (*Server).getHostnameRoute},
-	{http.MethodPatch, hostnameRoutePath, (*Server).updateHostnameRoute},
-	{http.MethodDelete, hostnameRoutePath, (*Server).deleteHostnameRoute},
+	{http.MethodPost, hostnameRoutesPath, (*Server).createHostnameRoute, networksWrite},
+	{http.MethodGet, hostnameRoutesPath, (*Server).listHostnameRoutes, networksRead},
+	{http.MethodGet, hostnameRoutePath, (*Server).getHostnameRoute, networksRead},
+	{http.MethodPatch, hostnameRoutePath, (*Server).updateHostnameRoute, networksWrite},
+	{http.MethodDelete, hostnameRoutePath, (*Server).deleteHostnameRoute, networksWrite},
 }
 
 // hostnameRoute leads a private hostname to a tunnel.

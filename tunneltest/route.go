@@ -17,43 +17,42 @@ import (
 type route struct {
 	method, template string
 	handle           func(*Server, *call) answer
+	needs            permission
 }
 
 // routes is every operation of the fake.
 var routes = slices.Concat(
-	virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRoutes, zoneRoutes, dnsRecordRoutes, tunnelRouteRoutes,
-	tunnelRoutes,
+	tunnelRoutes, tokenRoutes, virtualNetworkRoutes, ipRouteRoutes, hostnameRouteRoutes, zoneRoutes, dnsRecordRoutes,
+	tunnelRouteRoutes,
 )
 
-// tunnelRoutes is the operations on tunnels, WARP connectors and the token of the client.
+// tunnelRoutes is the operations on tunnels and WARP connectors.
 var tunnelRoutes = []route{
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel},
-	{http.MethodPatch, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).updateTunnel},
-	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).deleteTunnel},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", (*Server).tunnelToken},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).listConnectors},
-	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).cleanUp},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector},
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", (*Server).managementToken},
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}", (*Server).managementToken},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).getConfiguration},
-	{http.MethodPut, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).putConfiguration},
-	{http.MethodGet, "/accounts/{account_id}/tunnels", (*Server).listTunnels},
-	{http.MethodPost, "/accounts/{account_id}/warp_connector", (*Server).createWARP},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector", (*Server).listTunnels},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).getTunnel},
-	{http.MethodPatch, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).updateTunnel},
-	{http.MethodDelete, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).deleteTunnel},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/token", (*Server).tunnelToken},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connections", (*Server).listConnectors},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector},
-	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/failover", (*Server).failover},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).getHA},
-	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA},
-	{http.MethodGet, "/accounts/{account_id}/tokens/verify", (*Server).verifyToken},
-	{http.MethodGet, "/user/tokens/verify", (*Server).verifyToken},
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels, tunnelsRead},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel, tunnelsRead},
+	{http.MethodPatch, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).updateTunnel, tunnelsWrite},
+	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).deleteTunnel, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", (*Server).tunnelToken, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).listConnectors, tunnelsRead},
+	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).cleanUp, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector, tunnelsRead},
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", (*Server).managementToken, tunnelsWrite},
+	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}", (*Server).managementToken, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).getConfiguration, tunnelsRead},
+	{http.MethodPut, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).putConfiguration, tunnelsWrite},
+	{http.MethodGet, "/accounts/{account_id}/tunnels", (*Server).listTunnels, allTunnelsRead},
+	{http.MethodPost, "/accounts/{account_id}/warp_connector", (*Server).createWARP, warpWrite},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector", (*Server).listTunnels, warpRead},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).getTunnel, warpRead},
+	{http.MethodPatch, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).updateTunnel, warpWrite},
+	{http.MethodDelete, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).deleteTunnel, warpWrite},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/token", (*Server).tunnelToken, warpWrite},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connections", (*Server).listConnectors, warpRead},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector, warpRead},
+	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/failover", (*Server).failover, warpWrite},
+	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).getHA, warpRead},
+	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA, warpWrite},
 }
 
 // call is a request on its way to its handler.
@@ -63,7 +62,7 @@ type call struct {
 	query   url.Values
 	body    []byte
 	account *account
-	token   *Token // which the request is made with
+	token   *apiToken // which the request is made with
 }
 
 // operation names the route as Request and Fault do.
@@ -116,7 +115,11 @@ func fit(template string, parts []string) (map[string]string, bool) {
 // serve takes a request through what the real API has on the way: the network's faults, the quota, authentication, the account.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path, underBase := strings.CutPrefix(r.URL.EscapedPath(), basePath)
-	found, values, problem := match(r.Method, path)
+	routed, noToken := emptyTokenID(r.Method, path)
+	found, values, problem := match(r.Method, routed)
+	if noToken != nil {
+		problem = *noToken
+	}
 	if own, ownValues := s.findOwn(r); own != nil {
 		found, values = own, ownValues
 	}
@@ -143,7 +146,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		token, refused := s.authenticate(r.Header)
 		if refused == nil && found != nil {
-			refused = s.authorize(token, found)
+			refused = s.authorize(token, found, values, s.addressOf(r))
 		}
 		switch {
 		case refused != nil:
@@ -151,6 +154,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		case found == nil:
 			return problem
 		}
+		token.lastUsed = s.stamp()
 		c := &call{route: found, values: values, query: r.URL.Query(), body: body, token: token}
 		if id, ok := values["account_id"]; ok {
 			if !isAccountID(id) {

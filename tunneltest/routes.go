@@ -17,12 +17,12 @@ const (
 // ipRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for
 // the others. The endpoints by CIDR, /teamnet/routes/network/…, ended in September 2025.
 var ipRouteRoutes = []route{
-	{http.MethodPost, ipRoutesPath, (*Server).createIPRoute},
-	{http.MethodGet, ipRoutesPath, (*Server).listIPRoutes},
-	{http.MethodGet, ipRoutePath, (*Server).getIPRoute},
-	{http.MethodPatch, ipRoutePath, (*Server).updateIPRoute},
-	{http.MethodDelete, ipRoutePath, (*Server).deleteIPRoute},
-	{http.MethodGet, ipRoutesPath + "/ip/{ip}", (*Server).lookUpIPRoute},
+	{http.MethodPost, ipRoutesPath, (*Server).createIPRoute, networksWrite},
+	{http.MethodGet, ipRoutesPath, (*Server).listIPRoutes, networksRead},
+	{http.MethodGet, ipRoutePath, (*Server).getIPRoute, networksRead},
+	{http.MethodPatch, ipRoutePath, (*Server).updateIPRoute, networksWrite},
+	{http.MethodDelete, ipRoutePath, (*Server).deleteIPRoute, networksWrite},
+	{http.MethodGet, ipRoutesPath + "/ip/{ip}", (*Server).lookUpIPRoute, networksRead},
 }
 
 // ipRoute leads a CIDR of a virtual network to a tunnel.

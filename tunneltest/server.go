@@ -7,7 +7,7 @@
 //	client, err := srv.NewClient()
 //
 // Every well-formed account id is an account, with tunnels of its own. The API token works on all of them, and is taken as the key of the
-// old X-Auth-Email and X-Auth-Key pair too.
+// old X-Auth-Email and X-Auth-Key pair too. Other tokens, of [Server.AddToken] or created by a request, may do what their policies say.
 //
 // [Server.Connect] and [Server.Disconnect] are a replica that starts and stops, [Server.Inject] makes requests fail, [WithQuota] refuses those
 // that are too many, and [Server.Requests] tells what was asked and done. The repository's docs/testing.md has a test for each.
@@ -20,6 +20,7 @@ import (
 	"encoding/hex"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
@@ -34,6 +35,7 @@ const basePath = "/client/v4"
 // Server is the fake. Make it with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	accountID string
+	userID    string
 	apiToken  cftunnel.Secret
 	latency   time.Duration
 	now       func() time.Time
@@ -57,15 +59,17 @@ type Server struct {
 	}
 	own *http.ServeMux // of Handle
 
-	mu        sync.Mutex
-	accounts  map[string]*account
-	zones     []*zone
-	tokens    map[cftunnel.Secret]*Token
-	quotas    map[cftunnel.Secret]*quota // by the token
-	faults    []*Fault
-	requests  []*Request
-	keep      int // how many requests; negative for all
-	ownRoutes []route
+	mu         sync.Mutex
+	accounts   map[string]*account
+	zones      []*zone
+	tokens     map[cftunnel.Secret]*apiToken
+	tokenCount int                        // how many there ever were
+	remoteAddr netip.Addr                 // of requests; invalid for that of the connection
+	quotas     map[cftunnel.Secret]*quota // by the token
+	faults     []*Fault
+	requests   []*Request
+	keep       int // how many requests; negative for all
+	ownRoutes  []route
 }
 
 // Option configures a Server.
@@ -113,13 +117,14 @@ func WithRecordLimit(n int) Option { return func(s *Server) { s.keep = n } }
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		accountID: randomHex(16),
+		userID:    randomHex(16),
 		apiToken:  cftunnel.NewSecret(randomHex(20)),
 		now:       time.Now,
 		closing:   make(chan struct{}),
 		own:       http.NewServeMux(),
 		keep:      -1,
 		accounts:  map[string]*account{},
-		tokens:    map[cftunnel.Secret]*Token{},
+		tokens:    map[cftunnel.Secret]*apiToken{},
 		quotas:    map[cftunnel.Secret]*quota{},
 	}
 	for _, opt := range opts {

@@ -2,7 +2,10 @@ package tunneltest
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,20 +14,29 @@ import (
 
 // Token is an API token of the server.
 type Token struct {
-	// Text is the token itself. The zero Secret gets a random one, which begins as those of its owner do.
+	// Text is the secret of the token. The zero Secret gets a random one, with the prefix of its
+	// owner.
 	Text cftunnel.Secret
-	// Owner is what the text tells where it is empty, and else the user.
+	// Owner defaults to what the prefix of Text says, or else to the user.
 	Owner cftunnel.TokenOwner
-	// AccountID is the account that owns it, where one does. Empty is that of [Server.AccountID].
+	// AccountID is the account that owns the token, if an account does. The default is that of
+	// [Server.AccountID].
 	AccountID string
-	// Status is active where it is empty.
+	// Name is what the operations on API tokens show. The default is "test token".
+	Name string
+	// Policies are what the token may do. nil allows everything: a user's token in every account,
+	// an account's token in its own. An empty list allows nothing.
+	Policies []cftunnel.TokenPolicy
+	// Condition restricts the addresses that the token is used from: see [Server.SetRemoteAddr].
+	// nil restricts nothing.
+	Condition *cftunnel.TokenCondition
+	// Status defaults to active.
 	Status cftunnel.TokenStatus
-	// NotBefore and ExpiresOn bound the time in which it works; zero is no bound.
+	// NotBefore and ExpiresOn are the times between which the token works. Zero is no limit.
 	NotBefore, ExpiresOn time.Time
-	// ReadOnly has it refused, with 403, where a permission to write is needed.
+	// ReadOnly leaves the permission groups to write out of Policies, and refuses requests other than
+	// GET to endpoints of [Server.Handle].
 	ReadOnly bool
-
-	id string
 }
 
 // Beginnings of the tokens of users and of accounts, since 2026.
@@ -33,35 +45,78 @@ const (
 	accountPrefix = "cfat_"
 )
 
-// AddToken makes the server know another API token, beside that of [Server.APIToken], and returns its text. A token of the same text takes
-// the place of the one before.
+// AddToken adds an API token to that of [Server.APIToken], and returns its secret. It replaces a
+// token with the same secret.
+//
+// It is the account's dashboard: unlike a token that a request creates, this one can have any
+// policy.
 func (s *Server) AddToken(token Token) cftunnel.Secret {
 	if token.Owner == "" && strings.HasPrefix(token.Text.Reveal(), accountPrefix) {
 		token.Owner = cftunnel.TokenOwnerAccount
 	}
-	token.Owner = cmp.Or(token.Owner, cftunnel.TokenOwnerUser)
-	token.AccountID = strings.ToLower(cmp.Or(token.AccountID, s.accountID))
-	token.Status = cmp.Or(token.Status, cftunnel.TokenStatusActive)
-	token.id = randomHex(16)
-	if token.Text.IsZero() {
-		prefix := userPrefix
-		if token.Owner == cftunnel.TokenOwnerAccount {
-			prefix = accountPrefix
-		}
-		token.Text = cftunnel.NewSecret(prefix + randomHex(24))
+	t := &apiToken{
+		name: cmp.Or(token.Name, "test token"), secret: token.Text, state: cmp.Or(token.Status, cftunnel.TokenStatusActive),
+		notBefore: token.NotBefore, expiry: token.ExpiresOn, readOnly: token.ReadOnly,
 	}
+	if token.Owner == cftunnel.TokenOwnerAccount {
+		t.account = strings.ToLower(cmp.Or(token.AccountID, s.accountID))
+	}
+	if t.secret.IsZero() {
+		t.secret = newTokenSecret(t.account)
+	}
+	var policies []policy
+	convert(token.Policies, &policies)
+	if token.Policies == nil {
+		policies = s.allPolicies(t.account)
+	}
+	if token.ReadOnly {
+		for i := range policies {
+			policies[i].Groups = slices.DeleteFunc(policies[i].Groups, groupReference.writes)
+		}
+	}
+	var restriction json.RawMessage
+	convert(token.Condition, &restriction)
+	condition, problem := parseCondition(restriction)
+	if problem != nil {
+		panic("tunneltest: a token with a condition that the API refuses")
+	}
+	t.condition = condition
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[token.Text] = &token
-	return token.Text
+	t.policies = s.stored(policies)
+	s.addToken(t)
+	return t.secret
 }
 
-// status is what the token is now: its time can run out.
-func (t *Token) status(now time.Time) cftunnel.TokenStatus {
-	if t.Status == cftunnel.TokenStatusActive && !t.ExpiresOn.IsZero() && !now.Before(t.ExpiresOn) {
-		return cftunnel.TokenStatusExpired
+// convert copies a value by its JSON.
+func convert(from, to any) {
+	raw, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(raw, to)
 	}
-	return t.Status
+	if err != nil {
+		panic("tunneltest: " + err.Error())
+	}
+}
+
+// SetRemoteAddr sets the address that later requests come from, for the conditions of tokens. The
+// zero Addr is that of the connection.
+func (s *Server) SetRemoteAddr(addr netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remoteAddr = addr.Unmap()
+}
+
+// addressOf returns where a request comes from. The caller holds s.mu.
+func (s *Server) addressOf(r *http.Request) netip.Addr {
+	if s.remoteAddr.IsValid() {
+		return s.remoteAddr
+	}
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return from.Addr().Unmap()
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1}) // a connection in memory
 }
 
 // credential is what a request is counted by.
@@ -72,8 +127,9 @@ func credential(header http.Header) cftunnel.Secret {
 	return cftunnel.NewSecret(header.Get("X-Auth-Key"))
 }
 
-// authenticate finds the token of a request, or says what is wrong with its credentials. The caller holds s.mu.
-func (s *Server) authenticate(header http.Header) (*Token, *answer) {
+// authenticate finds the token of a request, or says what is wrong with its credentials. The caller
+// holds s.mu.
+func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
 	var problem answer
 	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
 	isPair := header.Get("Authorization") == "" && header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
@@ -101,34 +157,13 @@ func isPlainToken(token string) bool {
 
 const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// authorize says why a token may not do what the route does, or nil. Every token may verify itself.
-func (s *Server) authorize(token *Token, r *route) *answer {
-	if strings.HasSuffix(r.template, "/tokens/verify") {
-		return nil
-	}
-	var problem answer
-	now := s.now()
-	writes := r.method != http.MethodGet || strings.HasSuffix(r.template, "/token")
-	switch {
-	case token.status(now) == cftunnel.TokenStatusExpired:
-		problem = failure(http.StatusUnauthorized, 10000, "Authentication error")
-	case token.status(now) != cftunnel.TokenStatusActive || now.Before(token.NotBefore):
-		problem = failure(http.StatusForbidden, 9109, "Invalid access token")
-	case token.ReadOnly && writes:
-		problem = failure(http.StatusForbidden, 10000, "Authentication error")
-	default:
-		return nil
-	}
-	return &problem
-}
-
 // verifyToken serves the endpoints of both owners.
 func (s *Server) verifyToken(c *call) answer {
-	owner := cftunnel.TokenOwnerUser
+	owner := ""
 	if c.account != nil {
-		owner = cftunnel.TokenOwnerAccount
+		owner = c.account.id
 	}
-	if c.token.Owner != owner || c.account != nil && c.account.id != c.token.AccountID {
+	if c.token.account != owner {
 		return failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
 	status := c.token.status(s.now())
@@ -141,5 +176,5 @@ func (s *Server) verifyToken(c *call) answer {
 		Status    cftunnel.TokenStatus `json:"status"`
 		NotBefore *timestamp           `json:"not_before,omitempty"`
 		ExpiresOn *timestamp           `json:"expires_on,omitempty"`
-	}{c.token.id, status, orNull(c.token.NotBefore), orNull(c.token.ExpiresOn)}, remarks...)
+	}{c.token.id, status, orNull(c.token.notBefore), orNull(c.token.expiry)}, remarks...)
 }

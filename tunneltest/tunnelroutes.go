@@ -13,7 +13,7 @@ import (
 // tunnelRouteRoutes is the call of `cloudflared tunnel route dns` and `tunnel route lb`. It needs
 // "DNS Write" of the zone in the path.
 var tunnelRouteRoutes = []route{
-	{http.MethodPut, "/zones/{zone_id}/tunnels/{tunnel_id}/routes", (*Server).routeTunnel},
+	{http.MethodPut, "/zones/{zone_id}/tunnels/{tunnel_id}/routes", (*Server).routeTunnel, dnsWrite},
 }
 
 // What became of each part of a route.

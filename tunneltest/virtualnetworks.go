@@ -21,11 +21,11 @@ const (
 // virtualNetworkRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
 // Write for the others.
 var virtualNetworkRoutes = []route{
-	{http.MethodPost, virtualNetworksPath, (*Server).createVirtualNetwork},
-	{http.MethodGet, virtualNetworksPath, (*Server).listVirtualNetworks},
-	{http.MethodGet, virtualNetworkPath, (*Server).getVirtualNetwork},
-	{http.MethodPatch, virtualNetworkPath, (*Server).updateVirtualNetwork},
-	{http.MethodDelete, virtualNetworkPath, (*Server).deleteVirtualNetwork},
+	{http.MethodPost, virtualNetworksPath, (*Server).createVirtualNetwork, networksWrite},
+	{http.MethodGet, virtualNetworksPath, (*Server).listVirtualNetworks, networksRead},
+	{http.MethodGet, virtualNetworkPath, (*Server).getVirtualNetwork, networksRead},
+	{http.MethodPatch, virtualNetworkPath, (*Server).updateVirtualNetwork, networksWrite},
+	{http.MethodDelete, virtualNetworkPath, (*Server).deleteVirtualNetwork, networksWrite},
 }
 
 // virtualNetwork keeps routes of the same CIDR apart.

@@ -15,7 +15,7 @@ import (
 
 // zoneRoutes needs "Zone Read".
 var zoneRoutes = []route{
-	{http.MethodGet, "/zones", (*Server).listZones},
+	{http.MethodGet, "/zones", (*Server).listZones, zonesRead},
 }
 
 // zone is a DNS zone with its records, in the order of their creation.
@@ -64,11 +64,13 @@ func (s *Server) zoneByID(id string) *zone {
 
 // canRead reports whether a token may read a zone. A token that is limited to some
 // zones sees no others.
-func (s *Server) canRead(_ *Token, _ *zone) bool { return true }
+func (s *Server) canRead(token *apiToken, z *zone) bool {
+	return token.allows(zonesRead, s.zoneResource(z.id))
+}
 
-// zone returns the zone of the path, or what the API says if there is none that the token may read.
+// zone returns the zone of the path, or what the API says if there is none.
 func (s *Server) zone(c *call) (*zone, *answer) {
-	if z := s.zoneByID(c.values["zone_id"]); z != nil && s.canRead(c.token, z) {
+	if z := s.zoneByID(c.values["zone_id"]); z != nil {
 		return z, nil
 	}
 	problem := failure(http.StatusNotFound, 7003,

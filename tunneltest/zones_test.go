@@ -3,6 +3,7 @@ package tunneltest_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
 
@@ -101,7 +102,7 @@ func TestListZones_Pages(t *testing.T) {
 		"per_page=1":               {"page": 1, "per_page": 5, "count": 5, "total_count": 53, "total_pages": 11},
 		"name=zone-00.test":        {"page": 1, "per_page": 20, "count": 1, "total_count": 1, "total_pages": 1},
 		"name=nothing":             {"page": 1, "per_page": 20, "count": 0, "total_count": 0, "total_pages": 0},
-		"page=9999999999999999999": {"page": 1<<63 - 1, "per_page": 20, "count": 0, "total_count": 53, "total_pages": 3},
+		"page=9999999999999999999": {"page": math.MaxInt, "per_page": 20, "count": 0, "total_count": 53, "total_pages": 3},
 	} {
 		_, info := f.send(http.MethodGet, "/zones?"+query, "").namesIn()
 		assert.Equal(t, want, info, query)

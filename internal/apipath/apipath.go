@@ -98,7 +98,7 @@ func unescape(s string) string {
 	return out.String()
 }
 
-// AccountID says what is wrong with an account id, or nil. No reason holds the value: it may be a secret in the wrong place.
+// AccountID says what is wrong with an account id, or nil.
 func AccountID(id string) error {
 	if id == "" {
 		return errors.New("is missing")
@@ -106,7 +106,8 @@ func AccountID(id string) error {
 	return HexID(id)
 }
 
-// HexID says what is wrong with the id of an account, a zone or a DNS record, or nil.
+// HexID says what is wrong with the id of an account, a zone, a DNS record or an API token, or nil. The
+// reason does not contain the value, which may be a secret in the wrong place.
 func HexID(id string) error {
 	if id == "" {
 		return errors.New("is empty")

@@ -17,7 +17,9 @@ type Fixture struct {
 	Tunnel, Connector, Name, Idle string
 	// WARP is run by WARPConnector, which is its passive replica. IdleWARP has no connectors.
 	WARP, WARPConnector, IdleWARP string
-	// Free is a name that no tunnel has, and no hostname in the zone begins with.
+	// UserToken and AccountToken are the ids of API tokens with the name Name.
+	UserToken, AccountToken string
+	// Free is a name that no tunnel and no API token has, and no hostname in the zone begins with.
 	Free string
 	// Route and HostnameRoute lead to Tunnel. VirtualNetwork has the name Name and no routes.
 	Route, HostnameRoute, VirtualNetwork string
@@ -33,6 +35,7 @@ func UnknownIDs() Fixture {
 		WARP: id, WARPConnector: id, IdleWARP: id, Free: "n",
 		Route: id, HostnameRoute: id, VirtualNetwork: id,
 		Zone: hexID, ZoneName: "example.com", Record: hexID, Hostname: "n.example.com",
+		UserToken: hexID, AccountToken: hexID,
 	}
 }
 
@@ -76,10 +79,19 @@ func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 		}
 		return t.ID, connector
 	}
+	token := func(service *cftunnel.APITokensService) string {
+		t, createErr := service.Create(ctx, cftunnel.APITokenCreateParams{Name: f.Name})
+		if createErr != nil {
+			err = errors.Join(err, createErr)
+			return ""
+		}
+		return t.ID
+	}
 	f.Tunnel, f.Connector = tunnel(f.Name, 1)
 	f.Idle, _ = tunnel("idle", 0)
 	f.WARP, f.WARPConnector = warp("warp", 2)
 	f.IdleWARP, _ = warp("idle warp", 0)
+	f.UserToken, f.AccountToken = token(client.UserTokens), token(client.AccountTokens)
 	if err == nil {
 		err = errors.Join(f.addNetworks(ctx, client), f.addHostname(ctx, srv, client))
 	}

@@ -38,16 +38,25 @@ func addRule(c *cftunnel.TunnelConfig) error {
 }
 
 // Methods has every method of the services, by service and name.
-var Methods = join(tunnelMethods, networkMethods, hostnameMethods)
+var Methods = join(
+	tunnelMethods, networkMethods, hostnameMethods,
+	tokenMethods("UserTokens", "/user/tokens", "User.Tokens",
+		func(c *cftunnel.Client) *cftunnel.APITokensService { return c.UserTokens },
+		func(f Fixture) string { return f.UserToken }),
+	tokenMethods("AccountTokens", "/accounts/{account_id}/tokens", "Accounts.Tokens",
+		func(c *cftunnel.Client) *cftunnel.APITokensService { return c.AccountTokens },
+		func(f Fixture) string { return f.AccountToken }),
+)
 
-func join(groups ...map[string]Method) map[string]Method {
+func join(parts ...map[string]Method) map[string]Method {
 	all := map[string]Method{}
-	for _, group := range groups {
-		maps.Copy(all, group)
+	for _, part := range parts {
+		maps.Copy(all, part)
 	}
 	return all
 }
 
+// tunnelMethods has the methods on tunnels, and those that verify the client's own token.
 var tunnelMethods = map[string]Method{
 	"Tunnels.Create": {V7: "ZeroTrust.Tunnels.Cloudflared.New", V0: "CreateTunnel", Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: f.Free})

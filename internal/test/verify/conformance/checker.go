@@ -344,7 +344,11 @@ func (s *collector) value(path string, value any, list []part) {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(value)) {
-			s.member(join(path, name), value[name], list, name)
+			documented := name
+			if schemas, _ := children(list, name); len(schemas) == 0 && hasAnyMember(list) {
+				documented = anyMember
+			}
+			s.member(join(path, documented), value[name], list, documented)
 		}
 	case []any:
 		schemas, _ := children(list, elements)
@@ -352,6 +356,10 @@ func (s *collector) value(path string, value any, list []part) {
 			s.value(path+elements, element, parts(schemas...))
 		}
 	}
+}
+
+func hasAnyMember(list []part) bool {
+	return slices.ContainsFunc(list, func(p part) bool { return p.AdditionalProperties.Schema != nil })
 }
 
 func (s *collector) member(path string, value any, list []part, name string) {

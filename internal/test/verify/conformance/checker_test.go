@@ -69,6 +69,24 @@ func create() *wirelog.Exchange {
 
 func unknown() *wirelog.Exchange { return newExchange("GET", tunnel, "", "", 404, aFailure) }
 
+// createToken is a create of an API token whose policy has these resources.
+func createToken(resources string) *wirelog.Exchange {
+	policies := `[{"effect":"allow","permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],"resources":{` + resources + `}}]`
+	return newExchange("POST", "/user/tokens", "", `{"name":"ci","policies":`+policies+`}`, 200, success(
+		`{"id":"ed17574386854bf78a67040be0a770b0","name":"ci","status":"active","issued_on":"2026-10-05T12:00:00Z",`+
+			`"modified_on":"2026-10-05T12:00:00Z","policies":[],"value":"8M7wS6hCpXVc-DoRnPPY_UCWPgy8aea4Wy6kCe5T"}`))
+}
+
+func TestChecker_MembersOfAnyName(t *testing.T) {
+	t.Parallel()
+	result := amendedChecker(t).check(t.Context(), createToken(`"com.cloudflare.new":"*","com.cloudflare.newer":{"a":"*"}`))
+	assert.Empty(t, result.problems)
+	for _, name := range []string{"policies[].resources.*", "policies[].resources.*.*"} {
+		assert.Contains(t, result.uses, item{"POST /user/tokens", partBody, name})
+		assert.Contains(t, amendedChecker(t).items(), item{"POST /user/tokens", partBody, name})
+	}
+}
+
 func TestChecker_Conforming(t *testing.T) {
 	t.Parallel()
 	c := amendedChecker(t)
@@ -160,6 +178,12 @@ func TestChecker_Problems(t *testing.T) {
 			newExchange("GET", tunnel+"/configurations", "", "", 200,
 				success(`{"config":{"ingress":[{"service":"a"},{"service":1}],"originRequest":{"tlsTimeout":"a"}}}`)),
 			[]string{"200: result.config.ingress[].service: value must be a string"},
+		},
+		"member of any name of a wrong type": {
+			createToken(`"com.cloudflare.new":1`), []string{"request", "policies[].resources"},
+		},
+		"member of any name, inside another, of a wrong type": {
+			createToken(`"com.cloudflare.new":{"a":1}`), []string{"request", "policies[].resources"},
 		},
 		"response that is no JSON":      {respond(get, success(aTunnel), "<html>"), []string{"200", "decode"}},
 		"success that is none":          {respond(get, `"success":true`, `"success":false`), []string{"200", "success"}},

@@ -53,6 +53,9 @@ func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
 		for name := range p.Properties {
 			names[name] = true
 		}
+		if p.AdditionalProperties.Schema != nil {
+			names[anyMember] = true
+		}
 	}
 	if schemas, _ := children(list, elements); len(schemas) > 0 {
 		s.below(path+elements, parts(schemas...), slices.Clip(above))
@@ -92,13 +95,19 @@ func parts(schemas ...*openapi3.Schema) []part {
 // elements is the name of an array's elements in a path.
 const elements = "[]"
 
+// anyMember is the name, in a path, of the members that additionalProperties has a schema for.
+const anyMember = "*"
+
 // children returns the schemas of a member, or of an array's elements. certain says that one of them
 // is not of an alternative.
 func children(list []part, name string) (schemas []*openapi3.Schema, certain bool) {
 	for _, p := range list {
 		child := p.Properties[name]
-		if name == elements {
+		switch name {
+		case elements:
 			child = p.Items
+		case anyMember:
+			child = p.AdditionalProperties.Schema
 		}
 		if child != nil && child.Value != nil {
 			schemas = append(schemas, child.Value)

@@ -21,8 +21,9 @@ func play(ctx context.Context, operations []string) ([]*wirelog.Exchange, error)
 	for name, step := range map[string]func(context.Context, *scene) error{
 		"every filter": filters, "every parameter": parameters, "every status of a tunnel": statuses,
 		"every setting": settings, "every high availability mode": haModes, "tokens": tokens, "refusals": refusals,
-		"private networks":  privateNetworks,
-		"zones and records": hostnames,
+		"private networks":           privateNetworks,
+		"zones and records":          hostnames,
+		"every part of an API token": tokenParts,
 	} {
 		if err := withScene(ctx, &log, step); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -108,22 +109,27 @@ func (s *scene) oddRequests(ctx context.Context, operation string) {
 	if strings.Contains(template, "/warp_connector") {
 		tunnel, connector, idle = s.fixture.WARP, s.fixture.WARPConnector, s.fixture.IdleWARP
 	}
+	token := s.fixture.AccountToken
+	if strings.HasPrefix(template, "/user/") {
+		token = s.fixture.UserToken
+	}
 	path := func(account, tunnel string) string {
 		return strings.NewReplacer(
 			"{account_id}", account, "{tunnel_id}", tunnel, "{connector_id}", connector,
 			"{route_id}", s.fixture.Route, "{hostname_route_id}", s.fixture.HostnameRoute,
 			"{virtual_network_id}", s.fixture.VirtualNetwork, "{ip}", "192.0.2.1",
-			"{zone_id}", s.fixture.Zone, "{dns_record_id}", s.fixture.Record,
+			"{zone_id}", s.fixture.Zone, "{dns_record_id}", s.fixture.Record, "{token_id}", token,
 		).Replace(template)
 	}
 	good := "Bearer " + s.srv.APIToken().Reveal()
 	known := path(s.srv.AccountID(), tunnel)
 	_, _ = s.client.Tunnels.Delete(ctx, s.fixture.Idle, cftunnel.TunnelDeleteParams{})
 	_, _ = s.client.WARPConnectors.Delete(ctx, s.fixture.IdleWARP, cftunnel.TunnelDeleteParams{})
-	for _, path := range []string{
-		known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "/",
-		known + "?page=x&per_page=0&status=x",
-	} {
+	paths := []string{known, template, path("x", tunnel), path(s.srv.AccountID(), idle), known + "?page=x&per_page=0&status=x"}
+	if !strings.HasSuffix(operation, "/tokens") { // with a slash, it is the same operation
+		paths = append(paths, known+"/")
+	}
+	for _, path := range paths {
 		for _, body := range oddBodies {
 			s.send(ctx, method, path, body, good)
 		}

@@ -16,7 +16,7 @@ var files embed.FS
 // Covered are the files whose operations the client has.
 var Covered = []string{
 	"tunnels.json",
-	// "tokens.json",
+	"tokens.json",
 	"networks.json",
 }
 

@@ -12,9 +12,10 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// model is what one worker expects of its tunnels, which no other worker touches.
+// model is what one worker expects of its tunnels and its API token, which no other worker touches.
 type model struct {
 	tunnels []*tunnel
+	token   *apiToken // nil if there is none
 	// attempts is by call, of calls that send only one request. The key is the value of callHeader.
 	attempts map[string]int
 }

@@ -28,7 +28,9 @@ type rig struct {
 	apiToken string
 	clients  []*cftunnel.Client // one for each account
 	server   *httptest.Server
-	fake     atomic.Pointer[tunneltest.Server]
+	// transport is that of the clients.
+	transport *http.Transport
+	fake      atomic.Pointer[tunneltest.Server]
 
 	mu       sync.Mutex
 	arrived  map[string]int // requests by call
@@ -49,6 +51,7 @@ func newRig(s settings, stats *stats) (*rig, error) {
 	} else {
 		r.server.Start()
 	}
+	r.transport = transport
 	client, err := cftunnel.NewClient(
 		cftunnel.WithBaseURL(r.server.URL+"/client/v4"),
 		cftunnel.WithAPIToken(r.apiToken),

@@ -46,6 +46,7 @@ var steps = []step{
 	{weight: 8, fits: isLive, with: (*worker).addRoute},
 	{weight: 3, fits: hasRoutes, with: (*worker).moveRoute},
 	{weight: 4, fits: hasRoutes, with: (*worker).deleteRoute},
+	{weight: 10, alone: (*worker).tokenStep},
 }
 
 func (w *worker) step() error {

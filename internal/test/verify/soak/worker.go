@@ -23,6 +23,7 @@ var several = []string{
 	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
 	"Publish", "Unpublish", "Hostnames",
+	"FindByName", "AccountTokens.Modify",
 }
 
 type (

@@ -1,0 +1,152 @@
+package cftunnel
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
+)
+
+// TokenCondition restricts the addresses that a token works from. One without any address is no
+// restriction. Members of the API's object that this type does not have survive reading and
+// writing.
+//
+// The API does not apply it to [TokensService.Verify].
+type TokenCondition struct {
+	// AllowedIPs are the addresses that may use the token. Empty is all of them.
+	AllowedIPs []netip.Prefix
+	// DeniedIPs are excluded from AllowedIPs.
+	DeniedIPs []netip.Prefix
+
+	members   unknownjson.Members // of the condition
+	ipMembers unknownjson.Members // of its member request_ip
+}
+
+// isEmpty reports whether there is nothing to send. The API takes a condition without an address as
+// one that no address meets.
+func (c *TokenCondition) isEmpty() bool {
+	return c == nil || len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.members)+len(c.ipMembers) == 0
+}
+
+// check says what cannot be sent.
+func (c *TokenCondition) check() error {
+	if c == nil {
+		return nil
+	}
+	for _, list := range []struct {
+		name, member string
+		prefixes     []netip.Prefix
+	}{{"AllowedIPs", memberIn, c.AllowedIPs}, {"DeniedIPs", memberNotIn, c.DeniedIPs}} {
+		if _, unread := c.ipMembers[list.member]; unread && len(list.prefixes) > 0 {
+			return invalid("Condition."+list.name, "would replace a list that cannot be read; use a new TokenCondition")
+		}
+		for i, prefix := range list.prefixes {
+			if !prefix.IsValid() {
+				return invalid(fmt.Sprintf("Condition.%s[%d]", list.name, i), "is not a valid prefix")
+			}
+		}
+	}
+	return nil
+}
+
+// clone returns nil for a condition without anything to send.
+func (c *TokenCondition) clone() *TokenCondition {
+	if c.isEmpty() {
+		return nil
+	}
+	copied := *c
+	copied.AllowedIPs = append([]netip.Prefix(nil), c.AllowedIPs...)
+	copied.DeniedIPs = append([]netip.Prefix(nil), c.DeniedIPs...)
+	return &copied
+}
+
+// Members of a condition. The API stores both spellings of request_ip as the first.
+const (
+	memberRequestIP    = "request_ip"
+	memberRequestIPOld = "request.ip"
+	memberIn           = "in"
+	memberNotIn        = "not_in"
+)
+
+// UnmarshalJSON decodes both spellings of the member that holds the addresses, and keeps the members
+// that c has no field for.
+func (c *TokenCondition) UnmarshalJSON(data []byte) error {
+	*c = TokenCondition{}
+	var members unknownjson.Members
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for _, name := range []string{memberRequestIP, memberRequestIPOld} {
+		var lists unknownjson.Members
+		if json.Unmarshal(members[name], &lists) != nil && !isEmptyJSON(members[name]) {
+			continue // not an object: it stays as it is
+		}
+		delete(members, name)
+		if len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.ipMembers) == 0 { // the current spelling has priority
+			c.AllowedIPs, c.DeniedIPs = takePrefixes(lists, memberIn), takePrefixes(lists, memberNotIn)
+			c.ipMembers = nonEmpty(lists)
+		}
+	}
+	c.members = nonEmpty(members)
+	return nil
+}
+
+// takePrefixes removes a list of CIDRs from an object and returns it. A single address is read as a
+// CIDR too. A list with something else stays in the object.
+func takePrefixes(object unknownjson.Members, name string) []netip.Prefix {
+	var texts []string
+	if json.Unmarshal(object[name], &texts) != nil && !isEmptyJSON(object[name]) {
+		return nil
+	}
+	var prefixes []netip.Prefix
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	delete(object, name)
+	return prefixes
+}
+
+// isEmptyJSON reports whether a value is missing or has nothing in it.
+func isEmptyJSON(value json.RawMessage) bool {
+	switch string(value) {
+	case "", "null", "[]", "{}", `""`:
+		return true
+	}
+	return false
+}
+
+func nonEmpty(members unknownjson.Members) unknownjson.Members {
+	if len(members) == 0 {
+		return nil
+	}
+	return members
+}
+
+// MarshalJSON encodes the condition as the API has it, without anything empty.
+func (c TokenCondition) MarshalJSON() ([]byte, error) {
+	addresses := map[string]any{}
+	for name, value := range c.ipMembers {
+		addresses[name] = value
+	}
+	for name, prefixes := range map[string][]netip.Prefix{memberIn: c.AllowedIPs, memberNotIn: c.DeniedIPs} {
+		if len(prefixes) > 0 {
+			addresses[name] = prefixes
+		}
+	}
+	condition := map[string]any{}
+	for name, value := range c.members {
+		condition[name] = value
+	}
+	if len(addresses) > 0 {
+		condition[memberRequestIP] = addresses
+	}
+	return json.Marshal(condition)
+}

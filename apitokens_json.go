@@ -1,0 +1,85 @@
+package cftunnel
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
+)
+
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
+func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
+	p.members, err = decodeKeepingUnknown(data, (*plainPolicy)(p))
+	return err
+}
+
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
+func (p TokenPolicy) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainPolicy(p), p.members)
+}
+
+// UnmarshalJSON reads the fields, and keeps members that the type does not have.
+func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
+	g.members, err = decodeKeepingUnknown(data, (*plainGroup)(g))
+	return err
+}
+
+// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
+func (g PermissionGroup) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainGroup(g), g.members)
+}
+
+// UnmarshalJSON reads "*", an object of names, or keeps another form as it is.
+func (r *TokenResource) UnmarshalJSON(data []byte) error {
+	*r = TokenResource{}
+	switch {
+	case string(data) == `"*"`:
+	case bytes.HasPrefix(data, []byte("{")) && json.Unmarshal(data, &r.Within) == nil:
+	default:
+		r.Within, r.other = nil, string(data)
+	}
+	return nil
+}
+
+// MarshalJSON writes the form that UnmarshalJSON read, unless Within was set since.
+func (r TokenResource) MarshalJSON() ([]byte, error) {
+	switch {
+	case r.Within != nil:
+		return json.Marshal(r.Within)
+	case r.other != "":
+		return []byte(r.other), nil
+	}
+	return []byte(`"*"`), nil
+}
+
+// The same types without their methods, for the codec.
+type (
+	plainPolicy TokenPolicy
+	plainGroup  PermissionGroup
+)
+
+// describesGroup are the members of a permission group that say what it is. Requests do not have
+// them.
+var describesGroup = []string{
+	"name", "scopes", "category", "deprecated", "label", "description", "visibility", "editable", "eol_at", "is_selectable",
+}
+
+// inRequest returns the policy as requests have it: without what the API sets or knows by itself.
+func (p TokenPolicy) inRequest() TokenPolicy {
+	p.ID = ""
+	if _, kept := p.members["effect"]; p.Effect == "" && !kept {
+		p.Effect = PolicyEffectAllow
+	}
+	groups := make([]PermissionGroup, len(p.PermissionGroups))
+	for i, g := range p.PermissionGroups {
+		groups[i] = PermissionGroup{ID: g.ID, members: unknownjson.Members{}}
+		for name, value := range g.members {
+			if !slices.Contains(describesGroup, name) && !isEmptyJSON(value) {
+				groups[i].members[name] = value
+			}
+		}
+	}
+	p.PermissionGroups = groups
+	return p
+}

@@ -1,0 +1,117 @@
+package cftunnel
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Modify reads an API token, lets modify change it, and writes all of it. What modify does not
+// touch is written as it was read. If nothing changes, nothing is written: policies, permission
+// groups and addresses are compared as sets, groups by ID, times by the second.
+//
+// modify is called once. Its error is returned as it is, and nothing is written. The Status of an
+// expired token is empty, since it cannot be written. A token that was revoked because its secret
+// was found in public is refused with an [*InvalidArgumentError]; delete it.
+//
+// The API cannot detect a concurrent change: of two writes, the later one wins. Modify returns
+// [ErrNotFound], and [ErrOutcomeUnknown] if the token may be changed nevertheless: call it again.
+//
+// Operation: GET /user/tokens/{token_id}
+//
+// Operation: PUT /user/tokens/{token_id}
+//
+// Operation: GET /accounts/{account_id}/tokens/{token_id}
+//
+// Operation: PUT /accounts/{account_id}/tokens/{token_id}
+//
+// API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/update/
+//
+// API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/update/
+func (s *APITokensService) Modify(
+	ctx context.Context, tokenID string, modify func(*APITokenUpdateParams) error, opts ...CallOption,
+) (*APIToken, error) {
+	if modify == nil {
+		return nil, invalid("modify", "is nil")
+	}
+	token, err := s.Get(ctx, tokenID, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(string(token.Status), statusRevoked) {
+		return nil, invalid("tokenID", "is of a token that was revoked; delete it and create another")
+	}
+	params := token.updateParams()
+	before, err := params.fingerprint()
+	if err != nil {
+		return nil, err
+	}
+	if err := modify(&params); err != nil {
+		return nil, err
+	}
+	after, err := params.fingerprint()
+	switch {
+	case err != nil:
+		return nil, err
+	case after == before:
+		return token, nil
+	}
+	return s.Update(ctx, tokenID, params, opts...)
+}
+
+// statusRevoked begins the statuses of tokens that are revoked.
+const statusRevoked = "revoked"
+
+// updateParams returns the token as an update that changes nothing.
+func (t *APIToken) updateParams() APITokenUpdateParams {
+	p := APITokenUpdateParams{
+		Name: t.Name, Status: t.Status, NotBefore: t.NotBefore, ExpiresOn: t.ExpiresOn,
+		Policies: append([]TokenPolicy{}, t.Policies...), Condition: t.Condition.clone(),
+	}
+	if p.Status == TokenStatusExpired {
+		p.Status = ""
+	}
+	return p
+}
+
+// fingerprint returns a text that is the same for two updates with the same effect.
+func (p APITokenUpdateParams) fingerprint() (string, error) {
+	policies := make([]string, len(p.Policies))
+	for i, policy := range p.Policies {
+		policy = policy.inRequest()
+		groups := make([]string, len(policy.PermissionGroups))
+		for j, group := range policy.PermissionGroups {
+			groups[j] = strings.ToLower(group.ID)
+		}
+		text, err := json.Marshal([]any{policy.Effect, asSet(groups), policy.Resources, policy.members})
+		if err != nil {
+			return "", err
+		}
+		policies[i] = string(text)
+	}
+	c := TokenCondition{}
+	if p.Condition != nil {
+		c = *p.Condition
+	}
+	text, err := json.Marshal([]any{
+		p.Name, p.Status, asSet(policies),
+		prefixSet(c.AllowedIPs), prefixSet(c.DeniedIPs), c.members, c.ipMembers,
+		requestTime(wholeSeconds(p.NotBefore)), requestTime(wholeSeconds(p.ExpiresOn)),
+	})
+	return string(text), err
+}
+
+func asSet(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+func prefixSet(prefixes []netip.Prefix) []string {
+	texts := make([]string, len(prefixes))
+	for i, prefix := range prefixes {
+		texts[i] = prefix.String()
+	}
+	return asSet(texts)
+}

@@ -1,0 +1,342 @@
+package cftunnel_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
+)
+
+// richToken is a token with everything that this client does not know, as a server has it.
+const richToken = `{
+	"id": "ed17574386854bf78a67040be0a770b0", "name": "rich", "status": "active", "issued_on": "2026-10-05T12:00:00.123456Z",
+	"modified_on": "2026-10-05T12:00:00Z", "last_used_on": null, "not_before": "2026-10-05T12:00:00.5Z", "expires_on": null,
+	"condition": {"request.ip": {"in": ["192.0.2.0/24", "2001:db8::1"], "not_in": [], "future": [1]}, "other": {"a": 1}, "request_ip": {}},
+	"policies": [
+		{"id": "a", "effect": "allow", "priority": 3, "permission_groups": [
+			{"id": "4755a26eedb94da69e1066d98aa820be", "name": "DNS Write", "label": "l", "meta": {"key": "k", "value": "v"}, "limit": 7},
+			{"id": "c8fed203ed3043cba015a93ad1616f1f", "name": "Zone Read", "meta": null}
+		], "resources": {
+			"com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353": "*",
+			"com.cloudflare.api.account.0123456789abcdef0123456789abcdef": {"com.cloudflare.api.account.zone.*": "*"},
+			"com.cloudflare.new.thing": ["x", {"y": 1.0}],
+			"com.cloudflare.new.empty": {}
+		}},
+		{"id": "b", "effect": "deny", "permission_groups": [{"id": "c07321b023e944ff818fec44d8203567", "name": "Cloudflare Tunnel Write"}],
+			"resources": {"com.cloudflare.api.account.0123456789abcdef0123456789abcdef": "*"}}
+	]
+}`
+
+// richBody is what an update sends that changes only the name.
+const richBody = `{
+	"name": "renamed", "status": "active", "not_before": "2026-10-05T12:00:00Z",
+	"condition": {"request_ip": {"in": ["192.0.2.0/24", "2001:db8::1/128"], "future": [1]}, "other": {"a": 1}},
+	"policies": [
+		{"effect": "allow", "priority": 3, "permission_groups": [
+			{"id": "4755a26eedb94da69e1066d98aa820be", "meta": {"key": "k", "value": "v"}, "limit": 7},
+			{"id": "c8fed203ed3043cba015a93ad1616f1f"}
+		], "resources": {
+			"com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353": "*",
+			"com.cloudflare.api.account.0123456789abcdef0123456789abcdef": {"com.cloudflare.api.account.zone.*": "*"},
+			"com.cloudflare.new.thing": ["x", {"y": 1.0}],
+			"com.cloudflare.new.empty": {}
+		}},
+		{"effect": "deny", "permission_groups": [{"id": "c07321b023e944ff818fec44d8203567"}],
+			"resources": {"com.cloudflare.api.account.0123456789abcdef0123456789abcdef": "*"}}
+	]
+}`
+
+// keeping returns a client of a server with one token, and the bodies of its updates.
+func keeping(t *testing.T, token string) (*cftunnel.Client, *[]string) {
+	t.Helper()
+	var bodies []string
+	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			var body json.RawMessage
+			assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
+			bodies = append(bodies, string(body))
+		}
+		respond(200, `{"success":true,"errors":[],"messages":[],"result":`+token+`}`)(w, r)
+	})
+	return client, &bodies
+}
+
+func TestAPITokensGet_DecodesEverything(t *testing.T) {
+	t.Parallel()
+	client, _ := keeping(t, richToken)
+	token, err := client.UserTokens.Get(t.Context(), tokenID)
+	require.NoError(t, err)
+	assert.Equal(t, time.Date(2026, 10, 5, 12, 0, 0, 123456000, time.UTC), token.IssuedOn.UTC())
+	assert.True(t, token.LastUsedOn.IsZero())
+	assert.True(t, token.ExpiresOn.IsZero())
+	assert.Equal(t, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}, token.Condition.AllowedIPs)
+	assert.Empty(t, token.Condition.DeniedIPs)
+	require.Len(t, token.Policies, 2)
+	resources := token.Policies[0].Resources
+	assert.Equal(t, cftunnel.TokenResource{}, resources["com.cloudflare.api.account.zone."+zoneID])
+	assert.Equal(t, map[string]string{"com.cloudflare.api.account.zone.*": "*"}, resources["com.cloudflare.api.account."+accountID].Within)
+	assert.NotNil(t, resources["com.cloudflare.new.empty"].Within)
+	assert.Equal(t, cftunnel.PolicyEffectDeny, token.Policies[1].Effect)
+	assert.Equal(t, "DNS Write", token.Policies[0].PermissionGroups[0].Name)
+
+	encoded, err := json.Marshal(token)
+	require.NoError(t, err)
+	var again cftunnel.APIToken
+	require.NoError(t, json.Unmarshal(encoded, &again))
+	encodedAgain, err := json.Marshal(again)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(encoded), string(encodedAgain), "JSON loses nothing")
+	assert.Contains(t, string(encoded), `"limit":7`)
+}
+
+func TestAPITokensGet_EmptyConditionIsNone(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{`null`, `{}`, `{"request_ip":{}}`, `{"request_ip":{"in":[],"not_in":[]}}`} {
+		client, _ := keeping(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		token, err := client.UserTokens.Get(t.Context(), tokenID)
+		require.NoError(t, err)
+		assert.Nil(t, token.Condition, condition)
+	}
+}
+
+func TestAPITokensModify_WritesWhatItDidNotTouchAsItWasRead(t *testing.T) {
+	t.Parallel()
+	client, bodies := keeping(t, richToken)
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+		p.Name = "renamed"
+		return nil
+	})
+	require.NoError(t, err)
+	require.Len(t, *bodies, 1)
+	assert.JSONEq(t, richBody, (*bodies)[0])
+}
+
+func TestAPITokensModify_NoChangeWritesNothing(t *testing.T) {
+	t.Parallel()
+	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
+		"nothing":           func(*cftunnel.APITokenUpdateParams) {},
+		"order of policies": func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Policies) },
+		"order of groups":   func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Policies[0].PermissionGroups) },
+		"a group by its id": func(p *cftunnel.APITokenUpdateParams) {
+			p.Policies[1].PermissionGroups = []cftunnel.PermissionGroup{cftunnel.PermissionCloudflareTunnelWrite}
+		},
+		"a group twice": func(p *cftunnel.APITokenUpdateParams) {
+			p.Policies[1].PermissionGroups = append(p.Policies[1].PermissionGroups, cftunnel.PermissionCloudflareTunnelWrite)
+		},
+		"a policy twice":       func(p *cftunnel.APITokenUpdateParams) { p.Policies = append(p.Policies, p.Policies[1]) },
+		"a policy's id":        func(p *cftunnel.APITokenUpdateParams) { p.Policies[1].ID = "" },
+		"order of addresses":   func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Condition.AllowedIPs) },
+		"an empty list":        func(p *cftunnel.APITokenUpdateParams) { p.Condition.DeniedIPs = []netip.Prefix{} },
+		"fractions of seconds": func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = p.NotBefore.Truncate(time.Second) },
+		"a time zone":          func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = p.NotBefore.In(time.FixedZone("", 3600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, bodies := keeping(t, richToken)
+			token, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+				modify(p)
+				return nil
+			})
+			require.NoError(t, err)
+			assert.Equal(t, tokenID, token.ID)
+			assert.Empty(t, *bodies)
+		})
+	}
+}
+
+func TestAPITokensModify_EachChangeWrites(t *testing.T) {
+	t.Parallel()
+	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
+		"name":      func(p *cftunnel.APITokenUpdateParams) { p.Name = "Rich" },
+		"status":    func(p *cftunnel.APITokenUpdateParams) { p.Status = cftunnel.TokenStatusDisabled },
+		"no policy": func(p *cftunnel.APITokenUpdateParams) { p.Policies = p.Policies[:0] },
+		"effect":    func(p *cftunnel.APITokenUpdateParams) { p.Policies[1].Effect = cftunnel.PolicyEffectAllow },
+		"group": func(p *cftunnel.APITokenUpdateParams) {
+			p.Policies[0].PermissionGroups = p.Policies[0].PermissionGroups[1:]
+		},
+		"resource": func(p *cftunnel.APITokenUpdateParams) { delete(p.Policies[0].Resources, "com.cloudflare.new.empty") },
+		"all of it": func(p *cftunnel.APITokenUpdateParams) {
+			p.Policies[0].Resources["com.cloudflare.new.empty"] = cftunnel.TokenResource{}
+		},
+		"inside": func(p *cftunnel.APITokenUpdateParams) {
+			p.Policies[0].Resources["com.cloudflare.new.empty"].Within["a"] = "*"
+		},
+		"address": func(p *cftunnel.APITokenUpdateParams) { p.Condition.AllowedIPs = p.Condition.AllowedIPs[1:] },
+		"denied": func(p *cftunnel.APITokenUpdateParams) {
+			p.Condition.DeniedIPs = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+		},
+		"no condition": func(p *cftunnel.APITokenUpdateParams) { p.Condition = nil },
+		"not before":   func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = time.Time{} },
+		"expires on":   func(p *cftunnel.APITokenUpdateParams) { p.ExpiresOn = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"a new unknown": func(p *cftunnel.APITokenUpdateParams) {
+			p.Condition = &cftunnel.TokenCondition{AllowedIPs: p.Condition.AllowedIPs}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, bodies := keeping(t, richToken)
+			_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+				modify(p)
+				return nil
+			})
+			require.NoError(t, err)
+			assert.Len(t, *bodies, 1)
+		})
+	}
+}
+
+func TestAPITokensModify_Statuses(t *testing.T) {
+	t.Parallel()
+	with := func(status string) string {
+		return strings.Replace(richToken, `"status": "active"`, `"status": "`+status+`"`, 1)
+	}
+	rename := func(p *cftunnel.APITokenUpdateParams) error {
+		p.Name = "renamed"
+		return nil
+	}
+	for status, sent := range map[string]string{"active": `"active"`, "disabled": `"disabled"`, "expired": ``, "paused": `"paused"`} {
+		client, bodies := keeping(t, with(status))
+		_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
+		require.NoError(t, err)
+		var body struct{ Status json.RawMessage }
+		require.NoError(t, json.Unmarshal([]byte((*bodies)[0]), &body))
+		assert.Equal(t, sent, string(body.Status), status)
+	}
+	client, bodies := keeping(t, with("revoked (exposed)"))
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
+	var argument *cftunnel.InvalidArgumentError
+	require.ErrorAs(t, err, &argument)
+	assert.Contains(t, err.Error(), "revoked")
+	assert.Empty(t, *bodies)
+}
+
+func TestAPITokensModify_ErrorsWriteNothing(t *testing.T) {
+	t.Parallel()
+	client, bodies := keeping(t, richToken)
+	mine := errors.New("mine")
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(*cftunnel.APITokenUpdateParams) error { return mine })
+	assert.Equal(t, mine, err)
+	var argument *cftunnel.InvalidArgumentError
+	_, err = client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+		p.Policies = nil
+		return nil
+	})
+	require.ErrorAs(t, err, &argument)
+	assert.Empty(t, *bodies)
+	_, err = client.UserTokens.Modify(t.Context(), strings.Repeat("a", 32), func(*cftunnel.APITokenUpdateParams) error { return nil })
+	require.Error(t, err, "a response about another token")
+}
+
+// The fake returns policies and groups in another order than it got them.
+func TestAPITokensModify_OnTheFake(t *testing.T) {
+	t.Parallel()
+	srv, client := newFake(t)
+	ctx := t.Context()
+	token := createToken(t, client.AccountTokens, cftunnel.APITokenCreateParams{
+		Name: "ci",
+		Policies: []cftunnel.TokenPolicy{
+			cftunnel.AccountPolicy(srv.AccountID(), cftunnel.PermissionCloudflareTunnelWrite),
+			cftunnel.AllZonesPolicy(srv.AccountID(), cftunnel.PermissionDNSWrite, cftunnel.PermissionZoneRead),
+		},
+		Condition: &cftunnel.TokenCondition{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+		ExpiresOn: time.Now().Add(time.Hour),
+	})
+	assert.Empty(t, token.Condition.DeniedIPs)
+	const update = "PUT /accounts/{account_id}/tokens/{token_id}"
+	_, err := client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+		p.Policies = []cftunnel.TokenPolicy{
+			cftunnel.AllZonesPolicy(srv.AccountID(), cftunnel.PermissionZoneRead, cftunnel.PermissionDNSWrite),
+			cftunnel.AccountPolicy(srv.AccountID(), cftunnel.PermissionCloudflareTunnelWrite),
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Zero(t, carriedOut(srv, update), "the same policies in another order")
+	changed, err := client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+		p.Condition.AllowedIPs = append(p.Condition.AllowedIPs, netip.MustParsePrefix("198.51.100.0/24"))
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 1, carriedOut(srv, update))
+	assert.Len(t, changed.Condition.AllowedIPs, 2)
+	assert.Len(t, changed.Policies, 2)
+	assert.Equal(t, token.ExpiresOn, changed.ExpiresOn)
+
+	srv.Inject(tunneltest.Fault{Operation: update, Cut: tunneltest.CutAfter})
+	_, err = client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+		p.Condition = nil
+		return nil
+	})
+	require.NoError(t, err, "an update can be repeated")
+}
+
+func TestTokenCondition_JSON(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		`{}`:                                     `{}`,
+		`{"request_ip":{}}`:                      `{}`,
+		`{"request_ip":null}`:                    `{}`,
+		`{"request_ip":{"in":[]}}`:               `{}`,
+		`{"request_ip":{"in":null}}`:             `{}`,
+		`{"request.ip":{"not_in":[]}}`:           `{}`,
+		`{"request_ip":{"in":["192.0.2.0/24"]}}`: `{"request_ip":{"in":["192.0.2.0/24"]}}`,
+		`{"request.ip":{"in":["192.0.2.0/24"]}}`: `{"request_ip":{"in":["192.0.2.0/24"]}}`,
+		`{"request.ip":{"in":["192.0.2.0/24"]},"request_ip":{"in":["2001:db8::/32"]}}`: `{"request_ip":{"in":["2001:db8::/32"]}}`,
+		`{"request.ip":{"in":["192.0.2.0/24"]},"request_ip":{}}`:                       `{"request_ip":{"in":["192.0.2.0/24"]}}`,
+		`{"request_ip":{"not_in":["192.0.2.0/24"],"in":[]}}`:                           `{"request_ip":{"not_in":["192.0.2.0/24"]}}`,
+		`{"request_ip":{"in":["192.0.2.1","odd"]}}`:                                    `{"request_ip":{"in":["192.0.2.1","odd"]}}`,
+		`{"request_ip":["odd"]}`:                                                       `{"request_ip":["odd"]}`,
+		`{"request_ip":{"in":[],"future":[]},"country":{}}`:                            `{"request_ip":{"future":[]},"country":{}}`,
+		`{"country":{"in":["DE"]}}`:                                                    `{"country":{"in":["DE"]}}`,
+	} {
+		var c cftunnel.TokenCondition
+		require.NoError(t, json.Unmarshal([]byte(given), &c), given)
+		encoded, err := json.Marshal(c)
+		require.NoError(t, err)
+		assert.JSONEq(t, want, string(encoded), given)
+	}
+	var c cftunnel.TokenCondition
+	require.Error(t, json.Unmarshal([]byte(`["odd"]`), &c))
+}
+
+// What cannot be decoded is kept, and never replaced without a word.
+func TestAPITokensModify_Undecodable(t *testing.T) {
+	t.Parallel()
+	const token = `{"id":"ed17574386854bf78a67040be0a770b0","name":"odd","status":"active","condition":{"request_ip":{"in":["odd"]}},"policies":[
+		{"effect":7,"permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],"resources":{"com.cloudflare.api.account.0123456789abcdef0123456789abcdef":"*"}}
+	]}`
+	client, bodies := keeping(t, token)
+	rename := func(p *cftunnel.APITokenUpdateParams) error {
+		p.Name = "renamed"
+		return nil
+	}
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
+	require.NoError(t, err)
+	assert.Contains(t, (*bodies)[0], `"effect":7`)
+	assert.Contains(t, (*bodies)[0], `"in":["odd"]`)
+	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
+		"effect": func(p *cftunnel.APITokenUpdateParams) { p.Policies[0].Effect = cftunnel.PolicyEffectAllow },
+		"addresses": func(p *cftunnel.APITokenUpdateParams) {
+			p.Condition.AllowedIPs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		},
+	} {
+		client, bodies := keeping(t, token)
+		_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+			modify(p)
+			return nil
+		})
+		var argument *cftunnel.InvalidArgumentError
+		require.ErrorAs(t, err, &argument, name)
+		assert.Empty(t, *bodies)
+	}
+}

@@ -1,0 +1,148 @@
+package cftunnel
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// APITokenCreateParams describes a new API token.
+type APITokenCreateParams struct {
+	// Name has 1 to 120 characters. It need not be unique.
+	Name string
+	// Policies are what the token may do. A token without policies may do nothing.
+	Policies []TokenPolicy
+	// Condition restricts the addresses that the token works from. nil, and a condition without an
+	// address, is no restriction.
+	Condition *TokenCondition
+	// NotBefore and ExpiresOn are the times between which the token works. They are sent in whole
+	// seconds. Zero is no limit.
+	NotBefore, ExpiresOn time.Time
+}
+
+// APITokenUpdateParams is everything that can be changed of an API token. What is left out is
+// removed.
+type APITokenUpdateParams struct {
+	// Name has 1 to 120 characters.
+	Name string
+	// Status is active or disabled. If it is empty, the API decides.
+	Status TokenStatus
+	// Policies are required. An empty list that is not nil is a token that may do nothing.
+	Policies []TokenPolicy
+	// Condition restricts the addresses that the token works from. nil, and a condition without an
+	// address, is no restriction.
+	Condition *TokenCondition
+	// NotBefore and ExpiresOn are the times between which the token works. They are sent in whole
+	// seconds. Zero is no limit.
+	NotBefore, ExpiresOn time.Time
+}
+
+// APITokenListParams selects API tokens.
+type APITokenListParams struct {
+	// IncludeExpired adds tokens that expired recently.
+	IncludeExpired bool `url:"include_expired,omitempty"`
+	// Page counts from 1, the default. PerPage is from 5 to 50. In List its default is the
+	// server's, 20; in All it is 50.
+	Page    int `url:"page,omitempty"`
+	PerPage int `url:"per_page,omitempty"`
+}
+
+// apiTokenBody is the body of a create or an update. Nothing in it is empty.
+type apiTokenBody struct {
+	Name      string          `json:"name"`
+	Status    TokenStatus     `json:"status,omitempty"`
+	Policies  []TokenPolicy   `json:"policies"`
+	Condition *TokenCondition `json:"condition,omitempty"`
+	NotBefore string          `json:"not_before,omitempty"`
+	ExpiresOn string          `json:"expires_on,omitempty"`
+}
+
+// body checks the parameters and returns what to send.
+func (p APITokenUpdateParams) body() (*apiTokenBody, error) {
+	notBefore, expiresOn := wholeSeconds(p.NotBefore), wholeSeconds(p.ExpiresOn)
+	err := cmp.Or(checkTokenName("Name", p.Name), p.Condition.check(), checkPolicies(p.Policies),
+		checkYear("NotBefore", notBefore), checkYear("ExpiresOn", expiresOn))
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Status == TokenStatusExpired || p.Status == TokenStatusRevoked:
+		return nil, invalid("Status", "cannot be set; use active or disabled")
+	case !p.ExpiresOn.IsZero() && expiresOn.Before(notBefore):
+		return nil, invalid("ExpiresOn", "is before NotBefore")
+	}
+	body := &apiTokenBody{
+		Name: p.Name, Status: p.Status, Condition: p.Condition.clone(),
+		NotBefore: requestTime(notBefore), ExpiresOn: requestTime(expiresOn),
+		Policies: make([]TokenPolicy, len(p.Policies)),
+	}
+	for i, policy := range p.Policies {
+		body.Policies[i] = policy.inRequest()
+	}
+	return body, nil
+}
+
+// wholeSeconds returns a time as the API takes it: it refuses fractions of a second.
+func wholeSeconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// checkYear refuses a time that RFC 3339 cannot express.
+func checkYear(argument string, t time.Time) error {
+	if year := t.Year(); year < 1 || year > 9999 {
+		return invalid(argument, "is not in the years 1 to 9999")
+	}
+	return nil
+}
+
+func requestTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+// maxTokenName is in characters.
+const maxTokenName = 120
+
+func checkTokenName(argument, name string) error {
+	switch n := utf8.RuneCountInString(name); {
+	case strings.TrimSpace(name) == "":
+		return invalid(argument, "is empty")
+	case n > maxTokenName:
+		return invalid(argument, "has %d characters; at most %d are allowed", n, maxTokenName)
+	}
+	return nil
+}
+
+// checkPolicies refuses policies that name nothing to allow, or nothing to allow it on.
+func checkPolicies(policies []TokenPolicy) error {
+	for i, policy := range policies {
+		at := fmt.Sprintf("Policies[%d].", i)
+		switch {
+		case len(policy.PermissionGroups) == 0:
+			return invalid(at+"PermissionGroups", "are empty")
+		case len(policy.Resources) == 0:
+			return invalid(at+"Resources", "are empty")
+		case slices.ContainsFunc(policy.PermissionGroups, lacksID):
+			return invalid(at+"PermissionGroups", "have a group without an ID")
+		}
+		if _, err := json.Marshal(policy.inRequest()); err != nil {
+			return invalid(fmt.Sprintf("Policies[%d]", i), "cannot be encoded as JSON: %v", err)
+		}
+		for name, resource := range policy.Resources {
+			if !isResourceName(name) {
+				return invalid(at+"Resources", "have a name without the ID of an account or zone")
+			}
+			for name := range resource.Within {
+				if !isResourceName(name) {
+					return invalid(at+"Resources", "have a name without the ID of a zone")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func lacksID(g PermissionGroup) bool { return strings.TrimSpace(g.ID) == "" }

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+)
+
+// writeSecret writes a new secret to a file of mode 0600 or, if path is empty, to stdout.
+func writeSecret(secret cftunnel.Secret, path string, stdout io.Writer) error {
+	if path == "" {
+		_, err := fmt.Fprintln(stdout, secret.Reveal())
+		return err
+	}
+	return secret.WriteFile(path)
+}
+
+// checkWritable finds out before there is a secret what would keep it from being written.
+func checkWritable(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	probe, err := os.CreateTemp(filepath.Dir(path), ".token-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}

@@ -1,0 +1,101 @@
+package cftunnel
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// PermissionGroupListParams selects permission groups. Empty fields select all.
+type PermissionGroupListParams struct {
+	// Name is a whole name, such as "Cloudflare Tunnel Write".
+	Name string `url:"name,omitempty"`
+	// Scope is the kind of resource that the groups apply to.
+	Scope TokenScope `url:"scope,omitempty"`
+}
+
+// PermissionGroups returns the permission groups that the policies of a token can have, about 400
+// without a filter. The list has no pages.
+//
+// Operation: GET /user/tokens/permission_groups
+//
+// Operation: GET /accounts/{account_id}/tokens/permission_groups
+//
+// API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/subresources/permission_groups/methods/list/
+//
+// API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/subresources/permission_groups/methods/list/
+func (s *APITokensService) PermissionGroups(
+	ctx context.Context, params PermissionGroupListParams, opts ...CallOption,
+) ([]PermissionGroup, error) {
+	service, operations := s.family()
+	r := request{operation: operations.groups, query: params}
+	return doList(ctx, service, r, func(g *PermissionGroup) error { return checkID(g.ID, "") }, opts)
+}
+
+// ResolvePermissionGroups returns the permission groups with exactly these names, in this order. A
+// name can exist in several scopes: only groups of scope are considered. If one is missing, the
+// error is [ErrNotFound] and names each that is.
+//
+// Operation: GET /user/tokens/permission_groups
+//
+// Operation: GET /accounts/{account_id}/tokens/permission_groups
+//
+// API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/subresources/permission_groups/methods/list/
+//
+// API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/subresources/permission_groups/methods/list/
+func (s *APITokensService) ResolvePermissionGroups(
+	ctx context.Context, scope TokenScope, names ...string,
+) ([]PermissionGroup, error) {
+	switch {
+	case scope == "":
+		return nil, invalid("scope", "is empty")
+	case len(names) == 0:
+		return nil, invalid("names", "are empty")
+	case slices.Contains(names, ""):
+		return nil, invalid("names", "have an empty one")
+	}
+	all, err := s.PermissionGroups(ctx, PermissionGroupListParams{Scope: scope})
+	if err != nil {
+		return nil, err
+	}
+	var found []PermissionGroup
+	var missing []string
+	for _, name := range names {
+		group, err := groupNamed(all, scope, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case group == nil:
+			missing = append(missing, strconv.Quote(name))
+		default:
+			found = append(found, *group)
+		}
+	}
+	if len(missing) == 0 {
+		return found, nil
+	}
+	text := "cftunnel: no permission groups of the scope %s named %s"
+	if len(all) == 0 {
+		text += "; the list is empty, so the token may lack the permission to read it"
+	}
+	return nil, fmt.Errorf(text+": %w", scope, strings.Join(missing, ", "), ErrNotFound)
+}
+
+// groupNamed returns the group with a name and scope, or nil. One that is deprecated is considered
+// only if there is no other.
+func groupNamed(groups []PermissionGroup, scope TokenScope, name string) (*PermissionGroup, error) {
+	var found *PermissionGroup
+	for i, g := range groups {
+		switch {
+		case g.Name != name || !slices.Contains(g.Scopes, scope):
+		case found == nil || found.Deprecated && !g.Deprecated:
+			found = &groups[i]
+		case found.Deprecated == g.Deprecated && found.ID != g.ID:
+			return nil, fmt.Errorf("cftunnel: several permission groups of the scope %s are named %q; use one by its ID",
+				scope, name)
+		}
+	}
+	return found, nil
+}
