@@ -98,7 +98,7 @@ func (p APITokenUpdateParams) fingerprint() (string, error) {
 	text, err := json.Marshal([]any{
 		p.Name, p.Status, asSet(policies),
 		prefixSet(c.AllowedIPs), prefixSet(c.DeniedIPs), c.members, c.ipMembers,
-		requestTime(wholeSeconds(p.NotBefore)), requestTime(wholeSeconds(p.ExpiresOn)),
+		requestTime(p.NotBefore), requestTime(p.ExpiresOn),
 	})
 	return string(text), err
 }

@@ -63,20 +63,19 @@ type apiTokenBody struct {
 
 // body checks the parameters and returns what to send.
 func (p APITokenUpdateParams) body() (*apiTokenBody, error) {
-	notBefore, expiresOn := wholeSeconds(p.NotBefore), wholeSeconds(p.ExpiresOn)
 	err := cmp.Or(checkTokenName("Name", p.Name), p.Condition.check(), checkPolicies(p.Policies),
-		checkYear("NotBefore", notBefore), checkYear("ExpiresOn", expiresOn))
+		checkYear("NotBefore", p.NotBefore), checkYear("ExpiresOn", p.ExpiresOn))
 	switch {
 	case err != nil:
 		return nil, err
 	case p.Status == TokenStatusExpired || p.Status == TokenStatusRevoked:
 		return nil, invalid("Status", "cannot be set; use active or disabled")
-	case !p.ExpiresOn.IsZero() && expiresOn.Before(notBefore):
+	case !p.ExpiresOn.IsZero() && p.ExpiresOn.Before(p.NotBefore):
 		return nil, invalid("ExpiresOn", "is before NotBefore")
 	}
 	body := &apiTokenBody{
 		Name: p.Name, Status: p.Status, Condition: p.Condition.clone(),
-		NotBefore: requestTime(notBefore), ExpiresOn: requestTime(expiresOn),
+		NotBefore: requestTime(p.NotBefore), ExpiresOn: requestTime(p.ExpiresOn),
 		Policies: make([]TokenPolicy, len(p.Policies)),
 	}
 	for i, policy := range p.Policies {
@@ -85,22 +84,20 @@ func (p APITokenUpdateParams) body() (*apiTokenBody, error) {
 	return body, nil
 }
 
-// wholeSeconds returns a time as the API takes it: it refuses fractions of a second.
-func wholeSeconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
 // checkYear refuses a time that RFC 3339 cannot express.
 func checkYear(argument string, t time.Time) error {
-	if year := t.Year(); year < 1 || year > 9999 {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
 		return invalid(argument, "is not in the years 1 to 9999")
 	}
 	return nil
 }
 
+// requestTime returns a time as the API takes it, in UTC and without a fraction of a second.
 func requestTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339)
 }
 
 // maxTokenName is in characters.

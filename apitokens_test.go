@@ -617,6 +617,10 @@ func TestAPITokens_ResolvePermissionGroups(t *testing.T) {
 	one, err := serve(fmt.Sprintf(same, "a", true), fmt.Sprintf(same, "b", false)).UserTokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone, "Same")
 	require.NoError(t, err)
 	assert.Equal(t, "b", one[0].ID, "not the deprecated one")
+	another := `{"id":"c","name":"Same","scopes":["com.cloudflare.api.account"]}`
+	one, err = serve(another, fmt.Sprintf(same, "b", false)).UserTokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone, "Same")
+	require.NoError(t, err)
+	assert.Equal(t, "b", one[0].ID, "even if the server ignores the scope")
 	_, err = serve(fmt.Sprintf(same, "a", false), fmt.Sprintf(same, "b", false)).UserTokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone, "Same")
 	require.ErrorContains(t, err, "several")
 	_, err = serve().UserTokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone, "Same")

@@ -380,6 +380,41 @@ func TestAPITokens_MakerCannotGiveWhatItLacks(t *testing.T) {
 	}
 }
 
+// What is denied on one zone cannot be given on all of them.
+func TestAPITokens_MakerCannotGiveWhatItIsDenied(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	denied := cftunnel.ZonePolicy(zoneID, cftunnel.PermissionDNSWrite)
+	denied.Effect = cftunnel.PolicyEffectDeny
+	maker := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Policies: []cftunnel.TokenPolicy{
+		cftunnel.AccountPolicy(f.AccountID(), cftunnel.PermissionGroup{ID: "5bc3f8b21c554832afc660159ab75fa4"}),
+		cftunnel.AllZonesPolicy(f.AccountID(), cftunnel.PermissionDNSWrite), denied,
+	}})
+	give := func(resources string) reply {
+		policy := `{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `"}],"resources":` + resources + `}`
+		return f.sendAs(maker, http.MethodPost, f.below("/tokens"), `{"name":"n","policies":[`+policy+`]}`)
+	}
+	const zone = "com.cloudflare.api.account.zone."
+	give(`{"`+f.onAccount()+`":{"`+zone+`*":"*"}}`).fails(http.StatusBadRequest, 1001)
+	give(`{"`+zone+zoneID+`":"*"}`).fails(http.StatusBadRequest, 1001)
+	give(`{"` + zone + noTokenID + `":"*"}`).result()
+}
+
+// A group that only the dashboard gives stays when its token is changed.
+func TestAPITokens_DashboardsGroupStays(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	const tokensWrite = "686d18d5ac6c441c867cbf6771e58a0a"
+	secret := f.AddToken(tunneltest.Token{Policies: []cftunnel.TokenPolicy{{
+		PermissionGroups: []cftunnel.PermissionGroup{{ID: tokensWrite}}, Effect: cftunnel.PolicyEffectAllow,
+		Resources: cftunnel.TokenResources{"com.cloudflare.api.user." + zoneID: {}},
+	}}})
+	id := f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").text("id")
+	body := `{"name":"renamed","policies":[` + policyJSON("com.cloudflare.api.user."+zoneID, tokensWrite) + `]}`
+	assert.Equal(t, "renamed", f.send(http.MethodPut, userTokens+"/"+id, body).token().Name)
+	f.send(http.MethodPost, userTokens, body).fails(http.StatusBadRequest, 1001)
+}
+
 func TestAPITokens_RefusedBodies(t *testing.T) {
 	t.Parallel()
 	f := start(t)
