@@ -27,6 +27,8 @@ var zeroClients = map[string]*cftunnel.Client{
 	"client of zero services": {
 		Tunnels: &cftunnel.TunnelsService{}, Connectors: &cftunnel.ConnectorsService{},
 		WARPConnectors: &cftunnel.WARPConnectorsService{}, Tokens: &cftunnel.TokensService{},
+		Routes: &cftunnel.RoutesService{}, VirtualNetworks: &cftunnel.VirtualNetworksService{},
+		HostnameRoutes: &cftunnel.HostnameRoutesService{},
 	},
 }
 

@@ -58,13 +58,14 @@ func (f *follower) hasEnded() bool {
 	}
 }
 
-// isBack reports whether the connector was away between two lists: none of its connections is left.
+// isBack reports whether the connector was away between two lists: it has connections, and none of
+// them is one that it had.
 func (f *follower) isBack(now cftunnel.Connector) bool {
 	before := f.connector.Connections
 	kept := slices.ContainsFunc(now.Connections, func(c cftunnel.Connection) bool {
 		return slices.ContainsFunc(before, func(b cftunnel.Connection) bool { return b.ID == c.ID })
 	})
-	return len(before) > 0 && len(now.Connections) > 0 && !kept
+	return len(now.Connections) > 0 && !kept
 }
 
 // run opens stream after stream until the context ends or the rules of Tail say that another one

@@ -59,7 +59,10 @@ func Open(
 	tunnelID, connectorID string,
 	params Params,
 ) (*Stream, error) {
-	if client == nil {
+	switch {
+	case ctx == nil:
+		return nil, errNilContext
+	case client == nil:
 		return nil, invalid("client", "is nil")
 	}
 	if err := checkConnectorID("connectorID", connectorID); err != nil {
@@ -120,7 +123,28 @@ func open(
 //     end the connection without saying so: the cause is then io.EOF, as of a network that broke.
 //   - [ErrInvalidFilter], [ErrIdle], [ErrEntryTooLarge].
 //   - [net.ErrClosed] after Close.
-func (s *Stream) Next(ctx context.Context) (Entry, error) { return s.next(ctx, nil) }
+func (s *Stream) Next(ctx context.Context) (Entry, error) {
+	if err := s.check(ctx); err != nil {
+		return Entry{}, err
+	}
+	return s.next(ctx, nil)
+}
+
+var (
+	errNilContext = invalid("ctx", "is nil")
+	errNoStream   = invalid("stream", "is not one that Open returned")
+)
+
+// check refuses what no method can work with.
+func (s *Stream) check(ctx context.Context) error {
+	switch {
+	case s == nil || s.conn == nil:
+		return errNoStream
+	case ctx == nil:
+		return errNilContext
+	}
+	return nil
+}
 
 // errTokenReplaced is what next returns when replaced is closed.
 var errTokenReplaced = errors.New("there is a new token")
@@ -149,6 +173,9 @@ func (s *Stream) next(ctx context.Context, replaced <-chan struct{}) (Entry, err
 // SetFilter replaces the filter, an earlier sampling included. Entries that passed the earlier
 // filter may still follow. If ctx ends while the filter is being sent, the stream ends too.
 func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
 	if err := filter.check(); err != nil {
 		return err
 	}
@@ -187,6 +214,9 @@ func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 // connector may not know that the stream has ended: it then refuses other users until it has a line
 // to send.
 func (s *Stream) Close() error {
+	if s == nil || s.conn == nil {
+		return errNoStream
+	}
 	if s.closed.Swap(true) {
 		s.running.Wait()
 		return nil

@@ -194,6 +194,42 @@ func TestOpen_InvalidArguments(t *testing.T) {
 	})
 }
 
+func TestStream_NilContextsAndZeroStreams(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
+		refused := func(argument string, err error) {
+			t.Helper()
+			var invalid *cftunnel.InvalidArgumentError
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, argument, invalid.Name)
+		}
+		var none context.Context
+		_, err := tunnellogs.Open(none, r.client, r.tunnel.ID, ids[0], r.params)
+		refused("ctx", err)
+		for _, err := range tunnellogs.Tail(none, r.client, r.tunnel.ID, r.params) {
+			refused("ctx", err)
+		}
+		stream := r.open(ids[0], tunnellogs.Filter{})
+		_, err = stream.Next(none)
+		refused("ctx", err)
+		refused("ctx", stream.SetFilter(none, tunnellogs.Filter{}))
+		require.NoError(t, stream.Close())
+		for _, stream := range []*tunnellogs.Stream{nil, {}} {
+			_, err = stream.Next(t.Context())
+			refused("stream", err)
+			refused("stream", stream.SetFilter(t.Context(), tunnellogs.Filter{}))
+			refused("stream", stream.Close())
+		}
+		for _, client := range []*cftunnel.Client{nil, {}} {
+			_, err = tunnellogs.Open(t.Context(), client, r.tunnel.ID, ids[0], r.params)
+			require.Error(t, err)
+			for _, err := range tunnellogs.Tail(t.Context(), client, r.tunnel.ID, r.params) {
+				require.Error(t, err)
+			}
+		}
+	})
+}
+
 func TestOpen_EndpointForms(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {

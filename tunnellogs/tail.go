@@ -86,7 +86,10 @@ type item struct {
 func newTail(
 	ctx context.Context, client *cftunnel.Client, tunnelID string, params Params,
 ) (*tail, []cftunnel.Connector, error) {
-	if client == nil {
+	switch {
+	case ctx == nil:
+		return nil, nil, errNilContext
+	case client == nil:
 		return nil, nil, invalid("client", "is nil")
 	}
 	params, err := params.withDefaults()

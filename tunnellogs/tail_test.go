@@ -375,6 +375,24 @@ func TestTail_EndsAreTriedAgainWhenTheConnectorComesBack(t *testing.T) {
 	}
 }
 
+// A connector without connections is in the list but cannot be reached.
+func TestTail_ConnectorThatGetsConnections(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
+		r.SetConnections(ids[0], 0)
+		tail := r.tail(r.client, r.params)
+		require.ErrorIs(t, tail.oneError(ids[0]), tunnellogs.ErrNoConnector)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 1, r.count(opLogs))
+		r.SetConnections(ids[0], 4)
+		time.Sleep(time.Minute)
+		r.log(ids[0], "a line")
+		assert.Equal(t, []string{"a line"}, tail.lines())
+		assert.Empty(t, tail.errors())
+		tail.end()
+	})
+}
+
 func TestTail_EndsThatAreFinalForNow(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]func(context.Context, *websocket.Conn){
