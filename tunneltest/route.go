@@ -26,35 +26,6 @@ var routes = slices.Concat(
 	tunnelRouteRoutes,
 )
 
-// tunnelRoutes is the operations on tunnels and WARP connectors.
-var tunnelRoutes = []route{
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels, tunnelsRead},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).getTunnel, tunnelsRead},
-	{http.MethodPatch, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).updateTunnel, tunnelsWrite},
-	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}", (*Server).deleteTunnel, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", (*Server).tunnelToken, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).listConnectors, tunnelsRead},
-	{http.MethodDelete, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", (*Server).cleanUp, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector, tunnelsRead},
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management", (*Server).managementToken, tunnelsWrite},
-	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}", (*Server).managementToken, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).getConfiguration, tunnelsRead},
-	{http.MethodPut, "/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", (*Server).putConfiguration, tunnelsWrite},
-	{http.MethodGet, "/accounts/{account_id}/tunnels", (*Server).listTunnels, allTunnelsRead},
-	{http.MethodPost, "/accounts/{account_id}/warp_connector", (*Server).createWARP, warpWrite},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector", (*Server).listTunnels, warpRead},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).getTunnel, warpRead},
-	{http.MethodPatch, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).updateTunnel, warpWrite},
-	{http.MethodDelete, "/accounts/{account_id}/warp_connector/{tunnel_id}", (*Server).deleteTunnel, warpWrite},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/token", (*Server).tunnelToken, warpWrite},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connections", (*Server).listConnectors, warpRead},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}", (*Server).getConnector, warpRead},
-	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/failover", (*Server).failover, warpWrite},
-	{http.MethodGet, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).getHA, warpRead},
-	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA, warpWrite},
-}
-
 // call is a request on its way to its handler.
 type call struct {
 	route   *route
