@@ -26,8 +26,8 @@ import (
 // carried out twice. The input is a sequence of calls, each with faults of the server and the network.
 func FuzzSequence(f *testing.F) {
 	methods := slices.Sorted(maps.Keys(cases.Methods))
-	for i := range 100 {
-		f.Add([]byte{12, byte(i)})
+	for i := range 60 {
+		f.Add([]byte{11, byte(i)})
 	}
 	f.Fuzz(func(t *testing.T, program []byte) {
 		synctest.Test(t, func(t *testing.T) {

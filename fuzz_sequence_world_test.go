@@ -109,8 +109,8 @@ const sequenceFaults = 40
 func (s *sequence) inject() (names []string) {
 	hidden := false
 	s.claimed = false
-	for range s.input.below(5) {
-		name, fault, hides := s.fault(s.input.below(sequenceFaults), hidden)
+	for _, kind := range s.faultKinds() {
+		name, fault, hides := s.fault(kind, hidden)
 		hidden = hidden || hides
 		if name == "" {
 			continue
@@ -121,6 +121,27 @@ func (s *sequence) inject() (names []string) {
 		}
 	}
 	return names
+}
+
+// faultKinds chooses numbers of faults: none, some, or one that hides what was done and then one that
+// says nothing about it.
+func (s *sequence) faultKinds() (kinds []int) {
+	switch s.input.below(4) {
+	case 0:
+		return nil
+	case 1:
+		for range s.input.below(5) {
+			kinds = append(kinds, s.input.below(sequenceFaults))
+		}
+		return kinds
+	}
+	hiding := []int{2, 3, 3, 3, 4, 5, 8}
+	silent := []int{1, 1, 16, 17, 18, 19, 21, 22, 30}
+	kinds = []int{hiding[s.input.below(len(hiding))], silent[s.input.below(len(silent))]}
+	if s.input.below(4) == 0 {
+		kinds = kinds[:1]
+	}
+	return kinds
 }
 
 // fault returns a fault by its number. hidden says that an earlier one hides what was done.

@@ -91,6 +91,7 @@ func TestOutcome_UncertainUntilTheAPIRefuses(t *testing.T) {
 			}
 			t.Run(lost+", then "+name, func(t *testing.T) {
 				t.Parallel()
+				first, later := first, later
 				inBubble(t, func(t *testing.T, h *harness) {
 					client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 					first.Operation, later.Operation = opUpdate, opUpdate

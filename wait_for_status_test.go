@@ -38,6 +38,7 @@ func TestWaitForStatus_FailedPolls(t *testing.T) {
 			for _, polls := range []int{1, 2, 20} { // that fail
 				t.Run(fmt.Sprint(name, " ", polls, " of ", attempts), func(t *testing.T) {
 					t.Parallel()
+					fault := fault
 					inBubble(t, func(t *testing.T, h *harness) {
 						client := h.newClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: attempts}))
 						tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
