@@ -196,6 +196,7 @@ func TestAPITokens_Policies(t *testing.T) {
 		"everything":         {nil, true, true, true, true, true},
 		"nothing":            {[]cftunnel.TokenPolicy{}, false, false, false, false, false},
 		"read":               {[]cftunnel.TokenPolicy{cftunnel.AccountPolicy(account, read)}, true, false, false, false, false},
+		"no effect":          {[]cftunnel.TokenPolicy{{PermissionGroups: []cftunnel.PermissionGroup{write}, Resources: cftunnel.TokenResources{"com.cloudflare.api.account." + account: {}}}}, true, true, false, false, false},
 		"write":              {[]cftunnel.TokenPolicy{cftunnel.AccountPolicy(account, write)}, true, true, false, false, false},
 		"every account":      {[]cftunnel.TokenPolicy{cftunnel.AccountPolicy("*", write)}, true, true, false, true, false},
 		"another account":    {[]cftunnel.TokenPolicy{cftunnel.AccountPolicy(another, write)}, false, false, false, true, false},

@@ -66,6 +66,9 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 	}
 	var policies []policy
 	convert(token.Policies, &policies)
+	for i := range policies {
+		policies[i].Effect = cmp.Or(policies[i].Effect, string(cftunnel.PolicyEffectAllow))
+	}
 	if token.Policies == nil {
 		policies = s.allPolicies(t.account)
 	}
