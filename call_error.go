@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"unicode"
@@ -56,10 +55,12 @@ func (c *call) attemptError(a *attempt) *Error {
 
 // newError returns an error about the whole call so far.
 func (c *call) newError(cause error) *Error {
-	return &Error{
+	e := &Error{
 		Method: c.request.operation.method, Path: c.path, Operation: c.operation, Attempts: int(c.attempts.Load()),
-		cause: cause, permissions: c.request.operation.permissions, uncertain: c.uncertain,
+		permissions: c.request.operation.permissions, uncertain: c.uncertain,
 	}
+	e.setCause(cause)
+	return e
 }
 
 // unsent returns the error of a call that ends before its next attempt: that of the latest one, and
@@ -77,7 +78,7 @@ func (c *call) unsent(err error) error {
 	case isHeld && e.StatusCode == http.StatusTooManyRequests:
 		// The 429 says so itself.
 	case !errors.Is(e, err):
-		e.cause = joinCauses(clean, e.cause)
+		e.setCause(joinCauses(clean, e.Unwrap()))
 	}
 	e.addWait(err)
 	return e
@@ -242,8 +243,7 @@ func (c *call) cleanText(err error, text string) error {
 	return &redactedError{text: text, is: func(target error) bool { return errors.Is(err, target) }}
 }
 
-// hasSecret reports whether an error in the chain of err shows a secret, or is too long to say. An
-// error that is not a pointer is printed with all that it has.
+// hasSecret reports whether an error in the chain of err shows a secret, or is too long to say.
 func (c *call) hasSecret(err error, depth int) bool {
 	const maxDepth, maxText = 32, 64 << 10
 	if err == nil {
@@ -251,9 +251,6 @@ func (c *call) hasSecret(err error, depth int) bool {
 	}
 	text := err.Error()
 	if depth > maxDepth || len(text) > maxText || c.redactor.Redact(text, len(text)) != text {
-		return true
-	}
-	if reflect.TypeOf(err).Kind() != reflect.Pointer && c.redactor.Knows(fmt.Sprintf("%#v", err)) {
 		return true
 	}
 	switch err := err.(type) { //nolint:errorlint // the chain is walked here

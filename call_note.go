@@ -49,7 +49,8 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	var text string
 	if c.last != nil {
 		alone := *c.last // without the earlier error, which has a record of its own, and without bodies
-		alone.Body, alone.cause = "", a.cause
+		alone.Body = ""
+		alone.setCause(a.cause)
 		text = alone.Error()
 	}
 	c.log(ctx, level, attempt, a.StatusCode, a.rayID, a.duration, text)

@@ -105,7 +105,7 @@ type Error struct {
 	// Body is the beginning of a response that is not JSON.
 	Body string
 
-	cause       error
+	behind      func() error // the cause; a function prints as an address, unlike an error with fields
 	permissions string
 	held        bool
 	uncertain   bool
@@ -159,8 +159,8 @@ func (e *Error) parts() []string {
 	if e.Attempts == 0 {
 		parts = append(parts, "not sent")
 	}
-	if e.cause != nil {
-		parts = append(parts, e.cause.Error())
+	if cause := e.Unwrap(); cause != nil {
+		parts = append(parts, cause.Error())
 	}
 	if e.StatusCode == http.StatusForbidden && e.permissions != "" {
 		parts = append(parts, "the credentials need one of the permissions "+e.permissions)
@@ -196,7 +196,18 @@ func (e *Error) usualCause() string {
 
 // Unwrap returns what ended the call besides, or instead of, a response: the context's error, a broken
 // connection, a JSON error.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e.behind == nil {
+		return nil
+	}
+	return e.behind()
+}
+
+func (e *Error) setCause(cause error) {
+	if e.behind = nil; cause != nil {
+		e.behind = func() error { return cause }
+	}
+}
 
 // Is makes errors.Is find the sentinels of this package.
 func (e *Error) Is(target error) bool {

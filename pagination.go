@@ -57,7 +57,7 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, p.mostPerPage)
 		seen := 0
 		seed := maphash.MakeSeed()
-		var first, before digest
+		var first, before, mark digest // mark is moved on ever more rarely, and found in any cycle of pages
 		for n := 0; ; n++ {
 			got, err := p.fetch(page+n, perPage)
 			if err != nil {
@@ -65,7 +65,7 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 				return
 			}
 			d := p.digest(seed, got.Items)
-			if d.count > 0 && n > 0 && (d == first || d == before) {
+			if d.count > 0 && n > 0 && (d == first || d == before || d == mark) {
 				yield(nil, fmt.Errorf("cftunnel: page %d of the list repeats an earlier one: the server ignores the page number", page+n))
 				return
 			}
@@ -74,7 +74,9 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 				// What is before the first page, by the length of pages that the server keeps to.
 				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
 			}
-			before = d
+			if before = d; n&(n-1) == 0 {
+				mark = d
+			}
 			for i := range got.Items {
 				if !yield(&got.Items[i], nil) {
 					return

@@ -82,7 +82,7 @@ func hideRandom(v view, hide func(from, to int)) {
 // run is a piece of letters and digits, or several.
 type run struct {
 	from, to, length, pieces int
-	changes                  int // characters of another class than the one before
+	changes                  int // characters of another class than the one before, as words do not have them
 	hasUpper, hasLower       bool
 }
 
@@ -94,7 +94,9 @@ func newRun(text []byte, from, to int) run {
 		if i == from {
 			continue
 		}
-		if before := class(text[i-1]); before != now && !(before == upper && now == lower) { // a capital letter begins a word
+		before := class(text[i-1])
+		beginsWord := before == upper && now == lower && (i-1 == from || class(text[i-2]) != upper)
+		if before != now && !beginsWord {
 			r.changes++
 		}
 	}

@@ -171,15 +171,6 @@ func (r *Redactor) Redact(s string, max int) string {
 	return shorter
 }
 
-// Knows reports whether a text has a secret that was sent. Unlike Redact, it looks at the whole text.
-func (r *Redactor) Knows(s string) (found bool) {
-	r.learn()
-	hide := func(int, int) { found = true }
-	r.hideForms(view{text: []byte(s)}, hide)
-	r.hideGrams(view{text: []byte(s)}, hide)
-	return found || r.withhold
-}
-
 // look hides what is a secret, or looks like one.
 func (r *Redactor) look(v view, hide func(from, to int)) {
 	r.hideForms(v, hide)
