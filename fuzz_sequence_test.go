@@ -131,7 +131,9 @@ func (s *sequence) step(methods []string) {
 	s.maxAttempts = 1 + s.input.below(5)
 	ctx, cancel := s.context()
 	defer cancel()
-	name, call, check := "", func(context.Context) error { return nil }, func(error) {}
+	var name string
+	var call func(context.Context) error
+	check := func(error) {}
 	if choice < len(methods) {
 		name = methods[choice]
 		call = func(ctx context.Context) error { return cases.Methods[name].Call(ctx, s.client, s.fixture) }

@@ -224,6 +224,7 @@ func decode(raw []byte, value reflect.Value) error {
 		if inner, ok := value.Addr().Interface().(json.Unmarshaler); ok && raw[0] == '{' {
 			return inner.UnmarshalJSON(raw)
 		}
+	default:
 	}
 	return json.Unmarshal(raw, value.Addr().Interface())
 }
