@@ -145,5 +145,8 @@ type sanitizedError struct {
 	cause error
 }
 
+// Error returns the text without a token.
 func (e *sanitizedError) Error() string { return e.text }
+
+// Unwrap returns the cause, which has no token either.
 func (e *sanitizedError) Unwrap() error { return e.cause }

@@ -61,14 +61,17 @@ func (s *Server) findOwn(r *http.Request) (*route, map[string]string) {
 // ownResponse keeps what a handler writes.
 type ownResponse struct{ answer }
 
+// Header returns the header that the handler sets.
 func (w *ownResponse) Header() http.Header { return w.header }
 
+// WriteHeader keeps the first status.
 func (w *ownResponse) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status, w.header = status, w.header.Clone()
 	}
 }
 
+// Write keeps a part of the body.
 func (w *ownResponse) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	w.body = append(w.body, p...)
