@@ -48,8 +48,6 @@ func TestBrokenHTTP2_ShowsNoToken(t *testing.T) {
 			"no header block":               func(id uint32) []byte { return http2Frame(frameHeaders, flagEndHeaders, id, []byte(token)...) },
 			"JSON instead of a frame":       func(uint32) []byte { return []byte(envelope) },
 			"HTTP/1.1":                      func(uint32) []byte { return []byte(response("200 OK", envelope)) },
-			"data without headers":          data,
-			"data of another stream":        func(id uint32) []byte { return data(id + 2) },
 			"too long a body": func(id uint32) []byte {
 				return append(headerFrame(0, id, ok, header("content-length", "5")), data(id)...)
 			},

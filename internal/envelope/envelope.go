@@ -78,7 +78,7 @@ func DecodeItems(items []json.RawMessage, item func(i int) any) error {
 		r.memory = memory
 		v := reflect.ValueOf(item(i)).Elem()
 		if err := r.value(v, planOf(v.Type())); err != nil {
-			return fmt.Errorf("item %d: %w", i, explain(at("result", err)))
+			return fmt.Errorf("item %d: %w", i, explain(err))
 		}
 		memory = r.memory
 	}
