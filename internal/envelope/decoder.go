@@ -50,9 +50,9 @@ var errTooLarge = errors.New("a list in it has too many items")
 // plan is how a type is decoded.
 type plan struct {
 	kind   kind
-	elem   *plan // of a pointer or a list
-	size   int   // of an item of a list, or of what a pointer points to
-	costs  costs // of what is decoded elsewhere
+	elem   *plan  // of a pointer or a list
+	size   int    // of an item of a list, or of what a pointer points to
+	costs  *costs // of what is decoded elsewhere
 	fields []field
 	index  map[string]int // of the fields, by name
 }
@@ -92,8 +92,9 @@ func planOf(t reflect.Type) *plan {
 
 // newPlan leaves a type that contains itself to encoding/json; outer are those that contain t.
 func newPlan(t reflect.Type, outer []reflect.Type) *plan {
-	p := &plan{costs: costsOf(t)}
+	p := &plan{}
 	if slices.Contains(outer, t) {
+		p.costs = new(costsOf(t, false))
 		return p
 	}
 	outer = append(outer, t)
@@ -105,7 +106,7 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	case t.Kind() == reflect.Pointer:
 		p.kind, p.elem, p.size = kindPointer, newPlan(t.Elem(), outer), int(t.Elem().Size())
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
-		p.kind, p.costs = kindCustom, customCosts
+		p.kind, p.costs = kindCustom, new(costsOf(t, true))
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
 	case t.Kind() == reflect.String && t != reflect.TypeFor[json.Number]():
 		p.kind = kindText
@@ -120,6 +121,12 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 		if collect(p, t, nil, outer) && len(p.fields) <= 64 {
 			p.kind = kindObject
 		}
+	}
+	if p.kind == kindList && p.elem.kind == kindOther && (t.Elem().Kind() == reflect.Map || t.Elem().Kind() == reflect.Interface) {
+		p.kind = kindOther // one call for all of them
+	}
+	if p.kind == kindOther {
+		p.costs = new(costsOf(t, false))
 	}
 	return p
 }
