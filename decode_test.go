@@ -42,7 +42,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		for _, model := range append(cftunnel.Models(), nil) {
+		for _, model := range append(cftunnel.Models(), callersModels()...) {
 			result := fresh(model)
 			_, err := envelope.Decode([]byte(body), result)
 			if err == nil && !json.Valid([]byte(body)) {
@@ -70,6 +70,23 @@ func FuzzDecoder(f *testing.F) {
 			}
 		}
 	})
+}
+
+// callersModels are what results of Do may be decoded into.
+func callersModels() []any {
+	type base struct {
+		ID    string `json:"id"`
+		Count *int8
+	}
+	type embedding struct {
+		base
+		Name string `json:"name,omitempty"`
+		Size uint   `json:",omitempty"`
+	}
+	return []any{
+		nil, new(any), new([]any), new(map[string]any), new(map[string]*string), new([]map[string]bool), new(tree), new([]*tree),
+		new(embedding), new([]embedding), new([]struct{}), new([3]string), new([]byte), new(json.Number), new(float64), new(*[]*[]*int),
+	}
 }
 
 // fresh returns a pointer to a zero value, or nil.

@@ -275,3 +275,27 @@ func TestLog_NoBodyOfAnEarlierAttempt(t *testing.T) {
 		}
 	}
 }
+
+// A token of words does not look like one, so it must be known before it is sent.
+func TestErrorsOfCallersCode_TokenOfWords(t *testing.T) {
+	t.Parallel()
+	leak := fmt.Errorf("%s: %w", planted, errSource)
+	source := func(err error) cftunnel.Option {
+		return cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) { return cftunnel.NewSecret(planted), err })
+	}
+	for name, opts := range map[string][]cftunnel.Option{
+		"source":         {source(leak)},
+		"limiter":        {cftunnel.WithAPIToken(planted), cftunnel.WithLimiter(limiterFunc(func(context.Context) error { return leak }))},
+		"source's token": {source(nil), cftunnel.WithLimiter(limiterFunc(func(context.Context) error { return leak }))},
+		"transport":      {cftunnel.WithAPIToken(planted), cftunnel.WithTransport(failingTransport(leak))},
+		"API key": {
+			cftunnel.WithAPIKey("a@example.com", planted), cftunnel.WithLimiter(limiterFunc(func(context.Context) error { return leak })),
+		},
+	} {
+		client, d := wireClient(t, wireTransport(t), opts...)
+		_, err := client.Tunnels.Get(t.Context(), tunnelID)
+		require.ErrorIs(t, err, errSource, name)
+		d.addError(err)
+		assert.NotContains(t, d.text.String(), planted, name)
+	}
+}
