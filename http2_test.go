@@ -338,7 +338,14 @@ func TestHTTP2_DrainingFromTheStart(t *testing.T) {
 						return goAwayFrame(0, codeNone, "")
 					}
 					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1))
-					assert.Equal(t, kind == "GET" && healthy == 2, err == nil, "%v", err)
+					switch {
+					case healthy > 2:
+						assert.Error(t, err)
+					case kind == "GET":
+						assert.NoError(t, err)
+					default:
+						// Whether a write finds out before it is on the first connection is chance.
+					}
 					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 					requests, conns := server.seen()
 					assert.LessOrEqual(t, requests, 3)

@@ -316,24 +316,25 @@ func TestTail_ReturnsWhenItsStreamsAreClosed(t *testing.T) {
 	})
 }
 
+// respondAndStay sends a response, byte for byte, and leaves the connection open.
+func respondAndStay(response string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, response)
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+}
+
 func TestOpen_DeadlineOfTheContext(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{
 		"silence": func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() },
-		"a refusal whose body stays open": func(w http.ResponseWriter, request *http.Request) {
-			w.WriteHeader(http.StatusForbidden)
-			_ = http.NewResponseController(w).Flush()
-			<-request.Context().Done()
-		},
-		"a false 101 whose body stays open": func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		},
+		"a false 101 whose body stays open": respondAndStay(
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
