@@ -468,7 +468,7 @@ func TestTail_StreamsOnWhileTheTokenCannotBeRenewed(t *testing.T) {
 		r.log(ids[0], "still")
 		assert.Equal(t, []string{"still"}, tail.lines())
 		r.ClearFaults()
-		time.Sleep(time.Minute)
+		time.Sleep(3 * time.Minute)
 		r.log(ids[0], "renewed")
 		assert.Equal(t, []string{"renewed"}, tail.lines())
 		assert.Empty(t, tail.errors())

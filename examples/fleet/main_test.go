@@ -234,7 +234,7 @@ func TestAFleetOnTheSimulator(t *testing.T) {
 		_ = simulator.Wait()
 	})
 	var environment []string
-	for range 3 {
+	for range 4 { // what it prints when it is ready
 		var line string
 		_, err := fmt.Fscanf(stdout, "export %s\n", &line)
 		require.NoError(t, err)

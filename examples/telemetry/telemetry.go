@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric"
@@ -56,7 +57,8 @@ var id = regexp.MustCompile(`(?i)[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a
 
 // template is the label of a call: the path without the ids that would make each its own.
 func template(ctx context.Context) string {
-	return id.ReplaceAllString(cftunnel.Operation(ctx), "{id}")
+	_, path, _ := strings.Cut(cftunnel.Operation(ctx), " ") // the method is a label of its own
+	return id.ReplaceAllString(path, "{id}")
 }
 
 // templated puts the template where otelhttp has nothing, or the URL, which has the ids of account and tunnel and the query.
@@ -73,7 +75,7 @@ func (t templated) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(req)
 }
 
-// attempts counts the client's log records: there is one for each attempt. It passes them on to the handler that the program logs with.
+// attempts counts the attempts by the client's log records, one for each. It passes them on to the handler that the program logs with.
 type attempts struct {
 	slog.Handler
 	calls, retries metric.Int64Counter
@@ -82,23 +84,21 @@ type attempts struct {
 // Enabled lets every record through, also those that nobody wants to read.
 func (a attempts) Enabled(context.Context, slog.Level) bool { return true }
 
-// Handle counts one attempt.
+// Handle counts one attempt. The client's record of a wait is passed on only.
 func (a attempts) Handle(ctx context.Context, record slog.Record) error {
-	var number int64
-	var method string
+	var number int64 // 0 in the record of a wait
 	record.Attrs(func(attr slog.Attr) bool {
-		switch attr.Key {
-		case "attempt":
+		if attr.Key == "attempt" {
 			number = attr.Value.Int64()
-		case "method":
-			method = attr.Value.String()
 		}
 		return true
 	})
+	method, _, _ := strings.Cut(cftunnel.Operation(ctx), " ")
 	labels := metric.WithAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template(ctx)))
-	if number == 1 {
+	switch {
+	case number == 1:
 		a.calls.Add(ctx, 1, labels)
-	} else {
+	case number > 1:
 		a.retries.Add(ctx, 1, labels)
 	}
 	if !a.Handler.Enabled(ctx, record.Level) {
