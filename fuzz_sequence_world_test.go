@@ -61,6 +61,16 @@ func (s *sequence) world() world {
 			add("hostname", route.ID, deleted, route.Hostname, route.TunnelID, route.Comment)
 		}
 	}
+	for record, err := range s.oracle.DNSRecords.All(ctx, s.fixture.Zone, cftunnel.DNSRecordListParams{}) {
+		s.check(err)
+		add("record", record.ID, record.Type, record.Name, record.Content, record.TTL, record.Proxied, record.Comment)
+	}
+	for _, tokens := range []*cftunnel.APITokensService{s.oracle.UserTokens, s.oracle.AccountTokens} {
+		for token, err := range tokens.All(ctx, cftunnel.APITokenListParams{IncludeExpired: true}) {
+			s.check(err)
+			add("token", token.ID, token.Status, token.ModifiedOn, token.Policies, token.Name)
+		}
+	}
 	slices.Sort(lines)
 	return world(strings.Join(lines, "\n"))
 }
@@ -83,13 +93,16 @@ func (s *sequence) pickFixture(w world) {
 		kind   string
 	}{
 		{&f.Tunnel, "tunnel"}, {&f.Idle, "tunnel"}, {&f.WARP, "warp"}, {&f.IdleWARP, "warp"},
-		{&f.Route, "route"}, {&f.HostnameRoute, "hostname"}, {&f.VirtualNetwork, "network"},
+		{&f.Route, "route"}, {&f.HostnameRoute, "hostname"}, {&f.VirtualNetwork, "network"}, {&f.Record, "record"},
 	} {
 		// Mostly what was there before; sometimes another, or one that does not exist.
 		switch pick := s.input.next(); {
 		case pick < 128:
 		case pick < 136:
 			*choice.target = tunnelID
+			if choice.kind == "record" {
+				*choice.target = "023e105f4ecef8ad9ca31a8372d0c353"
+			}
 		default:
 			if ids := w.ids(choice.kind); len(ids) > 0 {
 				*choice.target = ids[int(pick)%len(ids)]
