@@ -2,6 +2,7 @@ package cftunnel
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
@@ -223,7 +224,14 @@ func (s *DNSRecordsService) Delete(
 	ctx context.Context, zoneID, recordID string, opts ...CallOption,
 ) error {
 	r := request{operation: opDNSRecordDelete, ids: []string{zoneID, recordID}}
-	return doNothing(ctx, s, r, opts)
+	_, err := doDelete(ctx, s, r, func(result *json.RawMessage) error {
+		var deleted struct {
+			ID string `json:"id"`
+		}
+		_ = json.Unmarshal(*result, &deleted) // the rest of it does not matter
+		return checkDeletedID(deleted.ID, recordID)
+	}, opts)
+	return err
 }
 
 func checkTTL(ttl int) error {

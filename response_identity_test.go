@@ -14,7 +14,10 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-const otherID = "00000000-a4ef-4643-bbbc-4a0ed4fc8415"
+const (
+	otherID = "00000000-a4ef-4643-bbbc-4a0ed4fc8415"
+	hexID   = "f70ff985a4ef4643bbbc4a0ed4fc8415" // of an API token or a DNS record
+)
 
 // identityCalls are the calls whose response has the ID of what was asked for. result is a response's
 // result about an ID.
@@ -79,14 +82,77 @@ var identityCalls = map[string]struct {
 		_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: "none"})
 		return err
 	}, `{"tunnel_id":%q,"ha_mode":"none"}`, true},
+	"Routes.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Routes.Get(ctx, tunnelID)
+		return err
+	}, `{"id":%q,"network":"10.0.0.0/8"}`, false},
+	"Routes.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Routes.Update(ctx, tunnelID, cftunnel.RouteUpdateParams{Comment: new("c")})
+		return err
+	}, `{"id":%q,"network":"10.0.0.0/8"}`, true},
+	"Routes.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.Routes.Delete(ctx, tunnelID)
+		return err
+	}, `{"id":%q,"network":"10.0.0.0/8"}`, true},
+	"VirtualNetworks.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.VirtualNetworks.Get(ctx, tunnelID)
+		return err
+	}, `{"id":%q}`, false},
+	"VirtualNetworks.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.VirtualNetworks.Update(ctx, tunnelID, cftunnel.VirtualNetworkUpdateParams{Name: "n"})
+		return err
+	}, `{"id":%q}`, true},
+	"VirtualNetworks.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.VirtualNetworks.Delete(ctx, tunnelID, cftunnel.VirtualNetworkDeleteParams{})
+		return err
+	}, `{"id":%q}`, true},
+	"HostnameRoutes.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.HostnameRoutes.Get(ctx, tunnelID)
+		return err
+	}, `{"id":%q,"hostname":"h"}`, false},
+	"HostnameRoutes.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.HostnameRoutes.Update(ctx, tunnelID, cftunnel.HostnameRouteUpdateParams{Comment: new("c")})
+		return err
+	}, `{"id":%q,"hostname":"h"}`, true},
+	"HostnameRoutes.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.HostnameRoutes.Delete(ctx, tunnelID)
+		return err
+	}, `{"id":%q,"hostname":"h"}`, true},
+	"UserTokens.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.UserTokens.Get(ctx, hexID)
+		return err
+	}, `{"id":%q,"name":"n","status":"active"}`, false},
+	"AccountTokens.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.AccountTokens.Update(ctx, hexID, cftunnel.APITokenUpdateParams{
+			Name: "n", Policies: []cftunnel.TokenPolicy{cftunnel.AccountPolicy(accountID, cftunnel.PermissionDNSWrite)},
+		})
+		return err
+	}, `{"id":%q,"name":"n","status":"active"}`, true},
+	"UserTokens.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		return c.UserTokens.Delete(ctx, hexID)
+	}, `{"id":%q}`, true},
+	"DNSRecords.Get": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.DNSRecords.Get(ctx, accountID, hexID)
+		return err
+	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, false},
+	"DNSRecords.Update": {func(ctx context.Context, c *cftunnel.Client) error {
+		_, err := c.DNSRecords.Update(ctx, accountID, hexID, cftunnel.DNSRecordUpdateParams{Content: "c"})
+		return err
+	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, true},
+	"DNSRecords.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
+		return c.DNSRecords.Delete(ctx, accountID, hexID)
+	}, `{"id":%q}`, true},
 }
 
 func TestResponse_AboutSomethingElse(t *testing.T) {
 	t.Parallel()
 	for name, c := range identityCalls {
+		asked := tunnelID
+		if isHex := strings.Contains(name, "Tokens.") || strings.HasPrefix(name, "DNS"); isHex {
+			asked = hexID
+		}
 		for id, accepted := range map[string]bool{
-			tunnelID: true, strings.ToUpper(tunnelID): true, otherID: false,
-			tunnelID + "0": false, strings.ReplaceAll(tunnelID, "-", ""): false, "n": false,
+			asked: true, strings.ToUpper(asked): true, otherID: false, accountID: false, asked + "0": false, "n": false,
 		} {
 			t.Run(name+" "+id, func(t *testing.T) {
 				t.Parallel()
