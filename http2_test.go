@@ -22,9 +22,9 @@ import (
 
 // Frames of HTTP/2, and error codes.
 const (
-	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
-	flagAck, flagEndStream, flagEndHeaders                          = 1, 1, 4
-	codeNone, codeProtocol, codeInternal, codeRefused, codeCalm     = 0, 1, 2, 7, 11
+	frameData, frameHeaders, frameReset, frameSettings, frameGoAway         = 0, 1, 3, 4, 7
+	flagAck, flagEndStream, flagEndHeaders                                  = 1, 1, 4
+	codeNone, codeProtocol, codeInternal, codeRefused, codeCancel, codeCalm = 0, 1, 2, 7, 8, 11
 )
 
 func http2Frame(kind, flags byte, stream uint32, payload ...byte) []byte {
@@ -170,18 +170,29 @@ var http2Faults = map[string]struct {
 		return goAwayFrame(id, codeRefused, "stream error: stream ID 1; REFUSED_STREAM; received from peer")
 	}, true, false},
 	"GOAWAY of all streams": {func(uint32) []byte { return goAwayFrame(1<<31-1, codeNone, "") }, true, false},
-	"GOAWAY of no stream":   {func(uint32) []byte { return goAwayFrame(0, codeNone, "") }, false, true},
+	"GOAWAY of all streams, then of none": {func(uint32) []byte {
+		return append(goAwayFrame(1<<31-1, codeNone, ""), goAwayFrame(0, codeNone, "")...)
+	}, false, true},
+	"GOAWAY of all streams, then of this one": {func(id uint32) []byte {
+		return append(goAwayFrame(1<<31-1, codeNone, ""), goAwayFrame(id, codeNone, "")...)
+	}, true, false},
+	"GOAWAY of no stream": {func(uint32) []byte { return goAwayFrame(0, codeNone, "") }, false, true},
 	"GOAWAY of no stream, with an error": {func(uint32) []byte {
 		return goAwayFrame(0, codeCalm, "too many")
 	}, false, true},
 	"GOAWAY of no stream, with an unknown error": {func(uint32) []byte {
 		return goAwayFrame(0, 0x42, "")
 	}, false, true},
-	"RST_STREAM REFUSED_STREAM": {func(id uint32) []byte { return resetFrame(id, codeRefused) }, false, true},
-	"RST_STREAM PROTOCOL_ERROR": {func(id uint32) []byte { return resetFrame(id, codeProtocol) }, false, false},
-	"RST_STREAM INTERNAL_ERROR": {func(id uint32) []byte { return resetFrame(id, codeInternal) }, false, false},
-	"RST_STREAM NO_ERROR":       {func(id uint32) []byte { return resetFrame(id, codeNone) }, false, false},
-	"the connection ends":       {func(uint32) []byte { return nil }, true, false},
+	"RST_STREAM REFUSED_STREAM":    {func(id uint32) []byte { return resetFrame(id, codeRefused) }, false, true},
+	"RST_STREAM PROTOCOL_ERROR":    {func(id uint32) []byte { return resetFrame(id, codeProtocol) }, false, false},
+	"RST_STREAM INTERNAL_ERROR":    {func(id uint32) []byte { return resetFrame(id, codeInternal) }, false, false},
+	"RST_STREAM NO_ERROR":          {func(id uint32) []byte { return resetFrame(id, codeNone) }, false, false},
+	"RST_STREAM CANCEL":            {func(id uint32) []byte { return resetFrame(id, codeCancel) }, false, false},
+	"RST_STREAM ENHANCE_YOUR_CALM": {func(id uint32) []byte { return resetFrame(id, codeCalm) }, false, false},
+	"interim status as the final one": {func(id uint32) []byte {
+		return http2Frame(frameHeaders, flagEndHeaders|flagEndStream, id, 0x08, 3, '1', '0', '3') // :status 103
+	}, false, false},
+	"the connection ends": {func(uint32) []byte { return nil }, true, false},
 	"headers, and no body": {func(id uint32) []byte {
 		return http2Frame(frameHeaders, flagEndHeaders, id, 0x88)
 	}, true, false},

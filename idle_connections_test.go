@@ -55,10 +55,54 @@ func (s *dyingServer) serve(conn net.Conn, dies bool) {
 	}
 }
 
+// newDyingServer returns a client with 30 idle connections that are dead. It must be called inside a
+// bubble.
+func newDyingServer(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) (*dyingServer, *cftunnel.Client) {
+	t.Helper()
+	const dead = 30
+	server := &dyingServer{dying: dead, all: make(chan struct{})}
+	transport := roundtrip.NewTransport()
+	transport.DialContext = server.dial
+	t.Cleanup(transport.CloseIdleConnections)
+	client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost"), cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
+		cftunnel.WithHTTPClient(&http.Client{Transport: wrap(transport)}))
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range dead {
+		group.Go(func() {
+			_, err := client.Tunnels.Get(t.Context(), tunnelID)
+			assert.NoError(t, err)
+		})
+	}
+	group.Wait()
+	synctest.Wait()
+	require.EqualValues(t, dead, server.conns.Load())
+	server.requests.Store(0)
+	return server, client
+}
+
+// A retry of this client gets a fresh connection too.
+func TestIdleConnections_RetryOfWrite(t *testing.T) {
+	t.Parallel()
+	for kind, call := range http2Calls {
+		if kind == "GET" || !call.repeatable {
+			continue
+		}
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, client := newDyingServer(t, func(next http.RoundTripper) http.RoundTripper { return next })
+				require.NoError(t, call.call(t.Context(), client))
+				assert.EqualValues(t, 2, server.requests.Load())
+			})
+		})
+	}
+}
+
 // Idle connections that are all dead cost a call one request, even if it has one attempt.
 func TestIdleConnections_AllDead(t *testing.T) {
 	t.Parallel()
-	const dead = 30
 	for name, wrap := range map[string]func(http.RoundTripper) http.RoundTripper{
 		"own transport": func(next http.RoundTripper) http.RoundTripper { return next },
 		"RoundTripper that cannot close idle connections": func(next http.RoundTripper) http.RoundTripper {
@@ -69,31 +113,15 @@ func TestIdleConnections_AllDead(t *testing.T) {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server := &dyingServer{dying: dead, all: make(chan struct{})}
-					transport := roundtrip.NewTransport()
-					transport.DialContext = server.dial
-					t.Cleanup(transport.CloseIdleConnections)
-					client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost"), cftunnel.WithAPIToken(apiToken),
-						cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
-						cftunnel.WithHTTPClient(&http.Client{Transport: wrap(transport)}))
-					require.NoError(t, err)
-					var group sync.WaitGroup
-					for range dead {
-						group.Go(func() {
-							_, err := client.Tunnels.Get(t.Context(), tunnelID)
-							assert.NoError(t, err)
-						})
-					}
-					group.Wait()
-					synctest.Wait()
-					require.EqualValues(t, dead, server.conns.Load())
-					server.requests.Store(0)
-
+					server, client := newDyingServer(t, wrap)
 					var info cftunnel.ResponseInfo
-					err = call.call(t.Context(), client, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
+					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
 					if kind != "GET" {
 						require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 						assert.EqualValues(t, 1, server.requests.Load())
+						if name == "own transport" {
+							require.NoError(t, call.call(t.Context(), client, cftunnel.MaxAttempts(1)), "the next call gets a new one")
+						}
 						return
 					}
 					require.NoError(t, err)

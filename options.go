@@ -191,7 +191,7 @@ func checkQuota(requests int, window time.Duration) error {
 // a *rate.Limiter does not have.
 func WithLimiter(l Limiter) Option {
 	return func(s *settings) error {
-		if v := reflect.ValueOf(l); l == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		if v := reflect.ValueOf(l); l == nil || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 			return invalid("limiter", "is nil; to turn pacing off, use WithoutRateLimit")
 		}
 		if shared, ok := l.(*QuotaLimiter); ok {

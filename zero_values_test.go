@@ -69,6 +69,10 @@ func TestZeroQuotaLimiter(t *testing.T) {
 		_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithLimiter(limiter))
 		requireInvalid(t, err, "limiter")
 	}
+	for _, limiter := range []cftunnel.Limiter{nil, (*holdingLimiter)(nil), limiterFunc(nil)} {
+		_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithLimiter(limiter))
+		requireInvalid(t, err, "limiter")
+	}
 	limiter, err := cftunnel.NewLimiter(1, time.Second)
 	require.NoError(t, err)
 	requireInvalid(t, limiter.Wait(nilContext), "ctx")

@@ -125,6 +125,10 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	}
 	refused := conn.end()
 	resp.Sent = conn.sent() && !(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
+	if resp.Err != nil && resp.StatusCode == 0 && resp.Sent && conn.reused.Load() && attempt.Err() == nil {
+		// Idle connections that are dead come in numbers. The next attempt gets a new one.
+		c.CloseIdleConnections()
+	}
 	switch {
 	case refused != nil:
 		resp.Release()
@@ -330,6 +334,7 @@ func newRequest(ctx context.Context, r Request) (*http.Request, error) {
 type connection struct {
 	isRead            bool
 	asked, got, http2 atomic.Bool
+	reused            atomic.Bool // the latest connection has been used before
 	abandoned         atomic.Bool
 	body              atomic.Pointer[io.ReadCloser]
 	observer          RetryObserver

@@ -16,6 +16,7 @@ func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) conte
 		GetConn: func(string) { c.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			c.http2.Store(isHTTP2(info.Conn))
+			c.reused.Store(info.Reused)
 			switch {
 			case !c.got.Swap(true):
 			case c.skips(info):
