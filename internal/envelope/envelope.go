@@ -66,11 +66,12 @@ func Decode(body []byte, result any) (*Envelope, error) {
 }
 
 // DecodeItems reads the items of a result that was decoded as a list of json.RawMessage, each into the
-// value that item returns a pointer to, as Decode reads a result.
+// value that item returns a pointer to, as Decode reads a result. The items themselves are part of the
+// memory that decoding may need.
 func DecodeItems(items []json.RawMessage, item func(i int) any) error {
 	memory := baseMemory
 	for _, data := range items {
-		memory += maxMemoryFactor * len(data)
+		memory += (maxMemoryFactor-1)*len(data) - wordSize
 	}
 	for i, data := range items {
 		var r reader
