@@ -18,7 +18,7 @@ import (
 // new secret.
 type APITokensService struct {
 	service
-	operations apiTokenOperations
+	ofAccount bool // not of the user
 }
 
 // apiTokenOperations is the operations of one family.
@@ -26,13 +26,13 @@ type apiTokenOperations struct {
 	create, list, get, update, delete, roll, groups operation
 }
 
-// The operations of APITokensService.
-var (
-	userTokenOperations    = newAPITokenOperations("UserTokens", "/user/tokens", "API Tokens")
-	accountTokenOperations = newAPITokenOperations("AccountTokens", "/accounts/{account_id}/tokens", "Account API Tokens")
-)
-
-func newAPITokenOperations(name, tokens, group string) apiTokenOperations {
+// newAPITokenOperations is called by every method, and not once for all, so that a program that does
+// not manage API tokens need not link it.
+func newAPITokenOperations(ofAccount bool) apiTokenOperations {
+	name, tokens, group := "UserTokens", "/user/tokens", "API Tokens"
+	if ofAccount {
+		name, tokens, group = "AccountTokens", "/accounts/{account_id}/tokens", "Account API Tokens"
+	}
 	token := tokens + "/{token_id}"
 	read := fmt.Sprintf("%q, or the same with Write", group+" Read")
 	write := fmt.Sprintf("%q", group+" Write")
@@ -52,7 +52,7 @@ func (s *APITokensService) family() (*service, apiTokenOperations) {
 	if s == nil {
 		return nil, apiTokenOperations{}
 	}
-	return &s.service, s.operations
+	return &s.service, newAPITokenOperations(s.ofAccount)
 }
 
 // maxTokensPerPage is the most that the API puts on a page.
@@ -132,7 +132,7 @@ func (s *APITokensService) List(ctx context.Context, params APITokenListParams, 
 		return nil, err
 	}
 	service, operations := s.family()
-	r := request{operation: operations.list, query: params}
+	r := request{operation: operations.list, query: queryOf(params)}
 	page, err := doPage(ctx, service, r, maxTokensPerPage, func(t *apiTokenResponse) error { return checkPathID(t.ID) }, opts)
 	if err != nil {
 		return nil, err

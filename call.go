@@ -21,24 +21,47 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageIn
 	if err != nil {
 		return PageInfo{}, err
 	}
-	return call.run(context.WithValue(ctx, callKey{}, call))
+	call.context = callContext{ctx, &call.progress}
+	return call.run(&call.context)
 }
 
 // call is one call of a method: its attempts, and what they came to so far.
 type call struct {
 	client    *Client
 	request   request
-	operation string // for logs, traces and errors
 	options   callOptions
 	path, url string
 	body      []byte
 
-	attempts, transportRetries atomic.Int32
-	current                    attempt
-	last                       *Error // of the latest attempt, nil if it succeeded
-	responded                  *Error // of the latest attempt with a response
-	uncertain                  bool   // the work may have been done, as far as the responses so far say
-	redactor                   redact.Redactor
+	progress
+	context          callContext
+	transportRetries atomic.Int32
+	current          attempt
+	last             *Error // of the latest attempt, nil if it succeeded
+	responded        *Error // of the latest attempt with a response
+	uncertain        bool   // the work may have been done, as far as the responses so far say
+	redactor         redact.Redactor
+}
+
+// progress is what the context of a request says about its call. It is not the call itself, because
+// the linker keeps the types and methods behind every pointer in a context.
+type progress struct {
+	operation string // for logs, traces and errors
+	attempts  atomic.Int32
+}
+
+// callContext is the context of a call's requests. It is part of the call, unlike what
+// context.WithValue allocates.
+type callContext struct {
+	context.Context
+	progress *progress
+}
+
+func (c *callContext) Value(key any) any {
+	if key == (progressKey{}) {
+		return c.progress
+	}
+	return c.Context.Value(key)
 }
 
 // newCall does everything that can fail before anything is sent.
@@ -201,7 +224,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	c.current = attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		Retries: c,
+		OnRetry: c.onRetry,
 	})}
 	a := &c.current
 	defer a.Release()
@@ -243,10 +266,10 @@ func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
 
 var errNoAttemptLeft = errors.New("the connections were lost one after another, and no attempt is left")
 
-// OnRetry makes a request that net/http sends again by itself an attempt that is paced,
+// onRetry makes a request that net/http sends again by itself an attempt that is paced,
 // counted and logged. The first one is allowed in any case: it is on a new connection, so that an idle
 // one that is dead cannot use up the call.
-func (c *call) OnRetry(ctx context.Context) error {
+func (c *call) onRetry(ctx context.Context) error {
 	n := int(c.attempts.Load())
 	if first := c.transportRetries.Add(1) == 1; !first && n >= c.options.maxAttempts {
 		return errNoAttemptLeft

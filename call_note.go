@@ -9,9 +9,25 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
+// logSink is a [slog.Logger], the methods of which a program without one need not link.
+type logSink struct {
+	enabled func(context.Context, slog.Level) bool
+	write   func(context.Context, slog.Level, string, ...slog.Attr)
+}
+
+func (l logSink) isEnabled(ctx context.Context, level slog.Level) bool {
+	return l.enabled != nil && l.enabled(ctx, level)
+}
+
+func (l logSink) log(ctx context.Context, level slog.Level, text string, attrs ...slog.Attr) {
+	if l.write != nil {
+		l.write(ctx, level, text, attrs...)
+	}
+}
+
 // isObserved reports whether anybody wants to know about attempts that succeed.
 func (c *call) isObserved(ctx context.Context) bool {
-	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil || c.client.logger.Enabled(ctx, slog.LevelDebug)
+	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil || c.client.logger.isEnabled(ctx, slog.LevelDebug)
 }
 
 // note records what an attempt came to: the call's error, the hold of a 429, ResponseInfo, log and
@@ -43,7 +59,7 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	if a.failed && (a.StatusCode/100 <= 2 || retry.RetryableStatus(a.StatusCode)) {
 		level = slog.LevelWarn
 	}
-	if !c.client.logger.Enabled(ctx, level) {
+	if !c.client.logger.isEnabled(ctx, level) {
 		return
 	}
 	var text string
@@ -81,7 +97,7 @@ func (c *call) log(
 	if text != "" {
 		attrs = append(attrs, slog.String("error", text))
 	}
-	c.client.logger.LogAttrs(ctx, level, "cloudflare api request", attrs...)
+	c.client.logger.log(ctx, level, "cloudflare api request", attrs...)
 }
 
 const (
@@ -100,7 +116,7 @@ func (c *call) noteWait(ctx context.Context, reason WaitReason, d time.Duration)
 	if d < loggedWait {
 		return
 	}
-	c.client.logger.LogAttrs(ctx, slog.LevelInfo, "cloudflare api wait",
+	c.client.logger.log(ctx, slog.LevelInfo, "cloudflare api wait",
 		slog.String("call", c.request.operation.call), slog.String("operation", c.operation),
 		slog.String("reason", string(reason)), slog.Duration("duration", d))
 }

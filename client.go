@@ -2,7 +2,6 @@ package cftunnel
 
 import (
 	"cmp"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ type backend struct {
 	retry            RetryPolicy
 	timeout          time.Duration
 	maxResponseBytes int64
-	logger           *slog.Logger
+	logger           logSink
 	hooks            Hooks
 }
 
@@ -103,8 +102,8 @@ func newClient(accountID string, b *backend) *Client {
 	c.Connectors = &ConnectorsService{client: c}
 	c.WARPConnectors = &WARPConnectorsService{client: c}
 	c.Tokens = &TokensService{client: c}
-	c.UserTokens = &APITokensService{service{c}, userTokenOperations}
-	c.AccountTokens = &APITokensService{service{c}, accountTokenOperations}
+	c.UserTokens = &APITokensService{service{c}, false}
+	c.AccountTokens = &APITokensService{service{c}, true}
 	c.Routes = &RoutesService{client: c}
 	c.VirtualNetworks = &VirtualNetworksService{client: c}
 	c.HostnameRoutes = &HostnameRoutesService{client: c}
@@ -129,9 +128,6 @@ func newBackend(s settings) (*backend, error) {
 		},
 	}
 	b.retry.BaseDelay = cmp.Or(s.retry.BaseDelay, min(defaultRetry.BaseDelay, b.retry.MaxDelay))
-	if b.logger == nil {
-		b.logger = slog.New(slog.DiscardHandler)
-	}
 	if b.limiter = limiter.New(defaultRequests, defaultWindow, b.retry.MaxDelay); s.limiter != nil {
 		b.limiter = s.limiter(b.retry.MaxDelay)
 	}

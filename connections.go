@@ -106,7 +106,7 @@ func (s *ConnectorsService) Cleanup(ctx context.Context, tunnelID string, params
 			return invalid("ConnectorID", "%v", err)
 		}
 	}
-	return doNothing(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: params}, opts)
+	return doNothing(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: queryOf(params)}, opts)
 }
 
 // connectorResponse is a connector as responses have it.

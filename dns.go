@@ -108,7 +108,7 @@ func (s *DNSRecordsService) List(
 	case params.PerPage < 0 || params.PerPage > maxRecordsPerPage:
 		return nil, invalid("PerPage", "is %d; a page has 1 to %d", params.PerPage, maxRecordsPerPage)
 	}
-	r := request{operation: opDNSRecordList, ids: []string{zoneID}, query: params}
+	r := request{operation: opDNSRecordList, ids: []string{zoneID}, query: queryOf(params)}
 	return doPage(ctx, s, r, maxRecordsPerPage, checkDNSRecord, opts)
 }
 

@@ -81,7 +81,7 @@ func newCallersRequest(method, path string) (request, error) {
 		operation: operation{
 			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
 		},
-		query: values,
+		query: func() (url.Values, error) { return maps.Clone(values), checkText("query", values) },
 	}, nil
 }
 
@@ -132,7 +132,8 @@ type callersItem[T any] struct {
 
 // callersList is what every page of DoAll is asked for with.
 type callersList struct {
-	request       request // without a page
+	request       request    // without a page
+	query         url.Values // without a page
 	opts          []CallOption
 	page, perPage int // 0 is the first, and what the server chooses
 }
@@ -148,7 +149,10 @@ func newCallersList(path string, query url.Values, opts []CallOption) (callersLi
 	if err != nil {
 		return callersList{}, err
 	}
-	values := r.query.(url.Values)
+	values, err := r.query()
+	if err != nil {
+		return callersList{}, err
+	}
 	for name, list := range query {
 		values[name] = slices.Clone(list)
 	}
@@ -166,7 +170,7 @@ func newCallersList(path string, query url.Values, opts []CallOption) (callersLi
 		o.query.Del("per_page")
 		return nil
 	})
-	return callersList{request: r, opts: opts, page: paging[0], perPage: paging[1]}, nil
+	return callersList{request: r, query: values, opts: opts, page: paging[0], perPage: paging[1]}, nil
 }
 
 // doCallersPage reads one page of a list.
@@ -174,9 +178,12 @@ func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page
 	got := &Page[callersItem[T]]{}
 	var items []json.RawMessage
 	r := list.request
-	query := maps.Clone(r.query.(url.Values))
-	query.Set("page", strconv.Itoa(page))
-	r.query, r.result = query, &items
+	r.query = func() (url.Values, error) {
+		query := maps.Clone(list.query)
+		query.Set("page", strconv.Itoa(page))
+		return query, checkText("query", query)
+	}
+	r.result = &items
 	r.check = func() error {
 		got.Items = make([]callersItem[T], len(items))
 		for i, raw := range items {

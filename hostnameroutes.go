@@ -140,7 +140,7 @@ func (s *HostnameRoutesService) List(
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	r := request{operation: opHostRouteList, query: params}
+	r := request{operation: opHostRouteList, query: queryOf(params)}
 	return doPage(ctx, s, r, maxNetworkItemsPerPage, checkListedHostnameRoute, opts)
 }
 

@@ -39,7 +39,7 @@ type settings struct {
 	retry            RetryPolicy
 	timeout          time.Duration
 	maxResponseBytes int64
-	logger           *slog.Logger
+	logger           logSink
 	hooks            Hooks
 }
 
@@ -265,7 +265,10 @@ func WithMaxResponseBytes(n int64) Option {
 // is nil, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
-		s.logger = logger
+		s.logger = logSink{}
+		if logger != nil {
+			s.logger = logSink{logger.Enabled, logger.LogAttrs}
+		}
 		return nil
 	}
 }

@@ -131,8 +131,8 @@ func AsOperation(template string) CallOption {
 	}
 }
 
-// callKey is the context key of a *call.
-type callKey struct{}
+// progressKey is the context key of a *progress.
+type progressKey struct{}
 
 // Operation returns the method and the path template of the call that a request belongs to, such as
 // "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". It labels the metrics and traces of a
@@ -140,8 +140,8 @@ type callKey struct{}
 // same text. For [Client.Do] without [AsOperation], the path has its ids. It is empty in any other
 // context.
 func Operation(ctx context.Context) string {
-	if c := callOf(ctx); c != nil {
-		return c.operation
+	if p := progressOf(ctx); p != nil {
+		return p.operation
 	}
 	return ""
 }
@@ -149,18 +149,18 @@ func Operation(ctx context.Context) string {
 // Attempt returns the number of the attempt that a request belongs to, 1 for the first, as [Operation]
 // does. It is 0 in any other context.
 func Attempt(ctx context.Context) int {
-	if c := callOf(ctx); c != nil {
-		return int(c.attempts.Load())
+	if p := progressOf(ctx); p != nil {
+		return int(p.attempts.Load())
 	}
 	return 0
 }
 
-func callOf(ctx context.Context) *call {
+func progressOf(ctx context.Context) *progress {
 	if ctx == nil {
 		return nil
 	}
-	c, _ := ctx.Value(callKey{}).(*call)
-	return c
+	p, _ := ctx.Value(progressKey{}).(*progress)
+	return p
 }
 
 func isHeaderValue(value string) bool {

@@ -30,7 +30,7 @@ func (s *APITokensService) PermissionGroups(
 	ctx context.Context, params PermissionGroupListParams, opts ...CallOption,
 ) ([]PermissionGroup, error) {
 	service, operations := s.family()
-	r := request{operation: operations.groups, query: params}
+	r := request{operation: operations.groups, query: queryOf(params)}
 	return doList(ctx, service, r, func(g *PermissionGroup) error { return checkID(g.ID, "") }, opts)
 }
 

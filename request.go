@@ -41,9 +41,10 @@ func op(call, method, template, permissions string) operation {
 
 // secretOp is op for a response that may hold a secret.
 func secretOp(call, method, template, permissions string) operation {
-	o := op(call, method, template, permissions)
-	o.secret = true
-	return o
+	return operation{
+		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
+		secret: true,
+	}
 }
 
 // once returns an operation whose requests must not be repeated, although their method is idempotent.
@@ -55,10 +56,10 @@ func once(o operation) operation {
 // request is an operation and its arguments.
 type request struct {
 	operation operation
-	ids       []string // of the template's variables behind {account_id}, in their order
-	query     any      // url.Values, or a struct with url tags; nil for none
-	body      any      // nil for none
-	result    any      // what a response's result is decoded into; nil for nothing
+	ids       []string                   // of the template's variables behind {account_id}, in their order
+	query     func() (url.Values, error) // nil for none
+	body      any                        // nil for none
+	result    any                        // what a response's result is decoded into; nil for nothing
 	check     func() error
 	// credentials, if set, are those of the first attempt.
 	credentials credentials
@@ -115,23 +116,35 @@ func (r request) path(accountID string) (string, error) {
 	})
 }
 
+// queryOf encodes a struct with url tags, for a request. It is a function of its own because a program
+// whose calls have no query need not link the encoder.
+func queryOf(params any) func() (url.Values, error) {
+	return func() (url.Values, error) {
+		if err := checkText("query", params); err != nil {
+			return nil, err
+		}
+		values, err := query.Values(params)
+		if err != nil {
+			return nil, fmt.Errorf("cftunnel: encoding the query: %w", err)
+		}
+		return values, nil
+	}
+}
+
 // encodeQuery returns "?" and the query, or an empty string.
-func encodeQuery(params any, extra url.Values) (string, error) {
-	if params == nil && len(extra) == 0 {
+func encodeQuery(query func() (url.Values, error), extra url.Values) (string, error) {
+	if query == nil && len(extra) == 0 {
 		return "", nil
 	}
-	if err := checkText("query", params); err != nil {
-		return "", err
+	values := url.Values{}
+	if query != nil {
+		var err error
+		if values, err = query(); err != nil {
+			return "", err
+		}
 	}
 	if err := checkText("query", extra); err != nil {
 		return "", err
-	}
-	values, isValues := params.(url.Values)
-	if !isValues {
-		var err error
-		if values, err = query.Values(params); err != nil {
-			return "", fmt.Errorf("cftunnel: encoding the query: %w", err)
-		}
 	}
 	for key, list := range extra {
 		values[key] = append(values[key], list...)

@@ -46,11 +46,11 @@ func findBadText(name string, v reflect.Value, depth int) error {
 			}
 		}
 	case reflect.Map:
-		for key, item := range v.Seq2() {
-			if err := findBadText(name, key, depth); err != nil {
+		for items := v.MapRange(); items.Next(); { // Seq2 would link what reflection calls functions with
+			if err := findBadText(name, items.Key(), depth); err != nil {
 				return err
 			}
-			if err := findBadText(name, item, depth); err != nil {
+			if err := findBadText(name, items.Value(), depth); err != nil {
 				return err
 			}
 		}

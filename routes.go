@@ -145,7 +145,7 @@ func (s *RoutesService) Lookup(
 	if params.NoFallback {
 		query.Fallback = new(false)
 	}
-	r := request{operation: opRouteLookup, ids: []string{addr.String()}, query: query}
+	r := request{operation: opRouteLookup, ids: []string{addr.String()}, query: queryOf(query)}
 	route, err := doOptional(ctx, s, r, func(r *routeResponse) error {
 		switch {
 		case *r == (routeResponse{}):

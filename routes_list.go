@@ -86,7 +86,7 @@ func (s *RoutesService) List(
 	if err != nil {
 		return nil, err
 	}
-	r := request{operation: opRouteList, query: query}
+	r := request{operation: opRouteList, query: queryOf(query)}
 	page, err := doPage(ctx, s, r, maxNetworkItemsPerPage, checkListedRoute, opts)
 	if err != nil {
 		return nil, err

@@ -192,7 +192,7 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
 func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: params}, opts)
+	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: queryOf(params)}, opts)
 }
 
 // tunnelResponse is a tunnel as responses have it.

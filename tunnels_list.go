@@ -105,7 +105,7 @@ func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListPa
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	return tunnelsPage(ctx, s, request{operation: opTunnelListAll, query: params}, opts)
+	return tunnelsPage(ctx, s, request{operation: opTunnelListAll, query: queryOf(params)}, opts)
 }
 
 // AllTypes yields every tunnel that ListAllTypes would return, from every page, as [TunnelsService.All]
@@ -160,7 +160,7 @@ func listTunnels[S serviceType](ctx context.Context, s *S, o operation, params T
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	return tunnelsPage(ctx, s, request{operation: o, query: params}, opts)
+	return tunnelsPage(ctx, s, request{operation: o, query: queryOf(params)}, opts)
 }
 
 func tunnelsPage[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Page[Tunnel], error) {

@@ -137,7 +137,7 @@ func (s *VirtualNetworksService) List(
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	r := request{operation: opNetworkList, query: params}
+	r := request{operation: opNetworkList, query: queryOf(params)}
 	return doPage(ctx, s, r, maxNetworks, checkListedNetwork, opts)
 }
 
@@ -218,7 +218,7 @@ func (s *VirtualNetworksService) Delete(
 	ctx context.Context, virtualNetworkID string, params VirtualNetworkDeleteParams,
 	opts ...CallOption,
 ) (*VirtualNetwork, error) {
-	r := request{operation: opNetworkDelete, ids: []string{virtualNetworkID}, query: params}
+	r := request{operation: opNetworkDelete, ids: []string{virtualNetworkID}, query: queryOf(params)}
 	check := func(n *VirtualNetwork) error { return checkDeletedID(n.ID, virtualNetworkID) }
 	network, err := doDelete(ctx, s, r, check, opts)
 	switch {

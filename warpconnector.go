@@ -160,7 +160,7 @@ func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, par
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/delete/
 func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}, opts)
+	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: queryOf(params)}, opts)
 }
 
 // Token returns the token that WARP runs the connector with.

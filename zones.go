@@ -72,7 +72,7 @@ func (s *ZonesService) List(
 		return nil, invalid("PerPage", "is %d; a page of zones has %d to %d",
 			perPage, minZonesPerPage, maxZonesPerPage)
 	}
-	r := request{operation: opZoneList, query: params}
+	r := request{operation: opZoneList, query: queryOf(params)}
 	page, err := doPage(ctx, s, r, perPage, checkZone, opts)
 	if err != nil {
 		return nil, err

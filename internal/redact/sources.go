@@ -26,10 +26,10 @@ func (r *Redactor) addHeader(header http.Header) {
 			if name != "Cookie" {
 				continue
 			}
-			if cookies, err := http.ParseCookie(value); err == nil {
-				for _, cookie := range cookies {
-					r.add(cookie.Value)
-				}
+			// By hand, because http.ParseCookie returns nothing if one of the cookies is malformed.
+			for cookie := range strings.SplitSeq(value, ";") {
+				_, value, _ := strings.Cut(cookie, "=")
+				r.add(strings.Trim(value, "\" \t"))
 			}
 		}
 	}

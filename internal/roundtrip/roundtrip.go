@@ -42,12 +42,10 @@ type Request struct {
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
-	Retries     RetryObserver
+	// OnRetry is called before net/http sends a request again by itself: a GET on a reused connection
+	// that died, or over HTTP/2 what the server did not process. An error ends the attempt.
+	OnRetry func(context.Context) error
 }
-
-// RetryObserver is asked before net/http sends a request again by itself: a GET on a reused connection
-// that died, or over HTTP/2 what the server did not process. An error ends the attempt.
-type RetryObserver interface{ OnRetry(context.Context) error }
 
 // Response is the outcome of one attempt.
 type Response struct {
@@ -111,7 +109,7 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	}
 	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	conn := &connection{isRead: r.Method == http.MethodGet, observer: r.Retries}
+	conn := &connection{isRead: r.Method == http.MethodGet, onRetry: r.OnRetry}
 	req, err := newRequest(conn.trace(attempt, cancel), r)
 	if err != nil {
 		return Response{Err: err}
@@ -337,7 +335,7 @@ type connection struct {
 	reused            atomic.Bool // the latest connection has been used before
 	abandoned         atomic.Bool
 	body              atomic.Pointer[io.ReadCloser]
-	observer          RetryObserver
+	onRetry           func(context.Context) error
 
 	mu      sync.Mutex
 	ended   bool

@@ -42,10 +42,10 @@ func request(t *testing.T, target string) roundtrip.Request {
 	t.Helper()
 	return roundtrip.Request{
 		Method: http.MethodGet, URL: target, Header: http.Header{}, Timeout: timeout, MaxBytes: maxBytes,
-		Retries: onRetry(func(context.Context) error {
+		OnRetry: func(context.Context) error {
 			assert.Fail(t, "the request was sent again")
 			return nil
-		}),
+		},
 	}
 }
 
@@ -64,11 +64,6 @@ func do(ctx context.Context, client *http.Client, r roundtrip.Request) roundtrip
 	}
 	return roundtrip.NewClient(*client, transport).Do(ctx, r)
 }
-
-// onRetry is a function as a roundtrip.RetryObserver.
-type onRetry func(context.Context) error
-
-func (f onRetry) OnRetry(ctx context.Context) error { return f(ctx) }
 
 // roundTripper is one that reports nothing to httptrace.
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -604,13 +599,13 @@ func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
 	warm(t, client, target)
 	asked, before := 0, int32(0)
 	r := request(t, target)
-	r.Retries = onRetry(func(ctx context.Context) error {
+	r.OnRetry = func(ctx context.Context) error {
 		asked++
 		before = requests.Load()
 		_, limited := ctx.Deadline()
 		assert.True(t, limited, "the attempt's own context")
 		return nil
-	})
+	}
 
 	resp := do(t.Context(), client, r)
 
@@ -635,10 +630,10 @@ func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
 	refused := errors.New("no attempt is left")
 	r := request(t, target)
 	asked := 0
-	r.Retries = onRetry(func(context.Context) error {
+	r.OnRetry = func(context.Context) error {
 		asked++
 		return refused
-	})
+	}
 
 	began := time.Now()
 	resp := do(t.Context(), client, r)
@@ -685,7 +680,7 @@ func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
 	for round := range rounds {
 		warm(t, client, target)
 		r := request(t, target)
-		r.Retries = onRetry(func(context.Context) error { return refused })
+		r.OnRetry = func(context.Context) error { return refused }
 
 		resp := do(t.Context(), client, r)
 
@@ -731,7 +726,7 @@ func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
 			})}
 			refused := errors.New("no attempt is left")
 			r := request(t, "http://example.com")
-			r.Retries = onRetry(func(context.Context) error { return refused })
+			r.OnRetry = func(context.Context) error { return refused }
 
 			resp := do(t.Context(), repeating, r)
 
@@ -792,7 +787,7 @@ func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
 		target, client := refusingHTTP2(t, &streams, &connections)
 		refused := errors.New("no attempt is left")
 		r := request(t, target)
-		r.Retries = onRetry(func(context.Context) error { return refused })
+		r.OnRetry = func(context.Context) error { return refused }
 
 		resp := do(t.Context(), client, r)
 

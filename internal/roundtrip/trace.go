@@ -51,7 +51,7 @@ func (c *connection) allowRetry(ctx context.Context) bool {
 	if over {
 		return false
 	}
-	err := c.observer.OnRetry(ctx)
+	err := c.onRetry(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refused = err
