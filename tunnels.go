@@ -217,13 +217,13 @@ type remoteConfig struct{ source ConfigSource }
 
 // UnmarshalJSON reads whether the API has the configuration.
 func (r *remoteConfig) UnmarshalJSON(data []byte) error {
-	var isRemote *bool
 	switch string(data) {
 	case "true":
 		r.source = ConfigSourceCloudflare
 	case "false":
 		r.source = ConfigSourceLocal
 	default:
+		var isRemote *bool
 		return json.Unmarshal(data, &isRemote)
 	}
 	return nil

@@ -345,24 +345,34 @@ func moment(v reflect.Value, data []byte) error {
 	return nil
 }
 
-// maxPage bounds what is allocated because of a list's first item.
+// maxPage bounds what is allocated because of a list's first items.
 const maxPage = 1000
+
+// longerList returns how long a list with n items should become, of which all but the first take so
+// many bytes. The items of a page are of about the same length.
+func (r *reader) longerList(n, bytes int, p *plan) int {
+	longer := max(1, 2*n)
+	if r.depth > 1 || n < 2 {
+		return longer
+	}
+	needed := n + 1 + r.left/max(1, bytes/(n-1))*9/8
+	if n == 2 {
+		return max(longer, min(needed, maxPage, r.memory/2/p.size))
+	}
+	return min(needed, longer)
+}
 
 func (r *reader) list(v reflect.Value, p *plan) error {
 	r.depth++
-	n, before := 0, r.left
+	n, afterFirst := 0, 0
 	err := r.json.Arr(func(*jx.Decoder) error {
 		if n == maxItems {
 			return errTooLarge
 		}
 		if n == v.Cap() {
-			longer := max(1, 2*n)
-			if n == 1 && r.depth == 1 {
-				// A page has many more of about the same length.
-				longer = max(longer, min(1+r.left/max(before-r.left, 1)*9/8, maxPage, r.memory/2/p.size))
-				if r.strings == nil {
-					r.strings = make([]string, slots)
-				}
+			longer := r.longerList(n, afterFirst-r.left, p)
+			if n == 2 && r.strings == nil {
+				r.strings = make([]string, slots)
 			}
 			if err := r.spend(longer * p.size); err != nil {
 				return err
@@ -373,6 +383,9 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 		v.SetLen(n)
 		if err := r.value(v.Index(n-1), p.elem); err != nil {
 			return at("["+strconv.Itoa(n-1)+"]", err)
+		}
+		if n == 1 {
+			afterFirst = r.left
 		}
 		return nil
 	})
