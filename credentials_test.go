@@ -226,8 +226,8 @@ func TestSameTunnelToken(t *testing.T) {
 			`","s":"` + secret + `","a":"` + account + `"}`)
 	}
 	first := cftunnel.TunnelCredentials{
-		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret(secret),
-		Endpoint: "fed",
+		AccountTag: accountID, TunnelID: tunnelID,
+		Secret: cftunnel.NewSecret(secret), Endpoint: "fed",
 	}.Token()
 	opaque := cftunnel.NewSecret("warp_0123456789")
 	for name, test := range map[string]struct {

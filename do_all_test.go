@@ -23,7 +23,7 @@ type listServer struct {
 	total      int
 	perPage    int    // the default of per_page
 	maxPerPage int    // the limit of per_page; 0 if there is none
-	info       string // a format of page, per_page, count and total; empty if there is no result_info
+	info       string // a format of page, per_page, count and total; empty: no result_info
 	queries    []url.Values
 	contexts   []context.Context
 }

@@ -23,26 +23,24 @@ func hugeResponses() map[string]*http.Response {
 	odd := strings.Repeat("\x1b[31m\r\n\u202e\u0000\xff", 100_000)
 	quoted, _ := json.Marshal(odd)
 	failure := func(detail string) string { return `{"success":false,"errors":[` + detail + `]}` }
+	manyErrors := strings.TrimSuffix(
+		strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",")
 	chain := func(depth int) string {
 		opening := `{"code":1,"message":"` + long[:1000] + `","error_chain":[`
 		return strings.Repeat(opening, depth) + strings.Repeat("]}", depth)
 	}
 	responses := map[string]*http.Response{}
 	for name, body := range map[string]string{
-		"message":             failure(`{"code":1,"message":"` + long + `"}`),
-		"message of a string": failure(`"` + long + `"`),
-		"pointer":             failure(`{"code":1,"source":{"pointer":"` + long + `"}}`),
-		"page":                failure(`{"code":1,"documentation_url":"` + long + `"}`),
-		"odd characters":      failure(`{"code":1,"message":` + string(quoted) + `}`),
-		"many errors":         failure(strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",")),
-		"many long chains":    failure(strings.TrimSuffix(strings.Repeat(chain(100)+",", 100), ",")),
-		"a deep chain":        failure(chain(4_000)),
-		"a wide chain": failure(`{"code":1,"error_chain":[` +
-			strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000),
-				",") + `]}`),
-		"messages": `{"success":false,"errors":[{"code":1}],"messages":[` +
-			strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000),
-				",") + `]}`,
+		"message":               failure(`{"code":1,"message":"` + long + `"}`),
+		"message of a string":   failure(`"` + long + `"`),
+		"pointer":               failure(`{"code":1,"source":{"pointer":"` + long + `"}}`),
+		"page":                  failure(`{"code":1,"documentation_url":"` + long + `"}`),
+		"odd characters":        failure(`{"code":1,"message":` + string(quoted) + `}`),
+		"many errors":           failure(manyErrors),
+		"many long chains":      failure(strings.TrimSuffix(strings.Repeat(chain(100)+",", 100), ",")),
+		"a deep chain":          failure(chain(4_000)),
+		"a wide chain":          failure(`{"code":1,"error_chain":[` + manyErrors + `]}`),
+		"messages":              `{"success":false,"errors":[{"code":1}],"messages":[` + manyErrors + `]}`,
 		"title and detail":      `{"title":"` + long + `","detail":"` + long + `"}`,
 		"many titles":           `{` + strings.TrimSuffix(strings.Repeat(`"title":"`+long[:1000]+`",`, 10_000), ",") + `}`,
 		"text":                  long,
