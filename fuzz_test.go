@@ -197,8 +197,8 @@ func contains(before, after any) bool {
 	return reflect.DeepEqual(before, after)
 }
 
-// FuzzPaging checks that a list ends and yields each item once, for any result_info, if the server
-// returns the right items for each page.
+// FuzzPaging checks that a list ends without an error and yields no item twice, for any
+// result_info, if the server returns the right items for each page.
 func FuzzPaging(f *testing.F) {
 	f.Add(25, 10, `{"page":1,"per_page":10,"count":10,"total_count":25}`)
 	f.Add(25, 10, `{"page":-1,"per_page":1000,"count":0,"total_count":1}`)
