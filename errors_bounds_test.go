@@ -20,8 +20,8 @@ import (
 // hugeResponses returns responses with too much text: about 16 MiB if they have a body.
 func hugeResponses() map[string]*http.Response {
 	long := strings.Repeat("a long text ", 1<<20)
-	odd := strings.Repeat("\x1b[31m\r\n\u202e\u0000\xff", 100_000)
-	quoted, _ := json.Marshal(odd)
+	unprintable := strings.Repeat("\x1b[31m\r\n\u202e\u0000\xff", 100_000)
+	quoted, _ := json.Marshal(unprintable)
 	failure := func(detail string) string { return `{"success":false,"errors":[` + detail + `]}` }
 	manyErrors := strings.TrimSuffix(
 		strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",")
@@ -35,7 +35,7 @@ func hugeResponses() map[string]*http.Response {
 		"message of a string":   failure(`"` + long + `"`),
 		"pointer":               failure(`{"code":1,"source":{"pointer":"` + long + `"}}`),
 		"page":                  failure(`{"code":1,"documentation_url":"` + long + `"}`),
-		"odd characters":        failure(`{"code":1,"message":` + string(quoted) + `}`),
+		"unprintable message":   failure(`{"code":1,"message":` + string(quoted) + `}`),
 		"many errors":           failure(manyErrors),
 		"many long chains":      failure(strings.TrimSuffix(strings.Repeat(chain(100)+",", 100), ",")),
 		"a deep chain":          failure(chain(4_000)),
@@ -44,7 +44,7 @@ func hugeResponses() map[string]*http.Response {
 		"title and detail":      `{"title":"` + long + `","detail":"` + long + `"}`,
 		"many titles":           `{` + strings.TrimSuffix(strings.Repeat(`"title":"`+long[:1000]+`",`, 10_000), ",") + `}`,
 		"text":                  long,
-		"odd text":              odd,
+		"unprintable text":      unprintable,
 		"blanks":                strings.Repeat(" ", 16<<20),
 		"markup":                strings.Repeat("<b>&amp;%25", 1<<20),
 		"open markup":           strings.Repeat("<a ", 4<<20),
@@ -60,12 +60,12 @@ func hugeResponses() map[string]*http.Response {
 		}
 	}
 	for name, header := range map[string]http.Header{
-		"ray id":      {"Cf-Ray": {long}},
-		"odd ray id":  {"Cf-Ray": {odd}},
-		"location":    {"Location": {"https://example.com/" + strings.ReplaceAll(long, " ", "/")}},
-		"a long host": {"Location": {"https://" + strings.ReplaceAll(long, " ", ".") + "/"}},
-		"retry-after": {"Retry-After": {long}},
-		"a reason":    {},
+		"ray id":             {"Cf-Ray": {long}},
+		"unprintable ray id": {"Cf-Ray": {unprintable}},
+		"location":           {"Location": {"https://example.com/" + strings.ReplaceAll(long, " ", "/")}},
+		"a long host":        {"Location": {"https://" + strings.ReplaceAll(long, " ", ".") + "/"}},
+		"retry-after":        {"Retry-After": {long}},
+		"a reason":           {},
 	} {
 		responses[name] = &http.Response{
 			StatusCode: 302, Status: "302 " + long, Header: header, Body: http.NoBody,
