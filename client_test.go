@@ -83,9 +83,9 @@ func TestTunnels_InvalidTunnelIDs(t *testing.T) {
 			"Token": func() error { _, err := client.Tunnels.Token(ctx, id); return err },
 		} {
 			err := call()
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%s of %q: %v", name, id, err)
-			assert.Equal(t, "tunnelID", refused.Name)
+			assert.Equal(t, "tunnelID", invalid.Name)
 			assert.NotContains(t, err.Error(), planted)
 		}
 	}
@@ -98,9 +98,9 @@ func TestClient_MissingAccountID(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, client.AccountID())
 	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
-	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
-	assert.Equal(t, "accountID", refused.Name)
+	assert.Equal(t, "accountID", invalid.Name)
 }
 
 func TestClientForAccount(t *testing.T) {
@@ -119,9 +119,9 @@ func TestClientForAccount(t *testing.T) {
 
 	for _, id := range []string{"", "x", "../" + other[:29]} {
 		_, err = parent.ForAccount(id)
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%q", id)
-		assert.Equal(t, "accountID", refused.Name)
+		assert.Equal(t, "accountID", invalid.Name)
 	}
 }
 
@@ -404,9 +404,9 @@ func TestClientDo_InvalidArguments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := client.Do(t.Context(), test.method, test.path, test.body, test.result)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Equal(t, test.argument, refused.Name)
+			assert.Equal(t, test.argument, invalid.Name)
 			assert.NotContains(t, err.Error(), planted)
 		})
 	}

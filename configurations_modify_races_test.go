@@ -271,7 +271,7 @@ func TestTunnelsModifyConfiguration_ErrorAfterLostResponse(t *testing.T) {
 			srv.Inject(tunneltest.Fault{Operation: opConfiguration, Status: 403})
 			return addRule("a")(config)
 		},
-		"a write that is refused": func(srv *tunneltest.Server, config *tunnelConfig) error {
+		"a rejected write": func(srv *tunneltest.Server, config *tunnelConfig) error {
 			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 400})
 			return addRule("a")(config)
 		},

@@ -180,8 +180,8 @@ func TestTunnelsModifyConfiguration_UnchangedRulesAreNotValidated(t *testing.T) 
 			srv, client := newFake(t)
 			serveConfiguration(srv, text)
 			_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, modify)
-			_, refused := errors.AsType[*cftunnel.InvalidArgumentError](err)
-			assert.False(t, refused, "%s to %s: %v", name, text, err)
+			_, invalid := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			assert.False(t, invalid, "%s to %s: %v", name, text, err)
 			assert.Len(t, sentConfigurations(srv), 1, "%s to %s", name, text)
 		}
 	}
@@ -191,8 +191,8 @@ func TestTunnelsModifyConfiguration_UnchangedRulesAreNotValidated(t *testing.T) 
 		srv, client := newFake(t)
 		serveConfiguration(srv, text)
 		_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, setOrigin)
-		_, refused := errors.AsType[*cftunnel.InvalidArgumentError](err)
-		assert.False(t, refused, "%s: %v", text, err)
+		_, invalid := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		assert.False(t, invalid, "%s: %v", text, err)
 		assert.Len(t, sentConfigurations(srv), 1, text)
 	}
 }
@@ -229,10 +229,10 @@ func TestTunnelsModifyConfiguration_ChangesAreValidated(t *testing.T) {
 			modify(config)
 			return nil
 		})
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", field, err)
 		name, _, _ := strings.Cut(field, " ")
-		assert.Equal(t, name, refused.Name)
+		assert.Equal(t, name, invalid.Name)
 		assert.Empty(t, sentConfigurations(srv), field)
 	}
 }
@@ -292,9 +292,9 @@ func TestTunnelsModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 			srv, client := newFake(t)
 			serveConfiguration(srv, c.text)
 			_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, c.modify)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Contains(t, refused.Reason, "the member "+c.member+",")
+			assert.Contains(t, invalid.Reason, "the member "+c.member+",")
 			assert.Empty(t, sentConfigurations(srv))
 		})
 	}

@@ -204,9 +204,9 @@ func TestTunnelsUpdateConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`{"ingress":{"0":{"service":"http://a"}}}`), &config))
 	config.Ingress = []cftunnel.IngressRule{catchAll}
 	_, err := client.Tunnels.UpdateConfiguration(t.Context(), srv.SeedTunnels(1)[0].ID, config)
-	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
-	assert.Contains(t, refused.Reason, "ingress")
+	assert.Contains(t, invalid.Reason, "ingress")
 	assert.Empty(t, srv.Requests())
 }
 

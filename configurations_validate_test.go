@@ -124,9 +124,9 @@ func TestTunnelConfigValidate_CloudflaredRules(t *testing.T) {
 			require.NoError(t, sent, c.config)
 			continue
 		}
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", c.config, err)
-		assert.Equal(t, c.field, refused.Name, c.config)
+		assert.Equal(t, c.field, invalid.Name, c.config)
 		require.ErrorIs(t, sent, cftunnel.ErrBadRequest, c.config)
 		assert.True(t, cftunnel.HasCode(sent, 1056), c.config)
 	}

@@ -135,9 +135,9 @@ func TestConnectors_InvalidConnectorIDs(t *testing.T) {
 		}
 		for argument, call := range calls {
 			err := call()
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%q: %v", id, err)
-			assert.Equal(t, argument, refused.Name)
+			assert.Equal(t, argument, invalid.Name)
 		}
 		err := client.WARPConnectors.Failover(ctx, tunnelID, id)
 		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)

@@ -236,9 +236,9 @@ func TestDNSRecords_InvalidArguments(t *testing.T) {
 		}},
 	} {
 		err := test.call(t.Context())
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%d: %v", i, err)
-		assert.Equal(t, test.argument, refused.Name, "%d", i)
+		assert.Equal(t, test.argument, invalid.Name, "%d", i)
 	}
 	assert.Empty(t, srv.Requests())
 }

@@ -298,13 +298,13 @@ func TestRateLimit_RetryBeyondDeadline(t *testing.T) {
 	})
 }
 
-// failingLimiter is a limiter of x/time/rate whose Wait fails with err.
-type failingLimiter struct {
+// failingRateLimiter is a limiter of x/time/rate whose Wait fails with err.
+type failingRateLimiter struct {
 	*rate.Limiter
 	err error
 }
 
-func (l failingLimiter) Wait(context.Context) error { return l.err }
+func (l failingRateLimiter) Wait(context.Context) error { return l.err }
 
 func TestWithLimiter_OwnErrorIsNotDeadline(t *testing.T) {
 	t.Parallel()
@@ -313,7 +313,7 @@ func TestWithLimiter_OwnErrorIsNotDeadline(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			limiter := failingLimiter{rate.NewLimiter(1, 1), errors.New(text)}
+			limiter := failingRateLimiter{rate.NewLimiter(1, 1), errors.New(text)}
 			srv, client := newFake(t, cftunnel.WithLimiter(limiter))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
