@@ -17,7 +17,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// richToken is a token with everything that this client does not know, as a server has it.
+// richToken is a token in the form of the API, with members that this client does not know.
 const richToken = `{
 	"id": "ed17574386854bf78a67040be0a770b0", "name": "rich", "status": "active", "issued_on": "2026-10-05T12:00:00.123456Z",
 	"modified_on": "2026-10-05T12:00:00Z", "last_used_on": null, "not_before": "2026-10-05T12:00:00.5Z", "expires_on": null,
@@ -37,7 +37,7 @@ const richToken = `{
 	]
 }`
 
-// richBody is what an update sends that changes only the name.
+// richBody is the body of an update of richToken that changes only the name.
 const richBody = `{
 	"name": "renamed", "status": "active", "not_before": "2026-10-05T12:00:00Z",
 	"condition": {"request_ip": {"in": ["192.0.2.0/24", "2001:db8::1/128"], "future": [1]}, "other": {"a": 1}},
@@ -56,8 +56,11 @@ const richBody = `{
 	]
 }`
 
-// keeping returns a client of a server with one token, and the bodies of its updates.
-func keeping(t *testing.T, token string) (*cftunnel.Client, *[]string) {
+type tokenUpdate = cftunnel.APITokenUpdateParams
+
+// serveToken returns a client of a server that has one token, and the bodies of the updates that
+// the server gets.
+func serveToken(t *testing.T, token string) (*cftunnel.Client, *[]string) {
 	t.Helper()
 	var bodies []string
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -71,9 +74,9 @@ func keeping(t *testing.T, token string) (*cftunnel.Client, *[]string) {
 	return client, &bodies
 }
 
-func TestAPITokensGet_DecodesEverything(t *testing.T) {
+func TestAPITokensGet_AllFields(t *testing.T) {
 	t.Parallel()
-	client, _ := keeping(t, richToken)
+	client, _ := serveToken(t, richToken)
 	token, err := client.UserTokens.Get(t.Context(), tokenID)
 	require.NoError(t, err)
 	assert.Equal(t, time.Date(2026, 10, 5, 12, 0, 0, 123456000, time.UTC), token.IssuedOn.UTC())
@@ -95,24 +98,24 @@ func TestAPITokensGet_DecodesEverything(t *testing.T) {
 	require.NoError(t, json.Unmarshal(encoded, &again))
 	encodedAgain, err := json.Marshal(again)
 	require.NoError(t, err)
-	assert.JSONEq(t, string(encoded), string(encodedAgain), "JSON loses nothing")
+	assert.JSONEq(t, string(encoded), string(encodedAgain), "JSON keeps every member")
 	assert.Contains(t, string(encoded), `"limit":7`)
 }
 
-func TestAPITokensGet_EmptyConditionIsNone(t *testing.T) {
+func TestAPITokensGet_EmptyCondition(t *testing.T) {
 	t.Parallel()
 	for _, condition := range []string{`null`, `{}`, `{"request_ip":{}}`, `{"request_ip":{"in":[],"not_in":[]}}`} {
-		client, _ := keeping(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		client, _ := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
 		token, err := client.UserTokens.Get(t.Context(), tokenID)
 		require.NoError(t, err)
 		assert.Nil(t, token.Condition, condition)
 	}
 }
 
-func TestAPITokensModify_WritesWhatItDidNotTouchAsItWasRead(t *testing.T) {
+func TestAPITokensModify_KeepsUnknownMembers(t *testing.T) {
 	t.Parallel()
-	client, bodies := keeping(t, richToken)
-	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+	client, bodies := serveToken(t, richToken)
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
 		p.Name = "renamed"
 		return nil
 	})
@@ -121,32 +124,34 @@ func TestAPITokensModify_WritesWhatItDidNotTouchAsItWasRead(t *testing.T) {
 	assert.JSONEq(t, richBody, (*bodies)[0])
 }
 
-func TestAPITokensModify_NoChangeWritesNothing(t *testing.T) {
+func TestAPITokensModify_NoChange(t *testing.T) {
 	t.Parallel()
-	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
-		"nothing":           func(*cftunnel.APITokenUpdateParams) {},
-		"order of policies": func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Policies) },
-		"order of groups":   func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Policies[0].PermissionGroups) },
-		"a group by its id": func(p *cftunnel.APITokenUpdateParams) {
+	for name, modify := range map[string]func(*tokenUpdate){
+		"no change":         func(*tokenUpdate) {},
+		"order of policies": func(p *tokenUpdate) { slices.Reverse(p.Policies) },
+		"order of groups":   func(p *tokenUpdate) { slices.Reverse(p.Policies[0].PermissionGroups) },
+		"a group by its ID": func(p *tokenUpdate) {
 			p.Policies[1].PermissionGroups = []cftunnel.PermissionGroup{cftunnel.PermissionCloudflareTunnelWrite}
 		},
-		"a group twice": func(p *cftunnel.APITokenUpdateParams) {
-			p.Policies[1].PermissionGroups = append(p.Policies[1].PermissionGroups, cftunnel.PermissionCloudflareTunnelWrite)
+		"a group twice": func(p *tokenUpdate) {
+			groups := &p.Policies[1].PermissionGroups
+			*groups = append(*groups, cftunnel.PermissionCloudflareTunnelWrite)
 		},
-		"a policy twice":       func(p *cftunnel.APITokenUpdateParams) { p.Policies = append(p.Policies, p.Policies[1]) },
-		"a policy's id":        func(p *cftunnel.APITokenUpdateParams) { p.Policies[1].ID = "" },
-		"order of addresses":   func(p *cftunnel.APITokenUpdateParams) { slices.Reverse(p.Condition.AllowedIPs) },
-		"an empty list":        func(p *cftunnel.APITokenUpdateParams) { p.Condition.DeniedIPs = []netip.Prefix{} },
-		"fractions of seconds": func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = p.NotBefore.Truncate(time.Second) },
-		"a time zone":          func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = p.NotBefore.In(time.FixedZone("", 3600)) },
+		"a policy twice":       func(p *tokenUpdate) { p.Policies = append(p.Policies, p.Policies[1]) },
+		"a policy's ID":        func(p *tokenUpdate) { p.Policies[1].ID = "" },
+		"order of addresses":   func(p *tokenUpdate) { slices.Reverse(p.Condition.AllowedIPs) },
+		"an empty list":        func(p *tokenUpdate) { p.Condition.DeniedIPs = []netip.Prefix{} },
+		"fractions of seconds": func(p *tokenUpdate) { p.NotBefore = p.NotBefore.Truncate(time.Second) },
+		"a time zone":          func(p *tokenUpdate) { p.NotBefore = p.NotBefore.In(time.FixedZone("", 3600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, bodies := keeping(t, richToken)
-			token, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+			client, bodies := serveToken(t, richToken)
+			change := func(p *tokenUpdate) error {
 				modify(p)
 				return nil
-			})
+			}
+			token, err := client.UserTokens.Modify(t.Context(), tokenID, change)
 			require.NoError(t, err)
 			assert.Equal(t, tokenID, token.ID)
 			assert.Empty(t, *bodies)
@@ -154,65 +159,68 @@ func TestAPITokensModify_NoChangeWritesNothing(t *testing.T) {
 	}
 }
 
-func TestAPITokensModify_EachChangeWrites(t *testing.T) {
+func TestAPITokensModify_Changes(t *testing.T) {
 	t.Parallel()
-	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
-		"name":      func(p *cftunnel.APITokenUpdateParams) { p.Name = "Rich" },
-		"status":    func(p *cftunnel.APITokenUpdateParams) { p.Status = cftunnel.TokenStatusDisabled },
-		"no policy": func(p *cftunnel.APITokenUpdateParams) { p.Policies = p.Policies[:0] },
-		"effect":    func(p *cftunnel.APITokenUpdateParams) { p.Policies[1].Effect = cftunnel.PolicyEffectAllow },
-		"group": func(p *cftunnel.APITokenUpdateParams) {
+	for name, modify := range map[string]func(*tokenUpdate){
+		"name":      func(p *tokenUpdate) { p.Name = "Rich" },
+		"status":    func(p *tokenUpdate) { p.Status = cftunnel.TokenStatusDisabled },
+		"no policy": func(p *tokenUpdate) { p.Policies = p.Policies[:0] },
+		"effect":    func(p *tokenUpdate) { p.Policies[1].Effect = cftunnel.PolicyEffectAllow },
+		"group": func(p *tokenUpdate) {
 			p.Policies[0].PermissionGroups = p.Policies[0].PermissionGroups[1:]
 		},
-		"resource": func(p *cftunnel.APITokenUpdateParams) { delete(p.Policies[0].Resources, "com.cloudflare.new.empty") },
-		"all of it": func(p *cftunnel.APITokenUpdateParams) {
+		"resource": func(p *tokenUpdate) { delete(p.Policies[0].Resources, "com.cloudflare.new.empty") },
+		"every resource": func(p *tokenUpdate) {
 			p.Policies[0].Resources["com.cloudflare.new.empty"] = cftunnel.TokenResource{}
 		},
-		"inside": func(p *cftunnel.APITokenUpdateParams) {
+		"nested resource": func(p *tokenUpdate) {
 			p.Policies[0].Resources["com.cloudflare.new.empty"].Within["a"] = "*"
 		},
-		"address": func(p *cftunnel.APITokenUpdateParams) { p.Condition.AllowedIPs = p.Condition.AllowedIPs[1:] },
-		"denied": func(p *cftunnel.APITokenUpdateParams) {
+		"address": func(p *tokenUpdate) { p.Condition.AllowedIPs = p.Condition.AllowedIPs[1:] },
+		"denied": func(p *tokenUpdate) {
 			p.Condition.DeniedIPs = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
 		},
-		"no condition": func(p *cftunnel.APITokenUpdateParams) { p.Condition = nil },
-		"not before":   func(p *cftunnel.APITokenUpdateParams) { p.NotBefore = time.Time{} },
-		"expires on":   func(p *cftunnel.APITokenUpdateParams) { p.ExpiresOn = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"a new unknown": func(p *cftunnel.APITokenUpdateParams) {
+		"no condition": func(p *tokenUpdate) { p.Condition = nil },
+		"not before":   func(p *tokenUpdate) { p.NotBefore = time.Time{} },
+		"expires on":   func(p *tokenUpdate) { p.ExpiresOn = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"unknown members": func(p *tokenUpdate) {
 			p.Condition = &cftunnel.TokenCondition{AllowedIPs: p.Condition.AllowedIPs}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, bodies := keeping(t, richToken)
-			_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+			client, bodies := serveToken(t, richToken)
+			change := func(p *tokenUpdate) error {
 				modify(p)
 				return nil
-			})
+			}
+			_, err := client.UserTokens.Modify(t.Context(), tokenID, change)
 			require.NoError(t, err)
 			assert.Len(t, *bodies, 1)
 		})
 	}
 }
 
-func TestAPITokensModify_Statuses(t *testing.T) {
+func TestAPITokensModify_Status(t *testing.T) {
 	t.Parallel()
-	with := func(status string) string {
+	withStatus := func(status string) string {
 		return strings.Replace(richToken, `"status": "active"`, `"status": "`+status+`"`, 1)
 	}
-	rename := func(p *cftunnel.APITokenUpdateParams) error {
+	rename := func(p *tokenUpdate) error {
 		p.Name = "renamed"
 		return nil
 	}
-	for status, sent := range map[string]string{"active": `"active"`, "disabled": `"disabled"`, "expired": ``, "paused": `"paused"`} {
-		client, bodies := keeping(t, with(status))
+	for status, sent := range map[string]string{
+		"active": `"active"`, "disabled": `"disabled"`, "expired": ``, "paused": `"paused"`,
+	} {
+		client, bodies := serveToken(t, withStatus(status))
 		_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
 		require.NoError(t, err)
 		var body struct{ Status json.RawMessage }
 		require.NoError(t, json.Unmarshal([]byte((*bodies)[0]), &body))
 		assert.Equal(t, sent, string(body.Status), status)
 	}
-	client, bodies := keeping(t, with("revoked (exposed)"))
+	client, bodies := serveToken(t, withStatus("revoked (exposed)"))
 	_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
 	var argument *cftunnel.InvalidArgumentError
 	require.ErrorAs(t, err, &argument)
@@ -220,25 +228,29 @@ func TestAPITokensModify_Statuses(t *testing.T) {
 	assert.Empty(t, *bodies)
 }
 
-func TestAPITokensModify_ErrorsWriteNothing(t *testing.T) {
+func TestAPITokensModify_Errors(t *testing.T) {
 	t.Parallel()
-	client, bodies := keeping(t, richToken)
-	mine := errors.New("mine")
-	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(*cftunnel.APITokenUpdateParams) error { return mine })
-	assert.Equal(t, mine, err)
+	client, bodies := serveToken(t, richToken)
+	callersErr := errors.New("caller's error")
+	_, err := client.UserTokens.Modify(t.Context(), tokenID, func(*tokenUpdate) error {
+		return callersErr
+	})
+	assert.Equal(t, callersErr, err)
 	var argument *cftunnel.InvalidArgumentError
-	_, err = client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+	_, err = client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
 		p.Policies = nil
 		return nil
 	})
 	require.ErrorAs(t, err, &argument)
 	assert.Empty(t, *bodies)
-	_, err = client.UserTokens.Modify(t.Context(), strings.Repeat("a", 32), func(*cftunnel.APITokenUpdateParams) error { return nil })
+	otherToken := strings.Repeat("a", 32)
+	_, err = client.UserTokens.Modify(t.Context(), otherToken,
+		func(*tokenUpdate) error { return nil })
 	require.Error(t, err, "a response about another token")
 }
 
-// The fake returns policies and groups in another order than it got them.
-func TestAPITokensModify_OnTheFake(t *testing.T) {
+// The fake returns policies and groups in an order that differs from the request.
+func TestAPITokensModify_ReorderedPolicies(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -246,24 +258,27 @@ func TestAPITokensModify_OnTheFake(t *testing.T) {
 		Name: "ci",
 		Policies: []cftunnel.TokenPolicy{
 			cftunnel.AccountPolicy(srv.AccountID(), cftunnel.PermissionCloudflareTunnelWrite),
-			cftunnel.AllZonesPolicy(srv.AccountID(), cftunnel.PermissionDNSWrite, cftunnel.PermissionZoneRead),
+			cftunnel.AllZonesPolicy(
+				srv.AccountID(), cftunnel.PermissionDNSWrite, cftunnel.PermissionZoneRead),
 		},
 		Condition: &cftunnel.TokenCondition{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 		ExpiresOn: time.Now().Add(time.Hour),
 	})
 	assert.Empty(t, token.Condition.DeniedIPs)
 	const update = "PUT /accounts/{account_id}/tokens/{token_id}"
-	_, err := client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+	_, err := client.AccountTokens.Modify(ctx, token.ID, func(p *tokenUpdate) error {
 		p.Policies = []cftunnel.TokenPolicy{
-			cftunnel.AllZonesPolicy(srv.AccountID(), cftunnel.PermissionZoneRead, cftunnel.PermissionDNSWrite),
+			cftunnel.AllZonesPolicy(
+				srv.AccountID(), cftunnel.PermissionZoneRead, cftunnel.PermissionDNSWrite),
 			cftunnel.AccountPolicy(srv.AccountID(), cftunnel.PermissionCloudflareTunnelWrite),
 		}
 		return nil
 	})
 	require.NoError(t, err)
 	assert.Zero(t, carriedOut(srv, update), "the same policies in another order")
-	changed, err := client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
-		p.Condition.AllowedIPs = append(p.Condition.AllowedIPs, netip.MustParsePrefix("198.51.100.0/24"))
+	changed, err := client.AccountTokens.Modify(ctx, token.ID, func(p *tokenUpdate) error {
+		allowed := &p.Condition.AllowedIPs
+		*allowed = append(*allowed, netip.MustParsePrefix("198.51.100.0/24"))
 		return nil
 	})
 	require.NoError(t, err)
@@ -273,7 +288,7 @@ func TestAPITokensModify_OnTheFake(t *testing.T) {
 	assert.Equal(t, token.ExpiresOn, changed.ExpiresOn)
 
 	srv.Inject(tunneltest.Fault{Operation: update, Cut: tunneltest.CutAfter})
-	_, err = client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+	_, err = client.AccountTokens.Modify(ctx, token.ID, func(p *tokenUpdate) error {
 		p.Condition = nil
 		return nil
 	})
@@ -309,14 +324,14 @@ func TestTokenCondition_JSON(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`["odd"]`), &c))
 }
 
-// What cannot be decoded is kept, and never replaced without a word.
-func TestAPITokensModify_Undecodable(t *testing.T) {
+// A member that cannot be decoded is kept. A change of it is an error.
+func TestAPITokensModify_UndecodableMembers(t *testing.T) {
 	t.Parallel()
 	const token = `{"id":"ed17574386854bf78a67040be0a770b0","name":"odd","status":"active","condition":{"request_ip":{"in":["odd"]}},"policies":[
 		{"effect":7,"permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],"resources":{"com.cloudflare.api.account.0123456789abcdef0123456789abcdef":"*"}}
 	]}`
-	client, bodies := keeping(t, token)
-	rename := func(p *cftunnel.APITokenUpdateParams) error {
+	client, bodies := serveToken(t, token)
+	rename := func(p *tokenUpdate) error {
 		p.Name = "renamed"
 		return nil
 	}
@@ -324,17 +339,18 @@ func TestAPITokensModify_Undecodable(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, (*bodies)[0], `"effect":7`)
 	assert.Contains(t, (*bodies)[0], `"in":["odd"]`)
-	for name, modify := range map[string]func(*cftunnel.APITokenUpdateParams){
-		"effect": func(p *cftunnel.APITokenUpdateParams) { p.Policies[0].Effect = cftunnel.PolicyEffectAllow },
-		"addresses": func(p *cftunnel.APITokenUpdateParams) {
+	for name, modify := range map[string]func(*tokenUpdate){
+		"effect": func(p *tokenUpdate) { p.Policies[0].Effect = cftunnel.PolicyEffectAllow },
+		"addresses": func(p *tokenUpdate) {
 			p.Condition.AllowedIPs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		},
 	} {
-		client, bodies := keeping(t, token)
-		_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+		client, bodies := serveToken(t, token)
+		change := func(p *tokenUpdate) error {
 			modify(p)
 			return nil
-		})
+		}
+		_, err := client.UserTokens.Modify(t.Context(), tokenID, change)
 		var argument *cftunnel.InvalidArgumentError
 		require.ErrorAs(t, err, &argument, name)
 		assert.Empty(t, *bodies)

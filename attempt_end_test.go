@@ -20,103 +20,113 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// stubborn are transports and bodies that do not end with their context. They end when over is closed.
-var stubborn = map[string]func(over <-chan struct{}) roundTripper{
-	"transport": func(over <-chan struct{}) roundTripper {
+// blockingTransports are transports whose round trip or response body ignores the context. They
+// block until release is closed.
+var blockingTransports = map[string]func(release <-chan struct{}) roundTripper{
+	"transport": func(release <-chan struct{}) roundTripper {
 		return func(*http.Request) (*http.Response, error) {
-			<-over
-			return nil, errors.New("over")
+			<-release
+			return nil, errors.New("released")
 		}
 	},
-	"body that blocks": func(over <-chan struct{}) roundTripper {
+	"body that blocks": func(release <-chan struct{}) roundTripper {
 		return withBody(func([]byte) (int, error) {
-			<-over
+			<-release
 			return 0, io.EOF
 		}, nil)
 	},
-	"body that blocks in the middle": func(over <-chan struct{}) roundTripper {
+	"body that blocks after a part": func(release <-chan struct{}) roundTripper {
 		begun := false
 		return withBody(func(p []byte) (int, error) {
 			if !begun {
 				begun = true
 				return copy(p, `{"success":true,`), nil
 			}
-			<-over
+			<-release
 			return 0, io.EOF
 		}, nil)
 	},
-	"body that has nothing and no end": func(<-chan struct{}) roundTripper {
+	"endless body without bytes": func(<-chan struct{}) roundTripper {
 		return withBody(func([]byte) (int, error) {
 			time.Sleep(time.Second)
 			return 0, nil
 		}, nil)
 	},
-	"body that has little and no end": func(<-chan struct{}) roundTripper {
+	"endless body with few bytes": func(<-chan struct{}) roundTripper {
 		return withBody(func(p []byte) (int, error) {
 			time.Sleep(time.Second)
 			return copy(p, " "), nil
 		}, nil)
 	},
-	"body whose Close blocks": func(over <-chan struct{}) roundTripper {
-		return withBody(strings.NewReader(tunnelResponse).Read, func() { <-over })
+	"body whose Close blocks": func(release <-chan struct{}) roundTripper {
+		return withBody(strings.NewReader(tunnelResponse).Read, func() { <-release })
 	},
-	"body that blocks, and its Close too": func(over <-chan struct{}) roundTripper {
+	"body that blocks, with Close that blocks": func(release <-chan struct{}) roundTripper {
 		return withBody(func([]byte) (int, error) {
-			<-over
+			<-release
 			return 0, io.EOF
-		}, func() { <-over })
+		}, func() { <-release })
 	},
 }
 
+// reader is a function that implements io.Reader.
 type reader func([]byte) (int, error)
 
 func (f reader) Read(p []byte) (int, error) { return f(p) }
 
-// withBody responds with a body of its own.
+// withBody returns a RoundTripper whose responses have a body that calls read and closed.
 func withBody(read reader, closed func()) roundTripper {
 	if closed == nil {
 		closed = func() {}
 	}
 	return func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
-			StatusCode: 200, Header: http.Header{}, Body: closing{read, closed}, ContentLength: -1, Request: r,
+			StatusCode: 200, Header: http.Header{}, Body: closing{read, closed},
+			ContentLength: -1, Request: r,
 		}, nil
 	}
 }
 
-// clientOver returns a client of a RoundTripper.
-func clientOver(t *testing.T, transport http.RoundTripper, opts ...cftunnel.Option) *cftunnel.Client {
+// clientOver returns a client that uses transport.
+func clientOver(
+	t *testing.T, transport http.RoundTripper, opts ...cftunnel.Option,
+) *cftunnel.Client {
 	t.Helper()
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
-		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
+		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID),
+		cftunnel.WithoutRateLimit(),
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
 	}, opts...)...)
 	require.NoError(t, err)
 	return client
 }
 
-const grace = 50 * time.Millisecond // for an attempt to end after its context
+// grace is how long an attempt may outlast its context.
+const grace = 50 * time.Millisecond
 
-func TestAttempt_EndsWithItsContext(t *testing.T) {
+// endingContexts are contexts that end after 3 seconds.
+var endingContexts = map[string]func(context.Context) (context.Context, context.CancelFunc){
+	"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, 3*time.Second)
+	},
+	"cancel": func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(3*time.Second, cancel)
+		return ctx, cancel
+	},
+}
+
+func TestAttempt_ContextEnds(t *testing.T) {
 	t.Parallel()
-	for name, newTransport := range stubborn {
-		for end, newContext := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-			"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, 3*time.Second)
-			},
-			"cancel": func(ctx context.Context) (context.Context, context.CancelFunc) {
-				ctx, cancel := context.WithCancel(ctx)
-				time.AfterFunc(3*time.Second, cancel)
-				return ctx, cancel
-			},
-		} {
+	for name, newTransport := range blockingTransports {
+		for end, newContext := range endingContexts {
 			t.Run(name+" "+end, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					over := make(chan struct{})
-					defer time.Sleep(time.Minute) // for what was left behind
-					defer close(over)
-					client := clientOver(t, newTransport(over))
+					release := make(chan struct{})
+					defer time.Sleep(time.Minute) // until the abandoned goroutines end
+					defer close(release)
+					client := clientOver(t, newTransport(release))
 					ctx, cancel := newContext(t.Context())
 					defer cancel()
 					began := time.Now()
@@ -130,10 +140,10 @@ func TestAttempt_EndsWithItsContext(t *testing.T) {
 		t.Run(name+" timeout", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				over := make(chan struct{})
+				release := make(chan struct{})
 				defer time.Sleep(time.Minute)
-				defer close(over)
-				client := clientOver(t, newTransport(over), cftunnel.WithTimeout(2*time.Second))
+				defer close(release)
+				client := clientOver(t, newTransport(release), cftunnel.WithTimeout(2*time.Second))
 				began := time.Now()
 				_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.MaxAttempts(1))
 				assert.InDelta(t, 2*time.Second, time.Since(began), float64(grace))
@@ -143,8 +153,8 @@ func TestAttempt_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// An abandoned body is not read on.
-func TestAttempt_AbandonedBodyEnds(t *testing.T) {
+// After an attempt is abandoned, its response body is no longer read.
+func TestAttempt_AbandonedBodyIsNotRead(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1} {
 		t.Run(fmt.Sprint(n, " bytes a read"), func(t *testing.T) {
@@ -167,38 +177,45 @@ func TestAttempt_AbandonedBodyEnds(t *testing.T) {
 	}
 }
 
-// rawServer sends one response to every request of a client, byte for byte, and keeps the connection open.
-func rawServer(t *testing.T, response string, opts ...cftunnel.Option) *cftunnel.Client {
+// newRawClient returns a client of a server that responds to every request with these bytes and
+// keeps the connection open.
+func newRawClient(t *testing.T, response string, opts ...cftunnel.Option) *cftunnel.Client {
 	t.Helper()
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		go func() {
-			defer far.Close()
-			reader := bufio.NewReader(far)
-			for {
-				request, err := http.ReadRequest(reader)
-				if err != nil {
-					return
-				}
-				_, _ = io.Copy(io.Discard, request.Body)
-				_, _ = io.WriteString(far, response)
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		reader := bufio.NewReader(conn)
+		for {
+			request, err := http.ReadRequest(reader)
+			if err != nil {
+				return
 			}
-		}()
-		return near, nil
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return clientOver(t, transport, append([]cftunnel.Option{cftunnel.WithBaseURL("http://localhost")}, opts...)...)
-}
-
-func TestAttempt_InterimStatusIsFinal(t *testing.T) {
-	t.Parallel()
-	writes := map[string]func(context.Context, *cftunnel.Client) error{}
-	for kind, call := range http2Calls {
-		if kind != "GET" {
-			writes[kind] = func(ctx context.Context, c *cftunnel.Client) error { return call.call(ctx, c) }
+			_, _ = io.Copy(io.Discard, request.Body)
+			_, _ = io.WriteString(conn, response)
 		}
 	}
-	check := func(t *testing.T, client *cftunnel.Client, write func(context.Context, *cftunnel.Client) error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go serve(far)
+		return near, nil
+	}
+	transport := &http.Transport{DialContext: dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	opts = append([]cftunnel.Option{cftunnel.WithBaseURL("http://localhost")}, opts...)
+	return clientOver(t, transport, opts...)
+}
+
+func TestAttempt_InterimStatusAsFinal(t *testing.T) {
+	t.Parallel()
+	type callFunc = func(context.Context, *cftunnel.Client) error
+	writes := map[string]callFunc{}
+	for kind, call := range http2Calls {
+		if kind != "GET" {
+			writes[kind] = func(ctx context.Context, c *cftunnel.Client) error {
+				return call.call(ctx, c)
+			}
+		}
+	}
+	check := func(t *testing.T, client *cftunnel.Client, write callFunc) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		began := time.Now()
@@ -218,21 +235,24 @@ func TestAttempt_InterimStatusIsFinal(t *testing.T) {
 		} {
 			t.Run(kind+" "+response[9:12], func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { check(t, rawServer(t, response), write) })
+				synctest.Test(t, func(t *testing.T) { check(t, newRawClient(t, response), write) })
 			})
 		}
 		for _, status := range []int{-1, 0, 1, 99, 100, 101, 102, 103, 199} {
 			t.Run(fmt.Sprint(kind, " of a RoundTripper ", status), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					over := make(chan struct{})
-					defer close(over)
-					check(t, clientOver(t, roundTripper(func(r *http.Request) (*http.Response, error) {
-						return &http.Response{StatusCode: status, Body: closing{reader(func([]byte) (int, error) {
-							<-over
-							return 0, io.EOF
-						}), func() {}}, Request: r}, nil
-					})), write)
+					release := make(chan struct{})
+					defer close(release)
+					read := reader(func([]byte) (int, error) {
+						<-release
+						return 0, io.EOF
+					})
+					transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+						body := closing{read, func() {}}
+						return &http.Response{StatusCode: status, Body: body, Request: r}, nil
+					})
+					check(t, clientOver(t, transport), write)
 				})
 			})
 		}

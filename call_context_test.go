@@ -15,17 +15,18 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// seenRequest is what a RoundTripper finds out about a request.
+// seenRequest is what a RoundTripper reads from the context of a request.
 type seenRequest struct {
 	operation string
 	attempt   int
 }
 
-// watch appends what it sees.
+// watch returns a wrapper for WithTransport that appends each request to seen.
 func watch(seen *[]seenRequest) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
-			*seen = append(*seen, seenRequest{cftunnel.Operation(r.Context()), cftunnel.Attempt(r.Context())})
+			ctx := r.Context()
+			*seen = append(*seen, seenRequest{cftunnel.Operation(ctx), cftunnel.Attempt(ctx)})
 			return next.RoundTrip(r)
 		})
 	}
@@ -47,13 +48,13 @@ func TestAttempt_InRoundTripper(t *testing.T) {
 		seen = nil
 		_, _, err = client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		require.NoError(t, err)
-		assert.Equal(t, []seenRequest{{opList, 1}, {opCreate, 1}}, seen, "each request is a call of its own")
+		assert.Equal(t, []seenRequest{{opList, 1}, {opCreate, 1}}, seen, "each request belongs to a call of its own")
 	})
 	assert.Zero(t, cftunnel.Attempt(t.Context()))
 	assert.Empty(t, cftunnel.Operation(t.Context()))
 }
 
-// closer is a RoundTripper whose idle connections can be closed.
+// closer is a RoundTripper that counts the calls of CloseIdleConnections.
 type closer struct {
 	http.RoundTripper
 	closed *int
@@ -61,7 +62,7 @@ type closer struct {
 
 func (c closer) CloseIdleConnections() { *c.closed++ }
 
-func TestWithTransport_Wraps(t *testing.T) {
+func TestWithTransport(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	t.Cleanup(srv.Close)
@@ -78,19 +79,21 @@ func TestWithTransport_Wraps(t *testing.T) {
 				}), &closed}
 			}
 		}
-		client, err := srv.NewClient(cftunnel.WithTransport(mark("inner ")), cftunnel.WithTransport(mark("outer ")))
+		client, err := srv.NewClient(cftunnel.WithTransport(mark("inner ")),
+			cftunnel.WithTransport(mark("outer ")))
 		require.NoError(t, err)
 		require.NoError(t, list(t.Context(), client))
 		assert.IsType(t, &http.Transport{}, got[0])
 		assert.NotSame(t, http.DefaultTransport, got[0])
 		assert.Equal(t, "outer inner ", order)
 		client.CloseIdleConnections()
-		assert.Equal(t, 1, closed, "the outer one closes what it wraps")
+		assert.Equal(t, 1, closed, "only the outer one is called")
 		got[0].(*http.Transport).CloseIdleConnections()
 	})
 	t.Run("transport of an HTTP client", func(t *testing.T) {
 		t.Parallel()
-		own := roundTripper(func(r *http.Request) (*http.Response, error) { return nil, errors.New("own") })
+		own := roundTripper(
+			func(r *http.Request) (*http.Response, error) { return nil, errors.New("own") })
 		var seen []seenRequest
 		for _, opts := range [][]cftunnel.Option{
 			{cftunnel.WithHTTPClient(&http.Client{Transport: own}), cftunnel.WithTransport(watch(&seen))},
@@ -107,10 +110,11 @@ func TestWithTransport_Wraps(t *testing.T) {
 		t.Parallel()
 		_, err := srv.NewClient(cftunnel.WithTransport(nil))
 		requireInvalid(t, err, "wrap")
-		_, err = srv.NewClient(cftunnel.WithTransport(func(http.RoundTripper) http.RoundTripper { return nil }))
+		_, err = srv.NewClient(
+			cftunnel.WithTransport(func(http.RoundTripper) http.RoundTripper { return nil }))
 		requireInvalid(t, err, "wrap")
 	})
-	t.Run("shared by the family", func(t *testing.T) {
+	t.Run("shared by ForAccount", func(t *testing.T) {
 		t.Parallel()
 		var seen []seenRequest
 		client, err := srv.NewClient(cftunnel.WithTransport(watch(&seen)))
@@ -128,19 +132,21 @@ func TestAsOperation(t *testing.T) {
 	var log bytes.Buffer
 	var seen []seenRequest
 	var attempts []cftunnel.AttemptInfo
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	onAttempt := func(ctx context.Context, info cftunnel.AttemptInfo) {
+		assert.Equal(t, info.Operation, cftunnel.Operation(ctx))
+		attempts = append(attempts, info)
+	}
 	client := canned(t, func(*http.Request) (int, string) { return 404, refusalBody(1) },
 		cftunnel.WithTransport(watch(&seen)),
-		cftunnel.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
-		cftunnel.WithHooks(cftunnel.Hooks{Attempt: func(ctx context.Context, info cftunnel.AttemptInfo) {
-			assert.Equal(t, info.Operation, cftunnel.Operation(ctx))
-			attempts = append(attempts, info)
-		}}))
+		cftunnel.WithLogger(logger), cftunnel.WithHooks(cftunnel.Hooks{Attempt: onAttempt}))
 	err := client.Do(t.Context(), http.MethodGet, "accounts/"+accountID+"/devices/7", nil, nil,
 		cftunnel.AsOperation("/accounts/{account_id}/devices/{device_id}"))
 	failure, isError := errors.AsType[*cftunnel.Error](err)
 	require.True(t, isError)
 	assert.Equal(t, template, failure.Operation)
-	assert.Equal(t, "/accounts/"+accountID+"/devices/7", failure.Path, "the path is what was sent")
+	assert.Equal(t, "/accounts/"+accountID+"/devices/7", failure.Path,
+		"the path is the one that was sent")
 	assert.Equal(t, []seenRequest{{template, 1}}, seen)
 	require.Len(t, attempts, 1)
 	assert.Equal(t, template, attempts[0].Operation)
@@ -153,12 +159,13 @@ func TestAsOperation(t *testing.T) {
 
 	seen = nil
 	for _, bad := range []string{"", "accounts", "/a b", "/a?b", "/a\n", "/\xff", "GET /accounts"} {
-		requireInvalid(t, client.Do(t.Context(), http.MethodGet, "x", nil, nil, cftunnel.AsOperation(bad)), "template")
+		err := client.Do(t.Context(), http.MethodGet, "x", nil, nil, cftunnel.AsOperation(bad))
+		requireInvalid(t, err, "template")
 	}
 	assert.Empty(t, seen)
 }
 
-func TestCaptureResponse_Several(t *testing.T) {
+func TestCaptureResponse_SeveralOptions(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -190,15 +197,15 @@ func TestCaptureResponse_Several(t *testing.T) {
 		_, err = client.Tunnels.Get(t.Context(), tunnel.ID, opts...)
 		require.Error(t, err)
 		for _, info := range infos {
-			assert.Equal(t, cftunnel.ResponseInfo{Attempts: 4}, info, "nothing is left of an earlier call")
+			assert.Equal(t, cftunnel.ResponseInfo{Attempts: 4}, info, "values of an earlier call")
 		}
 	})
 }
 
-// Do accepts an endpoint whose response has a result, and neither success nor errors.
-func TestDo_ResultOnly(t *testing.T) {
+// Do accepts a response that has a result, and neither success nor errors.
+func TestClientDo_ResultOnly(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		for body, accepted := range map[string]bool{
 			`{"result":{"n":5}}`:                 true,
 			`{"result":{"n":5},"messages":[]}`:   true,
@@ -220,7 +227,7 @@ func TestDo_ResultOnly(t *testing.T) {
 			assert.Equal(t, number{5}, result)
 			require.NoError(t, client.Do(t.Context(), method, "x", nil, nil))
 			_, err = client.Tunnels.Get(t.Context(), tunnelID)
-			require.Error(t, err, "a method of a service does not")
+			require.Error(t, err, "methods of services do not accept it")
 		}
 	}
 }

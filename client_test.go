@@ -22,7 +22,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestRequestsCarryWhatTheyMust(t *testing.T) {
+func TestClient_RequestHeaders(t *testing.T) {
 	t.Parallel()
 	var seen *http.Request
 	capture := func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func TestRequestsCarryWhatTheyMust(t *testing.T) {
 	assert.Empty(t, seen.URL.RawQuery)
 }
 
-func TestOldKeyPairWorks(t *testing.T) {
+func TestWithAPIKey_Authenticates(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	t.Cleanup(srv.Close)
@@ -61,7 +61,7 @@ func TestOldKeyPairWorks(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestOddIDsNeverLeaveTheProcess(t *testing.T) {
+func TestTunnels_InvalidTunnelIDs(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -76,31 +76,34 @@ func TestOddIDsNeverLeaveTheProcess(t *testing.T) {
 				_, err := client.Tunnels.Update(ctx, id, cftunnel.TunnelUpdateParams{Name: "n"})
 				return err
 			},
-			"Delete": func() error { _, err := client.Tunnels.Delete(ctx, id, cftunnel.TunnelDeleteParams{}); return err },
-			"Token":  func() error { _, err := client.Tunnels.Token(ctx, id); return err },
+			"Delete": func() error {
+				_, err := client.Tunnels.Delete(ctx, id, cftunnel.TunnelDeleteParams{})
+				return err
+			},
+			"Token": func() error { _, err := client.Tunnels.Token(ctx, id); return err },
 		} {
 			err := call()
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%s of %q: %v", name, id, err)
-			assert.Equal(t, "tunnelID", refused.Name)
+			assert.Equal(t, "tunnelID", invalid.Name)
 			assert.NotContains(t, err.Error(), planted)
 		}
 	}
 	assert.Empty(t, srv.Requests())
 }
 
-func TestMissingAccountIsNamed(t *testing.T) {
+func TestClient_MissingAccountID(t *testing.T) {
 	t.Parallel()
 	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken))
 	require.NoError(t, err)
 	assert.Empty(t, client.AccountID())
 	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
-	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
-	assert.Equal(t, "accountID", refused.Name)
+	assert.Equal(t, "accountID", invalid.Name)
 }
 
-func TestForAccount(t *testing.T) {
+func TestClientForAccount(t *testing.T) {
 	t.Parallel()
 	srv, parent := newFake(t)
 	other := strings.Repeat("a", 32)
@@ -116,79 +119,83 @@ func TestForAccount(t *testing.T) {
 
 	for _, id := range []string{"", "x", "../" + other[:29]} {
 		_, err = parent.ForAccount(id)
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%q", id)
-		assert.Equal(t, "accountID", refused.Name)
+		assert.Equal(t, "accountID", invalid.Name)
 	}
 }
 
-func TestRedirectsAreNotFollowed(t *testing.T) {
+func TestClient_RedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			var strayed atomic.Int32
-			elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed.Add(1) }))
-			t.Cleanup(elsewhere.Close)
-			follower := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+			var followed atomic.Int32
+			target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				followed.Add(1)
+			}))
+			t.Cleanup(target.Close)
+			follow := func(*http.Request, []*http.Request) error { return nil }
 			var seen atomic.Int32
-			location := elsewhere.URL
+			location := target.URL
 			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 				seen.Add(1)
 				w.Header().Set("Location", location)
 				w.WriteHeader(status)
-			}, cftunnel.WithHTTPClient(follower))
+			}, cftunnel.WithHTTPClient(&http.Client{CheckRedirect: follow}))
 			var info cftunnel.ResponseInfo
-			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, nil, cftunnel.CaptureResponse(&info)))
-			assert.Equal(t, elsewhere.URL, info.Header.Get("Location"))
+			capture := cftunnel.CaptureResponse(&info)
+			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, nil, capture))
+			assert.Equal(t, target.URL, info.Header.Get("Location"))
 
-			for _, location = range []string{elsewhere.URL, "http://[bad", ""} {
+			for _, location = range []string{target.URL, "http://[bad", ""} {
 				_, err := client.Tunnels.Get(t.Context(), tunnelID)
 				failure, ok := errors.AsType[*cftunnel.Error](err)
 				require.True(t, ok, "%v", err)
 				assert.Equal(t, status, failure.StatusCode)
 				assert.Equal(t, 1, failure.Attempts)
 			}
-			location = elsewhere.URL
+			location = target.URL
 			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 			require.Error(t, err)
 			assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-			assert.Zero(t, strayed.Load())
+			assert.Zero(t, followed.Load())
 			requests := seen.Load()
-			_, err = client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+			params := cftunnel.TunnelUpdateParams{Name: "n"}
+			_, err = client.Tunnels.Update(t.Context(), tunnelID, params)
 			require.Error(t, err)
-			assert.Equal(t, requests+1, seen.Load(), "not even to itself, with a body")
+			assert.Equal(t, requests+1, seen.Load(), "a redirect of a request with a body")
 		})
 	}
 }
 
-func TestAnswersThatAreNoSuccess(t *testing.T) {
+func TestClient_UnsuccessfulResponses(t *testing.T) {
 	t.Parallel()
 	const secretText = "eyJhIjoic2VjcmV0In0"
 	for name, test := range map[string]struct {
 		status  int
 		body    string
-		code    int  // that the error must have
+		code    int  // that the error must contain; 0 if none
 		unknown bool // whether a write may have been carried out
 	}{
-		"success false":                {200, `{"success":false,"errors":[{"code":1013,"message":"m"}],"result":{}}`, 1013, false},
-		"success false, no reason":     {200, `{"success":false,"errors":null,"result":null}`, 0, false},
-		"success false, odd result":    {200, `{"success":false,"errors":[{"code":"1013","message":"m"}],"result":"x"}`, 1013, false},
-		"success missing":              {200, `{"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText + `"}}`, 0, true},
-		"success a string":             {200, `{"success":"true","result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
-		"success null":                 {200, `{"success":null,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
-		"result missing":               {200, `{"success":true,"errors":[]}`, 0, true},
-		"result null":                  {200, `{"success":true,"errors":[],"result":null}`, 0, true},
-		"result without an id":         {200, `{"success":true,"errors":[],"result":{}}`, 0, true},
-		"result of another type":       {200, `{"success":true,"errors":[],"result":["` + secretText + `"]}`, 0, true},
-		"truncated":                    {200, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText, 0, true},
-		"empty":                        {200, ``, 0, true},
-		"null":                         {200, `null`, 0, true},
-		"array":                        {200, `[]`, 0, true},
-		"HTML":                         {200, `<html>welcome</html>`, 0, true},
-		"success with an error status": {400, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, false},
-		"server error in HTML":         {502, `<html>bad gateway</html>`, 0, true},
-		"server error, empty":          {503, ``, 0, true},
+		"success false":              {200, `{"success":false,"errors":[{"code":1013,"message":"m"}],"result":{}}`, 1013, false},
+		"success false, no reason":   {200, `{"success":false,"errors":null,"result":null}`, 0, false},
+		"success false, result text": {200, `{"success":false,"errors":[{"code":"1013","message":"m"}],"result":"x"}`, 1013, false},
+		"success missing":            {200, `{"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText + `"}}`, 0, true},
+		"success as text":            {200, `{"success":"true","result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
+		"success null":               {200, `{"success":null,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, true},
+		"result missing":             {200, `{"success":true,"errors":[]}`, 0, true},
+		"result null":                {200, `{"success":true,"errors":[],"result":null}`, 0, true},
+		"result without an id":       {200, `{"success":true,"errors":[],"result":{}}`, 0, true},
+		"result of another type":     {200, `{"success":true,"errors":[],"result":["` + secretText + `"]}`, 0, true},
+		"truncated":                  {200, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"` + secretText, 0, true},
+		"empty":                      {200, ``, 0, true},
+		"null":                       {200, `null`, 0, true},
+		"array":                      {200, `[]`, 0, true},
+		"HTML":                       {200, `<html>welcome</html>`, 0, true},
+		"success true, error status": {400, `{"success":true,"errors":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`, 0, false},
+		"server error in HTML":       {502, `<html>bad gateway</html>`, 0, true},
+		"server error, empty":        {503, ``, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,15 +224,15 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 	}
 }
 
-func TestAnswersInOddFormsAreTaken(t *testing.T) {
+func TestTunnelsGet_UnusualResponses(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"without errors and messages":  `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
-		"with messages of any kind":    `{"success":true,"errors":null,"messages":{"code":"1","message":null},"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
-		"with nulls":                   `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":null,"deleted_at":null,"connections":null,"metadata":null}}`,
-		"with fields nobody knows":     `{"success":true,"more":1,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","more":{"a":[1]}}}`,
-		"with a kind nobody knows":     `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","tun_type":"quantum","status":"superposed"}}`,
-		"with result_info out of type": `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"},"result_info":"none"}`,
+		"without errors and messages": `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
+		"with messages of any kind":   `{"success":true,"errors":null,"messages":{"code":"1","message":null},"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`,
+		"with nulls":                  `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":null,"deleted_at":null,"connections":null,"metadata":null}}`,
+		"with unknown fields":         `{"success":true,"more":1,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","more":{"a":[1]}}}`,
+		"with unknown enum values":    `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","tun_type":"quantum","status":"superposed"}}`,
+		"with result_info as text":    `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"},"result_info":"none"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -238,7 +245,7 @@ func TestAnswersInOddFormsAreTaken(t *testing.T) {
 	}
 }
 
-func TestAnswersBeyondTheLimitAreErrors(t *testing.T) {
+func TestWithMaxResponseBytes_LargeResponse(t *testing.T) {
 	t.Parallel()
 	body := `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","name":"` + strings.Repeat("n", 1000) + `"}}`
 	get := func(limit int64) error {
@@ -250,11 +257,11 @@ func TestAnswersBeyondTheLimitAreErrors(t *testing.T) {
 	err := get(int64(len(body)) - 1)
 	failure, ok := errors.AsType[*cftunnel.Error](err)
 	require.True(t, ok, "%v", err)
-	assert.Equal(t, 1, failure.Attempts, "another attempt would be as long")
+	assert.Equal(t, 1, failure.Attempts, "a retry would get the same response")
 	assert.Contains(t, err.Error(), "larger than the limit")
 }
 
-func TestDo(t *testing.T) {
+func TestClientDo(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -265,7 +272,8 @@ func TestDo(t *testing.T) {
 	assert.NotEmpty(t, created.Token)
 
 	var list []cftunnel.Tunnel
-	require.NoError(t, client.Do(ctx, http.MethodGet, "/"+base+"?name=n", nil, &list, cftunnel.AddQuery("is_deleted", "false")))
+	live := cftunnel.AddQuery("is_deleted", "false")
+	require.NoError(t, client.Do(ctx, http.MethodGet, "/"+base+"?name=n", nil, &list, live))
 	require.Len(t, list, 1)
 	assert.Equal(t, created.ID, list[0].ID)
 	assert.Equal(t, "n", srv.Requests()[1].Query.Get("name"))
@@ -279,7 +287,7 @@ func TestDo(t *testing.T) {
 	assert.Contains(t, err.Error(), "PATCH /"+base+"/"+tunnelID)
 }
 
-func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
+func TestClientDo_ErrorKeepsResult(t *testing.T) {
 	t.Parallel()
 	type thing struct {
 		ID   string `json:"id"`
@@ -293,14 +301,15 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 		"success false":            {200, `{"success":false,"errors":[{"code":1013}],"result":{"id":"new","size":2}}`, 1 << 10},
 		"success missing":          {200, `{"errors":[],"result":{"id":"new","size":2}}`, 1 << 10},
 		"success after the result": {200, `{"result":{"id":"new","size":2},"success":false}`, 1 << 10},
-		"half of another type":     {200, `{"success":true,"result":{"id":"new","size":"two"}}`, 1 << 10},
+		"field of the wrong type":  {200, `{"success":true,"result":{"id":"new","size":"two"}}`, 1 << 10},
 		"an error status":          {404, `{"success":true,"result":{"id":"new","size":2}}`, 1 << 10},
-		"cut":                      {200, `{"success":true,"result":{"id":"new","size":2}`, 1 << 10},
+		"truncated":                {200, `{"success":true,"result":{"id":"new","size":2}`, 1 << 10},
 		"too large":                {200, `{"success":true,"result":{"id":"new","size":2}}`, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := clientOf(t, respond(test.status, test.body), once, cftunnel.WithMaxResponseBytes(test.limit))
+			limit := cftunnel.WithMaxResponseBytes(test.limit)
+			client := clientOf(t, respond(test.status, test.body), once, limit)
 			result := thing{ID: "old", Size: 1}
 			require.Error(t, client.Do(t.Context(), http.MethodGet, "a", nil, &result))
 			assert.Equal(t, thing{ID: "old", Size: 1}, result)
@@ -308,23 +317,24 @@ func TestDoLeavesTheCallersValueAloneWhenItFails(t *testing.T) {
 	}
 }
 
-func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
+func TestClientDo_NullResult(t *testing.T) {
 	t.Parallel()
 	var raw json.RawMessage
-	require.NoError(t, clientOf(t, respond(200, `{"success":true,"result":null}`)).Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &raw))
+	client := clientOf(t, respond(200, `{"success":true,"result":null}`))
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &raw))
 	assert.Nil(t, raw)
 }
 
-func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
+func TestClientDo_RequestBodyIsNeverNil(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":null}`), cftunnel.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			body, err := io.ReadAll(r.Body)
-			assert.NoError(t, err)
-			assert.Empty(t, body)
-			return http.DefaultTransport.RoundTrip(r)
-		}),
-	}))
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.Empty(t, body)
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	client := clientOf(t, respond(200, `{"success":true,"result":null}`),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 	tunnel := "accounts/" + accountID + "/cfd_tunnel/" + tunnelID
 	for path, method := range map[string]string{
 		tunnel: http.MethodGet, tunnel + "/management/logs": http.MethodPost, tunnel + "/connections": http.MethodDelete,
@@ -333,7 +343,7 @@ func TestRequestsWithoutABodyHaveOneToRead(t *testing.T) {
 	}
 }
 
-func TestOlderFormOfTheConfigSource(t *testing.T) {
+func TestTunnelsGet_RemoteConfig(t *testing.T) {
 	t.Parallel()
 	get := func(remote string) (*cftunnel.Tunnel, error) {
 		return clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","remote_config":`+remote+`}}`)).Tunnels.Get(t.Context(), tunnelID)
@@ -349,17 +359,20 @@ func TestOlderFormOfTheConfigSource(t *testing.T) {
 	require.ErrorContains(t, err, "is of the wrong type, number")
 }
 
-func TestDoSendsJSONAsItIs(t *testing.T) {
+func TestClientDo_JSONBodies(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	path := "accounts/" + srv.AccountID() + "/cfd_tunnel"
-	for i, body := range []any{[]byte(`{"name":"a"}`), json.RawMessage(`{"name":"b"}`), map[string]string{"name": "c"}} {
+	for i, body := range []any{
+		[]byte(`{"name":"a"}`), json.RawMessage(`{"name":"b"}`), map[string]string{"name": "c"},
+	} {
 		require.NoError(t, client.Do(t.Context(), http.MethodPost, path, body, nil))
-		assert.JSONEq(t, fmt.Sprintf(`{"name":%q}`, string(rune('a'+i))), srv.Requests()[i].Body.Reveal())
+		want := fmt.Sprintf(`{"name":%q}`, string(rune('a'+i)))
+		assert.JSONEq(t, want, srv.Requests()[i].Body.Reveal())
 	}
 }
 
-func TestDoRefusesBadArguments(t *testing.T) {
+func TestClientDo_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	for name, test := range map[string]struct {
@@ -375,32 +388,32 @@ func TestDoRefusesBadArguments(t *testing.T) {
 		"absolute URL":         {"GET", "https://evil.example.com/a", nil, nil, "path"},
 		"another host":         {"GET", "//evil.example.com/a", nil, nil, "path"},
 		"dots":                 {"GET", "accounts/../user", nil, nil, "path"},
-		"dots escaped":         {"GET", "accounts/%2e%2E/user", nil, nil, "path"},
-		"dots behind a slash":  {"GET", "accounts/a%2f../user", nil, nil, "path"},
-		"an id left out":       {"GET", "accounts//cfd_tunnel", nil, nil, "path"},
-		"the last id left out": {"DELETE", "accounts/a/cfd_tunnel/", nil, nil, "path"},
+		"escaped dots":         {"GET", "accounts/%2e%2E/user", nil, nil, "path"},
+		"dots after a slash":   {"GET", "accounts/a%2f../user", nil, nil, "path"},
+		"missing ID":           {"GET", "accounts//cfd_tunnel", nil, nil, "path"},
+		"missing last ID":      {"DELETE", "accounts/a/cfd_tunnel/", nil, nil, "path"},
 		"fragment":             {"GET", "accounts#a", nil, nil, "path"},
 		"line break":           {"GET", "accounts\n", nil, nil, "path"},
-		"body of no JSON":      {"POST", "a", func() {}, nil, "body"},
+		"body not JSON":        {"POST", "a", func() {}, nil, "body"},
 		"body with a Secret":   {"POST", "a", map[string]any{"s": cftunnel.NewSecret(planted)}, nil, "body"},
-		"body of a reader":     {"POST", "a", strings.NewReader("{}"), nil, "body"},
-		"body of odd bytes":    {"POST", "a", []byte("{"), nil, "body"},
+		"body a reader":        {"POST", "a", strings.NewReader("{}"), nil, "body"},
+		"body invalid JSON":    {"POST", "a", []byte("{"), nil, "body"},
 		"result by value":      {"GET", "a", nil, struct{}{}, "result"},
 		"result nil pointer":   {"GET", "a", nil, (*string)(nil), "result"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := client.Do(t.Context(), test.method, test.path, test.body, test.result)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Equal(t, test.argument, refused.Name)
+			assert.Equal(t, test.argument, invalid.Name)
 			assert.NotContains(t, err.Error(), planted)
 		})
 	}
 	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
 }
 
-func TestOperationNamesTheTemplate(t *testing.T) {
+func TestOperation_InRoundTripper(t *testing.T) {
 	t.Parallel()
 	var templates []string
 	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}}`), cftunnel.WithHTTPClient(&http.Client{
@@ -416,15 +429,16 @@ func TestOperationNamesTheTemplate(t *testing.T) {
 	assert.Empty(t, cftunnel.Operation(t.Context()))
 }
 
-func TestLogTellsOfEveryAttemptAndNoSecret(t *testing.T) {
+func TestWithLogger_Attempts(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	srv, client := newFake(t, cftunnel.WithLogger(logger), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
+	srv, client := newFake(t, cftunnel.WithLogger(logger), quick)
 	srv.Inject(tunneltest.Fault{Status: 503, Body: "try later"})
 	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
-	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: validSecret})
+	params := cftunnel.TunnelCreateParams{Name: "n", Secret: validSecret}
+	tunnel, err := client.Tunnels.Create(t.Context(), params)
 	require.NoError(t, err)
 
 	var records []map[string]any
@@ -452,13 +466,14 @@ func TestLogTellsOfEveryAttemptAndNoSecret(t *testing.T) {
 	}
 }
 
-func TestClientIsSafeForConcurrentUse(t *testing.T) {
+func TestClient_ConcurrentUse(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	var group sync.WaitGroup
 	for i := range 32 {
 		group.Go(func() {
-			tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("n", i)})
+			params := cftunnel.TunnelCreateParams{Name: fmt.Sprint("n", i)}
+			tunnel, err := client.Tunnels.Create(t.Context(), params)
 			if !assert.NoError(t, err) {
 				return
 			}
@@ -471,23 +486,28 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 	assert.Equal(t, 32, carriedOut(srv, opDelete))
 }
 
-func TestAttemptsThatFailForAnotherReasonThanTheRequestAreWarnings(t *testing.T) {
+func TestWithLogger_Levels(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		answer func() (*http.Response, error)
-		want   string
+		roundTrip func() (*http.Response, error)
+		want      string
 	}{
 		"no connection":  {func() (*http.Response, error) { return nil, net.ErrClosed }, "WARN"},
-		"not readable":   {answered(200, "<html>"), "WARN"},
-		"out of order":   {answered(503, ""), "WARN"},
-		"a bad request":  {answered(400, ""), "DEBUG"},
-		"a good request": {answered(200, `{"success":true,"result":[]}`), "DEBUG"},
+		"unreadable":     {cannedResponse(200, "<html>"), "WARN"},
+		"server error":   {cannedResponse(503, ""), "WARN"},
+		"a bad request":  {cannedResponse(400, ""), "DEBUG"},
+		"a good request": {cannedResponse(200, `{"success":true,"result":[]}`), "DEBUG"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			_, client := newFake(t, once, cftunnel.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
-				cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return test.answer() })}))
+			logger := slog.New(
+				slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			transport := roundTripper(func(*http.Request) (*http.Response, error) {
+				return test.roundTrip()
+			})
+			_, client := newFake(t, once, cftunnel.WithLogger(logger),
+				cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 			_ = list(t.Context(), client)
 			assert.Equal(t, 1, strings.Count(log.String(), "\n"))
 			assert.Contains(t, log.String(), "level="+test.want)
@@ -495,7 +515,7 @@ func TestAttemptsThatFailForAnotherReasonThanTheRequestAreWarnings(t *testing.T)
 	}
 }
 
-func TestDoRefusesMethodsThatTheAPIDoesNotHave(t *testing.T) {
+func TestClientDo_InvalidMethods(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	for _, method := range []string{"", "get", "HEAD", "OPTIONS", "TRACE", "CONNECT"} {
@@ -507,8 +527,8 @@ func TestDoRefusesMethodsThatTheAPIDoesNotHave(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-// answered is what a transport returns.
-func answered(status int, body string) func() (*http.Response, error) {
+// cannedResponse returns a function that returns a response of this status and body.
+func cannedResponse(status int, body string) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
 		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body))}, nil
 	}

@@ -17,7 +17,7 @@ func decodeConfig(t *testing.T, text string) cftunnel.TunnelConfig {
 	return config
 }
 
-// passThrough are configurations that must be written exactly as they were read.
+// passThrough are configurations that must encode to the JSON that they were decoded from.
 var passThrough = []string{
 	`{}`,
 	`{"warp-routing":{}}`,
@@ -64,7 +64,7 @@ func TestTunnelConfigJSON_Seconds(t *testing.T) {
 		"warp-routing":{"connectTimeout":"3s","tcpKeepAlive":"4s"}}`)
 	assert.Equal(t, new(30), config.OriginRequest.ConnectTimeout)
 	assert.Equal(t, new(90), config.OriginRequest.TLSTimeout)
-	assert.Nil(t, config.OriginRequest.TCPKeepAlive, "no whole seconds")
+	assert.Nil(t, config.OriginRequest.TCPKeepAlive, "not whole seconds")
 	assert.Equal(t, new(90), config.OriginRequest.KeepAliveTimeout)
 	assert.Equal(t, new(3), config.WARPRouting.ConnectTimeout)
 	assert.Equal(t, new(4), config.WARPRouting.TCPKeepAlive)
@@ -85,17 +85,19 @@ func TestTunnelConfigJSON_UndecodedMemberIsNotReplaced(t *testing.T) {
 		set        func(*cftunnel.TunnelConfig)
 	}{
 		{`{"ingress":{"0":{"service":"bastion"}}}`, "ingress", func(c *cftunnel.TunnelConfig) { c.Ingress = append(c.Ingress, catchAll) }},
-		{`{"originRequest":{"access":{"audTag":"one"}}}`, "originRequest.access.audTag", func(c *cftunnel.TunnelConfig) {
-			c.OriginRequest.Access.AUDTag = append(c.OriginRequest.Access.AUDTag, "two")
-		}},
+		{`{"originRequest":{"access":{"audTag":"one"}}}`, "originRequest.access.audTag",
+			func(c *cftunnel.TunnelConfig) {
+				c.OriginRequest.Access.AUDTag = append(c.OriginRequest.Access.AUDTag, "two")
+			}},
 		{`{"ingress":[{},{"originRequest":{"access":{"audTag":"one"}}}]}`, "ingress[1].originRequest.access.audTag", func(c *cftunnel.TunnelConfig) {
 			c.Ingress[1].OriginRequest.Access.AUDTag = []string{"two"}
 		}},
 		{`{"warp-routing":[]}`, "warp-routing", func(c *cftunnel.TunnelConfig) { c.WARPRouting = &cftunnel.WARPRouting{Enabled: true} }},
 		{`{"warp-routing":{"enabled":"on"}}`, "warp-routing.enabled", func(c *cftunnel.TunnelConfig) { c.WARPRouting.Enabled = true }},
-		{`{"originRequest":{"ipRules":[{"prefix":1}]}}`, "originRequest.ipRules[0].prefix", func(c *cftunnel.TunnelConfig) {
-			c.OriginRequest.IPRules[0].Prefix = "::/0"
-		}},
+		{`{"originRequest":{"ipRules":[{"prefix":1}]}}`, "originRequest.ipRules[0].prefix",
+			func(c *cftunnel.TunnelConfig) {
+				c.OriginRequest.IPRules[0].Prefix = "::/0"
+			}},
 		{`{"ingress":[{"hostname":7}]}`, "ingress[0].hostname", func(c *cftunnel.TunnelConfig) { c.Ingress[0].Hostname = "a" }},
 	} {
 		config := decodeConfig(t, c.text)
@@ -137,7 +139,8 @@ func TestWARPRoutingJSON(t *testing.T) {
 func TestIngressRuleJSON_EmptyHostnameAndPath(t *testing.T) {
 	t.Parallel()
 	var rule cftunnel.IngressRule
-	require.NoError(t, json.Unmarshal([]byte(`{"hostname":"","path":null,"service":"bastion"}`), &rule))
+	require.NoError(t,
+		json.Unmarshal([]byte(`{"hostname":"","path":null,"service":"bastion"}`), &rule))
 	assert.Equal(t, cftunnel.IngressRule{Service: "bastion"}, rule)
 }
 

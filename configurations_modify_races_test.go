@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// clientThrough returns a client of srv whose requests pass through transport.
+// clientThrough returns a client of srv that sends its requests through transport.
 func clientThrough(
 	t *testing.T, srv *tunneltest.Server, transport func(*http.Request) (*http.Response, error),
 ) *cftunnel.Client {
@@ -29,17 +29,17 @@ func clientThrough(
 	return client
 }
 
-// theirs is what a rival writes.
-const theirs = `{"ingress":[{"hostname":"theirs.example.com","service":"http://t"},{"service":"http_status:404"}]}`
+// otherConfig is the configuration that another client writes.
+const otherConfig = `{"ingress":[{"hostname":"theirs.example.com","service":"http://t"},{"service":"http_status:404"}]}`
 
-func TestModifyConfiguration_RivalBeforeTheWrite(t *testing.T) {
+func TestTunnelsModifyConfiguration_ConcurrentChangeBeforeWrite(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
 	calls := 0
 	written, err := modifyConfig(t, client, tunnel.ID, func(config *tunnelConfig) error {
 		if calls++; calls == 1 {
-			put(t, client, tunnel.ID, theirs)
+			put(t, client, tunnel.ID, otherConfig)
 		}
 		return addRule("ours.example.com")(config)
 	})
@@ -51,23 +51,23 @@ func TestModifyConfiguration_RivalBeforeTheWrite(t *testing.T) {
 	assert.Equal(t, "theirs.example.com", written.Config.Ingress[1].Hostname)
 }
 
-func TestModifyConfiguration_OwnDelayedWrite(t *testing.T) {
+func TestTunnelsModifyConfiguration_OwnDelayedWrite(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
-	// The first write is lost, leaves no trace, and arrives before the next one is sent.
-	var late *http.Request
+	// The first write seems lost: it arrives at the server just before the next write.
+	var delayed *http.Request
 	reads := 0
 	client := clientThrough(t, srv, func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut {
 			body, err := io.ReadAll(r.Body)
 			assert.NoError(t, err)
-			late = r.Clone(context.WithoutCancel(r.Context()))
-			late.Body = io.NopCloser(bytes.NewReader(body))
+			delayed = r.Clone(context.WithoutCancel(r.Context()))
+			delayed.Body = io.NopCloser(bytes.NewReader(body))
 			return nil, io.ErrUnexpectedEOF
 		}
 		if reads++; reads == 4 {
-			resp, err := http.DefaultTransport.RoundTrip(late)
+			resp, err := http.DefaultTransport.RoundTrip(delayed)
 			assert.NoError(t, err)
 			assert.NoError(t, resp.Body.Close())
 		}
@@ -80,12 +80,12 @@ func TestModifyConfiguration_OwnDelayedWrite(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, 1, written.Version)
-	require.Len(t, written.Config.Ingress, 2, "the rule is there once")
+	require.Len(t, written.Config.Ingress, 2, "the rule is added once")
 	assert.Equal(t, 1, carriedOut(srv, opConfigure))
 	assert.Equal(t, 2, calls)
 }
 
-func TestModifyConfiguration_RivalInEachRound(t *testing.T) {
+func TestTunnelsModifyConfiguration_ConcurrentChangeInEveryRound(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
@@ -101,32 +101,32 @@ func TestModifyConfiguration_RivalInEachRound(t *testing.T) {
 	assert.NotContains(t, stored(t, client, tunnel.ID), "ours")
 }
 
-func TestModifyConfiguration_RivalDuringTheWrite(t *testing.T) {
+func TestTunnelsModifyConfiguration_ConcurrentChangeDuringWrite(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
-	// Somebody else writes between the last read and the write.
+	// Another client writes between the last read and the write.
 	ours := clientThrough(t, srv, func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut {
-			put(t, client, tunnel.ID, theirs)
+			put(t, client, tunnel.ID, otherConfig)
 		}
 		return http.DefaultTransport.RoundTrip(r)
 	})
 	written, err := modifyConfig(t, ours, tunnel.ID, addRule("ours.example.com"))
 	require.ErrorIs(t, err, cftunnel.ErrConcurrentUpdate)
-	require.NotNil(t, written, "it was written all the same")
+	require.NotNil(t, written, "the configuration was written")
 	assert.Equal(t, 2, written.Version)
 	assert.Equal(t, "ours.example.com", written.Config.Ingress[0].Hostname)
 }
 
-func TestModifyConfiguration_RivalDuringTheWriteOfALocallyManagedTunnel(t *testing.T) {
+func TestTunnelsModifyConfiguration_ConcurrentChangeLocallyManaged(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "local"})
 	require.NoError(t, err)
 	ours := clientThrough(t, srv, func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut {
-			put(t, client, tunnel.ID, theirs)
+			put(t, client, tunnel.ID, otherConfig)
 		}
 		return http.DefaultTransport.RoundTrip(r)
 	})
@@ -137,8 +137,8 @@ func TestModifyConfiguration_RivalDuringTheWriteOfALocallyManagedTunnel(t *testi
 	assert.Equal(t, 2, written.Version)
 }
 
-// A round that has nothing to change does not forget a write whose outcome is unknown.
-func TestModifyConfiguration_NoChangeAfterALostResponse(t *testing.T) {
+// If a later round changes nothing, the error still reports the earlier write as uncertain.
+func TestTunnelsModifyConfiguration_NoChangeAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)
 	tunnel, calls := srv.SeedTunnels(1)[0], 0
@@ -154,7 +154,7 @@ func TestModifyConfiguration_NoChangeAfterALostResponse(t *testing.T) {
 	assert.Equal(t, 2, calls)
 }
 
-func TestModifyConfiguration_LostResponse(t *testing.T) {
+func TestTunnelsModifyConfiguration_LostResponse(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
 	tunnel := srv.SeedTunnels(1)[0]
@@ -162,14 +162,15 @@ func TestModifyConfiguration_LostResponse(t *testing.T) {
 	written, err := modifyConfig(t, client, tunnel.ID, addRule("ours.example.com"))
 	require.NoError(t, err)
 	assert.Equal(t, 1, written.Version)
-	assert.Equal(t, 1, carriedOut(srv, opConfigure), "it is there; it need not be written again")
+	assert.Equal(t, 1, carriedOut(srv, opConfigure),
+		"the write was carried out: it is not repeated")
 	assert.Len(t, written.Config.Ingress, 2)
 
 	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 502})
 	written, err = modifyConfig(t, client, tunnel.ID, addRule("more.example.com"))
 	require.NoError(t, err)
 	assert.Equal(t, 2, written.Version)
-	assert.Len(t, written.Config.Ingress, 3, "and where it is not, it is")
+	assert.Len(t, written.Config.Ingress, 3, "the write was not carried out: it is repeated")
 
 	srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 502, Times: tunneltest.Always})
 	_, err = modifyConfig(t, client, tunnel.ID, addRule("never.example.com"))
@@ -177,7 +178,7 @@ func TestModifyConfiguration_LostResponse(t *testing.T) {
 	assert.NotContains(t, stored(t, client, tunnel.ID), "never")
 }
 
-func TestModifyConfiguration_AttemptsAndPauses(t *testing.T) {
+func TestTunnelsModifyConfiguration_RetriesAndPauses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -205,9 +206,9 @@ func TestModifyConfiguration_AttemptsAndPauses(t *testing.T) {
 	})
 }
 
-func TestModifyConfiguration_LostResponseAndRival(t *testing.T) {
+func TestTunnelsModifyConfiguration_LostResponseAndConcurrentChange(t *testing.T) {
 	t.Parallel()
-	for name, carriesOut := range map[string]bool{"after ours": true, "instead of ours": false} {
+	for name, carriesOut := range map[string]bool{"own write carried out": true, "own write lost": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newFake(t)
@@ -221,7 +222,7 @@ func TestModifyConfiguration_LostResponseAndRival(t *testing.T) {
 						_ = resp.Body.Close()
 					}
 				}
-				put(t, client, tunnel.ID, theirs)
+				put(t, client, tunnel.ID, otherConfig)
 				return nil, io.ErrUnexpectedEOF
 			})
 			_, err := modifyConfig(t, ours, tunnel.ID, addRule("ours.example.com"))
@@ -232,13 +233,13 @@ func TestModifyConfiguration_LostResponseAndRival(t *testing.T) {
 	}
 }
 
-func TestModifyConfiguration_ErrorsBeforeTheWrite(t *testing.T) {
+func TestTunnelsModifyConfiguration_ErrorsBeforeWrite(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
 	tunnel := srv.SeedTunnels(1)[0]
-	refusal := errors.New("not today")
-	_, err := modifyConfig(t, client, tunnel.ID, func(*tunnelConfig) error { return refusal })
-	require.ErrorIs(t, err, refusal)
+	callersErr := errors.New("caller's error")
+	_, err := modifyConfig(t, client, tunnel.ID, func(*tunnelConfig) error { return callersErr })
+	require.ErrorIs(t, err, callersErr)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, func(config *tunnelConfig) error {
@@ -257,12 +258,12 @@ func TestModifyConfiguration_ErrorsBeforeTheWrite(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
-func TestModifyConfiguration_ErrorAfterALostResponse(t *testing.T) {
+func TestTunnelsModifyConfiguration_ErrorAfterLostResponse(t *testing.T) {
 	t.Parallel()
-	away := errors.New("not today")
+	callersErr := errors.New("caller's error")
 	for name, second := range map[string]func(srv *tunneltest.Server, config *tunnelConfig) error{
-		"an error of modify": func(*tunneltest.Server, *tunnelConfig) error { return away },
-		"a bad configuration": func(_ *tunneltest.Server, config *tunnelConfig) error {
+		"an error of the callback": func(*tunneltest.Server, *tunnelConfig) error { return callersErr },
+		"an invalid configuration": func(_ *tunneltest.Server, config *tunnelConfig) error {
 			config.Ingress = nil
 			return nil
 		},
@@ -270,7 +271,7 @@ func TestModifyConfiguration_ErrorAfterALostResponse(t *testing.T) {
 			srv.Inject(tunneltest.Fault{Operation: opConfiguration, Status: 403})
 			return addRule("a")(config)
 		},
-		"a write that is refused": func(srv *tunneltest.Server, config *tunnelConfig) error {
+		"a rejected write": func(srv *tunneltest.Server, config *tunnelConfig) error {
 			srv.Inject(tunneltest.Fault{Operation: opConfigure, Status: 400})
 			return addRule("a")(config)
 		},
@@ -292,7 +293,7 @@ func TestModifyConfiguration_ErrorAfterALostResponse(t *testing.T) {
 			assert.Equal(t, 2, calls)
 		})
 	}
-	t.Run("a look that fails", func(t *testing.T) {
+	t.Run("a check that fails", func(t *testing.T) {
 		t.Parallel()
 		srv, _ := newFake(t)
 		client := clientThrough(t, srv, func(r *http.Request) (*http.Response, error) {
@@ -306,7 +307,7 @@ func TestModifyConfiguration_ErrorAfterALostResponse(t *testing.T) {
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 	})
-	t.Run("the context in the pause", func(t *testing.T) {
+	t.Run("the context ends in the pause", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, h *harness) {
 			client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -321,7 +322,7 @@ func TestModifyConfiguration_ErrorAfterALostResponse(t *testing.T) {
 	})
 }
 
-func TestModifyConfiguration_VersionThatStays(t *testing.T) {
+func TestTunnelsModifyConfiguration_UnchangedVersion(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"result":{"version":3,
 		"config":{"ingress":[{"service":"http_status:404"}]}}}`))
@@ -330,7 +331,7 @@ func TestModifyConfiguration_VersionThatStays(t *testing.T) {
 	assert.Equal(t, 3, written.Version)
 }
 
-func TestModifyConfiguration_PauseBeyondMaxDelay(t *testing.T) {
+func TestTunnelsModifyConfiguration_RetryAfterBeyondMaxDelay(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -343,7 +344,7 @@ func TestModifyConfiguration_PauseBeyondMaxDelay(t *testing.T) {
 	})
 }
 
-func TestModifyConfiguration_LostResponseAndRivalInEachRound(t *testing.T) {
+func TestTunnelsModifyConfiguration_LostResponseAndConcurrentChangeInEveryRound(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)
 	tunnel, calls := srv.SeedTunnels(1)[0], 0
@@ -359,11 +360,11 @@ func TestModifyConfiguration_LostResponseAndRivalInEachRound(t *testing.T) {
 	assert.Equal(t, 5, calls)
 }
 
-func TestModifyConfiguration_OwnWriteIsRecognizedNormalized(t *testing.T) {
+func TestTunnelsModifyConfiguration_NormalizedOwnWrite(t *testing.T) {
 	t.Parallel()
 	for name, modify := range map[string]func(*tunnelConfig){
 		"warp-routing off": func(c *tunnelConfig) { c.WARPRouting = &cftunnel.WARPRouting{} },
-		"nothing else":     func(*tunnelConfig) {},
+		"only the rule":    func(*tunnelConfig) {},
 		"an empty origin":  func(c *tunnelConfig) { c.OriginRequest = &cftunnel.OriginRequest{} },
 		"access": func(c *tunnelConfig) {
 			access := &cftunnel.Access{Required: true}
@@ -397,8 +398,8 @@ func TestModifyConfiguration_OwnWriteIsRecognizedNormalized(t *testing.T) {
 	}
 }
 
-// normalized reads from an API that passes configurations through cloudflared's types: they gain
-// empty members.
+// normalized makes configurations look as if the API had decoded and encoded them with the types of
+// cloudflared: it adds empty members.
 func normalized(r *http.Request) (*http.Response, error) {
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil || r.Method != http.MethodGet {

@@ -15,7 +15,7 @@ import (
 
 type tunnelConfig = cftunnel.TunnelConfig
 
-// modifyConfig is ModifyConfiguration with the context of the test.
+// modifyConfig calls ModifyConfiguration with the context of the test.
 func modifyConfig(
 	t *testing.T, client *cftunnel.Client, id string,
 	change func(*tunnelConfig) error, opts ...cftunnel.CallOption,
@@ -24,7 +24,7 @@ func modifyConfig(
 	return client.Tunnels.ModifyConfiguration(t.Context(), id, change, opts...)
 }
 
-func TestModifyConfiguration_KeepsUnknownMembers(t *testing.T) {
+func TestTunnelsModifyConfiguration_KeepsUnknownMembers(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
@@ -52,11 +52,11 @@ func TestModifyConfiguration_KeepsUnknownMembers(t *testing.T) {
 			{"hostname":"b.example.com","service":"http://b"},
 			{"hostname":"a.example.com","service":"http://a","extra":"<&>","originRequest":{"access":{"required":false,"teamName":"t","audTag":[],"more":1}}},
 			{"service":"http_status:404","comment":"last","originRequest":{"access":{"required":true}}}]}`, stored(t, client, tunnel.ID))
-	assert.Contains(t, stored(t, client, tunnel.ID), "12345678901234567890", "in all its digits")
+	assert.Contains(t, stored(t, client, tunnel.ID), "12345678901234567890", "every digit is kept")
 }
 
-// serveConfiguration makes the fake respond to every read of a configuration with this one, which
-// it may not accept itself. Writes are carried out.
+// serveConfiguration makes the fake respond to every read with this configuration, which may be one
+// that the fake would not accept. Writes are carried out.
 func serveConfiguration(srv *tunneltest.Server, config string) {
 	srv.Inject(tunneltest.Fault{
 		Operation: opConfiguration, Times: tunneltest.Always,
@@ -65,7 +65,7 @@ func serveConfiguration(srv *tunneltest.Server, config string) {
 	})
 }
 
-// sentConfigurations returns the bodies of all writes.
+// sentConfigurations returns the bodies of all writes of configurations.
 func sentConfigurations(srv *tunneltest.Server) []string {
 	var bodies []string
 	for _, r := range srv.Requests() {
@@ -76,13 +76,13 @@ func sentConfigurations(srv *tunneltest.Server) []string {
 	return bodies
 }
 
-func TestModifyConfiguration_SendsWhatWasRead(t *testing.T) {
+func TestTunnelsModifyConfiguration_UnchangedMembersAreSentAsRead(t *testing.T) {
 	t.Parallel()
 	for _, text := range passThrough[1:] {
 		srv, client := newFake(t)
 		serveConfiguration(srv, strings.Replace(text, "{", `{"dropped":1,`, 1))
 		_, _ = modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, func(config *tunnelConfig) error {
-			return json.Unmarshal([]byte(text), config) // a change, but of nothing that has a field
+			return json.Unmarshal([]byte(text), config) // changes no member that has a field
 		})
 		sent := sentConfigurations(srv)
 		require.Len(t, sent, 1, text)
@@ -90,12 +90,12 @@ func TestModifyConfiguration_SendsWhatWasRead(t *testing.T) {
 	}
 }
 
-func TestModifyConfiguration_NoChangeNoWrite(t *testing.T) {
+func TestTunnelsModifyConfiguration_NoChange(t *testing.T) {
 	t.Parallel()
 	const config = `{"ingress":[{"hostname":"a.example.com","service":"vnc://10.0.0.1:5900","originRequest":{"connectTimeout":30}},
 		{"hostname":"*","service":"http_status:404"}],"future":1}`
 	for name, modify := range map[string]func(*tunnelConfig) error{
-		"nothing": func(*tunnelConfig) error { return nil },
+		"no change": func(*tunnelConfig) error { return nil },
 		"what the API drops": func(config *tunnelConfig) error {
 			config.WARPRouting = &cftunnel.WARPRouting{Enabled: false}
 			config.OriginRequest = &cftunnel.OriginRequest{}
@@ -107,7 +107,7 @@ func TestModifyConfiguration_NoChangeNoWrite(t *testing.T) {
 			config.Ingress[0].Service = "vnc://10.0.0.1:5900"
 			return nil
 		},
-		"there and back": func(config *tunnelConfig) error {
+		"a change and its reversal": func(config *tunnelConfig) error {
 			config.Ingress[0].Service = "tcp://a"
 			config.Ingress[0].Service = "vnc://10.0.0.1:5900"
 			return nil
@@ -119,20 +119,21 @@ func TestModifyConfiguration_NoChangeNoWrite(t *testing.T) {
 		read, err := modifyConfig(t, client, id, modify)
 		require.NoError(t, err, name)
 		assert.Equal(t, 1, read.Version, name)
-		assert.Equal(t, decodeConfig(t, config), read.Config, "%s: as it was read", name)
-		assert.Equal(t, 1, carriedOut(srv, opConfigure), "%s: only the first one", name)
+		assert.Equal(t, decodeConfig(t, config), read.Config,
+			"%s: the configuration that was read", name)
+		assert.Equal(t, 1, carriedOut(srv, opConfigure), "%s: only the first write", name)
 	}
 
 	srv, client := newFake(t)
 	id := srv.SeedTunnels(1)[0].ID
 	read, err := modifyConfig(t, client, id, func(*tunnelConfig) error { return nil })
-	require.NoError(t, err, "of one that was never set")
+	require.NoError(t, err, "a configuration that was never set")
 	assert.Zero(t, read.Version)
 	assert.Zero(t, carriedOut(srv, opConfigure))
 }
 
-// Changes inside of what was read are changes.
-func TestModifyConfiguration_ChangeInPlace(t *testing.T) {
+// A change through a pointer of the configuration that was read is a change.
+func TestTunnelsModifyConfiguration_ChangeInPlace(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	id := srv.SeedTunnels(1)[0].ID
@@ -150,8 +151,8 @@ func TestModifyConfiguration_ChangeInPlace(t *testing.T) {
 		{"service":"http_status:404"}]}`, stored(t, client, id))
 }
 
-// What was read need not be valid in the eyes of this client: the API may know better.
-func TestModifyConfiguration_ReadRulesAreNotValidated(t *testing.T) {
+// Rules that were read are not validated: the API may accept what this client does not know.
+func TestTunnelsModifyConfiguration_UnchangedRulesAreNotValidated(t *testing.T) {
 	t.Parallel()
 	addFirst := func(config *tunnelConfig) error {
 		rule := cftunnel.IngressRule{Hostname: "new.example.com", Service: "http://a"}
@@ -179,8 +180,8 @@ func TestModifyConfiguration_ReadRulesAreNotValidated(t *testing.T) {
 			srv, client := newFake(t)
 			serveConfiguration(srv, text)
 			_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, modify)
-			_, refused := errors.AsType[*cftunnel.InvalidArgumentError](err)
-			assert.False(t, refused, "%s to %s: %v", name, text, err)
+			_, invalid := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			assert.False(t, invalid, "%s to %s: %v", name, text, err)
 			assert.Len(t, sentConfigurations(srv), 1, "%s to %s", name, text)
 		}
 	}
@@ -190,13 +191,13 @@ func TestModifyConfiguration_ReadRulesAreNotValidated(t *testing.T) {
 		srv, client := newFake(t)
 		serveConfiguration(srv, text)
 		_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, setOrigin)
-		_, refused := errors.AsType[*cftunnel.InvalidArgumentError](err)
-		assert.False(t, refused, "%s: %v", text, err)
+		_, invalid := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		assert.False(t, invalid, "%s: %v", text, err)
 		assert.Len(t, sentConfigurations(srv), 1, text)
 	}
 }
 
-func TestModifyConfiguration_ChangesAreValidated(t *testing.T) {
+func TestTunnelsModifyConfiguration_ChangesAreValidated(t *testing.T) {
 	t.Parallel()
 	for field, modify := range map[string]func(*tunnelConfig){
 		"Ingress":             func(c *tunnelConfig) { c.Ingress = nil },
@@ -228,15 +229,15 @@ func TestModifyConfiguration_ChangesAreValidated(t *testing.T) {
 			modify(config)
 			return nil
 		})
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", field, err)
 		name, _, _ := strings.Cut(field, " ")
-		assert.Equal(t, name, refused.Name)
+		assert.Equal(t, name, invalid.Name)
 		assert.Empty(t, sentConfigurations(srv), field)
 	}
 }
 
-func TestModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
+func TestTunnelsModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	const (
 		audTag  = "ingress[0].originRequest.access.audTag"
@@ -268,7 +269,9 @@ func TestModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 		}},
 		{"replace the rule", access, audTag, func(c *tunnelConfig) error {
 			origin := &cftunnel.OriginRequest{Access: &cftunnel.Access{}}
-			c.Ingress[0] = cftunnel.IngressRule{Hostname: "a", Service: "bastion", OriginRequest: origin}
+			c.Ingress[0] = cftunnel.IngressRule{
+				Hostname: "a", Service: "bastion", OriginRequest: origin,
+			}
 			return nil
 		}},
 		{"set access", access, "originRequest.access", func(c *tunnelConfig) error {
@@ -289,9 +292,9 @@ func TestModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 			srv, client := newFake(t)
 			serveConfiguration(srv, c.text)
 			_, err := modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, c.modify)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Contains(t, refused.Reason, "the member "+c.member+",")
+			assert.Contains(t, invalid.Reason, "the member "+c.member+",")
 			assert.Empty(t, sentConfigurations(srv))
 		})
 	}
@@ -299,7 +302,7 @@ func TestModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 	srv, client := newFake(t)
 	serveConfiguration(srv, access)
 	_, _ = modifyConfig(t, client, srv.SeedTunnels(1)[0].ID, func(c *tunnelConfig) error {
-		c.Ingress, c.OriginRequest = c.Ingress[1:], nil // what is taken out as a whole may go
+		c.Ingress, c.OriginRequest = c.Ingress[1:], nil // removing the whole member is allowed
 		return nil
 	})
 	require.Len(t, sentConfigurations(srv), 1)
@@ -307,7 +310,7 @@ func TestModifyConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 		sentConfigurations(srv)[0])
 }
 
-func TestModifyConfiguration_TurnsWARPRoutingOff(t *testing.T) {
+func TestTunnelsModifyConfiguration_DisablesWARPRouting(t *testing.T) {
 	t.Parallel()
 	for before, want := range map[string]string{
 		`{"enabled":true}`:                    `{"enabled":false}`,
@@ -327,6 +330,7 @@ func TestModifyConfiguration_TurnsWARPRoutingOff(t *testing.T) {
 	}
 }
 
+// addRule returns a change that adds a rule for hostname before the other rules.
 func addRule(hostname string) func(*tunnelConfig) error {
 	return func(config *tunnelConfig) error {
 		if len(config.Ingress) == 0 {

@@ -23,7 +23,7 @@ var (
 	onlyCatchAll = cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{catchAll}}
 )
 
-func TestConfiguration_NeverSet(t *testing.T) {
+func TestTunnelsConfiguration_NeverSet(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
@@ -34,7 +34,7 @@ func TestConfiguration_NeverSet(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelConfig{}, configuration.Config)
 }
 
-func TestUpdateConfiguration_RoundTrip(t *testing.T) {
+func TestTunnelsUpdateConfiguration_RoundTrip(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -100,7 +100,7 @@ func TestUpdateConfiguration_RoundTrip(t *testing.T) {
 		srv.Requests()[0].Body.Reveal(), "a catch-all has no hostname and no path")
 }
 
-func TestConfiguration_Errors(t *testing.T) {
+func TestTunnelsConfiguration_Errors(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -122,7 +122,7 @@ func TestConfiguration_Errors(t *testing.T) {
 	}
 }
 
-func TestUpdateConfiguration_InvalidIsNotSent(t *testing.T) {
+func TestTunnelsUpdateConfiguration_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
@@ -137,7 +137,7 @@ func TestUpdateConfiguration_InvalidIsNotSent(t *testing.T) {
 	assert.Zero(t, carriedOut(srv, opConfigure))
 }
 
-func TestUpdateConfiguration_LocallyManaged(t *testing.T) {
+func TestTunnelsUpdateConfiguration_LocallyManaged(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "local"})
@@ -147,7 +147,7 @@ func TestUpdateConfiguration_LocallyManaged(t *testing.T) {
 	require.NotNil(t, written)
 	assert.Equal(t, 1, written.Version)
 
-	for range 2 { // the second one has nothing to change
+	for range 2 { // the second call changes nothing
 		written, err = modifyConfig(t, client, tunnel.ID, func(config *tunnelConfig) error {
 			config.Ingress[0].Service = "http_status:503"
 			return nil
@@ -159,10 +159,10 @@ func TestUpdateConfiguration_LocallyManaged(t *testing.T) {
 	assert.Equal(t, 2, carriedOut(srv, opConfigure))
 
 	_, err = client.Tunnels.Configuration(t.Context(), tunnel.ID)
-	require.NoError(t, err, "to read it is no mistake")
+	require.NoError(t, err, "reading is allowed")
 }
 
-func TestConfiguration_ResponseAboutAnotherTunnel(t *testing.T) {
+func TestTunnelsConfiguration_ResponseAboutAnotherTunnel(t *testing.T) {
 	t.Parallel()
 	response := func(id string) string {
 		return `{"success":true,"result":{"tunnel_id":"` + id + `","version":"3","config":{"ingress":[{"service":"bastion"}]}}}`
@@ -185,7 +185,7 @@ func TestConfiguration_ResponseAboutAnotherTunnel(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestConfiguration_ZeroService(t *testing.T) {
+func TestTunnelsConfiguration_NilAndZeroService(t *testing.T) {
 	t.Parallel()
 	for _, service := range []*cftunnel.TunnelsService{nil, {}} {
 		_, err := service.Configuration(t.Context(), tunnelID)
@@ -197,20 +197,20 @@ func TestConfiguration_ZeroService(t *testing.T) {
 	}
 }
 
-func TestUpdateConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
+func TestTunnelsUpdateConfiguration_UndecodedMemberIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	var config cftunnel.TunnelConfig
 	require.NoError(t, json.Unmarshal([]byte(`{"ingress":{"0":{"service":"http://a"}}}`), &config))
 	config.Ingress = []cftunnel.IngressRule{catchAll}
 	_, err := client.Tunnels.UpdateConfiguration(t.Context(), srv.SeedTunnels(1)[0].ID, config)
-	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
-	assert.Contains(t, refused.Reason, "ingress")
+	assert.Contains(t, invalid.Reason, "ingress")
 	assert.Empty(t, srv.Requests())
 }
 
-// put writes a configuration as another client would.
+// put writes a configuration, as another client may do.
 func put(t *testing.T, client *cftunnel.Client, id, config string) {
 	t.Helper()
 	path := "accounts/" + client.AccountID() + "/cfd_tunnel/" + id + "/configurations"
@@ -218,7 +218,7 @@ func put(t *testing.T, client *cftunnel.Client, id, config string) {
 	require.NoError(t, client.Do(t.Context(), http.MethodPut, path, body, nil))
 }
 
-// stored reads a configuration as it is stored.
+// stored returns the JSON of a configuration that the server has.
 func stored(t *testing.T, client *cftunnel.Client, id string) string {
 	t.Helper()
 	var result struct{ Config json.RawMessage }

@@ -12,13 +12,16 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// rulesCase is a configuration and the field that cloudflared refuses it for, "" if it accepts it.
+// rulesCase is a configuration and the field that cloudflared rejects. field is empty if
+// cloudflared accepts the configuration.
 type rulesCase struct{ config, field string }
 
-// withService returns a configuration with a rule for this service and these origin members.
+// withService returns a configuration with a rule that has this service and these members of
+// originRequest.
 func withService(service, origin string) string {
 	encoded, _ := json.Marshal(service)
-	return `{"ingress":[{"hostname":"a.example.com","service":` + string(encoded) + `,"originRequest":{` + origin + `}},` +
+	return `{"ingress":[{"hostname":"a.example.com","service":` + string(encoded) +
+		`,"originRequest":{` + origin + `}},` +
 		`{"service":"http_status:404"}]}`
 }
 
@@ -104,8 +107,8 @@ func rulesCases() []rulesCase {
 	}...)
 }
 
-// The client and the fake have the rules each in their own words. They must agree.
-func TestValidate_CloudflaredRules(t *testing.T) {
+// The client and the fake implement the rules separately. They must agree.
+func TestTunnelConfigValidate_CloudflaredRules(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	id := srv.SeedTunnels(1)[0].ID
@@ -121,15 +124,15 @@ func TestValidate_CloudflaredRules(t *testing.T) {
 			require.NoError(t, sent, c.config)
 			continue
 		}
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", c.config, err)
-		assert.Equal(t, c.field, refused.Name, c.config)
+		assert.Equal(t, c.field, invalid.Name, c.config)
 		require.ErrorIs(t, sent, cftunnel.ErrBadRequest, c.config)
 		assert.True(t, cftunnel.HasCode(sent, 1056), c.config)
 	}
 }
 
-func TestValidate_Messages(t *testing.T) {
+func TestTunnelConfigValidate_ErrorTexts(t *testing.T) {
 	t.Parallel()
 	for config, message := range map[string]string{
 		withService("planted", ""):                                                       "Ingress[0].Service is not a URL with a scheme and a host: write one such as http://localhost:8080",
@@ -152,7 +155,7 @@ func TestValidate_Messages(t *testing.T) {
 		err := decoded.Validate()
 		require.Error(t, err, config)
 		assert.Contains(t, err.Error(), message)
-		assert.NotContains(t, err.Error(), "planted", "a refused value is not shown")
+		assert.NotContains(t, err.Error(), "planted", "a rejected value is not shown")
 		assert.NotContains(t, err.Error(), "77")
 	}
 }

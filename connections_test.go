@@ -19,16 +19,18 @@ const (
 	opCleanup     = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections"
 )
 
-func TestConnectorsComeAndGo(t *testing.T) {
+func TestConnectors_LifeCycle(t *testing.T) {
 	t.Parallel()
-	// On a clock that stands, so that nobody who is cleaned up comes back.
+	// The clock stands still, so that removed connectors do not reconnect.
 	now := time.Now()
 	srv := tunneltest.NewServer(tunneltest.WithClock(func() time.Time { return now }))
 	t.Cleanup(srv.Close)
 	client, err := srv.NewClient()
 	require.NoError(t, err)
 	ctx := t.Context()
-	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "n", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	require.NoError(t, err)
 	status := func() cftunnel.TunnelStatus {
 		got, err := client.Tunnels.Get(ctx, tunnel.ID)
@@ -61,7 +63,8 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, connectors[1], *one)
 
-	require.NoError(t, client.Connectors.Cleanup(ctx, tunnel.ID, cftunnel.CleanupParams{ConnectorID: first}))
+	onlyFirst := cftunnel.CleanupParams{ConnectorID: first}
+	require.NoError(t, client.Connectors.Cleanup(ctx, tunnel.ID, onlyFirst))
 	_, err = client.Connectors.Get(ctx, tunnel.ID, first)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, status())
@@ -73,31 +76,33 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	_, err = client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
 	require.NoError(t, err)
 
-	var asked []string
+	var queries []string
 	for _, request := range srv.Requests() {
 		if request.Operation == opCleanup {
-			asked = append(asked, request.Query.Encode())
+			queries = append(queries, request.Query.Encode())
 		}
 	}
-	assert.Equal(t, []string{"client_id=" + first, ""}, asked)
+	assert.Equal(t, []string{"client_id=" + first, ""}, queries)
 }
 
-func TestCleanupTakesEveryFormOfNothing(t *testing.T) {
+func TestConnectorsCleanup_Results(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"success":true,"errors":[],"messages":[],"result":null}`, `{"success":true,"errors":[],"messages":[],"result":{}}`,
 		`{"success":true,"errors":[],"messages":[]}`, `{"success":true,"result":[]}`, `{"success":true,"result":"done"}`,
 	} {
 		client := clientOf(t, respond(200, body))
-		require.NoError(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
+		err := client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{})
+		require.NoError(t, err, body)
 	}
 	for _, body := range []string{"", "{}", `{"success":false,"errors":[],"result":{}}`} {
 		client := clientOf(t, respond(200, body))
-		require.Error(t, client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{}), body)
+		err := client.Connectors.Cleanup(t.Context(), tunnelID, cftunnel.CleanupParams{})
+		require.Error(t, err, body)
 	}
 }
 
-func TestConnectorIDsAreKeptAsTheyCome(t *testing.T) {
+func TestConnectorsGet_OpaqueIDs(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1bedc50d-42b3-473c-b108-ff3d10c0d925", "replica_7", "a.b", "7"} {
 		var path string
@@ -112,24 +117,27 @@ func TestConnectorIDsAreKeptAsTheyCome(t *testing.T) {
 	}
 }
 
-func TestOddConnectorIDsNeverLeaveTheProcess(t *testing.T) {
+func TestConnectors_InvalidConnectorIDs(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
-	for _, id := range []string{"", ".", "..", "-", "a/b", "a?b", "a b", "a%2fb", "é", "a\n", strings.Repeat("a", 129)} {
+	for _, id := range []string{
+		"", ".", "..", "-", "a/b", "a?b", "a b", "a%2fb", "é", "a\n", strings.Repeat("a", 129),
+	} {
 		calls := map[string]func() error{
 			"connectorID": func() error { _, err := client.Connectors.Get(ctx, tunnelID, id); return err },
 		}
-		if id != "" { // which names all
+		if id != "" { // an empty ConnectorID means all connectors
 			calls["ConnectorID"] = func() error {
-				return client.Connectors.Cleanup(ctx, tunnelID, cftunnel.CleanupParams{ConnectorID: id})
+				return client.Connectors.Cleanup(ctx, tunnelID,
+					cftunnel.CleanupParams{ConnectorID: id})
 			}
 		}
 		for argument, call := range calls {
 			err := call()
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%q: %v", id, err)
-			assert.Equal(t, argument, refused.Name)
+			assert.Equal(t, argument, invalid.Name)
 		}
 		err := client.WARPConnectors.Failover(ctx, tunnelID, id)
 		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)

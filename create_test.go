@@ -13,23 +13,31 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// creates are the calls that create a tunnel of the name "n".
-var creates = map[string]func(context.Context, *cftunnel.Client) (t *cftunnel.Tunnel, created bool, err error){
-	"Tunnels.Create": func(ctx context.Context, c *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
+// creates are the calls that create a tunnel with the name "n".
+var creates = map[string]func(
+	context.Context, *cftunnel.Client,
+) (t *cftunnel.Tunnel, created bool, err error){
+	"Tunnels.Create": func(
+		ctx context.Context, c *cftunnel.Client,
+	) (*cftunnel.Tunnel, bool, error) {
 		t, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n"})
 		return t, t != nil, err
 	},
-	"Tunnels.Ensure": func(ctx context.Context, c *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
+	"Tunnels.Ensure": func(
+		ctx context.Context, c *cftunnel.Client,
+	) (*cftunnel.Tunnel, bool, error) {
 		return c.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: "n"})
 	},
-	"WARPConnectors.Create": func(ctx context.Context, c *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
+	"WARPConnectors.Create": func(
+		ctx context.Context, c *cftunnel.Client,
+	) (*cftunnel.Tunnel, bool, error) {
 		t, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "n"})
 		return t, t != nil, err
 	},
 }
 
-// A create whose response lacks the token fetches it.
-func TestCreate_ResponseWithoutToken(t *testing.T) {
+// If the response to a create lacks the token, the method fetches the token.
+func TestTunnelsCreate_ResponseWithoutToken(t *testing.T) {
 	t.Parallel()
 	for name, create := range creates {
 		for _, member := range []string{``, `,"token":""`, `,"token":null`} {
@@ -50,14 +58,15 @@ func TestCreate_ResponseWithoutToken(t *testing.T) {
 						switch {
 						case r.Method == http.MethodPost:
 							posts++
-							return 200, `{"success":true,"result":{"id":"` + tunnelID + `","name":"n"` + member + `}}`
+							return 200, `{"success":true,"result":{"id":"` + tunnelID +
+								`","name":"n"` + member + `}}`
 						case strings.HasSuffix(r.URL.Path, "/"+tunnelID+"/token"):
 							return test.status, test.body
 						}
 						return 200, `{"success":true,"result":[]}`
 					})
 					tunnel, created, err := create(t.Context(), client)
-					require.NotNil(t, tunnel, "it exists")
+					require.NotNil(t, tunnel, "the tunnel exists")
 					assert.Equal(t, tunnelID, tunnel.ID)
 					assert.True(t, created)
 					assert.Equal(t, 1, posts)
@@ -67,7 +76,7 @@ func TestCreate_ResponseWithoutToken(t *testing.T) {
 						return
 					}
 					require.ErrorIs(t, err, test.is)
-					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown, "it is created")
+					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown, "the tunnel exists")
 					assert.ErrorContains(t, err, tunnelID)
 					assert.True(t, tunnel.Token.IsZero())
 				})
@@ -76,7 +85,7 @@ func TestCreate_ResponseWithoutToken(t *testing.T) {
 	}
 }
 
-// A 409 whose code cannot be read may mean that the name is taken.
+// A 409 without a known code may mean that the name is taken.
 func TestTunnelsEnsure_ConflictWithoutCode(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -85,24 +94,30 @@ func TestTunnelsEnsure_ConflictWithoutCode(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) {
 			t.Parallel()
-			t.Run("tunnel is there", func(t *testing.T) {
+			t.Run("tunnel exists", func(t *testing.T) {
 				t.Parallel()
 				srv, client := newFake(t, quick)
-				there, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+				params := cftunnel.TunnelCreateParams{Name: "n"}
+				existing, err := client.Tunnels.Create(t.Context(), params)
 				require.NoError(t, err)
-				srv.Inject(tunneltest.Fault{Operation: opList, Body: `{"success":true,"errors":[],"result":[]}`}) // not yet
+				// The first search does not find the tunnel yet.
+				empty := `{"success":true,"errors":[],"result":[]}`
+				srv.Inject(tunneltest.Fault{Operation: opList, Body: empty})
 				srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 409, Body: body})
-				tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+				tunnel, created, err := client.Tunnels.Ensure(t.Context(), params)
 				require.NoError(t, err)
 				assert.False(t, created)
-				assert.Equal(t, there.ID, tunnel.ID)
+				assert.Equal(t, existing.ID, tunnel.ID)
 				assert.Equal(t, 1, carriedOut(srv, opCreate))
 			})
-			t.Run("tunnel is not there", func(t *testing.T) {
+			t.Run("tunnel does not exist", func(t *testing.T) {
 				t.Parallel()
 				srv, client := newFake(t, quick)
-				srv.Inject(tunneltest.Fault{Operation: opCreate, Status: 409, Body: body, Times: tunneltest.Always})
-				tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+				srv.Inject(tunneltest.Fault{
+					Operation: opCreate, Status: 409, Body: body, Times: tunneltest.Always,
+				})
+				params := cftunnel.TunnelCreateParams{Name: "n"}
+				tunnel, created, err := client.Tunnels.Ensure(t.Context(), params)
 				require.ErrorIs(t, err, cftunnel.ErrConflict)
 				assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				assert.Nil(t, tunnel)

@@ -15,6 +15,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
+// encoded returns the base64 of text, the encoding of tunnel tokens.
 func encoded(text string) cftunnel.Secret {
 	return cftunnel.NewSecret(base64.StdEncoding.EncodeToString([]byte(text)))
 }
@@ -24,23 +25,25 @@ func TestParseTunnelToken_RoundTrip(t *testing.T) {
 	for _, credentials := range []cftunnel.TunnelCredentials{
 		{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret},
 		{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret, Endpoint: "fed"},
-		{AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret("AQIDBAUGBwgJCgsMDQ4PEB")}, // kept as it is
+		{AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret("AQIDBAUGBwgJCgsMDQ4PEB")}, // without padding
 	} {
 		token := credentials.Token()
-		for _, around := range []string{"%s", " %s", "%s\n", "\t%s \r\n"} {
-			back, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(fmt.Sprintf(around, token.Reveal())))
+		for _, format := range []string{"%s", " %s", "%s\n", "\t%s \r\n"} {
+			text := fmt.Sprintf(format, token.Reveal())
+			back, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(text))
 			require.NoError(t, err)
 			assert.Equal(t, &credentials, back)
 		}
 	}
 }
 
-func TestParseTunnelToken_AcceptsWhatCloudflaredAccepts(t *testing.T) {
+func TestParseTunnelToken_AcceptedForms(t *testing.T) {
 	t.Parallel()
 	const secret = "Pj4+Pz8/Pj4+Pz8/Pj4+Pz8/Pj4+Pz8/Pj4+Pz8/Pj4="
 	bare := strings.ReplaceAll(tunnelID, "-", "")
 	token := func(tunnel, secret string) string {
-		return encoded(`{"a":"` + accountID + `","t":"` + tunnel + `","s":"` + secret + `"}`).Reveal()
+		text := `{"a":"` + accountID + `","t":"` + tunnel + `","s":"` + secret + `"}`
+		return encoded(text).Reveal()
 	}
 	whole := token(tunnelID, secret)
 	var lines strings.Builder
@@ -52,19 +55,19 @@ func TestParseTunnelToken_AcceptsWhatCloudflaredAccepts(t *testing.T) {
 	}
 	urls := strings.NewReplacer("+", "-", "/", "_")
 	for name, test := range map[string]struct{ token, secret string }{
-		"as the API sends it":            {whole, secret},
-		"in lines":                       {lines.String(), secret},
-		"with a line break at the end":   {whole + "\n", secret},
-		"without padding":                {strings.TrimRight(whole, "="), secret},
-		"in the alphabet of URLs":        {urls.Replace(whole), secret},
-		"tunnel without dashes":          {token(bare, secret), secret},
-		"tunnel in braces":               {token("{"+tunnelID+"}", secret), secret},
-		"tunnel as a URN":                {token("urn:uuid:"+tunnelID, secret), secret},
-		"secret without padding":         {token(tunnelID, strings.TrimRight(secret, "=")), strings.TrimRight(secret, "=")},
-		"secret in the alphabet of URLs": {token(tunnelID, urls.Replace(secret)), urls.Replace(secret)},
-		"secret in lines":                {token(tunnelID, `Pj4+\nPz8/\r\nPj4+`), "Pj4+\nPz8/\r\nPj4+"},
-		"secret with bits left over":     {token(tunnelID, "Pj4+Pz8/Pj9="), "Pj4+Pz8/Pj9="},
-		"short secret":                   {token(tunnelID, "AA=="), "AA=="},
+		"form of the API":              {whole, secret},
+		"in lines":                     {lines.String(), secret},
+		"with a line break at the end": {whole + "\n", secret},
+		"without padding":              {strings.TrimRight(whole, "="), secret},
+		"URL alphabet":                 {urls.Replace(whole), secret},
+		"tunnel without dashes":        {token(bare, secret), secret},
+		"tunnel in braces":             {token("{"+tunnelID+"}", secret), secret},
+		"tunnel as a URN":              {token("urn:uuid:"+tunnelID, secret), secret},
+		"secret without padding":       {token(tunnelID, strings.TrimRight(secret, "=")), strings.TrimRight(secret, "=")},
+		"secret in URL alphabet":       {token(tunnelID, urls.Replace(secret)), urls.Replace(secret)},
+		"secret in lines":              {token(tunnelID, `Pj4+\nPz8/\r\nPj4+`), "Pj4+\nPz8/\r\nPj4+"},
+		"secret with trailing bits":    {token(tunnelID, "Pj4+Pz8/Pj9="), "Pj4+Pz8/Pj9="},
+		"short secret":                 {token(tunnelID, "AA=="), "AA=="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,20 +80,25 @@ func TestParseTunnelToken_AcceptsWhatCloudflaredAccepts(t *testing.T) {
 	}
 }
 
-func TestTunnelCredentialsToken_IsThatOfCloudflared(t *testing.T) {
+func TestTunnelCredentialsToken_Encoding(t *testing.T) {
 	t.Parallel()
-	credentials := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}
+	credentials := cftunnel.TunnelCredentials{
+		AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret,
+	}
 	raw, err := base64.StdEncoding.DecodeString(credentials.Token().Reveal())
 	require.NoError(t, err)
-	assert.Equal(t, `{"a":"`+accountID+`","s":"`+validSecret.Reveal()+`","t":"`+tunnelID+`"}`, string(raw))
+	assert.Equal(t, `{"a":"`+accountID+`","s":"`+validSecret.Reveal()+`","t":"`+tunnelID+`"}`,
+		string(raw))
 
-	// The API has its keys in another order.
-	back, err := cftunnel.ParseTunnelToken(encoded(`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"` + validSecret.Reveal() + `","new":1}`))
+	// The API sends the members in another order.
+	back, err := cftunnel.ParseTunnelToken(encoded(`{"a":"` + accountID + `","t":"` + tunnelID +
+		`","s":"` + validSecret.Reveal() + `","new":1}`))
 	require.NoError(t, err)
 	assert.Equal(t, &credentials, back)
 
 	_, client := newFake(t)
-	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: validSecret})
+	params := cftunnel.TunnelCreateParams{Name: "n", Secret: validSecret}
+	tunnel, err := client.Tunnels.Create(t.Context(), params)
 	require.NoError(t, err)
 	back, err = cftunnel.ParseTunnelToken(tunnel.Token)
 	require.NoError(t, err)
@@ -98,29 +106,29 @@ func TestTunnelCredentialsToken_IsThatOfCloudflared(t *testing.T) {
 	assert.Equal(t, tunnel.ID, back.TunnelID)
 }
 
-func TestParseTunnelToken_ErrorsShowNoToken(t *testing.T) {
+func TestParseTunnelToken_InvalidTokens(t *testing.T) {
 	t.Parallel()
 	field := func(format string) cftunnel.Secret { return encoded(fmt.Sprintf(format, planted)) }
 	for name, test := range map[string]struct {
 		token cftunnel.Secret
 		is    string
 	}{
-		"nothing":               {cftunnel.Secret{}, "empty"},
+		"empty":                 {cftunnel.Secret{}, "empty"},
 		"white space":           {cftunnel.NewSecret(" \n"), "empty"},
-		"no base64":             {cftunnel.NewSecret(planted + "!"), "base64"},
-		"cut off":               {cftunnel.NewSecret(encoded(`{"a":"` + planted + `","s":"`).Reveal()[:24]), "JSON object"},
-		"a space in it":         {cftunnel.NewSecret("eyJh Ijoi"), "base64"},
+		"not base64":            {cftunnel.NewSecret(planted + "!"), "base64"},
+		"truncated":             {cftunnel.NewSecret(encoded(`{"a":"` + planted + `","s":"`).Reveal()[:24]), "JSON object"},
+		"a space inside":        {cftunnel.NewSecret("eyJh Ijoi"), "base64"},
 		"two alphabets":         {cftunnel.NewSecret("eyJh+/-_"), "base64"},
 		"padding inside":        {cftunnel.NewSecret("eyJh==Ijoi"), "base64"},
 		"too much padding":      {cftunnel.NewSecret("eyJhIjoi="), "base64"},
-		"no JSON":               {encoded(planted), "JSON object"},
+		"not JSON":              {encoded(planted), "JSON object"},
 		"a JSON list":           {field(`[%q]`), "JSON object"},
 		"a number":              {field(`{"a":1,"s":%q}`), "JSON object"},
 		"no account":            {field(`{"s":%q,"t":"` + tunnelID + `"}`), "account"},
-		"no tunnel":             {field(`{"a":"x","s":%q}`), "tunnel id"},
-		"an odd tunnel":         {field(`{"a":"x","s":"AAAA","t":%q}`), "tunnel id"},
-		"an odd secret":         {field(`{"a":"x","s":"%[1]s!","t":"` + tunnelID + `"}`), "not base64"},
-		"a secret in both":      {field(`{"a":%q,"s":"AA+-","t":"` + tunnelID + `"}`), "not base64"},
+		"no tunnel":             {field(`{"a":"x","s":%q}`), "that is a UUID (t)"},
+		"an invalid tunnel":     {field(`{"a":"x","s":"AAAA","t":%q}`), "that is a UUID (t)"},
+		"an invalid secret":     {field(`{"a":"x","s":"%[1]s!","t":"` + tunnelID + `"}`), "not base64"},
+		"mixed alphabets":       {field(`{"a":%q,"s":"AA+-","t":"` + tunnelID + `"}`), "not base64"},
 		"a space in the secret": {field(`{"a":%q,"s":"AAAA AAAA","t":"` + tunnelID + `"}`), "not base64"},
 		"a short last group":    {field(`{"a":%q,"s":"AAAAA","t":"` + tunnelID + `"}`), "not base64"},
 		"no secret":             {field(`{"a":%q,"t":"` + tunnelID + `"}`), "no secret"},
@@ -131,10 +139,10 @@ func TestParseTunnelToken_ErrorsShowNoToken(t *testing.T) {
 			t.Parallel()
 			credentials, err := cftunnel.ParseTunnelToken(test.token)
 			assert.Nil(t, credentials)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Equal(t, "token", refused.Name)
-			assert.Contains(t, refused.Reason, test.is)
+			assert.Equal(t, "token", invalid.Name)
+			assert.Contains(t, invalid.Reason, test.is)
 			assert.NotContains(t, err.Error(), planted)
 		})
 	}
@@ -155,7 +163,9 @@ func TestNewTunnelSecret(t *testing.T) {
 
 func TestTunnelCredentialsWriteFile(t *testing.T) {
 	t.Parallel()
-	credentials := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}
+	credentials := cftunnel.TunnelCredentials{
+		AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret,
+	}
 	folder := t.TempDir()
 	path := filepath.Join(folder, tunnelID+".json")
 	require.NoError(t, os.WriteFile(path, []byte("old, and readable by all"), 0o644))
@@ -163,7 +173,8 @@ func TestTunnelCredentialsWriteFile(t *testing.T) {
 	require.NoError(t, credentials.WriteFile(path))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.Equal(t, `{"AccountTag":"`+accountID+`","TunnelSecret":"`+validSecret.Reveal()+`","TunnelID":"`+tunnelID+`","Endpoint":""}`, string(content))
+	assert.Equal(t, `{"AccountTag":"`+accountID+`","TunnelSecret":"`+validSecret.Reveal()+
+		`","TunnelID":"`+tunnelID+`","Endpoint":""}`, string(content))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
@@ -172,12 +183,15 @@ func TestTunnelCredentialsWriteFile(t *testing.T) {
 	assert.Len(t, left, 1)
 }
 
-func TestTunnelCredentialsWriteFile_Failures(t *testing.T) {
+func TestTunnelCredentialsWriteFile_Errors(t *testing.T) {
 	t.Parallel()
-	credentials := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}
+	credentials := cftunnel.TunnelCredentials{
+		AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret,
+	}
 	folder := t.TempDir()
 	busy := filepath.Join(folder, "busy")
-	require.NoError(t, os.MkdirAll(filepath.Join(busy, "inside"), 0o755)) // nothing can be renamed to it
+	// A file cannot be renamed to a directory that is not empty.
+	require.NoError(t, os.MkdirAll(filepath.Join(busy, "inside"), 0o755))
 	for _, path := range []string{busy, filepath.Join(folder, "missing", "file"), ""} {
 		err := credentials.WriteFile(path)
 		require.Error(t, err, path)
@@ -186,18 +200,18 @@ func TestTunnelCredentialsWriteFile_Failures(t *testing.T) {
 	}
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
-	assert.Len(t, left, 1, "no temporary file stays")
+	assert.Len(t, left, 1, "a temporary file is left")
 
-	for argument, lacking := range map[string]cftunnel.TunnelCredentials{
+	for argument, incomplete := range map[string]cftunnel.TunnelCredentials{
 		"AccountTag": {TunnelID: tunnelID, Secret: validSecret},
 		"TunnelID":   {AccountTag: accountID, Secret: validSecret},
 		"Secret":     {AccountTag: accountID, TunnelID: tunnelID},
 	} {
 		old := filepath.Join(folder, "old-"+argument)
 		require.NoError(t, os.WriteFile(old, []byte("old"), 0o600))
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](lacking.WriteFile(old))
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](incomplete.WriteFile(old))
 		require.True(t, ok)
-		assert.Equal(t, argument, refused.Name)
+		assert.Equal(t, argument, invalid.Name)
 		content, err := os.ReadFile(old)
 		require.NoError(t, err)
 		assert.Equal(t, "old", string(content))
@@ -208,10 +222,12 @@ func TestSameTunnelToken(t *testing.T) {
 	t.Parallel()
 	const secret, sameBytes = "Pj4+Pz8/Pj4+Pz8/Pj4+Pw==", "Pj4-Pz8_Pj4-Pz8_Pj4-Pw"
 	token := func(account, tunnel, secret, endpoint string) cftunnel.Secret {
-		return encoded(`{"t":"` + tunnel + `","e":"` + endpoint + `","s":"` + secret + `","a":"` + account + `"}`)
+		return encoded(`{"t":"` + tunnel + `","e":"` + endpoint +
+			`","s":"` + secret + `","a":"` + account + `"}`)
 	}
 	first := cftunnel.TunnelCredentials{
-		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret(secret), Endpoint: "fed",
+		AccountTag: accountID, TunnelID: tunnelID,
+		Secret: cftunnel.NewSecret(secret), Endpoint: "fed",
 	}.Token()
 	opaque := cftunnel.NewSecret("warp_0123456789")
 	for name, test := range map[string]struct {
@@ -222,7 +238,7 @@ func TestSameTunnelToken(t *testing.T) {
 		"another order":        {token(accountID, tunnelID, secret, "fed"), true},
 		"upper case":           {token(strings.ToUpper(accountID), strings.ToUpper(tunnelID), secret, "fed"), true},
 		"without dashes":       {token(accountID, strings.ReplaceAll(tunnelID, "-", ""), secret, "fed"), true},
-		"secret's other form":  {token(accountID, tunnelID, sameBytes, "fed"), true},
+		"same bytes of secret": {token(accountID, tunnelID, sameBytes, "fed"), true},
 		"in lines":             {cftunnel.NewSecret(first.Reveal()[:20] + "\r\n" + first.Reveal()[20:] + "\n"), true},
 		"another account":      {token(strings.Repeat("a", 32), tunnelID, secret, "fed"), false},
 		"another tunnel":       {token(accountID, "f70ff985-a4ef-4643-bbbc-4a0ed4fc8416", secret, "fed"), false},
@@ -256,37 +272,39 @@ func TestReadTunnelCredentials(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &credentials, back)
 
-	// As older versions of cloudflared wrote it, and edited by hand.
+	// The format of older versions of cloudflared, edited by hand.
 	require.NoError(t, os.WriteFile(path, []byte(`
 		{"AccountTag":"`+accountID+`","TunnelSecret":"AQIDBAUGBwgJCgsMDQ4PEB",
 		"TunnelID":"`+strings.ReplaceAll(tunnelID, "-", "")+`","TunnelName":"blog"}`), 0o644))
 	back, err = cftunnel.ReadTunnelCredentials(path)
 	require.NoError(t, err)
 	assert.Equal(t, &cftunnel.TunnelCredentials{
-		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret("AQIDBAUGBwgJCgsMDQ4PEB"),
+		AccountTag: accountID, TunnelID: tunnelID,
+		Secret: cftunnel.NewSecret("AQIDBAUGBwgJCgsMDQ4PEB"),
 	}, back)
 }
 
-func TestReadTunnelCredentials_ErrorsNameTheMember(t *testing.T) {
+func TestReadTunnelCredentials_InvalidFiles(t *testing.T) {
 	t.Parallel()
 	file := func(account, secret, id string) string {
 		return `{"AccountTag":` + account + `,"TunnelSecret":` + secret + `,"TunnelID":` + id + `}`
 	}
-	const account, secret, id = `"` + accountID + `"`, `"AQIDBAUGBwgJCgsMDQ4PEB=="`, `"` + tunnelID + `"`
+	const account, id = `"` + accountID + `"`, `"` + tunnelID + `"`
+	const secret = `"AQIDBAUGBwgJCgsMDQ4PEB=="`
 	for name, test := range map[string]struct{ content, member, is string }{
 		"no account":        {file(`""`, secret, id), "AccountTag", "empty"},
 		"account is number": {file(`1`, secret, id), "AccountTag", "string"},
 		"no tunnel":         {file(account, secret, `null`), "TunnelID", "empty"},
-		"odd tunnel":        {file(account, secret, `"`+planted+`"`), "TunnelID", "UUID"},
+		"invalid tunnel":    {file(account, secret, `"`+planted+`"`), "TunnelID", "UUID"},
 		"no secret":         {file(account, `""`, id), "TunnelSecret", "empty"},
-		"odd secret":        {file(account, `"`+planted+`!"`, id), "TunnelSecret", "base64"},
+		"invalid secret":    {file(account, `"`+planted+`!"`, id), "TunnelSecret", "base64"},
 		"secret is list":    {file(account, `["`+planted+`"]`, id), "TunnelSecret", "string"},
 		"endpoint is list":  {`{"Endpoint":["` + planted + `"]}`, "Endpoint", "string"},
-		"no JSON":           {planted, "file", "JSON object"},
-		"JSON breaks off":   {`{"TunnelSecret":"` + planted, "file", "JSON object"},
+		"not JSON":          {planted, "file", "JSON object"},
+		"truncated JSON":    {`{"TunnelSecret":"` + planted, "file", "JSON object"},
 		"a list":            {`["` + planted + `"]`, "file", "JSON object"},
 		"a tunnel token":    {encoded(`{"a":"` + planted + `"}`).Reveal(), "file", "tunnel token"},
-		"nothing":           {"", "file", "JSON object"},
+		"empty":             {"", "file", "JSON object"},
 		"too large":         {file(account, secret, id) + strings.Repeat(" ", 64<<10), "file", "larger than 65536 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,10 +313,10 @@ func TestReadTunnelCredentials_ErrorsNameTheMember(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
 			credentials, err := cftunnel.ReadTunnelCredentials(path)
 			assert.Nil(t, credentials)
-			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+			invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%v", err)
-			assert.Equal(t, test.member, refused.Name)
-			assert.Contains(t, refused.Reason, test.is)
+			assert.Equal(t, test.member, invalid.Name)
+			assert.Contains(t, invalid.Reason, test.is)
 			assert.Contains(t, err.Error(), path)
 			assert.NotContains(t, err.Error(), planted)
 		})
@@ -309,7 +327,7 @@ func TestReadTunnelCredentials_ErrorsNameTheMember(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestRotatedToken(t *testing.T) {
+func TestTunnelCredentialsRotatedToken(t *testing.T) {
 	t.Parallel()
 	old := cftunnel.TunnelCredentials{
 		AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret, Endpoint: "fed",
@@ -323,9 +341,9 @@ func TestRotatedToken(t *testing.T) {
 	for name, test := range map[string]struct{ seen, want cftunnel.Secret }{
 		"none":              {cftunnel.Secret{}, renewed.Token()},
 		"opaque":            {cftunnel.NewSecret("opaque"), renewed.Token()},
-		"of before":         {old.Token(), withEndpoint.Token()},
-		"of after":          {withEndpoint.Token(), withEndpoint.Token()},
-		"of after, in text": {cftunnel.NewSecret(withEndpoint.Token().Reveal() + "\n"), cftunnel.NewSecret(withEndpoint.Token().Reveal() + "\n")},
+		"old":               {old.Token(), withEndpoint.Token()},
+		"new":               {withEndpoint.Token(), withEndpoint.Token()},
+		"new, line break":   {cftunnel.NewSecret(withEndpoint.Token().Reveal() + "\n"), cftunnel.NewSecret(withEndpoint.Token().Reveal() + "\n")},
 		"of another tunnel": {other.Token(), renewed.Token()},
 	} {
 		assert.True(t, test.want == renewed.RotatedToken(test.seen), name)

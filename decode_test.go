@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// FuzzDecoder compares the decoder with encoding/json on every body that the latter accepts.
+// FuzzDecoder compares the decoder with encoding/json, for every body that encoding/json accepts.
 func FuzzDecoder(f *testing.F) {
 	for _, body := range responses(f) {
 		f.Add(body)
@@ -42,38 +42,42 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		for _, model := range append(cftunnel.Models(), callersModels()...) {
-			result := fresh(model)
+		for _, model := range append(cftunnel.Models(), callerTypes()...) {
+			result := newValue(model)
 			_, err := envelope.Decode([]byte(body), result)
 			if err == nil && !json.Valid([]byte(body)) {
-				t.Fatalf("%T: not JSON, and no error", model)
+				t.Fatalf("%T: no error for invalid JSON", model)
 			}
 			if err != nil && model != nil && !reflect.ValueOf(result).Elem().IsZero() {
-				t.Fatalf("%T: %v, and yet a result", model, err)
+				t.Fatalf("%T: a result despite the error %v", model, err)
 			}
 			want := struct {
 				Success bool `json:"success"`
 				Result  any  `json:"result"`
-			}{Result: fresh(model)}
+			}{Result: newValue(model)}
 			plain := canonical(body)
-			if model == nil || plain == nil || json.Unmarshal(plain, &want) != nil || !want.Success || want.Result == nil {
+			if model == nil || plain == nil || json.Unmarshal(plain, &want) != nil {
 				continue
 			}
-			result = fresh(model)
+			if !want.Success || want.Result == nil {
+				continue
+			}
+			result = newValue(model)
 			switch e, err := envelope.Decode(plain, result); {
 			case err != nil:
 				t.Fatalf("%T: %v", model, err)
 			case e.Success == nil || !*e.Success:
 				t.Fatalf("%T: not a success", model)
 			case !reflect.DeepEqual(result, want.Result):
-				t.Fatalf("%T: %+v, not %+v", model, reflect.ValueOf(result).Elem(), reflect.ValueOf(want.Result).Elem())
+				t.Fatalf("%T: %+v, not %+v", model,
+					reflect.ValueOf(result).Elem(), reflect.ValueOf(want.Result).Elem())
 			}
 		}
 	})
 }
 
-// callersModels are what results of Do may be decoded into.
-func callersModels() []any {
+// callerTypes returns pointers to types that a caller may pass to Do as a result.
+func callerTypes() []any {
 	type base struct {
 		ID    string `json:"id"`
 		Count *int8
@@ -89,16 +93,16 @@ func callersModels() []any {
 	}
 }
 
-// fresh returns a pointer to a zero value, or nil.
-func fresh(model any) any {
+// newValue returns a pointer to a zero value of the type of model, or nil if model is nil.
+func newValue(model any) any {
 	if model == nil {
 		return nil
 	}
 	return reflect.New(reflect.TypeOf(model).Elem()).Interface()
 }
 
-// canonical returns a body without members that come twice, or that differ only in case: about these the
-// decoder and encoding/json disagree. It returns nil for what is not an object.
+// canonical returns a body without duplicate members and without members that differ only in case.
+// The decoder and encoding/json treat these differently. It returns nil if body is not an object.
 func canonical(body string) []byte {
 	var value map[string]any
 	if json.Unmarshal([]byte(body), &value) != nil {
@@ -111,6 +115,7 @@ func canonical(body string) []byte {
 	return encoded
 }
 
+// lowerNames returns a value with the names of all members in lower case.
 func lowerNames(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -127,7 +132,7 @@ func lowerNames(value any) any {
 	return value
 }
 
-// responses returns bodies of the fake.
+// responses returns response bodies of the fake.
 func responses(tb testing.TB) (bodies []string) {
 	tb.Helper()
 	var log wirelog.Log
@@ -137,7 +142,9 @@ func responses(tb testing.TB) (bodies []string) {
 	client, err := cases.NewClient(srv, once)
 	require.NoError(tb, err)
 	ctx := tb.Context()
-	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	require.NoError(tb, err)
 	connector, err := srv.Connect(tunnel.Token)
 	require.NoError(tb, err)
@@ -145,12 +152,14 @@ func responses(tb testing.TB) (bodies []string) {
 	_, _ = client.Tunnels.Get(ctx, tunnelID)
 	_, _ = client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 	_, _ = client.Tunnels.Token(ctx, tunnel.ID)
-	_, _ = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+	_, _ = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, onlyCatchAll)
 	_, _ = client.Tunnels.Configuration(ctx, tunnel.ID)
 	_, _ = client.Connectors.List(ctx, tunnel.ID)
 	_, _ = client.Connectors.Get(ctx, tunnel.ID, connector)
 	_, _ = client.Tokens.VerifyUser(ctx)
-	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{
+		Name: "office", HA: true,
+	})
 	require.NoError(tb, err)
 	_, _ = client.WARPConnectors.Configuration(ctx, warp.ID)
 	for _, e := range log.Exchanges() {
@@ -159,30 +168,34 @@ func responses(tb testing.TB) (bodies []string) {
 	return bodies
 }
 
-// Buffers for bodies may be reused.
-func TestDecoder_KeepsValues(t *testing.T) {
+// The client may reuse the buffer of a body. Results must not point into it.
+func TestDecoder_ResultsOutliveBuffers(t *testing.T) {
 	t.Parallel()
 	const id = "f70ff985-a4ef-4643-bbbc-4a0ed4fc%04d"
 	calls := 0
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		calls++
-		_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc%04d","name":"n\u00e9-%d","metadata":{"n":%d},"tun_type":"kind-%d"}}`, calls, calls, calls, calls)
+		_, _ = fmt.Fprintf(w, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc%04[1]d",`+
+			`"name":"n\u00e9-%[1]d","metadata":{"n":%[1]d},"tun_type":"kind-%[1]d"}}`, calls)
 	})
 	var tunnels []*cftunnel.Tunnel
-	var kept []map[string]json.RawMessage
+	var results []map[string]json.RawMessage
 	for range 4 {
 		tunnel, err := client.Tunnels.Get(t.Context(), fmt.Sprintf(id, calls+1))
 		require.NoError(t, err)
 		tunnels = append(tunnels, tunnel)
 		var result map[string]json.RawMessage
-		require.NoError(t, client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &result))
-		kept = append(kept, result)
+		err = client.Do(t.Context(), http.MethodGet, "user/tokens/verify", nil, &result)
+		require.NoError(t, err)
+		results = append(results, result)
 	}
 	for i, tunnel := range tunnels {
 		n := 2*i + 1
 		assert.Equal(t, cftunnel.Tunnel{
-			ID: fmt.Sprintf(id, n), Name: fmt.Sprintf("né-%d", n), Metadata: fmt.Appendf(nil, `{"n":%d}`, n), Type: cftunnel.TunnelType(fmt.Sprintf("kind-%d", n)),
+			ID: fmt.Sprintf(id, n), Name: fmt.Sprintf("né-%d", n),
+			Metadata: fmt.Appendf(nil, `{"n":%d}`, n),
+			Type:     cftunnel.TunnelType(fmt.Sprintf("kind-%d", n)),
 		}, *tunnel)
-		assert.JSONEq(t, `"`+fmt.Sprintf(id, n+1)+`"`, string(kept[i]["id"]))
+		assert.JSONEq(t, `"`+fmt.Sprintf(id, n+1)+`"`, string(results[i]["id"]))
 	}
 }

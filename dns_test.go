@@ -27,16 +27,16 @@ func TestDNSRecords_LifeCycle(t *testing.T) {
 	zone := srv.SeedZone("example.com")
 	begin := time.Now().Add(-time.Minute)
 	created, err := client.DNSRecords.Create(t.Context(), zone, cftunnel.DNSRecordCreateParams{
-		Type: "A", Name: "www", Content: "192.0.2.1", TTL: 300, Comment: "by hand", Tags: []string{
-			"a:b",
-		},
+		Type: "A", Name: "www", Content: "192.0.2.1", TTL: 300, Comment: "by hand",
+		Tags: []string{"a:b"},
 	})
 	require.NoError(t, err)
 	assert.True(t, created.CreatedOn.After(begin))
 	assert.True(t, created.ModifiedOn.After(begin))
 	assert.Equal(t, &cftunnel.DNSRecord{
-		ID: created.ID, Type: "A", Name: "www.example.com", Content: "192.0.2.1", TTL: 300, Proxiable: true, Comment: "by hand",
-		Tags: []string{"a:b"}, CreatedOn: created.CreatedOn, ModifiedOn: created.ModifiedOn,
+		ID: created.ID, Type: "A", Name: "www.example.com", Content: "192.0.2.1", TTL: 300,
+		Proxiable: true, Comment: "by hand", Tags: []string{"a:b"},
+		CreatedOn: created.CreatedOn, ModifiedOn: created.ModifiedOn,
 	}, created)
 	got, err := client.DNSRecords.Get(t.Context(), zone, strings.ToUpper(created.ID))
 	require.NoError(t, err)
@@ -50,9 +50,10 @@ func TestDNSRecords_LifeCycle(t *testing.T) {
 	assert.Equal(t, "by hand", changed.Comment)
 	assert.Equal(t, 300, changed.TTL)
 	assert.JSONEq(t, `{"content":"192.0.2.2"}`, last(srv).Body.Reveal())
-	changed, err = client.DNSRecords.Update(t.Context(), zone, created.ID, cftunnel.DNSRecordUpdateParams{
+	params := cftunnel.DNSRecordUpdateParams{
 		Proxied: new(true), TTL: 1, Comment: new(""), Tags: []string{},
-	})
+	}
+	changed, err = client.DNSRecords.Update(t.Context(), zone, created.ID, params)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"proxied":true,"ttl":1,"comment":"","tags":[]}`, last(srv).Body.Reveal())
 	assert.True(t, changed.Proxied)
@@ -72,6 +73,7 @@ func TestDNSRecords_LifeCycle(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
+// last returns the latest request.
 func last(srv *tunneltest.Server) tunneltest.Request {
 	requests := srv.Requests()
 	return requests[len(requests)-1]
@@ -80,17 +82,13 @@ func last(srv *tunneltest.Server) tunneltest.Request {
 func TestDNSRecordsCreate_Defaults(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
-	_, err := client.DNSRecords.Create(
-		t.Context(), srv.SeedZone(
-			"example.com",
-		), cftunnel.DNSRecordCreateParams{Type: "A", Name: "@", Content: "192.0.2.1"},
-	)
+	zone := srv.SeedZone("example.com")
+	_, err := client.DNSRecords.Create(t.Context(), zone, cftunnel.DNSRecordCreateParams{
+		Type: "A", Name: "@", Content: "192.0.2.1",
+	})
 	require.NoError(t, err)
-	assert.JSONEq(
-		t, `{"type":"A","name":"@","content":"192.0.2.1","ttl":1,"proxied":false}`, last(
-			srv,
-		).Body.Reveal(),
-	)
+	want := `{"type":"A","name":"@","content":"192.0.2.1","ttl":1,"proxied":false}`
+	assert.JSONEq(t, want, last(srv).Body.Reveal())
 }
 
 func TestDNSRecords_Conflicts(t *testing.T) {
@@ -119,17 +117,19 @@ func TestDNSRecords_Conflicts(t *testing.T) {
 	}
 }
 
-// Codes count wherever the API puts them.
+// Codes in the chain of an error match the sentinels too.
 func TestDNSRecords_CodesInChains(t *testing.T) {
 	t.Parallel()
-	for code, is := range map[int]error{81053: cftunnel.ErrConflict, 81054: cftunnel.ErrConflict, 81057: cftunnel.ErrConflict, 81058: cftunnel.ErrConflict} {
-		client := clientOf(t, respond(400, fmt.Sprintf(`{"success":false,"errors":[{"code":1004,"message":"x","error_chain":[{"code":%d,"message":"y"}]}],"result":null}`, code)))
+	for _, code := range []int{81053, 81054, 81057, 81058} {
+		body := fmt.Sprintf(`{"success":false,"errors":[{"code":1004,"message":"x",`+
+			`"error_chain":[{"code":%d,"message":"y"}]}],"result":null}`, code)
+		client := clientOf(t, respond(400, body))
 		_, err := client.DNSRecords.Create(
 			t.Context(), unknownZone, cftunnel.DNSRecordCreateParams{
 				Type: "A", Name: "a", Content: "192.0.2.1",
 			},
 		)
-		require.ErrorIs(t, err, is)
+		require.ErrorIs(t, err, cftunnel.ErrConflict, "%d", code)
 		require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 		assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	}
@@ -144,7 +144,7 @@ func TestDNSRecords_CodesInChains(t *testing.T) {
 	assert.NotErrorIs(t, err, cftunnel.ErrConflict)
 }
 
-// A zone that cannot be read says nothing about the record.
+// If the zone is unknown, the error does not say that the record does not exist.
 func TestDNSRecords_UnknownZone(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t)
@@ -160,9 +160,8 @@ func TestDNSRecordsAll(t *testing.T) {
 	zone := srv.SeedZone("example.com")
 	for i := range 7 {
 		_, err := client.DNSRecords.Create(t.Context(), zone, cftunnel.DNSRecordCreateParams{
-			Type: "A", Name: fmt.Sprintf("a%d", i), Content: fmt.Sprintf(
-				"192.0.2.%d", i,
-			), Proxied: i < 2, Comment: fmt.Sprintf("c%d", i%2),
+			Type: "A", Name: fmt.Sprintf("a%d", i), Content: fmt.Sprintf("192.0.2.%d", i),
+			Proxied: i < 2, Comment: fmt.Sprintf("c%d", i%2),
 		})
 		require.NoError(t, err)
 	}
@@ -179,11 +178,9 @@ func TestDNSRecordsAll(t *testing.T) {
 	assert.Equal(t, "a3", collect(cftunnel.DNSRecordListParams{Name: "A3.example.com"}))
 	assert.Equal(t, "a4", collect(cftunnel.DNSRecordListParams{Content: "192.0.2.4"}))
 	assert.Equal(t, "a0 a1", collect(cftunnel.DNSRecordListParams{Proxied: new(true)}))
-	assert.Equal(
-		t, "a3 a5", collect(
-			cftunnel.DNSRecordListParams{Type: "A", Proxied: new(false), Comment: "c1"},
-		),
-	)
+	assert.Equal(t, "a3 a5", collect(cftunnel.DNSRecordListParams{
+		Type: "A", Proxied: new(false), Comment: "c1",
+	}))
 	assert.Empty(t, collect(cftunnel.DNSRecordListParams{Type: "TXT"}))
 	for _, params := range []cftunnel.DNSRecordListParams{
 		{Page: -1}, {PerPage: -1}, {PerPage: 1001},
@@ -207,7 +204,9 @@ func TestDNSRecords_InvalidArguments(t *testing.T) {
 			return err
 		}
 	}
-	update := func(zoneID, recordID string, params cftunnel.DNSRecordUpdateParams) func(context.Context) error {
+	update := func(
+		zoneID, recordID string, params cftunnel.DNSRecordUpdateParams,
+	) func(context.Context) error {
 		return func(ctx context.Context) error {
 			_, err := client.DNSRecords.Update(ctx, zoneID, recordID, params)
 			return err
@@ -237,15 +236,15 @@ func TestDNSRecords_InvalidArguments(t *testing.T) {
 		}},
 	} {
 		err := test.call(t.Context())
-		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		invalid, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%d: %v", i, err)
-		assert.Equal(t, test.argument, refused.Name, "%d", i)
+		assert.Equal(t, test.argument, invalid.Name, "%d", i)
 	}
 	assert.Empty(t, srv.Requests())
 }
 
-// A response about another record, or about none, is not the one that was asked for.
-func TestDNSRecords_OddResponses(t *testing.T) {
+// A response about another record, or without a record, is an error.
+func TestDNSRecords_InvalidResponses(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{
 		"null", "{}", `{"id":"` + strings.Repeat("2", 32) + `","type":"A","name":"a.test"}`, `{"id":"` + unknownRecord + `","type":"A"}`,
@@ -277,13 +276,13 @@ func TestDNSRecords_OddResponses(t *testing.T) {
 			require.Error(t, err, result)
 		}
 	}
-	require.NoError(t, clientOf(
+	client := clientOf(
 		t, respond(200, `{"success":true,"errors":[],"messages":[],"result":null}`),
-	).
-		DNSRecords.Delete(t.Context(), unknownZone, unknownRecord))
+	)
+	require.NoError(t, client.DNSRecords.Delete(t.Context(), unknownZone, unknownRecord))
 }
 
-// A record is created once at most, and a deletion that was carried out is a success.
+// A create is not repeated. If the response to a delete is lost, the retry succeeds.
 func TestDNSRecords_LostResponses(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1}))

@@ -20,12 +20,12 @@ import (
 
 // listServer serves a list of numbers.
 type listServer struct {
-	total    int
-	perPage  int    // the default
-	most     int    // to which per_page is clamped; 0 for none
-	info     string // a format of page, per_page, count and total; empty for none
-	queries  []url.Values
-	contexts []context.Context
+	total      int
+	perPage    int    // the default of per_page
+	maxPerPage int    // the limit of per_page; 0 if there is none
+	info       string // a format of page, per_page, count and total; empty: no result_info
+	queries    []url.Values
+	contexts   []context.Context
 }
 
 const fullInfo = `,"result_info":{"page":%d,"per_page":%d,"count":%d,"total_count":%d}`
@@ -39,8 +39,8 @@ func (s *listServer) respond(r *http.Request) (int, string) {
 	if err != nil {
 		perPage = s.perPage
 	}
-	if s.most != 0 {
-		perPage = min(perPage, s.most)
+	if s.maxPerPage != 0 {
+		perPage = min(perPage, s.maxPerPage)
 	}
 	from := min((page-1)*perPage, s.total)
 	var items []string
@@ -51,20 +51,22 @@ func (s *listServer) respond(r *http.Request) (int, string) {
 	if s.info != "" {
 		info = fmt.Sprintf(s.info, page, perPage, len(items), s.total)
 	}
-	return 200, `{"success":true,"errors":[],"messages":[],"result":[` + strings.Join(items, ",") + `]` + info + `}`
+	return 200, `{"success":true,"errors":[],"messages":[],"result":[` +
+		strings.Join(items, ",") + `]` + info + `}`
 }
 
 type number struct {
 	N int `json:"n"`
 }
 
-// numbers ranges over a list and returns what it yields, the error last.
+// numbers ranges over a list. It returns the numbers, and the error that the list ended with.
 func numbers(
-	ctx context.Context, c *cftunnel.Client, path string, query url.Values, opts ...cftunnel.CallOption,
+	ctx context.Context, c *cftunnel.Client, path string, query url.Values,
+	opts ...cftunnel.CallOption,
 ) (got []int, err error) {
 	for item, itemErr := range cftunnel.DoAll[number](ctx, c, path, query, opts...) {
 		if err != nil {
-			return got, errors.New("it goes on after an error")
+			return got, errors.New("the list goes on after an error")
 		}
 		if err = itemErr; err == nil {
 			got = append(got, item.N)
@@ -73,6 +75,7 @@ func numbers(
 	return got, err
 }
 
+// upTo returns the numbers from 0 to n-1.
 func upTo(n int) (list []int) {
 	for i := range n {
 		list = append(list, i)
@@ -89,18 +92,18 @@ func TestDoAll_Pages(t *testing.T) {
 		opts     []cftunnel.CallOption
 		want     []int
 		requests int
-		perPage  []string // that is sent
+		perPage  []string // the per_page that is sent
 	}{
 		"server's own pages":             {listServer{total: 45, perPage: 20, info: fullInfo}, "x", nil, nil, upTo(45), 3, nil},
 		"exactly full pages":             {listServer{total: 40, perPage: 20, info: fullInfo}, "x", nil, nil, upTo(40), 2, nil},
 		"one page":                       {listServer{total: 3, perPage: 20, info: fullInfo}, "x", nil, nil, upTo(3), 1, nil},
 		"empty":                          {listServer{total: 0, perPage: 20, info: fullInfo}, "x", nil, nil, nil, 1, nil},
-		"no pages":                       {listServer{total: 700, perPage: 1000}, "x", nil, nil, upTo(700), 1, nil},
+		"without pages":                  {listServer{total: 700, perPage: 1000}, "x", nil, nil, upTo(700), 1, nil},
 		"per_page of the query":          {listServer{total: 25, perPage: 20, info: fullInfo}, "x", url.Values{"per_page": {"10"}}, nil, upTo(25), 3, []string{"10"}},
 		"per_page of the path":           {listServer{total: 25, perPage: 20, info: fullInfo}, "x?per_page=10", nil, nil, upTo(25), 3, []string{"10"}},
 		"per_page of an option":          {listServer{total: 25, perPage: 20, info: fullInfo}, "x", nil, []cftunnel.CallOption{cftunnel.AddQuery("per_page", "10")}, upTo(25), 3, []string{"10"}},
-		"per_page of each":               {listServer{total: 25, perPage: 20, info: fullInfo}, "x?per_page=5", url.Values{"per_page": {"7"}}, []cftunnel.CallOption{cftunnel.AddQuery("per_page", "10")}, upTo(25), 3, []string{"10"}},
-		"per_page that is clamped":       {listServer{total: 45, perPage: 20, most: 20, info: fullInfo}, "x", url.Values{"per_page": {"1000"}}, nil, upTo(45), 3, []string{"1000"}},
+		"per_page three times":           {listServer{total: 25, perPage: 20, info: fullInfo}, "x?per_page=5", url.Values{"per_page": {"7"}}, []cftunnel.CallOption{cftunnel.AddQuery("per_page", "10")}, upTo(25), 3, []string{"10"}},
+		"clamped per_page":               {listServer{total: 45, perPage: 20, maxPerPage: 20, info: fullInfo}, "x", url.Values{"per_page": {"1000"}}, nil, upTo(45), 3, []string{"1000"}},
 		"per_page, no info":              {listServer{total: 25, perPage: 20}, "x", url.Values{"per_page": {"10"}}, nil, upTo(25), 3, []string{"10"}},
 		"per_page of the path, no info":  {listServer{total: 25, perPage: 20}, "x?per_page=10", nil, nil, upTo(25), 3, []string{"10"}},
 		"per_page of an option, no info": {listServer{total: 25, perPage: 20}, "x", nil, []cftunnel.CallOption{cftunnel.AddQuery("per_page", "10")}, upTo(25), 3, []string{"10"}},
@@ -119,10 +122,11 @@ func TestDoAll_Pages(t *testing.T) {
 			client := canned(t, server.respond)
 			type key struct{}
 			ctx := context.WithValue(t.Context(), key{}, "the caller's")
-			for range 2 { // it can be ranged over again
+			for range 2 { // the list can be ranged over again
 				server.queries, server.contexts = nil, nil
 				before := test.query.Encode()
-				got, err := numbers(ctx, client, test.path, test.query, append([]cftunnel.CallOption{cftunnel.AddQuery("name", "a b")}, test.opts...)...)
+				opts := append([]cftunnel.CallOption{cftunnel.AddQuery("name", "a b")}, test.opts...)
+				got, err := numbers(ctx, client, test.path, test.query, opts...)
 				require.NoError(t, err)
 				assert.Equal(t, test.want, got)
 				assert.Len(t, server.queries, test.requests)
@@ -138,25 +142,27 @@ func TestDoAll_Pages(t *testing.T) {
 	}
 }
 
-func TestDoAll_QueryOfPathAndCaller(t *testing.T) {
+func TestDoAll_MergesQueries(t *testing.T) {
 	t.Parallel()
 	server := &listServer{total: 1, perPage: 20, info: fullInfo}
 	client := canned(t, server.respond)
 	query := make(url.Values)
 	query["tag"] = append(make([]string, 0, 10), "one")
-	for range cftunnel.DoAll[number](t.Context(), client, "x?status=a&tag=zero", query, cftunnel.AddQuery("tag", "two")) {
-	}
-	assert.Equal(t, url.Values{"status": {"a"}, "tag": {"one", "two"}, "page": {"1"}}, server.queries[0])
-	assert.Equal(t, []string{"one", "", ""}, query["tag"][:3], "the caller's memory")
+	_, err := numbers(t.Context(), client, "x?status=a&tag=zero", query,
+		cftunnel.AddQuery("tag", "two"))
+	require.NoError(t, err)
+	want := url.Values{"status": {"a"}, "tag": {"one", "two"}, "page": {"1"}}
+	assert.Equal(t, want, server.queries[0])
+	assert.Equal(t, []string{"one", "", ""}, query["tag"][:3], "the caller's memory changes")
 }
 
 func TestDoAll_RepeatedPage(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]func(n int) []int{
-		"same":         func(int) []int { return []int{1, 2, 3} },
-		"other order":  func(n int) []int { return [][]int{{1, 2, 3}, {3, 1, 2}, {2, 3, 1}}[n%3] },
-		"first again":  func(n int) []int { return [][]int{{1, 2, 3}, {4, 5, 6}}[n%2] },
-		"page of zero": func(n int) []int { return [][]int{{1}, {1}}[n%2] },
+		"same":        func(int) []int { return []int{1, 2, 3} },
+		"other order": func(n int) []int { return [][]int{{1, 2, 3}, {3, 1, 2}, {2, 3, 1}}[n%3] },
+		"first again": func(n int) []int { return [][]int{{1, 2, 3}, {4, 5, 6}}[n%2] },
+		"one item":    func(n int) []int { return [][]int{{1}, {1}}[n%2] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,7 +173,8 @@ func TestDoAll_RepeatedPage(t *testing.T) {
 					items = append(items, fmt.Sprintf(`{"n":%d}`, n))
 				}
 				requests++
-				return 200, `{"success":true,"result":[` + strings.Join(items, ",") + `],"result_info":{"page":1}}`
+				return 200, `{"success":true,"result":[` + strings.Join(items, ",") +
+					`],"result_info":{"page":1}}`
 			})
 			_, err := numbers(t.Context(), client, "x", nil)
 			require.ErrorContains(t, err, "repeats an earlier one")
@@ -176,12 +183,12 @@ func TestDoAll_RepeatedPage(t *testing.T) {
 	}
 }
 
-func TestDoAll_ErrorOnALaterPage(t *testing.T) {
+func TestDoAll_ErrorOnLaterPage(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status int
 		body   string
-		is     error // nil for none
+		is     error // nil if no sentinel matches
 	}{
 		"refused":     {403, refusalBody(10000), cftunnel.ErrForbidden},
 		"down":        {502, loginPage, cftunnel.ErrServer},
@@ -214,7 +221,7 @@ func TestDoAll_ErrorOnALaterPage(t *testing.T) {
 	}
 }
 
-func TestDoAll_StopsWithItsCaller(t *testing.T) {
+func TestDoAll_EarlyEnd(t *testing.T) {
 	t.Parallel()
 	server := &listServer{total: 45, perPage: 20, info: fullInfo}
 	client := canned(t, server.respond)
@@ -239,7 +246,7 @@ func TestDoAll_StopsWithItsCaller(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, last, context.Canceled)
-	assert.Equal(t, upTo(20), got, "what was read is yielded")
+	assert.Equal(t, upTo(20), got, "items of pages that were read are yielded")
 }
 
 func TestDoAll_Items(t *testing.T) {
@@ -277,10 +284,10 @@ func TestDoAll_Items(t *testing.T) {
 	assert.NotContains(t, err.Error(), planted)
 }
 
-func TestDoAll_BadArguments(t *testing.T) {
+func TestDoAll_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	client := canned(t, func(*http.Request) (int, string) {
-		t.Error("it was sent")
+		t.Error("a request was sent")
 		return 200, ok(`[]`)
 	})
 	all := func(path string, query url.Values, opts ...cftunnel.CallOption) error {
@@ -298,19 +305,21 @@ func TestDoAll_BadArguments(t *testing.T) {
 	requireInvalid(t, all("../x", nil), "path")
 	requireInvalid(t, all("https://example.com/x", nil), "path")
 	requireInvalid(t, all("x", nil, nil), "opts")
-	for _, err := range cftunnel.DoAll[struct{ Token cftunnel.Secret }](t.Context(), client, "x", nil) {
+	type withSecret struct{ Token cftunnel.Secret }
+	for _, err := range cftunnel.DoAll[withSecret](t.Context(), client, "x", nil) {
 		requireInvalid(t, err, "T")
 	}
 }
 
-// ResponseInfo has the numbers of a page, whoever asks for it.
+// ResponseInfo has the page numbers of result_info, for DoAll and for Do.
 func TestResponseInfo_Page(t *testing.T) {
 	t.Parallel()
 	server := &listServer{total: 45, perPage: 20, info: fullInfo}
 	client := canned(t, server.respond)
 	var info cftunnel.ResponseInfo
 	var pages []cftunnel.PageInfo
-	for _, err := range cftunnel.DoAll[number](t.Context(), client, "x", nil, cftunnel.CaptureResponse(&info)) {
+	capture := cftunnel.CaptureResponse(&info)
+	for _, err := range cftunnel.DoAll[number](t.Context(), client, "x", nil, capture) {
 		require.NoError(t, err)
 		pages = append(pages, info.Page)
 	}
@@ -318,9 +327,10 @@ func TestResponseInfo_Page(t *testing.T) {
 	assert.Equal(t, want, slices.Compact(pages))
 
 	var items []number
-	require.NoError(t, client.Do(t.Context(), http.MethodGet, "x?page=3", nil, &items, cftunnel.CaptureResponse(&info)))
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "x?page=3", nil, &items, capture))
 	assert.Equal(t, want[2], info.Page)
 
-	require.NoError(t, cannedOK(t, `[]`).Do(t.Context(), http.MethodGet, "x", nil, &items, cftunnel.CaptureResponse(&info)))
-	assert.Zero(t, info.Page, "what was there before is gone")
+	client = cannedOK(t, `[]`)
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "x", nil, &items, capture))
+	assert.Zero(t, info.Page, "values of an earlier call")
 }

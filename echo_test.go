@@ -16,7 +16,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
-// TestMethods_EchoedSecrets: wherever a server echoes what it was sent, errors and logs do not show it.
+// If a server echoes the secrets that it was sent, errors and logs do not show them.
 func TestMethods_EchoedSecrets(t *testing.T) {
 	t.Parallel()
 	quote := func(text string) string {
@@ -26,9 +26,10 @@ func TestMethods_EchoedSecrets(t *testing.T) {
 	for place, echo := range map[string]func(w http.ResponseWriter, sent string){
 		"the message of an error": func(w http.ResponseWriter, sent string) {
 			w.WriteHeader(http.StatusBadRequest)
-			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":%s}]}`, quote(sent))
+			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":%s}]}`,
+				quote(sent))
 		},
-		"the chain of an error that comes with 200": func(w http.ResponseWriter, sent string) {
+		"the error chain of a response with status 200": func(w http.ResponseWriter, sent string) {
 			_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":2,"message":%s}]}]}`, quote(sent))
 		},
 		"a page of HTML": func(w http.ResponseWriter, sent string) {
@@ -52,6 +53,8 @@ func TestMethods_EchoedSecrets(t *testing.T) {
 				t.Parallel()
 				secrets := []string{apiToken}
 				var log strings.Builder
+				debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+				logger := slog.New(slog.NewJSONHandler(&log, debug))
 				client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 					raw, _ := io.ReadAll(r.Body)
 					var body struct {
@@ -61,7 +64,7 @@ func TestMethods_EchoedSecrets(t *testing.T) {
 						secrets = append(secrets, body.Secret)
 					}
 					echo(w, r.Header.Get("Authorization")+"\n"+string(raw))
-				}, once, cftunnel.WithoutRateLimit(), cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+				}, once, cftunnel.WithoutRateLimit(), cftunnel.WithLogger(logger))
 				err := method.Call(t.Context(), client, cases.UnknownIDs())
 				require.NotEmpty(t, log.String())
 				shown := log.String() + fmt.Sprintf("%v %+v %#v %q", err, err, err, err)

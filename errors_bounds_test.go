@@ -17,62 +17,68 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// hugeResponses are responses with far too much text, about 16 MiB if they have a body.
+// hugeResponses returns responses with too much text: about 16 MiB if they have a body.
 func hugeResponses() map[string]*http.Response {
 	long := strings.Repeat("a long text ", 1<<20)
-	odd := strings.Repeat("\x1b[31m\r\n\u202e\u0000\xff", 100_000)
-	quoted, _ := json.Marshal(odd)
+	unprintable := strings.Repeat("\x1b[31m\r\n\u202e\u0000\xff", 100_000)
+	quoted, _ := json.Marshal(unprintable)
 	failure := func(detail string) string { return `{"success":false,"errors":[` + detail + `]}` }
+	manyErrors := strings.TrimSuffix(
+		strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",")
 	chain := func(depth int) string {
-		return strings.Repeat(`{"code":1,"message":"`+long[:1000]+`","error_chain":[`, depth) + strings.Repeat("]}", depth)
+		opening := `{"code":1,"message":"` + long[:1000] + `","error_chain":[`
+		return strings.Repeat(opening, depth) + strings.Repeat("]}", depth)
 	}
-	made := map[string]*http.Response{}
+	responses := map[string]*http.Response{}
 	for name, body := range map[string]string{
-		"message":             failure(`{"code":1,"message":"` + long + `"}`),
-		"message of a string": failure(`"` + long + `"`),
-		"pointer":             failure(`{"code":1,"source":{"pointer":"` + long + `"}}`),
-		"page":                failure(`{"code":1,"documentation_url":"` + long + `"}`),
-		"odd characters":      failure(`{"code":1,"message":` + string(quoted) + `}`),
-		"many errors":         failure(strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",")),
-		"many long chains":    failure(strings.TrimSuffix(strings.Repeat(chain(100)+",", 100), ",")),
-		"a deep chain":        failure(chain(4_000)),
-		"a wide chain": failure(`{"code":1,"error_chain":[` +
-			strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",") + `]}`),
-		"messages": `{"success":false,"errors":[{"code":1}],"messages":[` +
-			strings.TrimSuffix(strings.Repeat(`{"code":1,"message":"`+long[:1000]+`"},`, 10_000), ",") + `]}`,
+		"message":               failure(`{"code":1,"message":"` + long + `"}`),
+		"message of a string":   failure(`"` + long + `"`),
+		"pointer":               failure(`{"code":1,"source":{"pointer":"` + long + `"}}`),
+		"page":                  failure(`{"code":1,"documentation_url":"` + long + `"}`),
+		"unprintable message":   failure(`{"code":1,"message":` + string(quoted) + `}`),
+		"many errors":           failure(manyErrors),
+		"many long chains":      failure(strings.TrimSuffix(strings.Repeat(chain(100)+",", 100), ",")),
+		"a deep chain":          failure(chain(4_000)),
+		"a wide chain":          failure(`{"code":1,"error_chain":[` + manyErrors + `]}`),
+		"messages":              `{"success":false,"errors":[{"code":1}],"messages":[` + manyErrors + `]}`,
 		"title and detail":      `{"title":"` + long + `","detail":"` + long + `"}`,
 		"many titles":           `{` + strings.TrimSuffix(strings.Repeat(`"title":"`+long[:1000]+`",`, 10_000), ",") + `}`,
 		"text":                  long,
-		"odd text":              odd,
+		"unprintable text":      unprintable,
 		"blanks":                strings.Repeat(" ", 16<<20),
 		"markup":                strings.Repeat("<b>&amp;%25", 1<<20),
 		"open markup":           strings.Repeat("<a ", 4<<20),
-		"token without an end":  strings.Repeat("eyJ", 4<<20),
-		"what looks random":     strings.Repeat("aB3+", 4<<20),
+		"endless token":         strings.Repeat("eyJ", 4<<20),
+		"random characters":     strings.Repeat("aB3+", 4<<20),
 		"a piece of a secret":   strings.Repeat(sentToken[:12], 1<<20),
 		"secrets":               strings.Repeat(sentToken+" ", 1<<18),
 		"backslashes":           strings.Repeat(`\`, 16<<20),
-		"JSON that never opens": strings.Repeat("]", 16<<20),
+		"only closing brackets": strings.Repeat("]", 16<<20),
 	} {
-		made[name] = &http.Response{StatusCode: 400, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+		responses[name] = &http.Response{
+			StatusCode: 400, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)),
+		}
 	}
 	for name, header := range map[string]http.Header{
-		"ray id":      {"Cf-Ray": {long}},
-		"odd ray id":  {"Cf-Ray": {odd}},
-		"location":    {"Location": {"https://example.com/" + strings.ReplaceAll(long, " ", "/")}},
-		"a long host": {"Location": {"https://" + strings.ReplaceAll(long, " ", ".") + "/"}},
-		"retry-after": {"Retry-After": {long}},
-		"a reason":    {},
+		"ray id":             {"Cf-Ray": {long}},
+		"unprintable ray id": {"Cf-Ray": {unprintable}},
+		"location":           {"Location": {"https://example.com/" + strings.ReplaceAll(long, " ", "/")}},
+		"a long host":        {"Location": {"https://" + strings.ReplaceAll(long, " ", ".") + "/"}},
+		"retry-after":        {"Retry-After": {long}},
+		"a reason":           {},
 	} {
-		made[name] = &http.Response{StatusCode: 302, Status: "302 " + long, Header: header, Body: http.NoBody}
+		responses[name] = &http.Response{
+			StatusCode: 302, Status: "302 " + long, Header: header, Body: http.NoBody,
+		}
 	}
-	return made
+	return responses
 }
 
-// Work is compared with that of reading as much JSON, since a test cannot know how fast its machine is.
+// The duration is compared with that of reading as much JSON, because the speed of the machine is
+// unknown.
 //
-//nolint:paralleltest // other tests would take time from it
-func TestErrors_TextIsBoundedAndClean(t *testing.T) {
+//nolint:paralleltest // other tests would change the duration
+func TestError_TextIsBoundedAndPrintable(t *testing.T) {
 	huge := []byte(`{"a":"` + strings.Repeat("a long text ", 3<<20/2) + `"}`)
 	began := time.Now()
 	for range 8 {
@@ -80,7 +86,8 @@ func TestErrors_TextIsBoundedAndClean(t *testing.T) {
 	}
 	reference := time.Since(began)
 	for name, resp := range hugeResponses() {
-		client, d := wireClient(t, roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil }), once)
+		transport := roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil })
+		client, d := wireClient(t, transport, once)
 		var info cftunnel.ResponseInfo
 		began := time.Now()
 		_, err := client.Tunnels.Get(t.Context(), tunnelID, cftunnel.CaptureResponse(&info))
@@ -88,41 +95,46 @@ func TestErrors_TextIsBoundedAndClean(t *testing.T) {
 		failure, ok := errors.AsType[*cftunnel.Error](err)
 		require.True(t, ok, name)
 
-		const most = 17 << 10
-		texts := map[string]string{"error": err.Error(), "ray id": failure.RayID, "body": failure.Body, "ray id of info": info.RayID}
+		const maxText = 17 << 10
+		texts := map[string]string{
+			"error": err.Error(), "ray id": failure.RayID, "body": failure.Body,
+			"ray id of info": info.RayID,
+		}
 		for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 			texts["cause "+cause.Error()[:10]] = cause.Error()
 		}
-		for what, text := range texts {
-			assert.Less(t, len(text), most, "%s, %s", name, what)
-			assert.False(t, strings.ContainsFunc(text, isOdd), "%s, %s: %.100q", name, what, text)
+		for kind, text := range texts {
+			assert.Less(t, len(text), maxText, "%s, %s", name, kind)
+			assert.False(t, strings.ContainsFunc(text, isUnprintable), "%s, %s: %.100q",
+				name, kind, text)
 		}
 		encoded, err := json.Marshal(failure)
 		require.NoError(t, err)
-		assert.Less(t, len(encoded), 2*most, name)
+		assert.Less(t, len(encoded), 2*maxText, name)
 		messages, err := json.Marshal(info.Messages)
 		require.NoError(t, err)
-		assert.Less(t, len(messages), 2*most, name)
-		assert.Less(t, len(fmt.Sprintf("%+v", *failure)), 2*most, name)
+		assert.Less(t, len(messages), 2*maxText, name)
+		assert.Less(t, len(fmt.Sprintf("%+v", *failure)), 2*maxText, name)
 		d.assertHides(t, sentToken)
 		for _, detail := range failure.Errors {
-			oddity := func(r rune) bool { return isOdd(r) && r != '\n' && r != '\t' }
-			assert.False(t, strings.ContainsFunc(detail.Message+detail.Pointer+detail.DocumentationURL, oddity), name)
+			isUnexpected := func(r rune) bool { return isUnprintable(r) && r != '\n' && r != '\t' }
+			text := detail.Message + detail.Pointer + detail.DocumentationURL
+			assert.False(t, strings.ContainsFunc(text, isUnexpected), name)
 		}
 		for line := range strings.Lines(d.text.String()) {
 			if strings.Contains(line, `"msg":"cloudflare api request"`) {
-				assert.Less(t, len(line), 2*most, name)
+				assert.Less(t, len(line), 2*maxText, name)
 			}
 		}
 	}
 }
 
-func isOdd(r rune) bool { return !unicode.IsPrint(r) }
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// A body that is a secret costs no more than its encoding, and shows nothing.
+// A request body that is a secret costs about as much as its encoding. Errors do not show it.
 //
-//nolint:paralleltest // other tests would take time from it
-func TestErrors_HugeSecretInTheBody(t *testing.T) {
+//nolint:paralleltest // other tests would change the duration
+func TestError_HugeSecretInBody(t *testing.T) {
 	secret := strings.Repeat("aB3+", 4<<20)
 	began := time.Now()
 	for range 4 {
@@ -149,9 +161,10 @@ func TestErrors_HugeSecretInTheBody(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
+			text := fmt.Sprintf(`{"success":false,"errors":[{"code":7,"message":%s}]}`, message)
 			return &http.Response{
 				StatusCode: 400, Header: http.Header{}, Request: r,
-				Body: io.NopCloser(strings.NewReader(fmt.Sprintf(`{"success":false,"errors":[{"code":7,"message":%s}]}`, message))),
+				Body: io.NopCloser(strings.NewReader(text)),
 			}, nil
 		}), once)
 		began := time.Now()

@@ -25,7 +25,7 @@ var sentinels = []error{
 	cftunnel.ErrRateLimited, cftunnel.ErrServer, cftunnel.ErrTunnelNameTaken, cftunnel.ErrActiveConnections, cftunnel.ErrOutcomeUnknown,
 }
 
-func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
+func TestError_Sentinels(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		status, code int
@@ -63,7 +63,7 @@ func TestErrorsMatchTheirSentinelsAndNoOthers(t *testing.T) {
 	}
 }
 
-func TestErrorKeepsEverythingTheAPISaid(t *testing.T) {
+func TestError_Fields(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(403, `{"success":false,"messages":[],"result":null,"errors":[
 		{"code":10000,"message":"Authentication error","documentation_url":"https://d.example.com","source":{"pointer":"/name"},
@@ -85,20 +85,22 @@ func TestErrorKeepsEverythingTheAPISaid(t *testing.T) {
 		{Code: 7003, Message: "second\nline"},
 	}, failure.Errors)
 
-	assert.Equal(t, `cftunnel: GET /accounts/`+accountID+`/cfd_tunnel/`+tunnelID+`/token: 403 Forbidden; `+
-		`10000: Authentication error at /name [9109: Unauthorized to access requested resource, text alone]; 7003: second line; `+
-		`the credentials need one of the permissions "Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" `+
-		`or "Cloudflare Tunnel Write" (ray 8f2ab-FRA)`, err.Error())
+	assert.Equal(t,
+		`cftunnel: GET /accounts/`+accountID+`/cfd_tunnel/`+tunnelID+`/token: 403 Forbidden; `+
+			`10000: Authentication error at /name [9109: Unauthorized to access requested resource, text alone]; 7003: second line; `+
+			`the credentials need one of the permissions "Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" `+
+			`or "Cloudflare Tunnel Write" (ray 8f2ab-FRA)`, err.Error())
 
 	assert.True(t, cftunnel.HasCode(err, 10000))
 	assert.True(t, cftunnel.HasCode(err, 1, 9109), "in the chain")
-	assert.True(t, cftunnel.HasCode(fmt.Errorf("outer: %w", errors.Join(io.EOF, err)), 7003), "behind other errors")
+	assert.True(t, cftunnel.HasCode(fmt.Errorf("outer: %w", errors.Join(io.EOF, err)), 7003),
+		"inside other errors")
 	assert.False(t, cftunnel.HasCode(err, 1013))
 	assert.False(t, cftunnel.HasCode(nil, 1013))
 	assert.False(t, cftunnel.HasCode(io.EOF, 1013))
 }
 
-func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
+func TestError_BodyExcerpt(t *testing.T) {
 	t.Parallel()
 	get := func(status int, body string) *cftunnel.Error {
 		client := clientOf(t, respond(status, body), once)
@@ -109,7 +111,8 @@ func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
 	}
 	failure := get(502, "<html>\n  <title>Bad gateway</title>\xff"+strings.Repeat("é", 5000))
 	assert.Equal(t, 502, failure.StatusCode)
-	assert.True(t, strings.HasPrefix(failure.Body, "<html> <title>Bad gateway</title>"), failure.Body)
+	start := "<html> <title>Bad gateway</title>"
+	assert.True(t, strings.HasPrefix(failure.Body, start), failure.Body)
 	assert.Less(t, len(failure.Body), 600)
 	assert.Contains(t, failure.Error(), "Bad gateway")
 
@@ -117,10 +120,11 @@ func TestErrorKeepsTheBeginningOfWhatIsNoJSON(t *testing.T) {
 	assert.Equal(t, "<html>a captive portal</html>", get(200, "<html>a captive portal</html>").Body)
 	assert.Empty(t, get(503, "").Body)
 	assert.Empty(t, get(503, `{"success":false,"errors":[{"code":1,"message":"m"}]}`).Body)
-	assert.Empty(t, get(200, `{"success":true,"result":{"token":"`+planted).Body, "a cut answer may hold a secret")
+	assert.Empty(t, get(200, `{"success":true,"result":{"token":"`+planted).Body,
+		"a truncated response may contain a secret")
 }
 
-func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
+func TestError_NoExcerptOfSecretResponse(t *testing.T) {
 	t.Parallel()
 	body := func(status int, text string) string {
 		client := clientOf(t, respond(status, text), once)
@@ -143,7 +147,7 @@ func TestErrorsOfSecretAnswersShowNothingOfThem(t *testing.T) {
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), planted)
 }
 
-// show prints an error in every way, that of each cause included.
+// show returns every printed form of an error and of its causes.
 func show(err error) string {
 	var all strings.Builder
 	for e := err; e != nil; e = errors.Unwrap(e) {
@@ -158,11 +162,13 @@ func show(err error) string {
 	return all.String()
 }
 
-func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
+func TestError_RedactsEchoedSecrets(t *testing.T) {
 	t.Parallel()
-	odd := cftunnel.NewSecret("Pz8/Pj4+PDw8" + strings.Repeat("+/", 16)) // every character that some encoding changes
+	// Contains every character of base64 that an encoding escapes.
+	tunnelSecret := cftunnel.NewSecret("Pz8/Pj4+PDw8" + strings.Repeat("+/", 16))
 	token := apiToken
-	header := planted + "~!&<'\"%" // every character that a header can have and an API token cannot
+	// Contains characters that are valid in a header and not in an API token.
+	header := planted + "~!&<'\"%"
 	echo := func(write func(w http.ResponseWriter, secret string)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -170,7 +176,10 @@ func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
 				Secret string `json:"tunnel_secret"`
 			}
 			_ = json.Unmarshal(body, &sent)
-			write(w, r.Header.Get("Authorization")+" "+r.Header.Get("X-Auth-Key")+" "+sent.Secret+" "+r.Header.Get("X-Service-Token"))
+			write(w, strings.Join([]string{
+				r.Header.Get("Authorization"), r.Header.Get("X-Auth-Key"), sent.Secret,
+				r.Header.Get("X-Service-Token"),
+			}, " "))
 		}
 	}
 	detail := func(format string) http.HandlerFunc {
@@ -193,71 +202,82 @@ func TestSecretsThatAServerEchoesComeOutOfNoError(t *testing.T) {
 		"in a pointer":          detail(`{"success":false,"errors":[{"code":1,"source":{"pointer":%s}}]}`),
 		"in a link":             detail(`{"success":false,"errors":[{"code":1,"documentation_url":%s}]}`),
 		"in text":               text(502, func(s string) string { return s }),
-		"in text, escaped":      text(502, url.QueryEscape),
-		"in text, for a path":   text(502, url.PathEscape),
+		"in text, query form":   text(502, url.QueryEscape),
+		"in text, path form":    text(502, url.PathEscape),
 		"in HTML":               text(502, html.EscapeString),
-		"in JSON of its own":    text(502, func(s string) string { q, _ := json.Marshal(s); return string(q) }),
+		"in a JSON string":      text(502, func(s string) string { q, _ := json.Marshal(s); return string(q) }),
 		"without its beginning": text(400, func(s string) string { return "bad " + s[24:] }),
-		"at the end of a cut":   text(502, func(s string) string { return strings.Repeat("x", 480) + s }),
+		"where text is cut":     text(502, func(s string) string { return strings.Repeat("x", 480) + s }),
 		"in the ray id":         echo(func(w http.ResponseWriter, s string) { w.Header().Set("Cf-Ray", s); w.WriteHeader(500) }),
-		"in an answer of 200":   text(200, func(s string) string { return s }),
+		"in status 200":         text(200, func(s string) string { return s }),
 		"in a redirect": echo(func(w http.ResponseWriter, s string) {
 			w.Header().Set("Location", "https://e.example.com/"+s)
 			w.WriteHeader(302)
 		}),
-		"in an unread result": echo(func(w http.ResponseWriter, s string) { _ = json.NewEncoder(w).Encode(m{"success": true, "result": s}) }),
-		"in a time out of form": echo(func(w http.ResponseWriter, s string) {
-			_ = json.NewEncoder(w).Encode(m{"success": true, "result": m{"id": "x", "created_at": s}})
+		"in a result of the wrong type": echo(func(w http.ResponseWriter, s string) {
+			_ = json.NewEncoder(w).Encode(m{"success": true, "result": s})
+		}),
+		"in an invalid time": echo(func(w http.ResponseWriter, s string) {
+			_ = json.NewEncoder(w).Encode(
+				m{"success": true, "result": m{"id": "x", "created_at": s}})
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, credentials := range []cftunnel.Option{cftunnel.WithAPIToken(token), cftunnel.WithAPIKey("a@example.com", token)} {
+			for _, credentials := range []cftunnel.Option{
+				cftunnel.WithAPIToken(token), cftunnel.WithAPIKey("a@example.com", token),
+			} {
 				var info cftunnel.ResponseInfo
 				var log strings.Builder
-				logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				logger := slog.New(
+					slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				client := clientOf(t, handler, once, credentials, cftunnel.WithLogger(logger))
-				_, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Secret: odd},
+				params := cftunnel.TunnelUpdateParams{Secret: tunnelSecret}
+				_, err := client.Tunnels.Update(t.Context(), tunnelID, params,
 					cftunnel.CaptureResponse(&info), cftunnel.AddHeader("X-Service-Token", header))
 				require.Error(t, err)
 				shown := show(err) + log.String() + info.RayID + fmt.Sprint(info.Messages)
-				for _, secret := range []string{token, odd.Reveal(), header} {
-					for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret)} {
+				for _, secret := range []string{token, tunnelSecret.Reveal(), header} {
+					for _, form := range []string{
+						secret, url.QueryEscape(secret), url.PathEscape(secret),
+						html.EscapeString(secret),
+					} {
 						assert.NotContains(t, shown, form)
 					}
-					assert.NotContains(t, shown, secret[:12], "not even a part")
+					assert.NotContains(t, shown, secret[:12], "part of a secret")
 				}
 				for at := 10; at+12 <= len(apiToken); at++ {
-					assert.NotContains(t, shown, apiToken[at:at+12], "not even a part")
+					assert.NotContains(t, shown, apiToken[at:at+12], "part of a secret")
 				}
 			}
 		})
 	}
 }
 
-func TestSecretsInATransportsErrorComeOutOfNoError(t *testing.T) {
+func TestError_RedactsTransportError(t *testing.T) {
 	t.Parallel()
-	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			return nil, fmt.Errorf("dump %v: %w", r.Header, io.ErrClosedPipe)
-		}),
-	}))
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		return nil, fmt.Errorf("dump %v: %w", r.Header, io.ErrClosedPipe)
+	})
+	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 	_, err := client.Tunnels.Get(t.Context(), tunnelID)
-	require.ErrorIs(t, err, io.ErrClosedPipe, "what it was can still be found")
+	require.ErrorIs(t, err, io.ErrClosedPipe, "the chain contains the cause")
 	assert.NotContains(t, show(err), apiToken)
 }
 
-func TestNoErrorHoldsARequest(t *testing.T) {
+func TestError_HasNoURLError(t *testing.T) {
 	t.Parallel()
-	_, client := newFake(t, once, cftunnel.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe }),
-	}))
+	transport := roundTripper(func(*http.Request) (*http.Response, error) {
+		return nil, io.ErrClosedPipe
+	})
+	_, client := newFake(t, once, cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 	_, err := client.Tunnels.Get(t.Context(), tunnelID)
 	wrapper, ok := errors.AsType[*url.Error](err)
 	assert.False(t, ok, "%v", wrapper)
 }
 
-func TestCancelledBeforeItBegan(t *testing.T) {
+func TestError_CanceledBeforeSending(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -273,36 +293,40 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-// text is an error that is its own text, which %#v of its holder would print.
-type text string
+// textError is an error whose text %#v prints, also if another error contains it.
+type textError string
 
-func (t text) Error() string { return string(t) }
+func (e textError) Error() string { return string(e) }
 
-func TestCauseOfABlottedErrorIsNotPrinted(t *testing.T) {
+func TestError_HidesRedactedCause(t *testing.T) {
 	t.Parallel()
-	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return nil, text(r.Header.Get("Authorization")) }),
-	}))
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		return nil, textError(r.Header.Get("Authorization"))
+	})
+	_, client := newFake(t, once, cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 	_, err := client.Tunnels.Get(t.Context(), tunnelID)
 	assert.NotContains(t, show(err), apiToken[10:])
 }
 
-func TestRefusalWhoseBodyBreaksNamesWhy(t *testing.T) {
+func TestError_BrokenBody(t *testing.T) {
 	t.Parallel()
-	_, client := newFake(t, cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 400, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
-	})}))
+	transport := roundTripper(func(*http.Request) (*http.Response, error) {
+		body := io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+		return &http.Response{StatusCode: 400, Body: body}, nil
+	})
+	_, client := newFake(t, cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 	err := list(t.Context(), client)
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-func TestExcerptsOfAnswersThatAreNotJSON(t *testing.T) {
+func TestError_ExcerptOfInvalidBody(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ body, want string }{
-		"invalid UTF-8":                 {"<h1>\xff\xfe</h1>", "<h1>\uFFFD</h1>"},
-		"an object behind a byte order": {"\ufeff{\"result\":\"cut", ""},
-		"a text":                        {`"eyJhIjoi`, ""},
+		"invalid UTF-8":                {"<h1>\xff\xfe</h1>", "<h1>\uFFFD</h1>"},
+		"JSON after a byte order mark": {"\ufeff{\"result\":\"cut", ""},
+		"a JSON string":                {`"eyJhIjoi`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -314,7 +338,7 @@ func TestExcerptsOfAnswersThatAreNotJSON(t *testing.T) {
 	}
 }
 
-func TestRayIDsAreShortAndPrintable(t *testing.T) {
+func TestError_TruncatesRayID(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 64)
 	for sent, want := range map[string]string{long: long, long + "b": long + "…", "8f2ab\tFRA": "8f2ab FRA"} {
@@ -328,7 +352,7 @@ func TestRayIDsAreShortAndPrintable(t *testing.T) {
 	}
 }
 
-func TestSecretsOfAnAddedQueryComeOutOfNoError(t *testing.T) {
+func TestError_RedactsAddedQuery(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(400)
@@ -339,7 +363,7 @@ func TestSecretsOfAnAddedQueryComeOutOfNoError(t *testing.T) {
 	assert.Contains(t, err.Error(), "bad: [REDACTED]")
 }
 
-func TestTextsOfAServerAreShortAndPrintable(t *testing.T) {
+func TestError_TruncatesDetails(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 1024)
 	for sent, want := range map[string]string{long: long, long + "b": long + "…"} {
@@ -356,7 +380,7 @@ func TestTextsOfAServerAreShortAndPrintable(t *testing.T) {
 	assert.Equal(t, "1: a [31m b at /c d e", detail.String())
 }
 
-func TestPermissionsAreNamedWhereTheyLackAlone(t *testing.T) {
+func TestError_PermissionHint(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404} {
 		err := list(t.Context(), clientOf(t, respond(status, "{}")))
@@ -365,12 +389,14 @@ func TestPermissionsAreNamedWhereTheyLackAlone(t *testing.T) {
 	}
 }
 
-func TestSecretThatTheCutOfAMessageHitsIsBlottedWhole(t *testing.T) {
+func TestError_RedactsBeforeTruncating(t *testing.T) {
 	t.Parallel()
 	before := strings.Repeat("x", 1020)
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(400)
-		_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"%s%s"}]}`, before, r.Header.Get("Authorization")[len("Bearer "):])
+		token := r.Header.Get("Authorization")[len("Bearer "):]
+		_, _ = fmt.Fprintf(w, `{"success":false,"errors":[{"code":1,"message":"%s%s"}]}`,
+			before, token)
 	})
 	failure, ok := errors.AsType[*cftunnel.Error](list(t.Context(), client))
 	require.True(t, ok)

@@ -2,6 +2,7 @@ package cftunnel_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -24,20 +25,22 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// methodHarness is a harness for one method of cases.Methods. Its client has the default transport.
+// methodHarness is a harness for one method of cases.Methods. Its client uses the default
+// transport.
 type methodHarness struct {
 	*harness
 	client  *cftunnel.Client
 	fixture cases.Fixture
-	before  int          // requests that made the fixture
-	bodies  atomic.Int32 // response bodies that are not closed
+	before  int          // number of requests that created the fixture
+	bodies  atomic.Int32 // number of response bodies that are not closed
 }
 
 var protocols = map[string]func(testing.TB, http.Handler) *pipenet.Network{
 	"HTTP/1.1": pipenet.Serve, "HTTP/2": pipenet.ServeTLS,
 }
 
-// newMethodHarness must be called inside a bubble. When the test ends, no connection may be open.
+// newMethodHarness must be called inside a bubble. When the test ends, it checks that no connection
+// is open.
 func newMethodHarness(
 	t *testing.T, protocol string, method cases.Method, opts ...cftunnel.Option,
 ) *methodHarness {
@@ -54,16 +57,17 @@ func newMethodHarness(
 	}
 	transport := roundtrip.NewTransport()
 	h.network.Lead(t, transport)
+	counting := roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := transport.RoundTrip(r)
+		if err == nil {
+			h.bodies.Add(1)
+			resp.Body = &countedBody{ReadCloser: resp.Body, open: &h.bodies}
+		}
+		return resp, err
+	})
 	h.client = h.newClient(append([]cftunnel.Option{
 		cftunnel.WithAPIToken(token.Reveal()),
-		cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			resp, err := transport.RoundTrip(r)
-			if err == nil {
-				h.bodies.Add(1)
-				resp.Body = &watchedBody{ReadCloser: resp.Body, open: &h.bodies}
-			}
-			return resp, err
-		})}),
+		cftunnel.WithHTTPClient(&http.Client{Transport: counting}),
 	}, opts...)...)
 	t.Cleanup(func() {
 		synctest.Wait() // until HTTP/2 has ended its streams
@@ -74,13 +78,14 @@ func newMethodHarness(
 	return h
 }
 
+// call calls the method and checks that all response bodies are closed.
 func (h *methodHarness) call(ctx context.Context, method cases.Method) error {
 	err := method.Call(ctx, h.client, h.fixture)
 	assert.Zero(h.t, h.bodies.Load(), "response bodies that are not closed")
 	return err
 }
 
-// requests returns what the method sent.
+// requests returns the requests of the method, without those that created the fixture.
 func (h *methodHarness) requests() []tunneltest.Request { return h.srv.Requests()[h.before:] }
 
 // carriedOut counts the method's requests for an operation that the fake carried out.
@@ -94,7 +99,7 @@ func (h *methodHarness) carriedOut(operation string) int {
 	return n
 }
 
-// inject makes the fault happen to as many requests as it says.
+// inject makes the next requests fail, as many as the fault says.
 func (h *methodHarness) inject(f cases.Fault) {
 	if f.Refused {
 		h.network.Refuse()
@@ -103,14 +108,14 @@ func (h *methodHarness) inject(f cases.Fault) {
 	h.srv.Inject(f.Server)
 }
 
-// watchedBody is counted until it is closed.
-type watchedBody struct {
+// countedBody is a response body that decrements open when it is closed.
+type countedBody struct {
 	io.ReadCloser
 	open   *atomic.Int32
 	closed atomic.Bool
 }
 
-func (b *watchedBody) Close() error {
+func (b *countedBody) Close() error {
 	if !b.closed.Swap(true) {
 		b.open.Add(-1)
 	}
@@ -130,16 +135,16 @@ func operationsOf(t *testing.T, method cases.Method) (operations []string) {
 	return operations
 }
 
-// faultCase is a method one of whose operations meets a fault.
+// faultCase is a method and a fault of one of its operations.
 type faultCase struct {
 	method    cases.Method
-	requests  int // that the method sends if none fails
+	requests  int // number of requests that the method sends if none fails
 	operation string
 	protocol  string
 	fault     cases.Fault
 }
 
-// forEachFault runs test for every method, operation that it sends, fault and protocol, each in a
+// forEachFault runs test for every combination of method, operation, fault and protocol, each in a
 // bubble of its own.
 func forEachFault(t *testing.T, test func(t *testing.T, c faultCase)) {
 	t.Helper()
@@ -168,7 +173,8 @@ func forEachFault(t *testing.T, test func(t *testing.T, c faultCase)) {
 	}
 }
 
-// harness returns one whose client is set up for the fault, which is not injected yet.
+// harness returns a harness whose client has the options that the fault needs. It does not inject
+// the fault.
 func (c faultCase) harness(t *testing.T, retry cftunnel.RetryPolicy) *methodHarness {
 	opts := []cftunnel.Option{cftunnel.WithRetry(retry)}
 	if c.fault.Timeout > 0 {
@@ -185,43 +191,50 @@ func isNetwork(operation string) bool {
 	return strings.Contains(operation, "/teamnet/") || strings.Contains(operation, "/zerotrust/")
 }
 
-// happensOnce reports whether the server refuses to do the same again: to delete what is deleted, and
-// to change nothing.
+// happensOnce reports whether the server rejects a repeated request: a delete of what is deleted,
+// or an update that changes nothing.
 func happensOnce(operation string) bool {
-	isTokenDelete := strings.HasPrefix(operation, http.MethodDelete) && strings.HasSuffix(operation, "/{token_id}")
-	return isNetwork(operation) && isWrite(operation) || operation == opRecordDelete || isTokenDelete
+	isDelete := strings.HasPrefix(operation, http.MethodDelete)
+	if isDelete && strings.HasSuffix(operation, "/{token_id}") {
+		return true
+	}
+	return isNetwork(operation) && isWrite(operation) || operation == opRecordDelete
 }
 
-// returnsSecret reports whether the response to an operation may have a token.
+// returnsSecret reports whether the response to an operation may contain a secret.
 func returnsSecret(operation string) bool {
 	if isNetwork(operation) || strings.Contains(operation, "/dns_records") {
 		return false
 	}
-	return strings.HasSuffix(operation, "/token") || strings.HasSuffix(operation, "/value") || strings.Contains(operation, "/management") ||
-		strings.HasPrefix(operation, "PATCH ") || strings.HasPrefix(operation, "POST ")
+	return strings.HasPrefix(operation, "PATCH ") || strings.HasPrefix(operation, "POST ") ||
+		strings.HasSuffix(operation, "/token") || strings.HasSuffix(operation, "/value") ||
+		strings.Contains(operation, "/management")
 }
 
 func isWrite(operation string) bool { return !strings.HasPrefix(operation, http.MethodGet) }
 
-// isIdempotent goes by an operation's method, except for the one that makes a new secret each time.
+// isIdempotent reports whether an operation may be repeated. Rolling a token is a PUT, but creates
+// a new secret each time.
 func isIdempotent(operation string) bool {
 	return !strings.HasPrefix(operation, http.MethodPost) && !strings.HasSuffix(operation, "/value")
 }
 
-// withoutResult are operations that succeed whatever the result is.
+// withoutResult are the operations whose result the client ignores.
 var withoutResult = []string{
 	opCleanup, "PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover", opRecordDelete,
 }
 
 func (c faultCase) isHarmless() bool {
-	return c.fault.Harmless || c.fault.HarmlessWithoutResult && slices.Contains(withoutResult, c.operation)
+	return c.fault.Harmless || c.fault.HarmlessWithoutResult &&
+		slices.Contains(withoutResult, c.operation)
 }
 
 func (c faultCase) isRetried() bool {
-	return c.fault.Retry == cases.RetryAll || c.fault.Retry == cases.RetryIdempotent && isIdempotent(c.operation)
+	return c.fault.Retry == cases.RetryAll ||
+		c.fault.Retry == cases.RetryIdempotent && isIdempotent(c.operation)
 }
 
-// checkError checks the error of a call whose every request met the fault.
+// checkError checks the error of a call all of whose attempts failed with the fault.
 func (c faultCase) checkError(t *testing.T, h *methodHarness, err error, attempts int) {
 	t.Helper()
 	failure, ok := errors.AsType[*cftunnel.Error](err)
@@ -229,13 +242,14 @@ func (c faultCase) checkError(t *testing.T, h *methodHarness, err error, attempt
 	assert.Equal(t, c.fault.Status, failure.StatusCode)
 	assert.Equal(t, attempts, failure.Attempts)
 	assert.Equal(t, c.fault.RetryAfter, failure.RetryAfter)
-	assert.Equal(t, c.fault.Uncertain && isWrite(c.operation), errors.Is(err, cftunnel.ErrOutcomeUnknown), "%v", err)
-	assert.Equal(t, c.fault.Status != 0, failure.RayID != "", "the ray id of the response")
+	assert.Equal(t, c.fault.Uncertain && isWrite(c.operation), isUncertain(err), "%v", err)
+	assert.Equal(t, c.fault.Status != 0, failure.RayID != "", "ray ID of the response")
 	for _, sentinel := range []error{
 		cftunnel.ErrRateLimited, cftunnel.ErrServer, cftunnel.ErrNotFound, cftunnel.ErrUnauthorized, cftunnel.ErrForbidden,
 		cftunnel.ErrConflict, cftunnel.ErrBadRequest, context.Canceled, context.DeadlineExceeded,
 	} {
-		assert.Equal(t, slices.Contains(c.fault.Is, sentinel), errors.Is(err, sentinel), "%v", sentinel)
+		assert.Equal(t, slices.Contains(c.fault.Is, sentinel), errors.Is(err, sentinel),
+			"%v", sentinel)
 	}
 	text := err.Error()
 	if returnsSecret(c.operation) && c.fault.Unreadable {
@@ -252,13 +266,14 @@ func (c faultCase) checkError(t *testing.T, h *methodHarness, err error, attempt
 	assert.Len(t, h.requests(), attempts)
 }
 
-// TestFaults_EveryRequest: every request for the operation meets the fault.
+// Every request for the operation fails.
 func TestFaults_EveryRequest(t *testing.T) {
 	t.Parallel()
 	forEachFault(t, func(t *testing.T, c faultCase) {
 		const maxAttempts = 3
 		c.fault.Server.Times = tunneltest.Always
-		h := c.harness(t, cftunnel.RetryPolicy{MaxAttempts: maxAttempts, BaseDelay: time.Millisecond})
+		h := c.harness(t,
+			cftunnel.RetryPolicy{MaxAttempts: maxAttempts, BaseDelay: time.Millisecond})
 		h.inject(c.fault)
 		err := h.call(t.Context(), c.method)
 		if c.isHarmless() {
@@ -266,7 +281,7 @@ func TestFaults_EveryRequest(t *testing.T) {
 			return
 		}
 		if !isIdempotent(c.operation) {
-			assert.LessOrEqual(t, h.carriedOut(c.operation), 1, "it is repeated")
+			assert.LessOrEqual(t, h.carriedOut(c.operation), 1, "the request is repeated")
 		}
 		if c.requests > 1 {
 			if err != nil {
@@ -274,12 +289,13 @@ func TestFaults_EveryRequest(t *testing.T) {
 				assert.True(t, ok, "%#v", err)
 				return
 			}
-			assert.True(t, isWrite(c.operation) && c.fault.CarriedOut(), "it succeeds without a response that says so")
+			assert.True(t, isWrite(c.operation) && c.fault.CarriedOut(),
+				"success without a successful response")
 			assert.Equal(t, 1, h.carriedOut(c.operation))
 			return
 		}
 		if happensOnce(c.operation) && c.fault.Server.Cut == tunneltest.CutInside {
-			// The status of a refusal is readable, but not the refusal.
+			// The retry is rejected, but its body is cut: only the status is readable.
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			assert.Equal(t, 1, h.carriedOut(c.operation))
 			return
@@ -299,18 +315,18 @@ func TestFaults_EveryRequest(t *testing.T) {
 	})
 }
 
-// TestFaults_OneRequest: the first request for the operation meets the fault.
+// The first request for the operation fails.
 func TestFaults_OneRequest(t *testing.T) {
 	t.Parallel()
 	forEachFault(t, func(t *testing.T, c faultCase) {
 		if c.fault.Refused {
-			return // every connection is
+			return // the fault refuses every connection
 		}
 		h := c.harness(t, cftunnel.RetryPolicy{BaseDelay: time.Millisecond})
 		h.inject(c.fault)
 		err := h.call(t.Context(), c.method)
 		if !isIdempotent(c.operation) {
-			assert.LessOrEqual(t, h.carriedOut(c.operation), 1, "it is repeated")
+			assert.LessOrEqual(t, h.carriedOut(c.operation), 1, "the request is repeated")
 		}
 		if c.requests > 1 {
 			if err != nil {
@@ -333,7 +349,7 @@ func TestFaults_OneRequest(t *testing.T) {
 	})
 }
 
-// TestFaults_ContextEnds: a call ends with its context, and sends nothing after that.
+// A call returns when its context ends, and sends nothing after that.
 func TestFaults_ContextEnds(t *testing.T) {
 	t.Parallel()
 	forEachFault(t, func(t *testing.T, c faultCase) {
@@ -342,7 +358,8 @@ func TestFaults_ContextEnds(t *testing.T) {
 		if c.fault.Retry != cases.RetryNone && c.fault.Server.Delay == 0 {
 			c.fault.Server.Delay = 30 * time.Millisecond
 		}
-		h := c.harness(t, cftunnel.RetryPolicy{MaxAttempts: 1 << 30, BaseDelay: 50 * time.Millisecond})
+		h := c.harness(t,
+			cftunnel.RetryPolicy{MaxAttempts: 1 << 30, BaseDelay: 50 * time.Millisecond})
 		h.inject(c.fault)
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
@@ -364,24 +381,22 @@ func TestFaults_ContextEnds(t *testing.T) {
 	})
 }
 
-// goAway serves one connection of HTTP/2: it reads a request, sends GOAWAY, and closes. processed
-// says whether the last stream id of the frame is that of the request, or 0.
+// goAway returns a function that serves one HTTP/2 connection: it reads a request, sends GOAWAY,
+// and closes the connection. If processed is set, the last stream ID of GOAWAY is that of the
+// request, else 0.
 func goAway(processed bool) func(net.Conn) {
-	const data, headers, settings, goAway, endStream, ack = 0, 1, 4, 7, 1, 1
-	frame := func(kind, flags byte, payload ...byte) []byte {
-		return append([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, 0}, payload...)
-	}
 	return func(plain net.Conn) {
 		conn := pipenet.TLS(plain)
 		defer conn.Close()
-		if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		if _, err := io.CopyN(io.Discard, conn, int64(len(http2Preface))); err != nil {
 			return
 		}
 		// A pipe has no buffer, so reading and writing must not wait for each other.
 		last := make(chan []byte, 1)
 		defer close(last)
 		go func() {
-			_, _ = conn.Write(append(frame(settings, 0), frame(settings, ack)...))
+			_, _ = conn.Write(
+				append(http2Frame(frameSettings, 0, 0), http2Frame(frameSettings, flagAck, 0)...))
 			_, _ = conn.Write(<-last)
 			_ = plain.Close()
 		}()
@@ -390,20 +405,20 @@ func goAway(processed bool) func(net.Conn) {
 			if _, err := io.ReadFull(conn, head); err != nil {
 				return
 			}
-			_, _ = io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
-			if kind, flags := head[3], head[4]; kind != headers && kind != data || flags&endStream == 0 {
+			_, _ = io.CopyN(io.Discard, conn, payloadLength(head))
+			if !endsRequest(head) {
 				continue
 			}
-			streamID := make([]byte, 4)
+			var streamID uint32
 			if processed {
-				copy(streamID, head[5:])
+				streamID = binary.BigEndian.Uint32(head[5:])
 			}
-			last <- frame(goAway, 0, append(streamID, 0, 0, 0, 0)...)
+			last <- goAwayFrame(streamID, codeNone, "")
 		}
 	}
 }
 
-func TestGoAway_EveryMethod(t *testing.T) {
+func TestMethods_GoAway(t *testing.T) {
 	t.Parallel()
 	for name, method := range cases.Methods {
 		t.Run(name, func(t *testing.T) {
@@ -415,7 +430,7 @@ func TestGoAway_EveryMethod(t *testing.T) {
 					h := newMethodHarness(t, "HTTP/2", method)
 					h.network.Intercept(goAway(false))
 					require.NoError(t, h.call(t.Context(), method))
-					assert.Len(t, h.requests(), len(operations), "the server saw each request once")
+					assert.Len(t, h.requests(), len(operations), "each request arrived once")
 					assert.Equal(t, 1, h.carriedOut(operations[len(operations)-1]))
 				})
 			})
@@ -430,15 +445,14 @@ func TestGoAway_EveryMethod(t *testing.T) {
 						return
 					}
 					require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-					assert.Empty(t, h.requests(), "it is repeated")
+					assert.Empty(t, h.requests(), "the request is repeated")
 				})
 			})
 		})
 	}
 }
 
-// TestTransport_Connections measures how many connections a busy client opens with its default
-// transport.
+// The default transport of a busy client keeps its connections.
 func TestTransport_Connections(t *testing.T) {
 	t.Parallel()
 	const workers, rounds = 64, 5
@@ -447,7 +461,8 @@ func TestTransport_Connections(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := newMethodHarness(t, protocol, cases.Method{}, cftunnel.WithoutRateLimit())
-				h.srv.Inject(tunneltest.Fault{Delay: 50 * time.Millisecond, Times: tunneltest.Always})
+				h.srv.Inject(
+					tunneltest.Fault{Delay: 50 * time.Millisecond, Times: tunneltest.Always})
 				round := func() {
 					var group sync.WaitGroup
 					for range workers {
@@ -460,13 +475,13 @@ func TestTransport_Connections(t *testing.T) {
 				}
 				round()
 				synctest.Wait()
-				// All begin at once, before it is known whether one connection of HTTP/2 would do.
+				// All requests begin before the client knows whether the server supports HTTP/2.
 				dials := h.network.Dials()
 				assert.LessOrEqual(t, dials, workers)
 				for range rounds {
 					round()
 				}
-				assert.Equal(t, dials, h.network.Dials(), "they are not kept")
+				assert.Equal(t, dials, h.network.Dials(), "connections are not kept")
 			})
 		})
 	}

@@ -11,33 +11,37 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
 	"unicode/utf8"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// canned returns a client of a server in memory that always gives this answer.
-func canned(f testing.TB, answer func(*http.Request) (status int, body string), opts ...cftunnel.Option) *cftunnel.Client {
-	f.Helper()
+// canned returns a client whose requests get the response that respond returns, without a network.
+func canned(
+	tb testing.TB, respond func(*http.Request) (status int, body string), opts ...cftunnel.Option,
+) *cftunnel.Client {
+	tb.Helper()
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		status, body := answer(r)
+		status, body := respond(r)
 		return &http.Response{
-			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1, Request: r,
+			StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1, Request: r,
 		}, nil
 	})
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
-		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
+		cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID),
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
 		cftunnel.WithoutRateLimit(), once,
 	}, opts...)...)
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
 	return client
 }
 
-// FuzzAnswer: whatever a server answers, a call returns a whole tunnel or an error that is safe to show.
-func FuzzAnswer(f *testing.F) {
+// FuzzResponse checks that a call returns a complete tunnel or an error that is safe to show, for
+// any response.
+func FuzzResponse(f *testing.F) {
 	for _, body := range []string{
 		`{"success":true,"errors":[],"messages":[],"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","name":"blog","created_at":"2021-01-25T18:22:34.317854Z","deleted_at":null,"connections":[],"metadata":{}}}`,
 		`{"success":false,"errors":[{"code":"1013","message":"m","error_chain":[{"code":1,"message":"n"}]},"plain"],"messages":["m"],"result":{}}`,
@@ -71,7 +75,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// FuzzEcho: a secret that a server echoes between other text comes out of no error.
+// FuzzEcho checks that no error shows a secret that a server echoes between other text.
 func FuzzEcho(f *testing.F) {
 	f.Add("before ", " after", 400)
 	f.Add(`{"success":false,"errors":[{"code":1,"message":"`, `"}]}`, 400)
@@ -80,7 +84,9 @@ func FuzzEcho(f *testing.F) {
 		if status < 200 || status > 599 || strings.Contains(before+after, apiToken[10:18]) {
 			return
 		}
-		client := canned(t, func(r *http.Request) (int, string) { return status, before + r.Header.Get("Authorization") + after })
+		client := canned(t, func(r *http.Request) (int, string) {
+			return status, before + r.Header.Get("Authorization") + after
+		})
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
 		if err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, err), apiToken[10:]) {
 			t.Fatal(err)
@@ -88,7 +94,8 @@ func FuzzEcho(f *testing.F) {
 	})
 }
 
-// FuzzTunnelToken: what is parsed is put together again, and what is not is refused without being shown.
+// FuzzTunnelToken checks that credentials that were parsed encode to a token with the same
+// credentials, and that the error for an invalid token does not show it.
 func FuzzTunnelToken(f *testing.F) {
 	for _, fields := range []string{
 		`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"` + validSecret.Reveal() + `"}`,
@@ -115,7 +122,8 @@ func FuzzTunnelToken(f *testing.F) {
 	})
 }
 
-// FuzzConfiguration: what is not understood of a configuration is not lost, and nothing is added.
+// FuzzConfiguration checks that decoding and encoding a configuration keeps unknown members and
+// adds none.
 func FuzzConfiguration(f *testing.F) {
 	for _, config := range []string{
 		`{"ingress":[{"hostname":"a","service":"http://a","originRequest":{"noTLSVerify":true,"x":1}},{"service":"http_status:404"}]}`,
@@ -138,14 +146,15 @@ func FuzzConfiguration(f *testing.F) {
 		}
 		var before, after any
 		if json.Unmarshal([]byte(text), &before) != nil || json.Unmarshal(encoded, &after) != nil {
-			return // a number that no float holds
+			return // a number that float64 cannot represent
 		}
-		if !kept(before, after) || before != nil && !kept(after, before) {
+		if !contains(before, after) || before != nil && !contains(after, before) {
 			t.Fatalf("%s became %s", text, encoded)
 		}
 		var again cftunnel.TunnelConfig
 		err = json.Unmarshal(encoded, &again)
-		if same, sameErr := json.Marshal(again); err != nil || sameErr != nil || string(same) != string(encoded) {
+		if same, sameErr := json.Marshal(again); err != nil || sameErr != nil ||
+			string(same) != string(encoded) {
 			t.Fatalf("%s became %s: %v, %v", encoded, same, err, sameErr)
 		}
 		if !config.Equal(again) {
@@ -154,8 +163,8 @@ func FuzzConfiguration(f *testing.F) {
 	})
 }
 
-// kept reports whether after has all of before, but for what says nothing: empty names in a rule, and null.
-func kept(before, after any) bool {
+// contains reports whether after contains every value of before, except null and empty strings.
+func contains(before, after any) bool {
 	switch before := before.(type) {
 	case nil:
 		return true
@@ -168,7 +177,7 @@ func kept(before, after any) bool {
 			if value == nil || value == "" {
 				continue
 			}
-			if !kept(value, other[name]) {
+			if !contains(value, other[name]) {
 				return false
 			}
 		}
@@ -179,7 +188,7 @@ func kept(before, after any) bool {
 			return false
 		}
 		for i := range before {
-			if before[i] != nil && !kept(before[i], other[i]) {
+			if before[i] != nil && !contains(before[i], other[i]) {
 				return false
 			}
 		}
@@ -188,7 +197,8 @@ func kept(before, after any) bool {
 	return reflect.DeepEqual(before, after)
 }
 
-// FuzzPaging: a list ends, yields nothing twice from an honest slice of items, and errors once, whatever result_info says.
+// FuzzPaging checks that a list ends without an error and yields no item twice, for any
+// result_info, if the server returns the right items for each page.
 func FuzzPaging(f *testing.F) {
 	f.Add(25, 10, `{"page":1,"per_page":10,"count":10,"total_count":25}`)
 	f.Add(25, 10, `{"page":-1,"per_page":1000,"count":0,"total_count":1}`)
@@ -208,7 +218,8 @@ func FuzzPaging(f *testing.F) {
 			for _, item := range slice(items, page, perPage) {
 				list = append(list, fmt.Sprintf(`{"id":"id-%d","name":"%d"}`, item, item))
 			}
-			return 200, `{"success":true,"result":[` + strings.Join(list, ",") + `],"result_info":` + info + `}`
+			return 200, `{"success":true,"result":[` + strings.Join(list, ",") +
+				`],"result_info":` + info + `}`
 		})
 		seen := map[string]bool{}
 		for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{}) {
@@ -226,7 +237,8 @@ func FuzzPaging(f *testing.F) {
 	})
 }
 
-// FuzzErrorBody: whatever a failure's body is, the error keeps the status, is short and printable, and tells every code that the body has.
+// FuzzErrorBody checks that the error for any body keeps the status, is short and printable, and
+// contains every code of the body.
 func FuzzErrorBody(f *testing.F) {
 	for _, body := range []string{
 		`{"success":false,"errors":[{"code":1013,"message":"tunnel with name already exists"}],"messages":[],"result":null}`,
@@ -249,18 +261,21 @@ func FuzzErrorBody(f *testing.F) {
 			t.Fatalf("%#v", err)
 		}
 		text := err.Error()
-		if len(text) > 1<<20 || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if len(text) > 1<<20 || !utf8.ValidString(text) ||
+			strings.ContainsFunc(text, isUnprintable) {
 			t.Fatalf("%q", text)
 		}
-		// By the letter: encoding/json would take "Code" for a code too.
+		// Maps, because encoding/json decodes a member named "Code" into a field named "code".
 		var envelope map[string]json.RawMessage
 		var list []map[string]json.RawMessage
-		if json.Unmarshal([]byte(body), &envelope) != nil || json.Unmarshal(envelope["errors"], &list) != nil {
+		if json.Unmarshal([]byte(body), &envelope) != nil ||
+			json.Unmarshal(envelope["errors"], &list) != nil {
 			return
 		}
 		for _, e := range list[:min(len(list), 10)] {
 			text := strings.Trim(string(e["code"]), `"`)
-			if code, err := strconv.ParseInt(text, 10, 32); err == nil && !cftunnel.HasCode(failure, int(code)) {
+			if code, err := strconv.ParseInt(text, 10, 32); err == nil &&
+				!cftunnel.HasCode(failure, int(code)) {
 				t.Fatalf("%d is not in %+v", code, failure.Errors)
 			}
 		}

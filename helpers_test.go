@@ -24,13 +24,13 @@ const (
 	accountID = "0123456789abcdef0123456789abcdef"
 	tunnelID  = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 	apiToken  = "cfut_0123456789abcdefghijklmnopqrstuvwxyzABCD"
-	planted   = "planted-secret-text" // a secret that must not show up
+	planted   = "planted-secret-text" // a secret that must not be shown
 )
 
 var validSecret = cftunnel.NewSecret(
 	base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret >?>")))
 
-// Operations, as Request and Fault name them.
+// Operations, in the form that tunneltest.Request and tunneltest.Fault use.
 const (
 	opCreate     = "POST /accounts/{account_id}/cfd_tunnel"
 	opList       = "GET /accounts/{account_id}/cfd_tunnel"
@@ -46,20 +46,21 @@ const (
 // once turns retries off.
 var once = cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
 
-// harness is a fake that is reached over pipes, inside a synctest bubble.
+// harness is a fake server inside a synctest bubble. Its connections are pipes.
 type harness struct {
 	t       *testing.T
 	srv     *tunneltest.Server
 	network *pipenet.Network
 }
 
-// inBubble runs test on synctest's clock.
+// inBubble runs test with a harness inside a synctest bubble.
 func inBubble(t *testing.T, test func(t *testing.T, h *harness), opts ...tunneltest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { test(t, newHarness(t, pipenet.Serve, opts...)) })
 }
 
-// newHarness must be called inside a bubble. serve is pipenet.Serve, or pipenet.ServeTLS for HTTP/2.
+// newHarness starts a fake. It must be called inside a bubble. serve is pipenet.Serve, or
+// pipenet.ServeTLS for HTTP/2.
 func newHarness(
 	t *testing.T, serve func(testing.TB, http.Handler) *pipenet.Network, opts ...tunneltest.Option,
 ) *harness {
@@ -69,7 +70,7 @@ func newHarness(
 	return &harness{t, srv, serve(t, srv.Handler())}
 }
 
-// newClient returns a client of the fake with the default pace and retries.
+// newClient returns a client of the fake with the default rate limit and retries.
 func (h *harness) newClient(opts ...cftunnel.Option) *cftunnel.Client {
 	h.t.Helper()
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
@@ -82,8 +83,8 @@ func (h *harness) newClient(opts ...cftunnel.Option) *cftunnel.Client {
 	return client
 }
 
-// transport returns a transport to the fake that asks before it opens each connection, and uses
-// none twice.
+// transport returns a transport to the fake that calls mayDial before it opens a connection. It
+// opens one connection for each request.
 func (h *harness) transport(mayDial func() error) *http.Transport {
 	transport := h.network.Transport(h.t)
 	dial := transport.DialContext
@@ -111,6 +112,7 @@ func newFake(t *testing.T, opts ...cftunnel.Option) (*tunneltest.Server, *cftunn
 	return srv, client
 }
 
+// carriedOut counts the requests for an operation that srv carried out.
 func carriedOut(srv *tunneltest.Server, operation string) int {
 	n := 0
 	for _, r := range srv.Requests() {
@@ -129,7 +131,7 @@ func operations(srv *tunneltest.Server) (list []string) {
 	return list
 }
 
-// clientOf returns a client of a server that is not a fake.
+// clientOf returns a client of a server that runs handler instead of the fake.
 func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *cftunnel.Client {
 	t.Helper()
 	srv := httptest.NewServer(handler)
@@ -144,7 +146,7 @@ func clientOf(t *testing.T, handler http.HandlerFunc, opts ...cftunnel.Option) *
 	return client
 }
 
-// respond is a handler that sends the same response each time.
+// respond returns a handler that sends the same response to every request.
 func respond(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cf-Ray", "8f2ab-FRA")
@@ -153,18 +155,18 @@ func respond(status int, body string) http.HandlerFunc {
 	}
 }
 
-// roundTripper is a function as an http.RoundTripper.
+// roundTripper is a function that implements http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// list makes a call that changes nothing.
+// list sends a request that changes nothing.
 func list(ctx context.Context, client *cftunnel.Client, opts ...cftunnel.CallOption) error {
 	_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}, opts...)
 	return err
 }
 
-// countingLimiter never waits.
+// countingLimiter counts its calls and never waits.
 type countingLimiter struct{ waits, holds atomic.Int32 }
 
 func (l *countingLimiter) Wait(context.Context) error { l.waits.Add(1); return nil }

@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// holdingLimiter is a Limiter of a caller's own that has Hold.
+// holdingLimiter is a caller's Limiter that has Hold. It never waits.
 type holdingLimiter struct {
 	mu    sync.Mutex
 	until []time.Time
@@ -32,12 +32,14 @@ func (l *holdingLimiter) Hold(until time.Time) {
 	l.until = append(l.until, until)
 }
 
-// limiters are those that a client can have. None of them delays the few requests of a test.
+// limiters are options for every kind of limiter. None of them delays the few requests of a test.
 var limiters = map[string]func(t *testing.T) cftunnel.Option{
 	"default quota": func(*testing.T) cftunnel.Option { return cftunnel.WithRateLimit(1200, 5*time.Minute) },
 	"no rate limit": func(*testing.T) cftunnel.Option { return cftunnel.WithoutRateLimit() },
-	"x/time/rate":   func(*testing.T) cftunnel.Option { return cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1)) },
-	"with Hold":     func(*testing.T) cftunnel.Option { return cftunnel.WithLimiter(&holdingLimiter{}) },
+	"x/time/rate": func(*testing.T) cftunnel.Option {
+		return cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1))
+	},
+	"with Hold": func(*testing.T) cftunnel.Option { return cftunnel.WithLimiter(&holdingLimiter{}) },
 	"without Hold": func(*testing.T) cftunnel.Option {
 		return cftunnel.WithLimiter(limiterFunc(func(context.Context) error { return nil }))
 	},
@@ -46,14 +48,15 @@ var limiters = map[string]func(t *testing.T) cftunnel.Option{
 		require.NoError(t, err)
 		return cftunnel.WithLimiter(limiter)
 	},
-	"shared, in a limiter of the caller's": func(t *testing.T) cftunnel.Option {
+	"shared, embedded in a caller's limiter": func(t *testing.T) cftunnel.Option {
 		limiter, err := cftunnel.NewLimiter(1200, 5*time.Minute)
 		require.NoError(t, err)
 		return cftunnel.WithLimiter(struct{ *cftunnel.QuotaLimiter }{limiter})
 	},
 }
 
-// A 429 without Retry-After holds back the whole family, and longer each time.
+// A 429 without Retry-After delays all clients that share the limiter. Each further 429 delays them
+// longer.
 func TestHold_WithoutRetryAfter(t *testing.T) {
 	t.Parallel()
 	for name, limiter := range limiters {
@@ -66,9 +69,10 @@ func TestHold_WithoutRetryAfter(t *testing.T) {
 				h.srv.Inject(tunneltest.Fault{Status: 429, Times: 3})
 				began := time.Now()
 				var group sync.WaitGroup
-				group.Go(func() { assert.NoError(t, list(t.Context(), parent, cftunnel.MaxAttempts(10))) })
+				ctx, maxAttempts := t.Context(), cftunnel.MaxAttempts(10)
+				group.Go(func() { assert.NoError(t, list(ctx, parent, maxAttempts)) })
 				synctest.Wait()
-				group.Go(func() { assert.NoError(t, list(t.Context(), child, cftunnel.MaxAttempts(10))) })
+				group.Go(func() { assert.NoError(t, list(ctx, child, maxAttempts)) })
 				group.Wait()
 				var times []time.Duration
 				for _, r := range h.srv.Requests() {
@@ -76,17 +80,18 @@ func TestHold_WithoutRetryAfter(t *testing.T) {
 				}
 				require.GreaterOrEqual(t, len(times), 4)
 				assert.Zero(t, times[0])
-				assert.Equal(t, 5*time.Second, times[1], "nobody sends anything before")
+				assert.Equal(t, 5*time.Second, times[1], "the hold ends")
 				for _, at := range times[2:] {
 					assert.GreaterOrEqual(t, at, 5*time.Second)
 				}
-				assert.GreaterOrEqual(t, times[len(times)-1], 15*time.Second, "the second hold is longer")
+				assert.GreaterOrEqual(t, times[len(times)-1], 15*time.Second,
+					"the second hold is longer")
 			})
 		})
 	}
 }
 
-// The holds of one caller, one after another.
+// Holds without Retry-After double until the server sends a response other than 429.
 func TestHold_DoublesUntilAnotherResponse(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -141,7 +146,8 @@ func TestHold_DoublesUntilAnotherResponse(t *testing.T) {
 				requests := h.srv.Requests()
 				require.Len(t, requests, len(test.want)+1)
 				for i, want := range test.want {
-					assert.Equal(t, want, requests[i+1].Time.Sub(requests[i].Time).Truncate(time.Millisecond), "pause %d", i)
+					pause := requests[i+1].Time.Sub(requests[i].Time)
+					assert.Equal(t, want, pause.Truncate(time.Millisecond), "pause %d", i)
 				}
 			})
 		})
@@ -151,20 +157,26 @@ func TestHold_DoublesUntilAnotherResponse(t *testing.T) {
 // Clients that share a quota share its holds.
 func TestQuotaLimiter_SharesHolds(t *testing.T) {
 	t.Parallel()
-	newClients := func(t *testing.T, h *harness) (*cftunnel.QuotaLimiter, *cftunnel.Client, *cftunnel.Client) {
+	newClients := func(
+		t *testing.T, h *harness,
+	) (limiter *cftunnel.QuotaLimiter, one, other *cftunnel.Client) {
 		limiter, err := cftunnel.NewLimiter(1200, 5*time.Minute)
 		require.NoError(t, err)
-		return limiter, h.newClient(cftunnel.WithLimiter(limiter)), h.newClient(cftunnel.WithLimiter(limiter))
+		opt := cftunnel.WithLimiter(limiter)
+		return limiter, h.newClient(opt), h.newClient(opt)
 	}
 	t.Run("of a 429", func(t *testing.T) {
 		t.Parallel()
-		for name, header := range map[string]http.Header{"without Retry-After": nil, "with Retry-After": {"Retry-After": {"5"}}} {
+		for name, header := range map[string]http.Header{
+			"without Retry-After": nil, "with Retry-After": {"Retry-After": {"5"}},
+		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, h *harness) {
 					_, one, other := newClients(t, h)
 					h.srv.Inject(tunneltest.Fault{Status: 429, Header: header})
-					require.ErrorIs(t, list(t.Context(), one, cftunnel.MaxAttempts(1)), cftunnel.ErrRateLimited)
+					err := list(t.Context(), one, cftunnel.MaxAttempts(1))
+					require.ErrorIs(t, err, cftunnel.ErrRateLimited)
 					began := time.Now()
 					require.NoError(t, list(t.Context(), other))
 					assert.Equal(t, 5*time.Second, time.Since(began))
@@ -187,7 +199,8 @@ func TestQuotaLimiter_SharesHolds(t *testing.T) {
 				err := list(t.Context(), client)
 				assertHeld(t, err, time.Minute)
 			}
-			require.NoError(t, limiter.Wait(t.Context()), "who asks the limiter itself waits as long as need be")
+			require.NoError(t, limiter.Wait(t.Context()),
+				"MaxDelay does not limit QuotaLimiter.Wait")
 			assert.Equal(t, time.Minute, time.Since(began))
 			assert.Len(t, h.srv.Requests(), 1)
 		})
@@ -206,7 +219,8 @@ func TestQuotaLimiter_SharesHolds(t *testing.T) {
 	})
 }
 
-// assertHeld checks the error of a call that a hold kept from being sent.
+// assertHeld checks the error of a call that was not sent because of a hold. rest is the rest of
+// the hold.
 func assertHeld(t *testing.T, err error, rest time.Duration) {
 	t.Helper()
 	require.ErrorIs(t, err, cftunnel.ErrRateLimited)
@@ -216,8 +230,8 @@ func assertHeld(t *testing.T, err error, rest time.Duration) {
 	assert.Equal(t, rest, failure.RetryAfter)
 }
 
-// A Limiter with Hold is told of every hold, one without it is held back nevertheless.
-func TestWithLimiter_IsToldOfHolds(t *testing.T) {
+// The client calls Hold of a Limiter for each 429.
+func TestWithLimiter_ReceivesHolds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		limiter := &holdingLimiter{}
@@ -230,8 +244,8 @@ func TestWithLimiter_IsToldOfHolds(t *testing.T) {
 	})
 }
 
-// What a call that the pace refuses says of its wait, in fields.
-func TestRateLimit_RefusalHasItsWait(t *testing.T) {
+// If the wait for the rate limit exceeds the deadline, the error has the wait in RetryAfter.
+func TestRateLimit_ErrorHasRetryAfter(t *testing.T) {
 	t.Parallel()
 	shared := func(t *testing.T) cftunnel.Option {
 		limiter, err := cftunnel.NewLimiter(1, time.Minute)
@@ -263,8 +277,8 @@ func TestRateLimit_RefusalHasItsWait(t *testing.T) {
 	}
 }
 
-// A second attempt that the pace refuses keeps the error of the first.
-func TestRateLimit_RefusesRetry(t *testing.T) {
+// If the wait before a retry exceeds the deadline, the error keeps that of the first attempt.
+func TestRateLimit_RetryBeyondDeadline(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithRateLimit(1, time.Minute))
@@ -284,20 +298,23 @@ func TestRateLimit_RefusesRetry(t *testing.T) {
 	})
 }
 
-// failingLimiter is x/time/rate's, with a reason of its own to fail.
-type failingLimiter struct {
+// failingRateLimiter is a limiter of x/time/rate whose Wait fails with err.
+type failingRateLimiter struct {
 	*rate.Limiter
 	err error
 }
 
-func (l failingLimiter) Wait(context.Context) error { return l.err }
+func (l failingRateLimiter) Wait(context.Context) error { return l.err }
 
-func TestWithLimiter_OwnReasonIsNotTheDeadline(t *testing.T) {
+func TestWithLimiter_OwnErrorIsNotDeadline(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"redis is away", "rate: Wait(n=1) exceeds limiter's burst 0", "would exceed context deadline"} {
+	for _, text := range []string{
+		"redis is down", "rate: Wait(n=1) exceeds limiter's burst 0", "would exceed context deadline",
+	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			srv, client := newFake(t, cftunnel.WithLimiter(failingLimiter{rate.NewLimiter(1, 1), errors.New(text)}))
+			limiter := failingRateLimiter{rate.NewLimiter(1, 1), errors.New(text)}
+			srv, client := newFake(t, cftunnel.WithLimiter(limiter))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
 			err := list(ctx, client)

@@ -22,64 +22,36 @@ func TestHostnameRoutes_LifeCycle(t *testing.T) {
 	srv, client := newFake(t, once)
 	ctx := t.Context()
 	web, shop := newTunnel(t, client, "web"), newTunnel(t, client, "shop")
-	wiki, err := client.HostnameRoutes.Create(
-		ctx,
-		cftunnel.HostnameRouteCreateParams{
-			Hostname: "wiki.internal",
-			TunnelID: web,
-			Comment:  "lab",
-		},
-	)
+	wiki, err := client.HostnameRoutes.Create(ctx, cftunnel.HostnameRouteCreateParams{
+		Hostname: "wiki.internal", TunnelID: web, Comment: "lab",
+	})
 	require.NoError(t, err)
-	assert.Equal(
-		t,
-		[]any{"wiki.internal", web, "web", cftunnel.TunnelTypeCloudflared, "lab", false},
-		[]any{
-			wiki.Hostname,
-			wiki.TunnelID,
-			wiki.TunnelName,
-			wiki.TunnelType,
-			wiki.Comment,
-			wiki.IsDeleted(),
-		},
-	)
+	assert.Equal(t, "wiki.internal", wiki.Hostname)
+	assert.Equal(t, web, wiki.TunnelID)
+	assert.Equal(t, "web", wiki.TunnelName)
+	assert.Equal(t, cftunnel.TunnelTypeCloudflared, wiki.TunnelType)
+	assert.Equal(t, "lab", wiki.Comment)
+	assert.False(t, wiki.IsDeleted())
 	got, err := client.HostnameRoutes.Get(ctx, wiki.ID)
 	require.NoError(t, err)
 	assert.Equal(t, wiki, got)
-	_, err = client.HostnameRoutes.Create(
-		ctx,
-		cftunnel.HostnameRouteCreateParams{Hostname: "WIKI.internal", TunnelID: shop},
-	)
+	_, err = client.HostnameRoutes.Create(ctx, cftunnel.HostnameRouteCreateParams{
+		Hostname: "WIKI.internal", TunnelID: shop,
+	})
 	require.ErrorIs(t, err, cftunnel.ErrConflict)
 
-	updated, err := client.HostnameRoutes.Update(
-		ctx,
-		wiki.ID,
-		cftunnel.HostnameRouteUpdateParams{
-			Hostname: "docs.internal",
-			TunnelID: shop,
-			Comment:  new(""),
-		},
-	)
+	updated, err := client.HostnameRoutes.Update(ctx, wiki.ID, cftunnel.HostnameRouteUpdateParams{
+		Hostname: "docs.internal", TunnelID: shop, Comment: new(""),
+	})
 	require.NoError(t, err)
-	assert.Equal(
-		t,
-		[]any{"docs.internal", shop, ""},
-		[]any{updated.Hostname, updated.TunnelID, updated.Comment},
-	)
-	_, err = client.HostnameRoutes.Update(
-		ctx,
-		wiki.ID,
-		cftunnel.HostnameRouteUpdateParams{TunnelID: web},
-	)
+	assert.Equal(t, "docs.internal", updated.Hostname)
+	assert.Equal(t, shop, updated.TunnelID)
+	assert.Empty(t, updated.Comment)
+	_, err = client.HostnameRoutes.Update(ctx, wiki.ID, cftunnel.HostnameRouteUpdateParams{
+		TunnelID: web,
+	})
 	require.NoError(t, err)
-	requests := srv.Requests()
-	assert.JSONEq(
-		t,
-		`{"tunnel_id":"`+web+`"}`,
-		requests[len(requests)-1].Body.Reveal(),
-		"only what changes",
-	)
+	assert.JSONEq(t, `{"tunnel_id":"`+web+`"}`, lastBody(t, srv), "only what changes is sent")
 
 	page, err := client.HostnameRoutes.List(ctx, cftunnel.HostnameRouteListParams{Hostname: "DOCS"})
 	require.NoError(t, err)
@@ -94,36 +66,29 @@ func TestHostnameRoutes_LifeCycle(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	page, err = client.HostnameRoutes.List(ctx, cftunnel.HostnameRouteListParams{})
 	require.NoError(t, err)
-	assert.Empty(t, page.Items, "live ones only")
+	assert.Empty(t, page.Items, "deleted routes are not listed")
 }
 
-func TestHostnameRoutesAll_EveryPage(t *testing.T) {
+func TestHostnameRoutesAll_Pages(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	web := newTunnel(t, client, "web")
 	for i := range 3 {
-		_, err := client.HostnameRoutes.Create(
-			t.Context(),
-			cftunnel.HostnameRouteCreateParams{
-				Hostname: fmt.Sprintf("%d.internal", i),
-				TunnelID: web,
-			},
-		)
+		_, err := client.HostnameRoutes.Create(t.Context(), cftunnel.HostnameRouteCreateParams{
+			Hostname: fmt.Sprintf("%d.internal", i), TunnelID: web,
+		})
 		require.NoError(t, err)
 	}
 	n := 0
-	for route, err := range client.HostnameRoutes.All(t.Context(), cftunnel.HostnameRouteListParams{PerPage: 2, TunnelID: web}) {
+	params := cftunnel.HostnameRouteListParams{PerPage: 2, TunnelID: web}
+	for route, err := range client.HostnameRoutes.All(t.Context(), params) {
 		require.NoError(t, err)
 		assert.Equal(t, fmt.Sprintf("%d.internal", n), route.Hostname)
 		n++
 	}
 	assert.Equal(t, 3, n)
-	requests := srv.Requests()
-	assert.Equal(
-		t,
-		"is_deleted=false&page=2&per_page=2&tunnel_id="+web,
-		requests[len(requests)-1].Query.Encode(),
-	)
+	want := "is_deleted=false&page=2&per_page=2&tunnel_id=" + web
+	assert.Equal(t, want, last(srv).Query.Encode())
 }
 
 func TestHostnameRoutes_LostResponses(t *testing.T) {
@@ -138,60 +103,49 @@ func TestHostnameRoutes_LostResponses(t *testing.T) {
 	_, err := client.HostnameRoutes.Create(ctx, params)
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	assert.Equal(t, 1, carriedOut(srv, opHostnameRouteCreate))
-	page, err := client.HostnameRoutes.List(
-		ctx,
-		cftunnel.HostnameRouteListParams{Hostname: "wiki.internal"},
-	)
+	page, err := client.HostnameRoutes.List(ctx, cftunnel.HostnameRouteListParams{
+		Hostname: "wiki.internal",
+	})
 	require.NoError(t, err)
 	require.Len(t, page.Items, 1)
 	id := page.Items[0].ID
 
 	srv.Inject(tunneltest.Fault{Operation: opHostnameRouteUpdate, Cut: tunneltest.CutAfter})
-	route, err := client.HostnameRoutes.Update(
-		ctx,
-		id,
-		cftunnel.HostnameRouteUpdateParams{Hostname: "docs.internal"},
-	)
+	route, err := client.HostnameRoutes.Update(ctx, id, cftunnel.HostnameRouteUpdateParams{
+		Hostname: "docs.internal",
+	})
 	require.NoError(t, err, "the retry changes nothing")
 	assert.Equal(t, "docs.internal", route.Hostname)
 
 	srv.Inject(tunneltest.Fault{Operation: opHostnameRouteDelete, Cut: tunneltest.CutAfter})
 	_, err = client.HostnameRoutes.Delete(ctx, id)
-	require.NoError(t, err, "the 404 is about what this call did")
+	require.NoError(t, err, "an earlier attempt deleted the route")
 	assert.Equal(t, 1, carriedOut(srv, opHostnameRouteDelete))
 }
 
-func TestHostnameRoutes_ResponsesAboutSomethingElse(t *testing.T) {
+func TestHostnameRoutes_InvalidResponses(t *testing.T) {
 	t.Parallel()
-	for _, result := range []string{`{"id":"` + otherID + `","hostname":"a","tunnel_id":"` + otherID + `"}`, `{}`, `null`} {
-		client := clientOf(
-			t,
-			respond(200, `{"success":true,"errors":[],"messages":[],"result":`+result+`}`),
-			once,
-		)
-		_, err := client.HostnameRoutes.Get(t.Context(), tunnelID)
+	ctx := t.Context()
+	create := cftunnel.HostnameRouteCreateParams{Hostname: "a", TunnelID: tunnelID}
+	update := cftunnel.HostnameRouteUpdateParams{Hostname: "a"}
+	updateNetwork := cftunnel.VirtualNetworkUpdateParams{Name: "a"}
+	for _, result := range []string{
+		`{"id":"` + otherID + `","hostname":"a","tunnel_id":"` + otherID + `"}`, `{}`, `null`,
+	} {
+		body := `{"success":true,"errors":[],"messages":[],"result":` + result + `}`
+		client := clientOf(t, respond(200, body), once)
+		_, err := client.HostnameRoutes.Get(ctx, tunnelID)
 		require.Error(t, err)
-		_, createErr := client.HostnameRoutes.Create(
-			t.Context(),
-			cftunnel.HostnameRouteCreateParams{Hostname: "a", TunnelID: tunnelID},
-		)
-		_, updateErr := client.HostnameRoutes.Update(
-			t.Context(),
-			tunnelID,
-			cftunnel.HostnameRouteUpdateParams{Hostname: "a"},
-		)
-		_, networkErr := client.VirtualNetworks.Update(
-			t.Context(),
-			tunnelID,
-			cftunnel.VirtualNetworkUpdateParams{Name: "a"},
-		)
+		_, createErr := client.HostnameRoutes.Create(ctx, create)
+		_, updateErr := client.HostnameRoutes.Update(ctx, tunnelID, update)
+		_, networkErr := client.VirtualNetworks.Update(ctx, tunnelID, updateNetwork)
 		for _, err := range []error{createErr, updateErr, networkErr} {
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, result)
 		}
 	}
 }
 
-func TestHostnameRoutes_BadArguments(t *testing.T) {
+func TestHostnameRoutes_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -211,17 +165,17 @@ func TestHostnameRoutes_BadArguments(t *testing.T) {
 	}{
 		"create without hostname": {"Hostname", create(cftunnel.HostnameRouteCreateParams{TunnelID: tunnelID})},
 		"create without tunnel":   {"TunnelID", create(cftunnel.HostnameRouteCreateParams{Hostname: "a"})},
-		"create of bytes":         {"Comment", create(cftunnel.HostnameRouteCreateParams{Hostname: "a", TunnelID: tunnelID, Comment: "\xff"})},
+		"create, not UTF-8":       {"Comment", create(cftunnel.HostnameRouteCreateParams{Hostname: "a", TunnelID: tunnelID, Comment: "\xff"})},
 		"get":                     {"hostnameRouteID", func() error { _, err := routes.Get(ctx, "wiki.internal"); return err }},
 		"delete":                  {"hostnameRouteID", func() error { _, err := routes.Delete(ctx, ""); return err }},
 		"update":                  {"hostnameRouteID", update("", cftunnel.HostnameRouteUpdateParams{Hostname: "a"})},
 		"update nothing":          {"params", update(tunnelID, cftunnel.HostnameRouteUpdateParams{})},
 		"update to blank":         {"Hostname", update(tunnelID, cftunnel.HostnameRouteUpdateParams{Hostname: " "})},
 		"update to a name":        {"TunnelID", update(tunnelID, cftunnel.HostnameRouteUpdateParams{TunnelID: "web"})},
-		"update to bytes":         {"Comment", update(tunnelID, cftunnel.HostnameRouteUpdateParams{Comment: new("\xff")})},
-		"list of a hostname":      {"ID", list(cftunnel.HostnameRouteListParams{ID: "a"})},
-		"list of a tunnel's name": {"TunnelID", list(cftunnel.HostnameRouteListParams{TunnelID: "web"})},
-		"list of too many":        {"PerPage", list(cftunnel.HostnameRouteListParams{PerPage: 1001})},
+		"update, not UTF-8":       {"Comment", update(tunnelID, cftunnel.HostnameRouteUpdateParams{Comment: new("\xff")})},
+		"list by invalid ID":      {"ID", list(cftunnel.HostnameRouteListParams{ID: "a"})},
+		"list by tunnel name":     {"TunnelID", list(cftunnel.HostnameRouteListParams{TunnelID: "web"})},
+		"list of long pages":      {"PerPage", list(cftunnel.HostnameRouteListParams{PerPage: 1001})},
 	} {
 		var invalid *cftunnel.InvalidArgumentError
 		if assert.ErrorAs(t, c.call(), &invalid, name) {

@@ -11,6 +11,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
+// list returns the published hostnames of the tunnel.
 func (p *publisher) list() []cftunnel.PublishedHostname {
 	p.t.Helper()
 	list, err := p.client.Hostnames.List(p.t.Context(), p.tunnelID)
@@ -24,12 +25,12 @@ func TestHostnamesList(t *testing.T) {
 	assert.Empty(t, p.list())
 	other := p.tunnel("other")
 	sub := p.SeedZone("sub.example.com")
-	ready := p.published(
-		cftunnel.PublishParams{Hostname: "ready.example.com", Path: "^/api", Service: "http://a"},
-	)
-	nested := p.published(
-		cftunnel.PublishParams{Hostname: "x.sub.example.com", Service: "http://a"},
-	)
+	ready := p.published(cftunnel.PublishParams{
+		Hostname: "ready.example.com", Path: "^/api", Service: "http://a",
+	})
+	nested := p.published(cftunnel.PublishParams{
+		Hostname: "x.sub.example.com", Service: "http://a",
+	})
 	p.configure(
 		"ready.example.com ^/api http://a", "Ready.Example.com http://b", "missing.example.com http://c", "elsewhere.example.com http://d",
 		"address.example.com http://e", "plain.example.com http://f", "x.sub.example.com http://g", "other.test http://h",
@@ -53,9 +54,8 @@ func TestHostnamesList(t *testing.T) {
 		{"other.test", "", "http://h", "", "", cftunnel.DNSStateUnknown},
 		{"*.example.com", "", "http://i", p.zoneID, wildcard.ID, cftunnel.DNSStateReady},
 	}, p.list())
-	assert.Len(
-		t, p.Requests()[since:], 9, "the configuration, the zones, and one for each of seven names",
-	)
+	assert.Len(t, p.Requests()[since:], 9,
+		"one request for the configuration, one for the zones, and one for each of seven names")
 }
 
 func TestHostnamesList_NoPermission(t *testing.T) {
@@ -63,11 +63,9 @@ func TestHostnamesList_NoPermission(t *testing.T) {
 	for _, operation := range []string{opZones, opRecords} {
 		p := newPublisher(t)
 		for i := range 2 {
-			p.published(
-				cftunnel.PublishParams{
-					Hostname: fmt.Sprintf("app%d.example.com", i), Service: service,
-				},
-			)
+			p.published(cftunnel.PublishParams{
+				Hostname: fmt.Sprintf("app%d.example.com", i), Service: service,
+			})
 		}
 		p.Inject(tunneltest.Fault{Operation: operation, Status: 403, Times: tunneltest.Always})
 		for _, item := range p.list() {
@@ -93,9 +91,6 @@ func TestHostnamesList_Errors(t *testing.T) {
 
 func TestTunnelHostname(t *testing.T) {
 	t.Parallel()
-	assert.Equal(
-		t, tunnelID+".cfargotunnel.com", cftunnel.TunnelHostname(
-			"F70FF985-A4EF-4643-BBBC-4A0ED4FC8415",
-		),
-	)
+	hostname := cftunnel.TunnelHostname("F70FF985-A4EF-4643-BBBC-4A0ED4FC8415")
+	assert.Equal(t, tunnelID+".cfargotunnel.com", hostname)
 }
