@@ -27,7 +27,6 @@ const (
 	migrationPage = "docs/migration.md"
 	testingPage   = "docs/testing.md"
 	networkPage   = "docs/private-networks.md"
-	publishPage   = "docs/publishing.md"
 	tokensPage    = "docs/api-tokens.md"
 )
 
@@ -44,17 +43,16 @@ func TestDocs_SnippetsCompile(t *testing.T) {
 		limitsPage:  "readme_test.go",
 		testingPage: "tunneltest/example_test.go",
 		networkPage: "example_privatenetworks_test.go",
-		publishPage: "example_publish_test.go",
 		tokensPage:  "example_apitokens_test.go",
 	} {
 		snippets := goBlock.FindAllStringSubmatch(read(t, page), -1)
 		require.NotEmpty(t, snippets, page)
 		for _, snippet := range snippets {
-			code := snippet[1]
-			if rest, ok := strings.CutPrefix(code, "package main\n"); ok {
-				code = "package cftunnel_test\n" + rest
+			text := snippet[1]
+			if rest, ok := strings.CutPrefix(text, "package main\n"); ok {
+				text = "package cftunnel_test\n" + rest
 			}
-			assert.Contains(t, read(t, file), code, page)
+			assert.Contains(t, read(t, file), text, page)
 		}
 	}
 }
@@ -65,14 +63,14 @@ func TestDocs_Pitfalls(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	for _, page := range pages {
-		headings := sectionHeading.FindAllStringSubmatch(read(t, page), -1)
-		if assert.NotEmpty(t, headings, page) {
-			assert.Equal(t, "Pitfalls", headings[len(headings)-1][1], "the last section of %s", page)
+		titles := sectionTitle.FindAllStringSubmatch(read(t, page), -1)
+		if assert.NotEmpty(t, titles, page) {
+			assert.Equal(t, "Pitfalls", titles[len(titles)-1][1], "last section of %s", page)
 		}
 	}
 }
 
-var sectionHeading = regexp.MustCompile(`(?m)^## (.+)$`)
+var sectionTitle = regexp.MustCompile(`(?m)^## (.+)$`)
 
 func TestDocs_ChangelogHasVersion(t *testing.T) {
 	t.Parallel()
@@ -121,13 +119,16 @@ func TestComments_OutcomeUnknown(t *testing.T) {
 			unknown := false
 			forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
 				h.srv.Inject(tunneltest.Fault{
-					Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always,
+					Operation: operation,
+					Status:    http.StatusServiceUnavailable,
+					Times:     tunneltest.Always,
 				})
 				err := h.call(t.Context(), method)
 				unknown = unknown || errors.Is(err, cftunnel.ErrOutcomeUnknown)
 			})
 			comment := comments[typeAndMethod(t, name)]
-			assert.Equal(t, unknown, strings.Contains(comment, "[ErrOutcomeUnknown]"), "in its comment")
+			named := strings.Contains(comment, "[ErrOutcomeUnknown]")
+			assert.Equal(t, unknown, named, "in its comment")
 		})
 	}
 }

@@ -75,7 +75,8 @@ func TestDocs_Links(t *testing.T) {
 				continue
 			}
 			if target.Fragment != "" {
-				assert.True(t, anchors(all[file])[target.Fragment], "%s links to %s", path, match[1])
+				found := anchors(all[file])[target.Fragment]
+				assert.True(t, found, "%s links to %s", path, match[1])
 			}
 		}
 	}
@@ -172,8 +173,8 @@ func symbols(t *testing.T, dir, name string) *pkg {
 	return p
 }
 
-// TestComments_EveryName checks that every exported name has a comment. A field can also be named in
-// another comment of its type.
+// TestComments_EveryName checks that every exported name has a comment. A field can also be named
+// in another comment of its type.
 func TestComments_EveryName(t *testing.T) {
 	t.Parallel()
 	for _, p := range []*pkg{symbols(t, ".", "cftunnel"), symbols(t, "tunneltest", "tunneltest")} {
