@@ -86,7 +86,8 @@ func setFakeEnvironment(t *testing.T, srv *tunneltest.Server) {
 	t.Setenv("CLOUDFLARE_ACCOUNT_ID", srv.AccountID())
 }
 
-//nolint:paralleltest // it changes the environment and the working directory
+// TestDocs_GettingStartedProgram changes the environment and the working directory, so it is not
+// parallel.
 func TestDocs_GettingStartedProgram(t *testing.T) {
 	srv := tunneltest.NewServer()
 	t.Cleanup(srv.Close)
