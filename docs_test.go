@@ -2,9 +2,9 @@ package cftunnel_test
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,31 +21,61 @@ import (
 )
 
 const (
-	operatingPage = "docs/operating.md"
+	startPage     = "docs/getting-started.md"
+	errorsPage    = "docs/errors-and-retries.md"
+	limitsPage    = "docs/rate-limits.md"
+	migrationPage = "docs/migration.md"
 	testingPage   = "docs/testing.md"
 	networkPage   = "docs/private-networks.md"
 	tokensPage    = "docs/api-tokens.md"
 )
 
-func TestDocs_SnippetsAreCode(t *testing.T) {
+var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// TestDocs_SnippetsCompile checks that the Go code of each page is in a file that is compiled. A
+// whole program is there in the package of the tests.
+func TestDocs_SnippetsCompile(t *testing.T) {
 	t.Parallel()
-	for page, test := range map[string]struct{ pattern, code string }{
-		testingPage: {"(?s)```go\n(.*?)```", "tunneltest/example_test.go"},
-		networkPage: {"(?s)```go\n(.*?)```", "example_privatenetworks_test.go"},
-		tokensPage:  {"(?s)```go\n(.*?)```", "example_apitokens_test.go"},
-		"README.md": {"(?s)```go\n(func .*?)```", "readme_test.go"},
+	for page, file := range map[string]string{
+		"README.md": "readme_test.go",
+		startPage:   "gettingstarted_test.go",
+		errorsPage:  "readme_test.go",
+		limitsPage:  "readme_test.go",
+		testingPage: "tunneltest/example_test.go",
+		networkPage: "example_privatenetworks_test.go",
+		tokensPage:  "example_apitokens_test.go",
 	} {
-		snippets := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, page), -1)
+		snippets := goBlock.FindAllStringSubmatch(read(t, page), -1)
 		require.NotEmpty(t, snippets, page)
 		for _, snippet := range snippets {
-			assert.Contains(t, read(t, test.code), snippet[1])
+			text := snippet[1]
+			if rest, ok := strings.CutPrefix(text, "package main\n"); ok {
+				text = "package cftunnel_test\n" + rest
+			}
+			assert.Contains(t, read(t, file), text, page)
 		}
 	}
 }
 
+// TestDocs_Pitfalls checks that each page ends with its pitfalls.
+func TestDocs_Pitfalls(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	for _, page := range pages {
+		titles := sectionTitle.FindAllStringSubmatch(read(t, page), -1)
+		if assert.NotEmpty(t, titles, page) {
+			assert.Equal(t, "Pitfalls", titles[len(titles)-1][1], "last section of %s", page)
+		}
+	}
+}
+
+var sectionTitle = regexp.MustCompile(`(?m)^## (.+)$`)
+
 func TestDocs_ChangelogHasVersion(t *testing.T) {
 	t.Parallel()
-	assert.Regexp(t, `(?m)(^## \[|, )`+regexp.QuoteMeta(cftunnel.Version)+`(\]|\.$)`, read(t, "CHANGELOG.md"))
+	version := `(?m)(^## \[|, )` + regexp.QuoteMeta(cftunnel.Version) + `(\]|\.$)`
+	assert.Regexp(t, version, read(t, "CHANGELOG.md"))
 }
 
 // forEachOperation runs test for each operation that a method sends if none fails, each in a bubble
@@ -54,12 +84,15 @@ func forEachOperation(
 	t *testing.T, method cases.Method, test func(t *testing.T, h *methodHarness, operation string),
 ) {
 	t.Helper()
-	for _, operation := range slices.Compact(slices.Sorted(slices.Values(operationsOf(t, method)))) {
-		synctest.Test(t, func(t *testing.T) { test(t, newMethodHarness(t, "HTTP/1.1", method), operation) })
+	operations := slices.Sorted(slices.Values(operationsOf(t, method)))
+	for _, operation := range slices.Compact(operations) {
+		synctest.Test(t, func(t *testing.T) {
+			test(t, newMethodHarness(t, "HTTP/1.1", method), operation)
+		})
 	}
 }
 
-// quoted returns what a text has in double quotes.
+// quoted returns the parts of a text that are in double quotes.
 func quoted(text string) []string {
 	list := []string{}
 	for _, match := range regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(text, -1) {
@@ -68,13 +101,16 @@ func quoted(text string) []string {
 	return list
 }
 
-func allowWrite(permissions []string) bool {
-	return slices.ContainsFunc(permissions, func(name string) bool { return strings.HasSuffix(name, " Write") })
+// includeWrite reports whether one of the permissions is to write.
+func includeWrite(permissions []string) bool {
+	return slices.ContainsFunc(permissions, func(name string) bool {
+		return strings.HasSuffix(name, " Write")
+	})
 }
 
-// TestComments_LostResponses compares the methods' comments with which methods can fail with
-// ErrOutcomeUnknown.
-func TestComments_LostResponses(t *testing.T) {
+// TestComments_OutcomeUnknown checks that the comments of exactly those methods name
+// ErrOutcomeUnknown that can fail with it.
+func TestComments_OutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	comments := symbols(t, ".", "cftunnel").comments
 	for name, method := range cases.Methods {
@@ -82,22 +118,33 @@ func TestComments_LostResponses(t *testing.T) {
 			t.Parallel()
 			unknown := false
 			forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
-				h.srv.Inject(tunneltest.Fault{Operation: operation, Status: http.StatusServiceUnavailable, Times: tunneltest.Always})
-				unknown = unknown || errors.Is(h.call(t.Context(), method), cftunnel.ErrOutcomeUnknown)
+				h.srv.Inject(tunneltest.Fault{
+					Operation: operation,
+					Status:    http.StatusServiceUnavailable,
+					Times:     tunneltest.Always,
+				})
+				err := h.call(t.Context(), method)
+				unknown = unknown || errors.Is(err, cftunnel.ErrOutcomeUnknown)
 			})
-			assert.Equal(t, unknown, strings.Contains(comments[typeAndMethod(t, name)], "[ErrOutcomeUnknown]"), "in its comment")
+			comment := comments[typeAndMethod(t, name)]
+			named := strings.Contains(comment, "[ErrOutcomeUnknown]")
+			assert.Equal(t, unknown, named, "in its comment")
 		})
 	}
 }
 
-// faultsOfRow are the faults of a row that has no statuses.
+// faultsOfRow has the faults of each row without statuses.
 var faultsOfRow = map[string][]string{
-	"no connection was got":                           {"connection refused"},
-	"the connection breaks, or `WithTimeout` is over": {"cut after the work", "cut inside the response", "slower than the timeout"},
-	"200 with `\"success\":false`":                    {"200 without success"},
-	"200 that cannot be read":                         {"200 truncated", "200 empty", "200 in HTML"},
+	"no connection was made": {"connection refused"},
+	"the connection breaks, or `WithTimeout` ends the attempt": {
+		"cut after the work", "cut inside the response", "slower than the timeout",
+	},
+	"200 with `\"success\":false`": {"200 without success"},
+	"200 that cannot be read":      {"200 truncated", "200 empty", "200 in HTML"},
 }
 
+// TestDocs_Retries compares the table of retries with the faults of package cases, and with a
+// server for each status.
 func TestDocs_Retries(t *testing.T) {
 	t.Parallel()
 	faults := map[string]cases.Fault{}
@@ -105,14 +152,14 @@ func TestDocs_Retries(t *testing.T) {
 		faults[fault.Name] = fault
 	}
 	statuses, others := map[int]bool{}, 0
-	for _, row := range table(t, operatingPage, "answer") {
+	for _, row := range table(t, errorsPage, "response") {
 		for _, name := range faultsOfRow[row[0]] {
 			fault, ok := faults[name]
 			require.True(t, ok, name)
 			all, idempotent := fault.Retry == cases.RetryAll, fault.Retry != cases.RetryNone
-			assert.Equal(t, outcome(idempotent, false), row[1], name)
-			assert.Equal(t, outcome(idempotent, fault.Uncertain), row[2], name)
-			assert.Equal(t, outcome(all, fault.Uncertain && !all), row[3], name)
+			assert.Equal(t, retryCell(idempotent, false), row[1], name)
+			assert.Equal(t, retryCell(idempotent, fault.Uncertain), row[2], name)
+			assert.Equal(t, retryCell(all, fault.Uncertain && !all), row[3], name)
 		}
 		if faultsOfRow[row[0]] != nil {
 			others++
@@ -121,9 +168,13 @@ func TestDocs_Retries(t *testing.T) {
 		for status := range ranges(t, row[0]) {
 			statuses[status] = true
 			for method, cell := range map[string]string{
-				"Tunnels.Get": row[1], "Tunnels.UpdateConfiguration": row[2], "Tunnels.Update": row[2], "Tunnels.Delete": row[2], "Tunnels.Create": row[3],
+				"Tunnels.Get":                 row[1],
+				"Tunnels.UpdateConfiguration": row[2],
+				"Tunnels.Update":              row[2],
+				"Tunnels.Delete":              row[2],
+				"Tunnels.Create":              row[3],
 			} {
-				assert.Equal(t, cell, outcomeOf(t, method, status), "%s, %d", method, status)
+				assert.Equal(t, cell, retryCellOf(t, method, status), "%s, %d", method, status)
 			}
 		}
 	}
@@ -131,36 +182,44 @@ func TestDocs_Retries(t *testing.T) {
 	assert.Len(t, faultsOfRow, others)
 }
 
-// outcome is the text of a cell.
-func outcome(retried, unknown bool) string {
+// retryCell returns the text of a cell.
+func retryCell(retried, unknown bool) string {
 	switch {
 	case retried && unknown:
-		return "again, unknown"
+		return "retried, unknown"
 	case retried:
-		return "again"
+		return "retried"
 	case unknown:
 		return "unknown"
 	}
 	return "fails"
 }
 
-// outcomeOf calls a method of a server that always responds with status.
-func outcomeOf(t *testing.T, method string, status int) string {
+// retryCellOf calls a method of a server that always responds with status, and returns the text of
+// the cell.
+func retryCellOf(t *testing.T, method string, status int) string {
 	t.Helper()
 	attempts := 0
-	client, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		attempts++
+		return &http.Response{
+			StatusCode: status, Header: http.Header{}, Body: http.NoBody, Request: r,
+		}, nil
+	})
+	client, err := cftunnel.NewClient(
+		cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithAccountID(accountID),
+		cftunnel.WithoutRateLimit(),
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2, BaseDelay: 1, MaxDelay: 1}),
-		cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			attempts++
-			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
-		})}))
+		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
+	)
 	require.NoError(t, err)
 	err = cases.Methods[method].Call(t.Context(), client, cases.UnknownIDs())
 	require.Error(t, err)
-	return outcome(attempts > 1, errors.Is(err, cftunnel.ErrOutcomeUnknown))
+	return retryCell(attempts > 1, errors.Is(err, cftunnel.ErrOutcomeUnknown))
 }
 
-// ranges returns the numbers of a text such as "500, 502 to 504".
+// ranges returns the numbers in a text such as "500, 502 to 504".
 func ranges(t *testing.T, text string) map[int]bool {
 	t.Helper()
 	numbers := map[int]bool{}

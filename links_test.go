@@ -38,7 +38,7 @@ func documents(t *testing.T) map[string]string {
 	return found
 }
 
-// anchors are the fragments that GitHub makes of a document's headings.
+// anchors returns the fragments that GitHub makes of a document's headings.
 func anchors(document string) map[string]bool {
 	found := map[string]bool{}
 	for _, match := range heading.FindAllStringSubmatch(document, -1) {
@@ -70,21 +70,23 @@ func TestDocs_Links(t *testing.T) {
 			if target.Path != "" {
 				file = filepath.Join(filepath.Dir(path), target.Path)
 			}
-			if _, err := os.Stat(file); !assert.NoError(t, err, "%s links to %s", path, match[1]) {
+			_, err = os.Stat(file)
+			if !assert.NoError(t, err, "%s links to %s", path, match[1]) {
 				continue
 			}
 			if target.Fragment != "" {
-				assert.True(t, anchors(all[file])[target.Fragment], "%s links to %s", path, match[1])
+				found := anchors(all[file])[target.Fragment]
+				assert.True(t, found, "%s links to %s", path, match[1])
 			}
 		}
 	}
 }
 
-// apiPage is the form of the pages on which Cloudflare documents an operation.
-var apiPage = regexp.MustCompile(`^https://developers\.cloudflare\.com/api/resources/[a-z_]+/(subresources/[a-z_]+/)*` +
-	`methods/(create|list|get|edit|update|delete|verify)/$`)
+// apiPage matches the URLs of Cloudflare's pages about an operation.
+var apiPage = regexp.MustCompile(`^https://developers\.cloudflare\.com/api/resources/[a-z_]+/` +
+	`(subresources/[a-z_]+/)*methods/(create|list|get|edit|update|delete|verify)/$`)
 
-// brackets are what is meant to be a link in a doc comment.
+// brackets matches the form of a link to a name in a doc comment.
 var brackets = regexp.MustCompile(`\[[A-Za-z]\w*(\.[A-Z]\w*)*\]`)
 
 func TestComments_Links(t *testing.T) {
@@ -98,7 +100,7 @@ func TestComments_Links(t *testing.T) {
 				}
 				for _, text := range paragraph.Text {
 					switch text := text.(type) {
-					case comment.Plain: // a link to a name that is none is left as text
+					case comment.Plain: // a link to a name that does not exist is left as text
 						for _, name := range brackets.FindAllString(string(text), -1) {
 							assert.Equal(t, "[REDACTED]", name, "%s of %s", name, of)
 						}
@@ -113,12 +115,13 @@ func TestComments_Links(t *testing.T) {
 	}
 }
 
-// pkg is what a package exports: the comments by name, and what reads them.
+// pkg has the comments of what a package exports, by name, and their parser.
 type pkg struct {
 	parser   *comment.Parser
 	comments map[string]string
 }
 
+// symbols reads the comments of the package in a directory.
 func symbols(t *testing.T, dir, name string) *pkg {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -170,15 +173,17 @@ func symbols(t *testing.T, dir, name string) *pkg {
 	return p
 }
 
-// TestComments_EveryName: every exported name has a comment of its own. A field may be named in one
-// of the same type instead.
+// TestComments_EveryName checks that every exported name has a comment. A field can also be named
+// in another comment of its type.
 func TestComments_EveryName(t *testing.T) {
 	t.Parallel()
 	for _, p := range []*pkg{symbols(t, ".", "cftunnel"), symbols(t, "tunneltest", "tunneltest")} {
 		for name, comment := range p.comments {
 			if outer, field, ok := strings.Cut(name, "."); comment == "" && ok {
+				word := regexp.MustCompile(`\b` + field + `\b`)
 				for other, text := range p.comments {
-					if (other == outer || strings.HasPrefix(other, outer+".")) && regexp.MustCompile(`\b`+field+`\b`).MatchString(text) {
+					sameType := other == outer || strings.HasPrefix(other, outer+".")
+					if sameType && word.MatchString(text) {
 						comment = text
 					}
 				}

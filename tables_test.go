@@ -22,13 +22,13 @@ import (
 
 var update = flag.Bool("update", false, "write the generated tables of the documents")
 
-// TestTables compares the generated tables with what the code says. go generate writes them.
+// TestTables compares the generated tables with the code. go generate writes them.
 func TestTables(t *testing.T) {
 	t.Parallel()
 	for page, generate := range map[string]func(*testing.T) (name, table string){
-		"README.md":       servicesTable,
-		"CONTRIBUTING.md": operationsTable,
-		operatingPage:     permissionsTable,
+		"README.md":   servicesTable,
+		startPage:     permissionsTable,
+		migrationPage: operationsTable,
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +37,7 @@ func TestTables(t *testing.T) {
 			head, rest, ok := strings.Cut(text, "<!-- generated: "+name+" -->\n")
 			require.True(t, ok, "%s has no table %s", page, name)
 			_, tail, ok := strings.Cut(rest, "<!-- end -->")
-			require.True(t, ok, "the table %s has no end", name)
+			require.True(t, ok, "the table %s of %s has no end mark", name, page)
 			want := head + "<!-- generated: " + name + " -->\n" + table + "<!-- end -->" + tail
 			if *update && want != text {
 				require.NoError(t, os.WriteFile(page, []byte(want), 0o644))
@@ -48,8 +48,8 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// tableOf returns a table in Markdown.
-func tableOf(header string, rows [][]string) string {
+// markdownTable returns a table in Markdown. The header is its first line.
+func markdownTable(header string, rows [][]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n|%s\n", header, strings.Repeat("---|", strings.Count(header, "|")-1))
 	for _, row := range rows {
@@ -58,6 +58,7 @@ func tableOf(header string, rows [][]string) string {
 	return b.String()
 }
 
+// code returns text as code in Markdown, and a dash if it is empty.
 func code(text string) string {
 	if text == "" {
 		return "–"
@@ -65,7 +66,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// servicesTable has the services of a client, in the words of their comments.
+// servicesTable returns the table of a client's services, in the words of their comments.
 func servicesTable(t *testing.T) (string, string) {
 	comments := symbols(t, ".", "cftunnel").comments
 	var rows [][]string
@@ -79,22 +80,23 @@ func servicesTable(t *testing.T) (string, string) {
 		comment = strings.TrimSuffix(strings.TrimPrefix(comment, field.Name+" "), ".")
 		rows = append(rows, []string{code("client." + field.Name), comment})
 	}
-	return "services", tableOf("| service | what it does |", rows)
+	return "services", markdownTable("| service | what it does |", rows)
 }
 
-// operationsTable has the operations, with the methods that send them.
+// operationsTable returns the table of the operations, with the methods that send them.
 func operationsTable(*testing.T) (string, string) {
-	type sender struct{ own, v7, v0 string }
-	operations := map[string]sender{}
+	// senders are the methods of each client that send an operation.
+	type senders struct{ own, v7, v0 string }
+	operations := map[string]senders{}
 	for _, name := range slices.Sorted(maps.Keys(cases.Methods)) {
 		method := cases.Methods[name]
 		for i, operation := range method.Operations {
 			other := operations[operation]
-			if i > 0 && other == (sender{}) {
-				operations[operation] = sender{own: name}
+			if i > 0 && other == (senders{}) {
+				operations[operation] = senders{own: name}
 			}
 			if i == 0 && (other.v7 == "" || method.V7 != "") {
-				operations[operation] = sender{name, method.V7, method.V0}
+				operations[operation] = senders{name, method.V7, method.V0}
 			}
 		}
 	}
@@ -105,7 +107,7 @@ func operationsTable(*testing.T) (string, string) {
 			code(strings.Replace(operation, "/accounts/{account_id}", "…", 1)), code(s.own), code(s.v7), code(s.v0),
 		})
 	}
-	return "operations", tableOf("| operation | client | cloudflare-go v7 | cloudflare-go v0 |", rows)
+	return "operations", markdownTable("| operation | client | cloudflare-go v7 | cloudflare-go v0 |", rows)
 }
 
 func byPath(a, b string) int {
@@ -114,18 +116,18 @@ func byPath(a, b string) int {
 	return strings.Compare(pathA+" "+methodA, pathB+" "+methodB)
 }
 
-// permissionsTable has what a 403 of each method says is missing. It also compares that with what the
-// fake allows a token that may only read.
+// permissionsTable returns the table of the permissions that each method needs, as the text of a
+// 403 names them. It also compares them with what the fake allows a token that may only read.
 func permissionsTable(t *testing.T) (string, string) {
 	methods := map[string][]string{} // by permissions
 	for _, name := range slices.Sorted(maps.Keys(cases.Methods)) {
 		method := cases.Methods[name]
-		needed := neededBy(t, name, method)
+		needed := neededPermissions(t, name, method)
 		synctest.Test(t, func(t *testing.T) {
 			h := newMethodHarness(t, "HTTP/1.1", method)
 			h.srv.AddToken(tunneltest.Token{Text: h.srv.APIToken(), ReadOnly: true})
 			err := h.call(t.Context(), method)
-			assert.Equal(t, allowWrite(slices.Concat(needed...)), err != nil,
+			assert.Equal(t, includeWrite(slices.Concat(needed...)), err != nil,
 				"%s with a token that may only read: %v", name, err)
 		})
 		for _, oneOf := range needed {
@@ -140,11 +142,11 @@ func permissionsTable(t *testing.T) (string, string) {
 	for _, permissions := range slices.Sorted(maps.Keys(methods)) {
 		rows = append(rows, []string{permissions, strings.Join(methods[permissions], ", ")})
 	}
-	return "permissions", tableOf("| one of these | for |", rows)
+	return "permissions", markdownTable("| one of these | for |", rows)
 }
 
-// neededBy returns the lists of permissions of each of which a method needs one.
-func neededBy(t *testing.T, name string, method cases.Method) (needed [][]string) {
+// neededPermissions returns lists of permissions. The method needs one permission of each list.
+func neededPermissions(t *testing.T, name string, method cases.Method) (needed [][]string) {
 	t.Helper()
 	forEachOperation(t, method, func(t *testing.T, h *methodHarness, operation string) {
 		h.srv.Inject(tunneltest.Fault{
