@@ -13,22 +13,25 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-// logsPath is the path of log streams. The real service has it on a host of its own.
+// logsPath is the path of log streams. On the real service it is on a separate host.
 const logsPath = "/logs"
 
-// opLogs names a log stream in Request and Fault.
+// opLogs is the operation of a log stream in Request and Fault.
 const opLogs = http.MethodGet + " " + logsPath
 
-// LogsURL returns the base URL of log streams, for the Endpoint of [tunnellogs.Params].
-// [Server.Handler] serves them too.
+// LogsURL returns the base URL of log streams, for the Endpoint field of [tunnellogs.Params].
+// [Server.Handler] serves log streams too.
 func (s *Server) LogsURL() string { return strings.TrimSuffix(s.URL(), basePath) }
 
-// Log logs a line on a connector and sends it to the client that streams the connector's logs. It
-// never waits: like the real connector, it drops the line if 30 lines wait to be sent. An empty
-// level is debug, an empty event is cloudflared, a zero time is now. The line is sent as
-// cloudflared sends it: times in whole seconds, numbers rounded, an unknown level as debug, an
-// unknown event as an empty one, a line with the field "error" as an error. A connector that does
-// not run logs nothing.
+// Log sends a log entry to the client that streams the logs of a connector.
+//
+// It does nothing if there is no such client, if the connector is not running, or if 30 entries
+// already wait to be sent. An empty Level means debug, an empty Event means cloudflared, and a zero
+// Time means the current time.
+//
+// The entry is sent as cloudflared sends it: times have whole seconds, numbers are rounded, an
+// unknown level becomes debug, an unknown event becomes empty, and an entry with the field "error"
+// has the level error.
 func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

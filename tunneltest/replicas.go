@@ -12,10 +12,17 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Connect does what cloudflared does with a tunnel token, or WARP with that of a WARP connector: it runs a new connector, with four
-// connections, and the tunnel is healthy. Of the connectors of a WARP connector, the first is active and others are passive. It returns
-// an error, and changes nothing, for a token that the edge would refuse: one that is malformed, of a tunnel that is not there or is
-// deleted, or older than the tunnel's secret; for a 26th connector of a tunnel; and for a second one of a WARP connector without HA.
+// Connect starts a connector of a tunnel, as cloudflared or WARP does with the token of the tunnel.
+//
+// The connector has four connections, so the tunnel is healthy. The first connector of a highly
+// available WARP connector is active, and later ones are passive.
+//
+// Connect returns an error in these cases:
+//   - the token is malformed
+//   - the tunnel does not exist or is deleted
+//   - the token was rotated
+//   - the tunnel already has 25 connectors
+//   - the tunnel is a WARP connector that is not highly available, and already has a connector
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,14 +33,15 @@ func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) 
 	}
 	switch n := len(t.connectors) + len(t.away); {
 	case n >= maxConnectors:
-		return "", fmt.Errorf("tunneltest: tunnel %s has %d connectors already", t.id, maxConnectors)
+		return "", fmt.Errorf("tunneltest: tunnel %s already has %d connectors", t.id, n)
 	case n > 0 && t.isWARP() && !t.ha.on:
-		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available, and runs already", t.id)
+		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available and "+
+			"already has a connector", t.id)
 	}
 	return t.run(connectionsPerConnector, s.stamp()).id, nil
 }
 
-// tunnelOf finds the tunnel that a token runs. The caller holds s.mu.
+// tunnelOf returns the tunnel that a token belongs to. The caller holds s.mu.
 func (s *Server) tunnelOf(token string) (*tunnel, error) {
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
@@ -45,25 +53,27 @@ func (s *Server) tunnelOf(token string) (*tunnel, error) {
 	raw, err := base64.StdEncoding.DecodeString(token)
 	var fields tokenFields
 	if err != nil || json.Unmarshal(raw, &fields) != nil {
-		return nil, errors.New("tunneltest: not a tunnel token, or one of a WARP connector that is out of date")
+		return nil, errors.New("tunneltest: the token is malformed, or is the rotated token of a " +
+			"WARP connector")
 	}
 	t := s.account(fields.Account).byID[fields.Tunnel]
 	switch {
 	case t == nil || !t.deleted.IsZero():
-		return nil, errors.New("tunneltest: the token is of a tunnel that does not exist")
+		return nil, errors.New("tunneltest: the tunnel of the token does not exist or is deleted")
 	case t.secret != fields.Secret:
-		return nil, fmt.Errorf("tunneltest: the token of tunnel %s was rotated; this one is out of date", t.id)
+		return nil, fmt.Errorf("tunneltest: the token of tunnel %s was rotated", t.id)
 	}
 	return t, nil
 }
 
-// newConnection is the i-th of a connector, each to another data center.
+// newConnection returns the connection number i of a connector.
 func newConnection(i int, now time.Time) connection {
 	colos := []string{"fra06", "ams01", "fra10", "ams13"}
 	return connection{id: newUUID(), colo: colos[i%len(colos)], opened: now}
 }
 
-// Disconnect ends a connector, as stopping cloudflared does. One that is not there is no error.
+// Disconnect stops a connector, as stopping cloudflared does. If there is no such connector,
+// Disconnect does nothing.
 func (s *Server) Disconnect(connectorID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,8 +87,11 @@ func (s *Server) Disconnect(connectorID string) {
 	}
 }
 
-// SetConnections makes a connector hold n connections, fewer or more than the four that it began with: below four in all, its tunnel is
-// degraded, and with none down. A connector whose token was rotated gets none anew. One that is not there is no error.
+// SetConnections sets how many connections a connector has. [Server.Connect] starts with four.
+//
+// A tunnel with fewer than four connections in total is degraded; without connections it is down.
+// A connector whose token was rotated can lose connections but gets no new ones. If there is no
+// such connector, SetConnections does nothing.
 func (s *Server) SetConnections(connectorID string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

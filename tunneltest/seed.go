@@ -9,39 +9,43 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// TunnelSeed describes a tunnel for [Server.Seed].
+// TunnelSeed describes a tunnel for [Server.Seed]. All fields are optional.
 type TunnelSeed struct {
-	// AccountID is the tunnel's account. The default is that of [Server.AccountID].
+	// AccountID is the account of the tunnel. The default is [Server.AccountID].
 	AccountID string
-	// Name is the tunnel's name. The default is a new one that begins with "seed-".
+	// Name is the name of the tunnel. The default is an unused name that begins with "seed-".
 	Name string
-	// Type is the kind of the tunnel. The default is [cftunnel.TunnelTypeCloudflared].
+	// Type is the type of the tunnel. The default is [cftunnel.TunnelTypeCloudflared].
 	Type cftunnel.TunnelType
-	// Status is the tunnel's status. The default is down if ConnsInactiveAt is set, and else
-	// inactive. A healthy or degraded tunnel has one connector, with four connections or two.
+	// Status is the status of the tunnel. The default is down if ConnsInactiveAt is set, and
+	// inactive otherwise. A healthy tunnel has one connector with four connections. A degraded
+	// tunnel has one connector with two connections.
 	Status cftunnel.TunnelStatus
-	// ConfigSource says where the configuration of a cloudflared tunnel is. The default is
+	// ConfigSource is the source of the configuration of a cloudflared tunnel. The default is
 	// [cftunnel.ConfigSourceCloudflare].
 	ConfigSource cftunnel.ConfigSource
-	// CreatedAt is when the tunnel was created. The default is now, or ConnsInactiveAt if that is
-	// earlier.
+	// CreatedAt is when the tunnel was created. The default is the current time, or ConnsInactiveAt
+	// if that is earlier.
 	CreatedAt time.Time
-	// ConnsInactiveAt is when the tunnel lost its last connection. The default for a tunnel that is
-	// down is now. For one that is healthy or degraded, it is the end of an earlier run.
+	// ConnsInactiveAt is when the tunnel lost its last connection. If Status is down, the default
+	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when an earlier
+	// connection ended.
 	ConnsInactiveAt time.Time
 }
 
-// Seed creates a tunnel without a request, and returns it as Get does. Its token is that of
-// [cftunnel.TunnelsService.Token]. Seed panics if no tunnel can be as described, for example if the
-// name is taken.
+// Seed creates a tunnel without a request and returns it as Get does.
+//
+// To get the token of the tunnel, call [cftunnel.TunnelsService.Token]. Seed panics if the seed is
+// invalid, for example if a tunnel of the account already has the name.
 func (s *Server) Seed(seed TunnelSeed) cftunnel.Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seed(seed)
 }
 
-// SeedTunnels creates n remotely managed tunnels in the account of AccountID, without requests, and
-// returns them as Get does.
+// SeedTunnels creates n remotely managed tunnels without a request and returns them as Get does.
+//
+// The tunnels belong to the account of [Server.AccountID].
 func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,12 +60,12 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	accountID := cmp.Or(seed.AccountID, s.accountID)
 	if !isAccountID(accountID) {
-		panic("tunneltest: the account id of a seed is not 32 hexadecimal digits")
+		panic("tunneltest: Seed: the account ID is not 32 hexadecimal digits")
 	}
 	a := s.account(accountID)
 	name := cmp.Or(seed.Name, a.newName())
 	if a.nameTaken(name, nil) {
-		panic(fmt.Sprintf("tunneltest: a seed with the name of another live tunnel, %q", name))
+		panic(fmt.Sprintf("tunneltest: Seed: another tunnel has the name %q", name))
 	}
 	now := s.stamp()
 	inactive := seed.ConnsInactiveAt.Truncate(time.Microsecond)
@@ -93,7 +97,7 @@ func (a *account) newName() string {
 	return name
 }
 
-// runAs gives a new tunnel the past that leads to a status.
+// runAs sets the connectors and past activity of a new tunnel so that it has a status.
 func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	connections := 0
 	switch status {
@@ -109,7 +113,7 @@ func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	case cftunnel.TunnelStatusHealthy:
 		connections = connectionsPerConnector
 	default:
-		panic(fmt.Sprintf("tunneltest: a seed with the unknown status %q", status))
+		panic(fmt.Sprintf("tunneltest: Seed: unknown status %q", status))
 	}
 	up := t.created
 	if !inactive.IsZero() {
@@ -121,7 +125,7 @@ func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	}
 }
 
-// run adds a connector.
+// run adds a connector to the tunnel.
 func (t *tunnel) run(connections int, now time.Time) *connector {
 	c := &connector{id: newUUID(), run: now, version: "2026.10.0", secret: t.secret}
 	for i := range connections {

@@ -28,13 +28,14 @@ type zone struct {
 	balancers map[string][]string
 }
 
-// SeedZone adds an active zone, such as example.com, to the account of [Server.AccountID], and
-// returns its ID. If the account has the zone already, it returns that one's. It panics if name is
-// not the name of a zone.
+// SeedZone creates an active zone, such as "example.com", without a request and returns its ID.
+//
+// The zone belongs to the account of [Server.AccountID]. If the account already has the zone,
+// SeedZone returns its ID. SeedZone panics if name is not a valid zone name.
 func (s *Server) SeedZone(name string) (zoneID string) {
 	name = ingress.ASCII(name)
 	if ingress.CheckHostname(name) != nil || strings.Contains(name, "*") {
-		panic("tunneltest: a zone has a name such as example.com")
+		panic("tunneltest: SeedZone: the name must be a domain name such as example.com")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
