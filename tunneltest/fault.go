@@ -79,7 +79,7 @@ func (s *Server) knows(operation string) bool {
 	_, template, _ := strings.Cut(operation, " ")
 	return operation == opLogs ||
 		slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
-		slices.ContainsFunc(s.ownRoutes, func(r route) bool {
+		slices.ContainsFunc(s.customRoutes, func(r route) bool {
 			return r.operation() == operation || r.method == "" && r.template == template
 		})
 }

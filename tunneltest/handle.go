@@ -26,55 +26,57 @@ func (s *Server) Handle(pattern string, handler http.Handler) {
 		panic(fmt.Sprintf("tunneltest: Handle: the pattern %q has no path", pattern))
 	}
 	template := strings.TrimPrefix("/"+below, basePath)
-	s.own.Handle(before+basePath+template, handler)
+	s.customMux.Handle(before+basePath+template, handler)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ownRoutes = append(s.ownRoutes, route{method: strings.TrimSpace(before), template: template})
+	custom := route{method: strings.TrimSpace(before), template: template}
+	s.customRoutes = append(s.customRoutes, custom)
 }
 
-// findOwn returns the endpoint of Handle that matches a request, and the values of its wildcards.
-func (s *Server) findOwn(r *http.Request) (*route, map[string]string) {
+// findCustom returns the endpoint of Handle that matches a request, and the values of its
+// wildcards.
+func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
 	if path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") {
-		return nil, nil // a ServeMux would redirect it
+		return nil, nil // a ServeMux would redirect the request
 	}
-	_, pattern := s.own.Handler(r)
+	_, pattern := s.customMux.Handler(r)
 	_, template, found := strings.Cut(pattern, basePath)
 	if !found {
 		return nil, nil
 	}
 	below := strings.TrimPrefix(r.URL.EscapedPath(), basePath)
-	values, _ := fit(template, strings.Split(below, "/"))
+	values, _ := matchTemplate(template, strings.Split(below, "/"))
 	method, _, hasMethod := strings.Cut(pattern, " ")
 	if !hasMethod {
 		method = r.Method
 	}
-	return &route{method: method, template: template, handle: func(s *Server, c *call) answer {
-		s.mu.Unlock() // so that the handler may call the server's methods
+	return &route{method: method, template: template, handle: func(s *Server, c *call) response {
+		s.mu.Unlock() // the handler may call methods of the server
 		defer s.mu.Lock()
 		again := *r
 		again.Body = io.NopCloser(bytes.NewReader(c.body))
-		w := &ownResponse{answer{header: http.Header{}}}
-		s.own.ServeHTTP(w, &again)
+		w := &responseRecorder{response{header: http.Header{}}}
+		s.customMux.ServeHTTP(w, &again)
 		w.WriteHeader(http.StatusOK) // if the handler wrote nothing
-		return w.answer
+		return w.response
 	}}, values
 }
 
-// ownResponse records the response that a handler writes.
-type ownResponse struct{ answer }
+// responseRecorder records the response that a handler writes.
+type responseRecorder struct{ response }
 
 // Header returns the header of the response.
-func (w *ownResponse) Header() http.Header { return w.header }
+func (w *responseRecorder) Header() http.Header { return w.header }
 
 // WriteHeader records the first final status.
-func (w *ownResponse) WriteHeader(status int) {
+func (w *responseRecorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status, w.header = status, w.header.Clone()
 	}
 }
 
 // Write appends to the body.
-func (w *ownResponse) Write(p []byte) (int, error) {
+func (w *responseRecorder) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	w.body = append(w.body, p...)
 	return len(p), nil

@@ -59,7 +59,7 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 // seed is Seed. The caller holds s.mu.
 func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	accountID := cmp.Or(seed.AccountID, s.accountID)
-	if !isAccountID(accountID) {
+	if !isHexID(accountID) {
 		panic("tunneltest: Seed: the account ID is not 32 hexadecimal digits")
 	}
 	a := s.account(accountID)
@@ -67,7 +67,7 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	if a.nameTaken(name, nil) {
 		panic(fmt.Sprintf("tunneltest: Seed: another tunnel has the name %q", name))
 	}
-	now := s.stamp()
+	now := s.currentTime()
 	inactive := seed.ConnsInactiveAt.Truncate(time.Microsecond)
 	created := seed.CreatedAt.Truncate(time.Microsecond)
 	if created.IsZero() {
@@ -79,16 +79,16 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	kind := cmp.Or(seed.Type, cftunnel.TunnelTypeCloudflared)
 	source := cmp.Or(seed.ConfigSource, cftunnel.ConfigSourceCloudflare)
 	remote := kind == cftunnel.TunnelTypeCloudflared && source == cftunnel.ConfigSourceCloudflare
-	t := a.add(name, string(kind), remote, "", created)
-	t.ha.mode = cftunnel.HAModeNone // of a WARP connector
+	t := a.addTunnel(name, string(kind), remote, "", created)
+	t.ha.mode = cftunnel.HAModeNone
 	if seed.Status == "" && !inactive.IsZero() {
 		seed.Status = cftunnel.TunnelStatusDown
 	}
-	t.runAs(seed.Status, inactive, now)
-	return t.asRead(a)
+	t.setSeedStatus(seed.Status, inactive, now)
+	return t.toTunnel(a)
 }
 
-// newName returns a name that no live tunnel has.
+// newName returns an unused name.
 func (a *account) newName() string {
 	name := fmt.Sprintf("seed-%05d", len(a.tunnels)+1)
 	for n := 1; a.nameTaken(name, nil); n++ {
@@ -97,8 +97,8 @@ func (a *account) newName() string {
 	return name
 }
 
-// runAs sets the connectors and past activity of a new tunnel so that it has a status.
-func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
+// setSeedStatus gives a new tunnel the connectors and the past activity of a status.
+func (t *tunnel) setSeedStatus(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	connections := 0
 	switch status {
 	case "", cftunnel.TunnelStatusInactive:
@@ -117,27 +117,27 @@ func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	}
 	up := t.created
 	if !inactive.IsZero() {
-		t.active = append(t.active, span{from: t.created, to: inactive})
+		t.activePeriods = append(t.activePeriods, period{from: t.created, to: inactive})
 		up = now
 	}
 	if connections > 0 {
-		t.run(connections, up)
+		t.addConnector(connections, up)
 	}
 }
 
-// run adds a connector to the tunnel.
-func (t *tunnel) run(connections int, now time.Time) *connector {
-	c := &connector{id: newUUID(), run: now, version: "2026.10.0", secret: t.secret}
+// addConnector adds a connector with this number of connections.
+func (t *tunnel) addConnector(connections int, now time.Time) *connector {
+	c := &connector{id: newUUID(), startedAt: now, version: "2026.10.0", secret: t.secret}
 	for i := range connections {
 		c.conns = append(c.conns, newConnection(i, now))
 	}
 	t.connectors = append(t.connectors, c)
-	t.follow(now)
+	t.updateActivity(now)
 	return c
 }
 
-// asRead returns the tunnel as Get does.
-func (t *tunnel) asRead(a *account) cftunnel.Tunnel {
+// toTunnel returns the tunnel as Get does.
+func (t *tunnel) toTunnel(a *account) cftunnel.Tunnel {
 	read := cftunnel.Tunnel{
 		ID: t.id, AccountTag: a.id, Name: t.name, Type: cftunnel.TunnelType(t.kind),
 		Status: t.status(), CreatedAt: t.created.UTC(), ConnsActiveAt: t.activeAt().UTC(),

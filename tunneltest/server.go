@@ -30,6 +30,7 @@
 package tunneltest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -64,7 +65,7 @@ type Server struct {
 	}
 
 	middleware []func(http.Handler) http.Handler
-	handler    http.Handler // the server's own, inside the middleware
+	handler    http.Handler // with the middleware
 
 	closing       chan struct{}
 	managementKey *ecdsa.PrivateKey // signs management tokens
@@ -76,19 +77,19 @@ type Server struct {
 		server *http.Server
 		url    string
 	}
-	own *http.ServeMux // of Handle
+	customMux *http.ServeMux // endpoints of Handle
 
-	mu         sync.Mutex
-	accounts   map[string]*account
-	zones      []*zone
-	tokens     map[cftunnel.Secret]*apiToken
-	tokenCount int                        // how many there ever were
-	remoteAddr netip.Addr                 // of requests; invalid for that of the connection
-	quotas     map[cftunnel.Secret]*quota // by the token
-	faults     []*Fault
-	requests   []*Request
-	keep       int // how many requests; negative for all
-	ownRoutes  []route
+	mu           sync.Mutex
+	accounts     map[string]*account
+	zones        []*zone
+	tokens       map[cftunnel.Secret]*apiToken
+	tokenCount   int                        // how many were ever created
+	remoteAddr   netip.Addr                 // client address; zero means that of the connection
+	quotas       map[cftunnel.Secret]*quota // by token
+	faults       []*Fault
+	requests     []*Request
+	recordLimit  int // how many requests to keep; negative means all
+	customRoutes []route
 }
 
 // Option configures a Server.
@@ -139,7 +140,7 @@ func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
 // WithRecordLimit sets how many requests [Server.Requests] returns: the last n. The default is all.
 //
 // Use it to limit the memory of a server that runs for a long time.
-func WithRecordLimit(n int) Option { return func(s *Server) { s.keep = n } }
+func WithRecordLimit(n int) Option { return func(s *Server) { s.recordLimit = n } }
 
 // NewServer returns a fake without tunnels. Call [Server.Close] to stop it.
 //
@@ -148,22 +149,22 @@ func WithRecordLimit(n int) Option { return func(s *Server) { s.keep = n } }
 // [Server.Handler] is used. NewServer panics if an option is invalid.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
-		accountID: randomHex(16),
-		userID:    randomHex(16),
-		apiToken:  cftunnel.NewSecret(randomHex(20)),
-		now:       time.Now,
-		closing:   make(chan struct{}),
-		own:       http.NewServeMux(),
-		keep:      -1,
-		accounts:  map[string]*account{},
-		tokens:    map[cftunnel.Secret]*apiToken{},
-		quotas:    map[cftunnel.Secret]*quota{},
+		accountID:   randomHex(16),
+		userID:      randomHex(16),
+		apiToken:    cftunnel.NewSecret(randomHex(20)),
+		now:         time.Now,
+		closing:     make(chan struct{}),
+		customMux:   http.NewServeMux(),
+		recordLimit: -1,
+		accounts:    map[string]*account{},
+		tokens:      map[cftunnel.Secret]*apiToken{},
+		quotas:      map[cftunnel.Secret]*quota{},
 	}
 	for _, opt := range opts {
 		opt(s)
 	}
 	switch {
-	case !isAccountID(s.accountID):
+	case !isHexID(s.accountID):
 		panic("tunneltest: WithAccountID: the account ID is not 32 hexadecimal digits")
 	case s.apiToken.IsZero():
 		panic("tunneltest: WithAPIToken: the token is empty")
@@ -173,7 +174,7 @@ func NewServer(opts ...Option) *Server {
 		panic("tunneltest: WithQuota: the window must be positive")
 	case s.now == nil:
 		panic("tunneltest: WithClock: the function is nil")
-	case s.keep < -1:
+	case s.recordLimit < -1:
 		panic("tunneltest: WithRecordLimit: the limit must not be negative")
 	}
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +213,7 @@ func (s *Server) start() string {
 	s.listen.url = "http://127.0.0.1"
 	if s.pipes == nil {
 		var err error
-		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 		if err != nil {
 			panic("tunneltest: listening on the loopback interface failed: " + err.Error())
 		}
@@ -220,7 +221,7 @@ func (s *Server) start() string {
 		s.listen.server.ReadHeaderTimeout = time.Minute
 	}
 	if s.isClosed() {
-		_ = listener.Close() // like the listener of a server that was closed
+		_ = listener.Close() // so that connections to a closed server are refused
 	}
 	go func() { _ = s.listen.server.Serve(listener) }()
 	return s.listen.url
@@ -281,16 +282,16 @@ func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	if s.quota.limit > 0 {
 		pacing = cftunnel.WithRateLimit(s.quota.limit, s.quota.window)
 	}
-	own := []cftunnel.Option{
+	defaults := []cftunnel.Option{
 		cftunnel.WithBaseURL(s.URL()),
 		cftunnel.WithAPIToken(s.apiToken.Reveal()),
 		cftunnel.WithAccountID(s.accountID),
 		pacing,
 	}
 	if s.pipes != nil {
-		own = append(own, cftunnel.WithHTTPClient(s.HTTPClient()))
+		defaults = append(defaults, cftunnel.WithHTTPClient(s.HTTPClient()))
 	}
-	return cftunnel.NewClient(append(own, opts...)...)
+	return cftunnel.NewClient(append(defaults, opts...)...)
 }
 
 // Request is a request that the server received.
@@ -332,20 +333,21 @@ func (s *Server) Requests() []Request {
 	return list
 }
 
-// keepRequest adds a request to the record. The caller holds s.mu.
-func (s *Server) keepRequest(r *Request) {
+// recordRequest adds a request to those that Requests returns. The caller holds s.mu.
+func (s *Server) recordRequest(r *Request) {
 	s.requests = append(s.requests, r)
-	if s.keep >= 0 && len(s.requests) >= 2*s.keep { // so that each is moved once at most
+	// Removing old requests only at twice the limit moves each request at most once.
+	if s.recordLimit >= 0 && len(s.requests) >= 2*s.recordLimit {
 		s.requests = slices.Clone(s.lastRequests())
 	}
 }
 
-// lastRequests returns the requests to keep. The caller holds s.mu.
+// lastRequests returns the requests within the record limit. The caller holds s.mu.
 func (s *Server) lastRequests() []*Request {
-	if s.keep < 0 || len(s.requests) <= s.keep {
+	if s.recordLimit < 0 || len(s.requests) <= s.recordLimit {
 		return s.requests
 	}
-	return s.requests[len(s.requests)-s.keep:]
+	return s.requests[len(s.requests)-s.recordLimit:]
 }
 
 func cloneValues(values url.Values) url.Values {
@@ -356,10 +358,11 @@ func cloneValues(values url.Values) url.Values {
 	return clone
 }
 
-// stamp is the time to keep in the state, as precise as answers tell it.
-func (s *Server) stamp() time.Time { return s.now().Truncate(time.Microsecond) }
+// currentTime returns the current time with the precision of the times in responses.
+func (s *Server) currentTime() time.Time { return s.now().Truncate(time.Microsecond) }
 
-// sleep waits unless the server is closed meanwhile. That the client has gone does not end it: a real server does not know either.
+// sleep waits for d or until the server is closed. It does not stop if the client disconnects,
+// because a real server does not notice that either.
 func (s *Server) sleep(d time.Duration) {
 	if d <= 0 {
 		return
@@ -376,7 +379,8 @@ func (s *Server) sleep(d time.Duration) {
 func newUUID() string {
 	id := []byte(randomHex(16))
 	id[12], id[16] = '4', "89ab"[id[16]%4]
-	return string(id[:8]) + "-" + string(id[8:12]) + "-" + string(id[12:16]) + "-" + string(id[16:20]) + "-" + string(id[20:])
+	parts := [][]byte{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}
+	return string(bytes.Join(parts, []byte("-")))
 }
 
 func randomHex(n int) string {

@@ -56,7 +56,8 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 		token.Owner = cftunnel.TokenOwnerAccount
 	}
 	t := &apiToken{
-		name: cmp.Or(token.Name, "test token"), secret: token.Text, state: cmp.Or(token.Status, cftunnel.TokenStatusActive),
+		name: cmp.Or(token.Name, "test token"), secret: token.Text,
+		state:     cmp.Or(token.Status, cftunnel.TokenStatusActive),
 		notBefore: token.NotBefore, expiry: token.ExpiresOn, readOnly: token.ReadOnly,
 	}
 	if token.Owner == cftunnel.TokenOwnerAccount {
@@ -88,7 +89,7 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.policies = s.stored(policies)
+	t.policies = s.storedPolicies(policies)
 	s.addToken(t)
 	return t.secret
 }
@@ -134,10 +135,11 @@ func credential(header http.Header) cftunnel.Secret {
 
 // authenticate returns the token of a request, or the error response if its credentials are
 // invalid. The caller holds s.mu.
-func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
-	var problem answer
+func (s *Server) authenticate(header http.Header) (*apiToken, *response) {
+	var problem response
 	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
-	isPair := header.Get("Authorization") == "" && header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
+	isPair := header.Get("Authorization") == "" &&
+		header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
 	token := s.tokens[credential(header)]
 	switch {
 	case token != nil && (isBearer || isPair):
@@ -145,7 +147,8 @@ func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
 	case isPair:
 		problem = failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
 	case header.Get("Authorization") == "":
-		problem = failure(http.StatusBadRequest, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+		problem = failure(http.StatusBadRequest, 9106,
+			"Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 	case !isBearer || !isPlainToken(bearer):
 		problem = failure(http.StatusBadRequest, 6003, "Invalid request headers",
 			apiError{Code: 6111, Message: "Invalid format for Authorization header"})
@@ -157,13 +160,14 @@ func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
 
 // isPlainToken reports whether a bearer token has the form of an API token. Tunnel tokens do not.
 func isPlainToken(token string) bool {
-	return token != "" && !strings.HasPrefix(token, "eyJ") && strings.Trim(token, tokenCharacters) == ""
+	return token != "" && !strings.HasPrefix(token, "eyJ") &&
+		strings.Trim(token, tokenCharacters) == ""
 }
 
 const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // verifyToken serves the verify endpoints of users and accounts.
-func (s *Server) verifyToken(c *call) answer {
+func (s *Server) verifyToken(c *call) response {
 	owner := ""
 	if c.account != nil {
 		owner = c.account.id
@@ -172,14 +176,14 @@ func (s *Server) verifyToken(c *call) answer {
 		return failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
 	status := c.token.status(s.now())
-	var remarks []message
+	var messages []message
 	if status == cftunnel.TokenStatusActive {
-		remarks = []message{{Code: 10000, Message: "This API Token is valid and active"}}
+		messages = []message{{Code: 10000, Message: "This API Token is valid and active"}}
 	}
-	return resultFirst(struct {
+	return successResultFirst(struct {
 		ID        string               `json:"id"`
 		Status    cftunnel.TokenStatus `json:"status"`
 		NotBefore *timestamp           `json:"not_before,omitempty"`
 		ExpiresOn *timestamp           `json:"expires_on,omitempty"`
-	}{c.token.id, status, orNull(c.token.notBefore), orNull(c.token.expiry)}, remarks...)
+	}{c.token.id, status, nullTime(c.token.notBefore), nullTime(c.token.expiry)}, messages...)
 }

@@ -26,23 +26,23 @@ import (
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.comeBack()
-	t, err := s.tunnelOf(strings.TrimSpace(token.Reveal()))
+	s.reconnectDue()
+	t, err := s.tunnelByToken(strings.TrimSpace(token.Reveal()))
 	if err != nil {
 		return "", err
 	}
-	switch n := len(t.connectors) + len(t.away); {
+	switch n := len(t.connectors) + len(t.reconnecting); {
 	case n >= maxConnectors:
 		return "", fmt.Errorf("tunneltest: tunnel %s already has %d connectors", t.id, n)
 	case n > 0 && t.isWARP() && !t.ha.on:
 		return "", fmt.Errorf("tunneltest: WARP connector %s is not highly available and "+
 			"already has a connector", t.id)
 	}
-	return t.run(connectionsPerConnector, s.stamp()).id, nil
+	return t.addConnector(connectionsPerConnector, s.currentTime()).id, nil
 }
 
-// tunnelOf returns the tunnel that a token belongs to. The caller holds s.mu.
-func (s *Server) tunnelOf(token string) (*tunnel, error) {
+// tunnelByToken returns the tunnel that a token belongs to. The caller holds s.mu.
+func (s *Server) tunnelByToken(token string) (*tunnel, error) {
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
 			if t.isWARP() && t.deleted.IsZero() && t.warpToken() == token {
@@ -77,12 +77,12 @@ func newConnection(i int, now time.Time) connection {
 func (s *Server) Disconnect(connectorID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.comeBack()
+	s.reconnectDue()
 	stopped := func(c *connector) bool { return c.id == connectorID }
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
-			t.drop(stopped, s.stamp())
-			t.away = slices.DeleteFunc(t.away, stopped)
+			t.removeConnectors(stopped, s.currentTime())
+			t.reconnecting = slices.DeleteFunc(t.reconnecting, stopped)
 		}
 	}
 }
@@ -95,11 +95,12 @@ func (s *Server) Disconnect(connectorID string) {
 func (s *Server) SetConnections(connectorID string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.comeBack()
-	now := s.stamp()
+	s.reconnectDue()
+	now := s.currentTime()
+	isWanted := func(c *connector) bool { return c.id == connectorID }
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
-			i := slices.IndexFunc(t.connectors, func(c *connector) bool { return c.id == connectorID })
+			i := slices.IndexFunc(t.connectors, isWanted)
 			if i < 0 {
 				continue
 			}
@@ -111,7 +112,7 @@ func (s *Server) SetConnections(connectorID string, n int) {
 			for len(c.conns) < n && c.secret == t.secret {
 				c.conns = append(c.conns, newConnection(len(c.conns), now))
 			}
-			t.follow(now)
+			t.updateActivity(now)
 		}
 	}
 }
