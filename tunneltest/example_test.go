@@ -20,7 +20,7 @@ func ExampleServer() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	srv.SeedTunnels(2)
-	client, err := srv.NewClient() // as if made by cftunnel.NewClient, for the code under test
+	client, err := srv.NewClient() // for the code under test
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -32,7 +32,8 @@ func ExampleServer() {
 	// seed-00002 <nil>
 }
 
-// The tunnel is made, and the answer is lost: the case in which a program that tries again makes a second one.
+// The tunnel is created but the response is lost. A program that simply retries would create a second
+// tunnel.
 func ExampleServer_Inject() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -51,11 +52,11 @@ func ExampleServer_Inject() {
 	// blog created: false <nil>
 }
 
-// As on the real API, whoever goes beyond the quota is refused for a whole window.
+// A token that exceeds the quota is refused for a whole window, as on the real API.
 func ExampleWithQuota() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(2, 5*time.Minute))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithoutRateLimit()) // which would else keep below the quota
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit()) // its default rate limit is the quota
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func ExampleWithQuota() {
 	// true "default";r=0;t=300 5m0s
 }
 
-// A replica is started with the tunnel's token, and makes it healthy until it stops.
+// A tunnel is healthy while a connector runs with its token.
 func ExampleServer_Connect() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -100,7 +101,7 @@ func ExampleServer_Connect() {
 	// down
 }
 
-// What was asked, what was done, and what was answered: a repeated delete was carried out once.
+// The delete was sent twice and carried out once.
 func ExampleServer_Requests() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -121,7 +122,7 @@ func ExampleServer_Requests() {
 	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id} true 200
 }
 
-// A token that may only read is refused where a permission to write is needed.
+// A read-only token cannot read the token of a tunnel, which needs a permission to write.
 func ExampleServer_AddToken() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -140,9 +141,9 @@ func ExampleServer_AddToken() {
 	// true
 }
 
-// From here on, this is the code of docs/testing.md. A test compares the two.
+// The rest of this file is the code of docs/testing.md. A test compares them.
 
-// publish makes sure that there is a tunnel with this name, and that it serves a hostname.
+// publish creates a tunnel with this name if there is none, and routes a hostname to a service.
 func publish(ctx context.Context, client *cftunnel.Client, name, hostname, service string) error {
 	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
 	if err != nil {
@@ -175,11 +176,11 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := configured.Config.Ingress[0].Hostname; got != "blog.example.com" {
-		t.Errorf("it serves %q", got)
+		t.Errorf("the tunnel serves %q", got)
 	}
 }
 
-func TestPublishCreatesOneTunnelIfResponsesAreLost(t *testing.T) {
+func TestPublish_LostResponses(t *testing.T) {
 	t.Parallel()
 	const create = "POST /accounts/{account_id}/cfd_tunnel"
 	srv := tunneltest.NewServer()
@@ -193,18 +194,18 @@ func TestPublishCreatesOneTunnelIfResponsesAreLost(t *testing.T) {
 	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
 		t.Fatal(err)
 	}
-	made := 0
+	created := 0
 	for _, request := range srv.Requests() {
 		if request.Operation == create && request.Done {
-			made++
+			created++
 		}
 	}
-	if made != 1 {
-		t.Errorf("it made %d tunnels", made)
+	if created != 1 {
+		t.Errorf("created %d tunnels", created)
 	}
 }
 
-func TestPublishNeedsAPermissionToWrite(t *testing.T) {
+func TestPublish_ReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -218,7 +219,7 @@ func TestPublishNeedsAPermissionToWrite(t *testing.T) {
 	}
 }
 
-func TestPublishWithoutQuota(t *testing.T) {
+func TestPublish_RateLimited(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute))
 	defer srv.Close()
@@ -226,7 +227,8 @@ func TestPublishWithoutQuota(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The fourth request would have to wait for five minutes, longer than the client's MaxDelay: it fails at once.
+	// The fourth request would have to wait for five minutes, which is longer than the client's
+	// MaxDelay. It fails at once.
 	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrRateLimited) {
 		t.Errorf("got %v", err)
 	}
@@ -255,7 +257,7 @@ func TestReplicas(t *testing.T) {
 	if err != nil || status() != cftunnel.TunnelStatusHealthy {
 		t.Error("with a replica:", status(), err)
 	}
-	srv.SetConnections(replica, 1) // of the four that it began with
+	srv.SetConnections(replica, 1) // of four
 	if status() != cftunnel.TunnelStatusDegraded {
 		t.Error("with one connection:", status())
 	}
@@ -267,11 +269,11 @@ func TestReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := srv.Connect(tunnel.Token); err == nil {
-		t.Error("the old token still runs the tunnel")
+		t.Error("the old token still works")
 	}
 }
 
-func TestPublishWaitsForTheQuota(t *testing.T) {
+func TestPublish_WaitsForQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithQuota(3, 5*time.Minute))
@@ -288,12 +290,12 @@ func TestPublishWaitsForTheQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		if waited := time.Since(began); waited != 5*time.Minute {
-			t.Errorf("it waited for %s", waited)
+			t.Errorf("the client waited for %s", waited)
 		}
 	})
 }
 
-// idle returns the names of the tunnels that have had no connection since a time.
+// idle returns the names of the tunnels that have had no connection since the given time.
 func idle(ctx context.Context, client *cftunnel.Client, since time.Time) (names []string, err error) {
 	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
@@ -353,7 +355,7 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// finder is what isUp needs of a client. *cftunnel.TunnelsService is one.
+// finder has the method of a client that isUp needs. *cftunnel.TunnelsService implements it.
 type finder interface {
 	FindByName(ctx context.Context, name string, opts ...cftunnel.CallOption) (*cftunnel.Tunnel, error)
 }
@@ -369,7 +371,7 @@ func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
 	return tunnel.Status == cftunnel.TunnelStatusHealthy, nil
 }
 
-// stub is a finder that always returns the same.
+// stub is a finder that always returns the same tunnel and error.
 type stub struct {
 	tunnel *cftunnel.Tunnel
 	err    error

@@ -19,7 +19,7 @@ func TestSeed(t *testing.T) {
 	month := noon.AddDate(0, -1, 0)
 	for name, test := range map[string]struct {
 		seed tunneltest.TunnelSeed
-		want cftunnel.Tunnel // its ID, account and metadata are those of the seed
+		want cftunnel.Tunnel // without the ID, account and metadata
 	}{
 		"nothing": {tunneltest.TunnelSeed{}, cftunnel.Tunnel{
 			Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare", CreatedAt: noon, ConnsInactiveAt: noon,
@@ -54,7 +54,7 @@ func TestSeed(t *testing.T) {
 		"WARP connector": {tunneltest.TunnelSeed{Type: "warp_connector", Status: "healthy"}, cftunnel.Tunnel{
 			Name: "seed-00001", Type: "warp_connector", Status: "healthy", CreatedAt: noon, ConnsActiveAt: noon,
 		}},
-		"another kind": {tunneltest.TunnelSeed{Type: "gre", Name: "gre"}, cftunnel.Tunnel{
+		"another type": {tunneltest.TunnelSeed{Type: "gre", Name: "gre"}, cftunnel.Tunnel{
 			Name: "gre", Type: "gre", Status: "inactive", CreatedAt: noon, ConnsInactiveAt: noon,
 		}},
 	} {
@@ -77,7 +77,7 @@ func TestSeed(t *testing.T) {
 			require.NoError(t, err)
 			for read, err := range client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{}) {
 				require.NoError(t, err)
-				assert.Equal(t, &seeded, read, "as the API shows it")
+				assert.Equal(t, &seeded, read, "as the API returns it")
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestSeed_Connectors(t *testing.T) {
 	}
 }
 
-func TestSeed_Past(t *testing.T) {
+func TestSeed_PastActivity(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	f.Seed(tunneltest.TunnelSeed{Name: "web", CreatedAt: noon.Add(-3 * time.Hour), ConnsInactiveAt: noon.Add(-time.Hour)})
@@ -117,7 +117,7 @@ func TestSeed_Past(t *testing.T) {
 	assert.Empty(t, f.names("/cfd_tunnel?existed_at="+noon.Add(-4*time.Hour).Format(time.RFC3339)))
 }
 
-func TestSeed_Impossible(t *testing.T) {
+func TestSeed_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Seed(tunneltest.TunnelSeed{Name: "web"})

@@ -12,7 +12,7 @@ import (
 )
 
 // namesIn returns the names of the items of a list, and its result_info.
-func (r reply) namesIn() (names []string, info map[string]int) {
+func (r response) namesIn() (names []string, info map[string]int) {
 	r.t.Helper()
 	var items []struct {
 		Name string `json:"name"`
@@ -73,7 +73,7 @@ func TestListZones_Filters(t *testing.T) {
 		"status=active":                        {"b.test", "a.test", "sub.a.test"},
 		"status=pending":                       nil,
 		"account.id=" + f.AccountID():          {"b.test", "a.test", "sub.a.test"},
-		"account.id=" + nobody:                 nil,
+		"account.id=" + unknownID:              nil,
 		"account.name=contains:account":        {"b.test", "a.test", "sub.a.test"},
 		"status=pending&name=a.test":           nil,
 		"status=pending&name=a.test&match=any": {"a.test"},
@@ -118,9 +118,9 @@ func TestListZones_NoRoute(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := f.SeedZone("a.test")
-	f.send(http.MethodPost, "/zones", "{}").fails(http.StatusMethodNotAllowed, 10000)
-	f.send(http.MethodGet, "/zones/"+id, "").fails(http.StatusNotFound, 7000)
-	f.send(http.MethodGet, "/zones/"+id+"/", "").fails(http.StatusMethodNotAllowed, 10000)
+	f.send(http.MethodPost, "/zones", "{}").assertError(http.StatusMethodNotAllowed, 10000)
+	f.send(http.MethodGet, "/zones/"+id, "").assertError(http.StatusNotFound, 7000)
+	f.send(http.MethodGet, "/zones/"+id+"/", "").assertError(http.StatusMethodNotAllowed, 10000)
 	f.send(http.MethodGet, "/zones", "").result()
 	assert.Equal(t, "GET /zones", f.lastRequest().Operation)
 }
