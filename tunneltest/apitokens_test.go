@@ -70,7 +70,8 @@ func (f *fake) createToken(path, body string) tokenFields {
 
 func (f *fake) works(secret cftunnel.Secret) bool {
 	f.t.Helper()
-	return f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "").status == http.StatusOK
+	r := f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	return r.status == http.StatusOK
 }
 
 func TestAPITokens_LifeCycle(t *testing.T) {
@@ -88,7 +89,8 @@ func TestAPITokens_LifeCycle(t *testing.T) {
 			f := start(t, tunneltest.WithClock(c.Now))
 			path := owner.path(f)
 			policies := `"policies":[` + policyJSON(f.accountResource(), tunnelWrite) + `]`
-			created := f.createToken(path, `{"name":"ci",`+policies+`,"expires_on":"2026-10-06T00:00:00Z"}`)
+			created := f.createToken(path,
+				`{"name":"ci",`+policies+`,"expires_on":"2026-10-06T00:00:00Z"}`)
 			assert.Regexp(t, `^[0-9a-f]{32}$`, created.ID)
 			assert.Regexp(t, `^`+owner.prefix+`[0-9a-zA-Z]{40,75}$`, created.Value)
 			assert.Equal(t, "active", created.Status)
@@ -99,29 +101,36 @@ func TestAPITokens_LifeCycle(t *testing.T) {
 			secret := cftunnel.NewSecret(created.Value)
 			assert.True(t, f.works(secret))
 			c.advance(time.Minute)
-			got := f.send(http.MethodGet, path+"/"+created.ID, "").token()
+			got := f.fetch(path + "/" + created.ID).token()
 			assert.Empty(t, got.Value, "no other response has the secret")
 			assert.Equal(t, noon, got.LastUsedOn.UTC())
 
-			updated := f.send(http.MethodPut, path+"/"+created.ID, `{"name":"renamed",`+policies+`}`).token()
+			updated := f.send(http.MethodPut, path+"/"+created.ID,
+				`{"name":"renamed",`+policies+`}`).token()
 			assert.Equal(t, "renamed", updated.Name)
 			assert.Nil(t, updated.ExpiresOn, "missing fields are removed")
 			assert.Equal(t, noon.Add(time.Minute), updated.ModifiedOn)
 			assert.True(t, f.works(secret), "the secret does not change")
 
-			rolled := cftunnel.NewSecret(decoded[string](t, f.send(http.MethodPut, path+"/"+created.ID+"/value", "{}").result()))
+			rolled := cftunnel.NewSecret(decoded[string](t,
+				f.send(http.MethodPut, path+"/"+created.ID+"/value", "{}").result()))
 			assert.True(t, strings.HasPrefix(rolled.Reveal(), owner.prefix))
-			f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "").assertError(http.StatusUnauthorized, 1000)
+			f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "").
+				assertError(http.StatusUnauthorized, 1000)
 			assert.True(t, f.works(rolled))
-			assert.Equal(t, created.ID, f.send(http.MethodGet, path+"/"+created.ID, "").token().ID)
+			assert.Equal(t, created.ID, f.fetch(path+"/"+created.ID).token().ID)
 
-			assert.Equal(t, created.ID, f.send(http.MethodDelete, path+"/"+created.ID, "").stringField("id"))
-			f.sendAs(rolled, http.MethodGet, f.accountPath("/cfd_tunnel"), "").assertError(http.StatusUnauthorized, 1000)
+			assert.Equal(t, created.ID,
+				f.send(http.MethodDelete, path+"/"+created.ID, "").stringField("id"))
+			f.sendAs(rolled, http.MethodGet, f.accountPath("/cfd_tunnel"), "").
+				assertError(http.StatusUnauthorized, 1000)
 			for _, method := range []string{http.MethodGet, http.MethodDelete} {
 				assert.Equal(t, http.StatusNotFound, f.send(method, path+"/"+created.ID, "").status)
 			}
-			assert.Equal(t, http.StatusNotFound, f.send(http.MethodPut, path+"/"+created.ID, `{"name":"n",`+policies+`}`).status)
-			assert.Equal(t, http.StatusNotFound, f.send(http.MethodPut, path+"/"+created.ID+"/value", "{}").status)
+			assert.Equal(t, http.StatusNotFound,
+				f.send(http.MethodPut, path+"/"+created.ID, `{"name":"n",`+policies+`}`).status)
+			assert.Equal(t, http.StatusNotFound,
+				f.send(http.MethodPut, path+"/"+created.ID+"/value", "{}").status)
 		})
 	}
 }
@@ -130,13 +139,14 @@ func TestAPITokens_UserAndAccountTokensAreSeparate(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	body := `{"name":"same","policies":[` + policyJSON(f.accountResource(), tunnelWrite) + `]}`
-	ofUser, ofAccount := f.createToken(userTokens, body), f.createToken(f.accountPath("/tokens"), body)
+	ofUser := f.createToken(userTokens, body)
+	ofAccount := f.createToken(f.accountPath("/tokens"), body)
 	assert.NotEqual(t, ofUser.ID, ofAccount.ID)
-	assert.Equal(t, http.StatusNotFound, f.send(http.MethodGet, userTokens+"/"+ofAccount.ID, "").status)
-	assert.Equal(t, http.StatusNotFound, f.send(http.MethodGet, f.accountPath("/tokens/"+ofUser.ID), "").status)
+	assert.Equal(t, http.StatusNotFound, f.fetch(userTokens+"/"+ofAccount.ID).status)
+	assert.Equal(t, http.StatusNotFound, f.fetch(f.accountPath("/tokens/"+ofUser.ID)).status)
 	other := "/accounts/" + strings.Repeat("a", 32) + "/tokens"
-	assert.Equal(t, http.StatusNotFound, f.send(http.MethodGet, other+"/"+ofAccount.ID, "").status)
-	assert.Empty(t, decoded[[]tokenFields](t, f.send(http.MethodGet, other, "").result()))
+	assert.Equal(t, http.StatusNotFound, f.fetch(other+"/"+ofAccount.ID).status)
+	assert.Empty(t, decoded[[]tokenFields](t, f.fetch(other).result()))
 }
 
 func TestAPITokens_List(t *testing.T) {
@@ -145,12 +155,13 @@ func TestAPITokens_List(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	path := f.accountPath("/tokens")
 	for i := range 60 {
-		f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Name: fmt.Sprintf("token-%02d", i), ExpiresOn: noon.Add(time.Hour)})
+		f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount,
+			Name: fmt.Sprintf("token-%02d", i), ExpiresOn: noon.Add(time.Hour)})
 		c.advance(time.Second)
 	}
 	f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Name: "lasting"})
 	list := func(query string) (names []string, info map[string]int) {
-		r := f.send(http.MethodGet, path+query, "")
+		r := f.fetch(path + query)
 		for _, token := range decoded[[]tokenFields](t, r.result()) {
 			names = append(names, token.Name)
 		}
@@ -167,7 +178,7 @@ func TestAPITokens_List(t *testing.T) {
 	assert.Equal(t, []string{"token-00", "token-01", "token-02", "token-03", "token-04"}, names)
 	names, _ = list("?page=1000")
 	assert.Empty(t, names)
-	f.send(http.MethodGet, path+"?page=0", "").assertError(http.StatusBadRequest, 400)
+	f.fetch(path+"?page=0").assertError(http.StatusBadRequest, 400)
 
 	c.advance(time.Hour)
 	names, _ = list("")
@@ -221,13 +232,18 @@ func TestAPITokens_Policies(t *testing.T) {
 				}
 				return r.status == http.StatusOK
 			}
-			assert.Equal(t, test.read, ok(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), ""), "read")
-			assert.Equal(t, test.write, ok(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/token"), ""), "reading a tunnel token needs Write")
-			assert.Equal(t, test.write, ok(http.MethodPatch, f.accountPath("/cfd_tunnel/"+id), `{"name":"web"}`), "write")
-			assert.Equal(t, test.warp, ok(http.MethodGet, f.accountPath("/warp_connector"), ""), "WARP")
-			assert.Equal(t, test.other, ok(http.MethodGet, "/accounts/"+another+"/cfd_tunnel", ""), "another account")
-			assert.Equal(t, test.userTokens, ok(http.MethodGet, userTokens, ""), "the user's tokens")
-			assert.Equal(t, http.StatusOK, f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").status, "verify needs no permission")
+			tunnel, warp := f.accountPath("/cfd_tunnel/"+id), f.accountPath("/warp_connector")
+			assert.Equal(t, test.read, ok(http.MethodGet, tunnel, ""), "read")
+			assert.Equal(t, test.write, ok(http.MethodGet, tunnel+"/token", ""),
+				"reading a tunnel token needs Write")
+			assert.Equal(t, test.write, ok(http.MethodPatch, tunnel, `{"name":"web"}`), "write")
+			assert.Equal(t, test.warp, ok(http.MethodGet, warp, ""), "WARP")
+			assert.Equal(t, test.other, ok(http.MethodGet, "/accounts/"+another+"/cfd_tunnel", ""),
+				"another account")
+			assert.Equal(t, test.userTokens, ok(http.MethodGet, userTokens, ""),
+				"the user's tokens")
+			verified := f.sendAs(secret, http.MethodGet, userTokens+"/verify", "")
+			assert.Equal(t, http.StatusOK, verified.status, "verify needs no permission")
 		})
 	}
 }
@@ -240,9 +256,11 @@ func TestAPITokens_AccountTokenInOtherAccount(t *testing.T) {
 	secret := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	assert.True(t, f.works(secret))
 	f.sendAs(secret, http.MethodGet, elsewhere, "").assertError(http.StatusForbidden, 10000)
-	f.sendAs(secret, http.MethodPost, elsewhere, `{"name":"web"}`).assertError(http.StatusForbidden, 10000)
+	f.sendAs(secret, http.MethodPost, elsewhere, `{"name":"web"}`).
+		assertError(http.StatusForbidden, 10000)
 	f.sendAs(secret, http.MethodGet, userTokens, "").assertError(http.StatusForbidden, 9109)
-	f.sendAs(secret, http.MethodGet, "/accounts/"+another+"/tokens", "").assertError(http.StatusForbidden, 9109)
+	f.sendAs(secret, http.MethodGet, "/accounts/"+another+"/tokens", "").
+		assertError(http.StatusForbidden, 9109)
 
 	theirs := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, AccountID: another})
 	assert.False(t, f.works(theirs))
@@ -263,7 +281,8 @@ func TestAPITokens_EveryRouteNeedsPermission(t *testing.T) {
 	warp, _ := f.createWARP("warp", true)
 	connector := f.connect(tunnelToken)
 	secret := f.AddToken(tunneltest.Token{Policies: []cftunnel.TokenPolicy{}})
-	values := strings.NewReplacer("{account_id}", f.AccountID(), "{connector_id}", connector, "{resource}", "logs", "{token_id}", noTokenID)
+	values := strings.NewReplacer("{account_id}", f.AccountID(), "{connector_id}", connector,
+		"{resource}", "logs", "{token_id}", noTokenID)
 	for _, operation := range tunneltest.Operations() {
 		method, template, _ := strings.Cut(operation, " ")
 		tunnel := id
@@ -336,7 +355,8 @@ func TestAPITokens_ValidPolicies(t *testing.T) {
 		"a kind that is unknown": `{"com.cloudflare.api.account.worker.1":"*"}`,
 		"a form that is unknown": `{"com.cloudflare.new":["a",{"b":1}]}`,
 	} {
-		policy := `{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `","meta":{"key":"k","value":"v"}}],"resources":` + resources + `}`
+		policy := `{"effect":"allow","permission_groups":[{"id":"` + dnsWrite +
+			`","meta":{"key":"k","value":"v"}}],"resources":` + resources + `}`
 		got := f.createToken(userTokens, `{"name":"n","policies":[`+policy+`]}`).Policies[0]
 		assert.JSONEq(t, resources, asJSON(t, got.Resources), name)
 		assert.JSONEq(t, `{"key":"k","value":"v"}`, string(got.Groups[0].Meta))
@@ -346,7 +366,8 @@ func TestAPITokens_ValidPolicies(t *testing.T) {
 	assert.Empty(t, nothing.Policies)
 	assert.False(t, f.works(cftunnel.NewSecret(nothing.Value)))
 
-	two := f.createToken(userTokens, `{"name":"n","policies":[`+policyJSON(mine, tunnelWrite, tunnelRead)+`,`+policyJSON(zone+"*", dnsWrite)+`]}`)
+	policies := policyJSON(mine, tunnelWrite, tunnelRead) + `,` + policyJSON(zone+"*", dnsWrite)
+	two := f.createToken(userTokens, `{"name":"n","policies":[`+policies+`]}`)
 	assert.Equal(t, dnsWrite, two.Policies[0].Groups[0].ID, "the order changes")
 	assert.Equal(t, tunnelRead, two.Policies[1].Groups[0].ID)
 }
@@ -356,10 +377,11 @@ func TestAPITokens_CreatorLacksPermission(t *testing.T) {
 	f := start(t)
 	mine := f.AccountID()
 	tokens := cftunnel.PermissionGroup{ID: "5bc3f8b21c554832afc660159ab75fa4"}
-	creator := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Policies: []cftunnel.TokenPolicy{
+	policies := []cftunnel.TokenPolicy{
 		cftunnel.AccountPolicy(mine, tokens, cftunnel.PermissionCloudflareTunnelWrite),
 		cftunnel.ZonePolicy(zoneID, cftunnel.PermissionDNSWrite),
-	}})
+	}
+	creator := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Policies: policies})
 	zone := "com.cloudflare.api.account.zone."
 	for _, test := range []struct {
 		policy string
@@ -373,7 +395,8 @@ func TestAPITokens_CreatorLacksPermission(t *testing.T) {
 		{`{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `"}],"resources":{"` + f.accountResource() + `":{"` + zone + `*":"*"}}}`, false},
 		{`{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `"}],"resources":{"` + f.accountResource() + `":{"` + zone + zoneID + `":"*"}}}`, true},
 	} {
-		r := f.sendAs(creator, http.MethodPost, f.accountPath("/tokens"), `{"name":"n","policies":[`+test.policy+`]}`)
+		r := f.sendAs(creator, http.MethodPost, f.accountPath("/tokens"),
+			`{"name":"n","policies":[`+test.policy+`]}`)
 		if test.given {
 			r.result()
 		} else {
@@ -388,13 +411,17 @@ func TestAPITokens_CreatorIsDeniedPermission(t *testing.T) {
 	f := start(t)
 	denied := cftunnel.ZonePolicy(zoneID, cftunnel.PermissionDNSWrite)
 	denied.Effect = cftunnel.PolicyEffectDeny
-	creator := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Policies: []cftunnel.TokenPolicy{
-		cftunnel.AccountPolicy(f.AccountID(), cftunnel.PermissionGroup{ID: "5bc3f8b21c554832afc660159ab75fa4"}),
+	tokens := cftunnel.PermissionGroup{ID: "5bc3f8b21c554832afc660159ab75fa4"}
+	policies := []cftunnel.TokenPolicy{
+		cftunnel.AccountPolicy(f.AccountID(), tokens),
 		cftunnel.AllZonesPolicy(f.AccountID(), cftunnel.PermissionDNSWrite), denied,
-	}})
+	}
+	creator := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Policies: policies})
 	give := func(resources string) response {
-		policy := `{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `"}],"resources":` + resources + `}`
-		return f.sendAs(creator, http.MethodPost, f.accountPath("/tokens"), `{"name":"n","policies":[`+policy+`]}`)
+		policy := `{"effect":"allow","permission_groups":[{"id":"` + dnsWrite + `"}],"resources":` +
+			resources + `}`
+		return f.sendAs(creator, http.MethodPost, f.accountPath("/tokens"),
+			`{"name":"n","policies":[`+policy+`]}`)
 	}
 	const zone = "com.cloudflare.api.account.zone."
 	give(`{"`+f.accountResource()+`":{"`+zone+`*":"*"}}`).assertError(http.StatusBadRequest, 1001)
@@ -412,7 +439,8 @@ func TestAPITokens_UpdateKeepsDashboardGroup(t *testing.T) {
 		Resources: cftunnel.TokenResources{"com.cloudflare.api.user." + zoneID: {}},
 	}}})
 	id := f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").stringField("id")
-	body := `{"name":"renamed","policies":[` + policyJSON("com.cloudflare.api.user."+zoneID, tokensWrite) + `]}`
+	body := `{"name":"renamed","policies":[` +
+		policyJSON("com.cloudflare.api.user."+zoneID, tokensWrite) + `]}`
 	assert.Equal(t, "renamed", f.send(http.MethodPut, userTokens+"/"+id, body).token().Name)
 	f.send(http.MethodPost, userTokens, body).assertError(http.StatusBadRequest, 1001)
 }
@@ -441,7 +469,8 @@ func TestAPITokens_InvalidBodies(t *testing.T) {
 		r.assertError(http.StatusBadRequest, 400)
 		assert.False(t, f.lastRequest().Done, name)
 	}
-	assert.NotEmpty(t, f.createToken(userTokens, `{"name":"`+strings.Repeat("é", 120)+`","policies":[]}`).Value)
+	assert.NotEmpty(t,
+		f.createToken(userTokens, `{"name":"`+strings.Repeat("é", 120)+`","policies":[]}`).Value)
 }
 
 func TestAPITokens_InvalidIDs(t *testing.T) {
@@ -449,14 +478,14 @@ func TestAPITokens_InvalidIDs(t *testing.T) {
 	f := start(t)
 	body := `{"name":"n","policies":[]}`
 	for _, path := range []string{userTokens, f.accountPath("/tokens")} {
-		assert.Equal(t, http.StatusOK, f.send(http.MethodGet, path+"/", "").status, "an empty ID means the list")
+		assert.Equal(t, http.StatusOK, f.fetch(path+"/").status, "an empty ID means the list")
 		f.send(http.MethodPut, path+"/", body).assertError(http.StatusMethodNotAllowed, 7001)
 		f.send(http.MethodDelete, path+"/", "").assertError(http.StatusMethodNotAllowed, 7001)
 		f.send(http.MethodPut, path+"//value", "{}").assertError(http.StatusNotFound, 7003)
 		f.send(http.MethodPut, path+"/"+noTokenID, body).assertError(http.StatusNotFound, 1003)
 	}
-	f.send(http.MethodGet, userTokens+"/odd", "").assertError(http.StatusBadRequest, 400)
-	f.send(http.MethodGet, f.accountPath("/tokens/odd"), "").assertError(http.StatusNotFound, 7003)
+	f.fetch(userTokens+"/odd").assertError(http.StatusBadRequest, 400)
+	f.fetch(f.accountPath("/tokens/odd")).assertError(http.StatusNotFound, 7003)
 	f.send(http.MethodDelete, userTokens+"/verify", "").assertError(http.StatusBadRequest, 400)
 }
 
@@ -466,16 +495,22 @@ func TestAPITokens_Status(t *testing.T) {
 	policies := `"policies":[` + policyJSON(f.accountResource(), tunnelWrite) + `]`
 	created := f.createToken(userTokens, `{"name":"n",`+policies+`}`)
 	secret, path := cftunnel.NewSecret(created.Value), userTokens+"/"+created.ID
-	assert.Equal(t, "disabled", f.send(http.MethodPut, path, `{"name":"n","status":"disabled",`+policies+`}`).token().Status)
-	f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "").assertError(http.StatusForbidden, 9109)
-	assert.Equal(t, "active", f.send(http.MethodPut, path, `{"name":"n","status":"active",`+policies+`}`).token().Status)
+	assert.Equal(t, "disabled",
+		f.send(http.MethodPut, path, `{"name":"n","status":"disabled",`+policies+`}`).
+			token().Status)
+	f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "").
+		assertError(http.StatusForbidden, 9109)
+	assert.Equal(t, "active",
+		f.send(http.MethodPut, path, `{"name":"n","status":"active",`+policies+`}`).token().Status)
 	assert.True(t, f.works(secret))
 
 	f.AddToken(tunneltest.Token{Text: secret, Status: cftunnel.TokenStatusRevoked})
 	assert.False(t, f.works(secret))
-	assert.Equal(t, `"revoked (exposed)"`, string(f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").fields()["status"]))
+	assert.Equal(t, `"revoked (exposed)"`,
+		string(f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").fields()["status"]))
 	id := f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").stringField("id")
-	assert.Equal(t, http.StatusBadRequest, f.send(http.MethodPut, userTokens+"/"+id, `{"name":"n",`+policies+`}`).status)
+	assert.Equal(t, http.StatusBadRequest,
+		f.send(http.MethodPut, userTokens+"/"+id, `{"name":"n",`+policies+`}`).status)
 }
 
 func TestAPITokens_Condition(t *testing.T) {
@@ -496,7 +531,8 @@ func TestAPITokens_Condition(t *testing.T) {
 		"an empty list":   {`{"request_ip":{"in":[]}}`, nil, []string{"192.0.2.1"}},
 		"an empty list 2": {`{"request_ip":{"in":[],"not_in":["198.51.100.0/24"]}}`, nil, []string{"192.0.2.1", "198.51.100.1"}},
 	} {
-		created := f.createToken(userTokens, `{"name":"n",`+policies+`,"condition":`+test.condition+`}`)
+		created := f.createToken(userTokens,
+			`{"name":"n",`+policies+`,"condition":`+test.condition+`}`)
 		assert.NotContains(t, created.Condition, "request.ip")
 		secret := cftunnel.NewSecret(created.Value)
 		for _, addr := range test.allowed {
@@ -507,8 +543,10 @@ func TestAPITokens_Condition(t *testing.T) {
 			f.SetRemoteAddr(netip.MustParseAddr(addr))
 			r := f.sendAs(secret, http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 			r.assertError(http.StatusForbidden, 9109)
-			assert.Contains(t, string(r.body), "Cannot use the access token from location: "+addr, name)
-			assert.Equal(t, http.StatusOK, f.sendAs(secret, http.MethodGet, userTokens+"/verify", "").status, "verify ignores the condition")
+			assert.Contains(t, string(r.body),
+				"Cannot use the access token from location: "+addr, name)
+			verified := f.sendAs(secret, http.MethodGet, userTokens+"/verify", "")
+			assert.Equal(t, http.StatusOK, verified.status, "verify ignores the condition")
 		}
 		f.SetRemoteAddr(netip.Addr{})
 	}
@@ -530,7 +568,7 @@ func TestAPITokens_PermissionGroups(t *testing.T) {
 			for _, group := range decoded[[]struct {
 				Name   string
 				Scopes []string
-			}](t, f.send(http.MethodGet, path+"/permission_groups"+query, "").result()) {
+			}](t, f.fetch(path+"/permission_groups"+query).result()) {
 				names = append(names, group.Name+" of "+strings.Join(group.Scopes, " and "))
 			}
 		}
@@ -548,8 +586,8 @@ func TestAPITokens_PermissionGroups(t *testing.T) {
 func TestAPITokens_RollOwnToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	id := f.send(http.MethodGet, userTokens+"/verify", "").stringField("id")
+	id := f.fetch(userTokens + "/verify").stringField("id")
 	secret := decoded[string](t, f.send(http.MethodPut, userTokens+"/"+id+"/value", "{}").result())
-	f.send(http.MethodGet, userTokens, "").assertError(http.StatusUnauthorized, 1000)
+	f.fetch(userTokens).assertError(http.StatusUnauthorized, 1000)
 	assert.True(t, f.works(cftunnel.NewSecret(secret)))
 }

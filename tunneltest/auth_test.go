@@ -42,7 +42,8 @@ func TestServer_Credentials(t *testing.T) {
 		{"prefix of the token", http.Header{"Authorization": {"Bearer " + token[:39]}}, http.StatusUnauthorized, 1000, 0},
 		{
 			"unknown token with a valid key",
-			http.Header{"Authorization": {"Bearer unknown"}, "X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {token}},
+			http.Header{"Authorization": {"Bearer unknown"}, "X-Auth-Email": {"me@example.com"},
+				"X-Auth-Key": {token}},
 			http.StatusUnauthorized, 1000, 0,
 		},
 	} {
@@ -78,18 +79,21 @@ func TestServer_Credentials(t *testing.T) {
 func TestServer_EmptyBearerToken(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
-	req := httptest.NewRequest(http.MethodGet, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", nil)
+	path := "/client/v4/accounts/" + srv.AccountID() + "/cfd_tunnel"
+	req := httptest.NewRequest(http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "Bearer ")
 	recorder := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(recorder, req)
-	response{t, recorder.Code, recorder.Header(), recorder.Body.Bytes()}.assertError(http.StatusBadRequest, 6003)
+	response{t, recorder.Code, recorder.Header(),
+		recorder.Body.Bytes()}.assertError(http.StatusBadRequest, 6003)
 }
 
 // The real status is not known.
 func TestServer_UnknownAPIKey(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	r, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "", http.Header{"X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {"unknown"}})
+	r, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "",
+		http.Header{"X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {"unknown"}})
 	require.NoError(t, err)
 	assert.Contains(t, []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, r.status)
 	assert.Equal(t, "false", string(r.envelope().Success))
@@ -123,12 +127,15 @@ func TestServer_NoCredentials(t *testing.T) {
 func TestClient_InvalidCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	_, err := f.client(cftunnel.WithAPIToken("unknown")).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	_, err := f.client(cftunnel.WithAPIToken("unknown")).Tunnels.List(t.Context(),
+		cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 	assert.True(t, cftunnel.HasCode(err, 1000))
-	_, err = f.client(cftunnel.WithAPIToken("eyJ"+strings.Repeat("q", 37))).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	client := f.client(cftunnel.WithAPIToken("eyJ" + strings.Repeat("q", 37)))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	assert.True(t, cftunnel.HasCode(err, 6111), "the code is in the error chain")
-	_, err = f.client(cftunnel.WithAPIKey("me@example.com", f.APIToken().Reveal())).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	client = f.client(cftunnel.WithAPIKey("me@example.com", f.APIToken().Reveal()))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 }

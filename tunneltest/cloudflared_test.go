@@ -35,8 +35,8 @@ func (id *canonicalUUID) UnmarshalText(text []byte) error {
 // strictly as that program.
 type cloudflared struct{ *fake }
 
-// The types that cloudflared decodes responses into. It fails if the ID of a connector or a tunnel is
-// not a UUID, or if a message is not a string.
+// The types that cloudflared decodes responses into. It fails if the ID of a connector or a tunnel
+// is not a UUID, or if a message is not a string.
 type (
 	cloudflaredEnvelope struct {
 		Success bool `json:"success"`
@@ -80,7 +80,9 @@ type (
 
 // do sends a request below /cfd_tunnel and decodes the result. Its errors have the code of the API,
 // or the status if the Content-Type is not exactly application/json.
-func (c cloudflared) do(method, path string, query url.Values, body, result any) (cloudflaredEnvelope, error) {
+func (c cloudflared) do(
+	method, path string, query url.Values, body, result any,
+) (cloudflaredEnvelope, error) {
 	c.t.Helper()
 	header := http.Header{
 		"Authorization": {"Bearer " + c.APIToken().Reveal()},
@@ -125,8 +127,8 @@ func (c cloudflared) create(name string, secret []byte) (tunnel cloudflaredTunne
 	return tunnel, err
 }
 
-// list is `tunnel list`, which all commands use to find a tunnel by name. It reads pages until a page
-// is not full or it has total_count tunnels.
+// list is `tunnel list`, which all commands use to find a tunnel by name. It reads pages until a
+// page is not full or it has total_count tunnels.
 func (c cloudflared) list(filter url.Values) (tunnels []cloudflaredTunnel) {
 	c.t.Helper()
 	for page := 1; ; page++ {
@@ -152,7 +154,9 @@ func (c cloudflared) find(name string) (canonicalUUID, error) {
 }
 
 // info is `tunnel info NAME`.
-func (c cloudflared) info(name string) (tunnel cloudflaredTunnel, connectors []cloudflaredConnector) {
+func (c cloudflared) info(
+	name string,
+) (tunnel cloudflaredTunnel, connectors []cloudflaredConnector) {
 	c.t.Helper()
 	id, err := c.find(name)
 	require.NoError(c.t, err)
@@ -233,7 +237,8 @@ func TestCloudflared_LifeCycle(t *testing.T) {
 	tunnel, connectors := c.info("web")
 	assert.Equal(t, created.CreatedAt, tunnel.CreatedAt)
 	assert.Empty(t, connectors)
-	first, second := f.connect(cftunnel.NewSecret(created.Token)), f.connect(cftunnel.NewSecret(created.Token))
+	tunnelToken := cftunnel.NewSecret(created.Token)
+	first, second := f.connect(tunnelToken), f.connect(tunnelToken)
 	_, connectors = c.info("web")
 	require.Len(t, connectors, 2)
 	assert.Equal(t, first, string(connectors[0].ID))
@@ -251,7 +256,8 @@ func TestCloudflared_LifeCycle(t *testing.T) {
 
 	require.EqualError(t, c.delete(created.ID, false), "code 1022")
 	f.Disconnect(first)
-	require.EqualError(t, c.delete(created.ID, false), "code 1022", "one connector is still running")
+	require.EqualError(t, c.delete(created.ID, false), "code 1022",
+		"one connector is still running")
 	f.Disconnect(second)
 	require.NoError(t, c.delete(created.ID, false))
 	require.EqualError(t, c.delete(created.ID, false), "already deleted")
@@ -271,8 +277,9 @@ func TestCloudflared_Cleanup(t *testing.T) {
 	c := cloudflared{f}
 	created, err := c.create("web", make([]byte, 32))
 	require.NoError(t, err)
-	first, second := f.connect(cftunnel.NewSecret(created.Token)), f.connect(cftunnel.NewSecret(created.Token))
-	f.connect(cftunnel.NewSecret(created.Token))
+	token := cftunnel.NewSecret(created.Token)
+	first, second := f.connect(token), f.connect(token)
+	f.connect(token)
 
 	require.NoError(t, c.cleanup("web", first))
 	assert.Equal(t, url.Values{"client_id": {first}}, f.lastRequest().Query)
@@ -328,7 +335,8 @@ func TestCloudflared_List(t *testing.T) {
 		t.Run(c.flags, func(t *testing.T) {
 			t.Parallel()
 			var names []string
-			for _, tunnel := range (cloudflared{&fake{f.Server, t, f.base, f.http}}).list(c.filter) {
+			program := cloudflared{&fake{f.Server, t, f.base, f.http}}
+			for _, tunnel := range program.list(c.filter) {
 				names = append(names, tunnel.Name)
 				assert.Equal(t, ids[tunnel.Name], string(tunnel.ID))
 				assert.Equal(t, tunnel.Name == "old", !tunnel.DeletedAt.IsZero())
@@ -378,7 +386,8 @@ func TestCloudflared_Errors(t *testing.T) {
 	require.EqualError(t, err, "code 10000")
 	assert.Equal(t, http.StatusForbidden, f.lastRequest().Status)
 	// If the Content-Type has a charset, cloudflared does not read the code.
-	f.Inject(tunneltest.Fault{Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}})
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	f.Inject(tunneltest.Fault{Header: header})
 	_, err = c.create("other", make([]byte, 32))
 	require.EqualError(t, err, "status 403")
 }

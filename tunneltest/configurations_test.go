@@ -21,7 +21,7 @@ const opConfigure = "PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configura
 // configuration gets the remote configuration of a tunnel.
 func (f *fake) configuration(id string) response {
 	f.t.Helper()
-	return f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/configurations"), "")
+	return f.fetch(f.accountPath("/cfd_tunnel/" + id + "/configurations"))
 }
 
 func (f *fake) configure(id, body string) response {
@@ -33,7 +33,8 @@ func TestConfigurations_NeverSet(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, source := range []cftunnel.ConfigSource{cftunnel.ConfigSourceLocal, cftunnel.ConfigSourceCloudflare} {
-		tunnel, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
+		tunnel, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
 		require.NoError(t, err)
 		r := f.configuration(tunnel.ID)
 		fields := r.fields()
@@ -75,7 +76,8 @@ func TestConfigurations_StoredUnchanged(t *testing.T) {
 	assert.Equal(t, `"2026-10-05T13:00:00.000000Z"`, string(fields["created_at"]))
 	c.advance(time.Hour)
 	assert.Equal(t, string(put.result()), string(f.configuration(tunnel.ID).result()))
-	assert.Equal(t, "null", string(f.configuration(other).fields()["config"]), "each tunnel has its own configuration")
+	assert.Equal(t, "null", string(f.configuration(other).fields()["config"]),
+		"each tunnel has its own configuration")
 }
 
 func TestConfigurations_PutIncrementsVersion(t *testing.T) {
@@ -124,7 +126,8 @@ func TestConfigurations_Invalid(t *testing.T) {
 		}
 		assert.False(t, f.lastRequest().Done, c.name)
 	}
-	assert.Equal(t, before, string(f.configuration(id).result()), "a refused configuration changes nothing")
+	assert.Equal(t, before, string(f.configuration(id).result()),
+		"a refused configuration changes nothing")
 }
 
 func TestConfigurations_UnknownTunnel(t *testing.T) {
@@ -151,17 +154,20 @@ func TestClient_ModifyConfiguration(t *testing.T) {
 	f := start(t)
 	id := f.SeedTunnels(1)[0].ID
 	f.configure(id, `{"config":{"ingress":[{"service":"http_status:404"}],"newKey":{"kept":true}}}`).result()
-	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(config *cftunnel.TunnelConfig) error {
-		config.Ingress = append([]cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost:8080"}}, config.Ingress...)
+	rule := cftunnel.IngressRule{Hostname: "a.example.com", Service: "http://localhost:8080"}
+	addRule := func(config *cftunnel.TunnelConfig) error {
+		config.Ingress = append([]cftunnel.IngressRule{rule}, config.Ingress...)
 		return nil
-	})
+	}
+	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, addRule)
 	require.NoError(t, err)
 	assert.Equal(t, 2, modified.Version)
 	assert.JSONEq(t, `{"ingress":[{"hostname":"a.example.com","service":"http://localhost:8080"},{"service":"http_status:404"}],"newKey":{"kept":true}}`,
 		string(f.configuration(id).fields()["config"]))
 
 	before := string(f.configuration(id).result())
-	_, err = f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(*cftunnel.TunnelConfig) error { return errors.New("no") })
+	_, err = f.client().Tunnels.ModifyConfiguration(t.Context(), id,
+		func(*cftunnel.TunnelConfig) error { return errors.New("no") })
 	require.Error(t, err)
 	assert.Equal(t, before, string(f.configuration(id).result()))
 }

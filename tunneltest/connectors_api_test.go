@@ -14,7 +14,9 @@ import (
 )
 
 // members decodes a list of raw items, or an object with raw members.
-func members[T []json.RawMessage | map[string]json.RawMessage](t testing.TB, value json.RawMessage) (decoded T) {
+func members[T []json.RawMessage | map[string]json.RawMessage](
+	t testing.TB, value json.RawMessage,
+) (decoded T) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal(value, &decoded), "%s", value)
 	return decoded
@@ -50,7 +52,7 @@ func TestConnectors_Fields(t *testing.T) {
 	connector := f.connect(token)
 	const stamp = `"2026-10-05T13:00:00.123456Z"`
 
-	r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connections"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connections"))
 	assert.Empty(t, string(r.envelope().ResultInfo), "the list is not paginated")
 	list := members[[]json.RawMessage](t, r.result())
 	require.Len(t, list, 1)
@@ -117,16 +119,18 @@ func TestConnectors_GetEqualsListItem(t *testing.T) {
 	id, token := f.create("web")
 	f.connect(token)
 	second := f.connect(token)
-	list := members[[]json.RawMessage](t, f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connections"), "").result())
+	list := members[[]json.RawMessage](t,
+		f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result())
 	require.Len(t, list, 2)
-	assert.Equal(t, string(list[1]), string(f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connectors/"+second), "").result()))
+	assert.Equal(t, string(list[1]),
+		string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connectors/"+second)).result()))
 }
 
 func TestConnectors_ConnectAndDisconnect(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result()))
 	first, second := f.connect(token), f.connect(token)
 	assert.Equal(t, []string{first, second}, f.connectorIDs(id))
 	f.Disconnect(first)
@@ -134,7 +138,7 @@ func TestConnectors_ConnectAndDisconnect(t *testing.T) {
 	_, err := f.client().Connectors.Get(t.Context(), id, first)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	f.Disconnect(second)
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result()))
 }
 
 func TestConnectors_NotFound(t *testing.T) {
@@ -172,11 +176,14 @@ func TestCleanup_OneOrAll(t *testing.T) {
 			if connector != "" {
 				query = "?client_id=" + connector
 			}
-			r := f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id+"/connections"+query), "")
+			path := f.accountPath("/cfd_tunnel/" + id + "/connections")
+			r := f.send(http.MethodDelete, path+query, "")
 			assert.Equal(f.t, "null", string(r.result()))
 		}},
 		{"client", func(f *fake, id, connector string) {
-			require.NoError(f.t, f.client().Connectors.Cleanup(f.t.Context(), id, cftunnel.CleanupParams{ConnectorID: connector}))
+			require.NoError(f.t,
+				f.client().Connectors.Cleanup(f.t.Context(), id,
+					cftunnel.CleanupParams{ConnectorID: connector}))
 		}},
 	} {
 		t.Run(method.name, func(t *testing.T) {
@@ -232,7 +239,8 @@ func TestTunnelsDelete_CascadeRemovesConnectors(t *testing.T) {
 	connector := f.connect(token)
 	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connectors/"+connector), "").assertNotFound("a connector of a deleted tunnel")
+	f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connectors/" + connector)).
+		assertNotFound("a connector of a deleted tunnel")
 }
 
 // After a cleanup, the old token can connect until the secret is rotated.
@@ -243,7 +251,8 @@ func TestCleanup_RotatedToken(t *testing.T) {
 	f.connect(oldToken)
 	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
 	connector := f.connect(oldToken)
-	rotated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
+	rotated, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
 	require.NoError(t, err)
 	assert.Equal(t, []string{connector}, f.connectorIDs(id), "existing connections stay up")
 	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
@@ -281,7 +290,8 @@ func TestSetConnections_TunnelStatus(t *testing.T) {
 		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status)
 
 		f.SetConnections(connector, 4)
-		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status, "four again after %d", c.set)
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status, "four again after %d",
+			c.set)
 	}
 }
 
@@ -292,7 +302,7 @@ func TestSetConnections_Zero(t *testing.T) {
 	id, token := f.create("web")
 	connector := f.connect(token)
 	f.SetConnections(connector, 0)
-	fields := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/connectors/"+connector), "").fields()
+	fields := f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connectors/" + connector)).fields()
 	assert.Equal(t, "[]", string(fields["conns"]))
 	f.delete(id) // no connection prevents the deletion
 	assert.True(t, f.get(id).IsDeleted())
@@ -312,7 +322,8 @@ func TestSetConnections_DegradedTunnel(t *testing.T) {
 	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
 	assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel?status=degraded"))
 	assert.Empty(t, f.names("/cfd_tunnel?status=healthy"))
-	f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id), "").assertError(http.StatusBadRequest, 1022)
+	f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id), "").
+		assertError(http.StatusBadRequest, 1022)
 }
 
 func TestSetConnections_Times(t *testing.T) {
@@ -361,7 +372,8 @@ func TestConnectors_ConfigVersion(t *testing.T) {
 		one, err := f.client().Connectors.Get(t.Context(), id, connector)
 		require.NoError(t, err)
 		assert.Equal(t, version, one.ConfigVersion)
-		f.send(http.MethodPut, f.accountPath("/cfd_tunnel/"+id+"/configurations"), catchAll).result()
+		f.send(http.MethodPut, f.accountPath("/cfd_tunnel/"+id+"/configurations"), catchAll).
+			result()
 	}
 }
 
@@ -388,7 +400,8 @@ func TestCleanup_Reconnect(t *testing.T) {
 				_, err = f.Connect(token)
 				require.ErrorContains(t, err, "rotated")
 			}
-			require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+			require.NoError(t,
+				f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
 			assert.Empty(t, f.connectorIDs(id))
 			if test.stop {
 				f.Disconnect(connector)

@@ -56,11 +56,11 @@ func TestConnect_NullTimes(t *testing.T) {
 	f := start(t)
 	id, token := f.create("web")
 	connector := f.connect(token)
-	fields := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "").fields()
+	fields := f.fetch(f.accountPath("/cfd_tunnel/" + id)).fields()
 	assert.Equal(t, "null", string(fields["conns_inactive_at"]))
 	assert.NotEqual(t, "null", string(fields["conns_active_at"]))
 	f.Disconnect(connector)
-	fields = f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "").fields()
+	fields = f.fetch(f.accountPath("/cfd_tunnel/" + id)).fields()
 	assert.Equal(t, "null", string(fields["conns_active_at"]))
 	assert.NotEqual(t, "null", string(fields["conns_inactive_at"]))
 }
@@ -86,7 +86,8 @@ func TestConnect_RotatedToken(t *testing.T) {
 	f := start(t)
 	id, old := f.create("web")
 	connector := f.connect(old)
-	updated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
+	updated, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 
@@ -96,7 +97,8 @@ func TestConnect_RotatedToken(t *testing.T) {
 	f.Disconnect(connector)
 	_, err = f.Connect(old)
 	require.Error(t, err)
-	assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status, "a refused connector changes nothing")
+	assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status,
+		"a refused connector changes nothing")
 
 	f.connect(updated.Token)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
@@ -106,7 +108,8 @@ func TestConnect_RenamedTunnel(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
-	_, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Name: "renamed"})
+	_, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Name: "renamed"})
 	require.NoError(t, err)
 	f.connect(token)
 }
@@ -119,7 +122,8 @@ func TestConnect_InvalidToken(t *testing.T) {
 	f.delete(deleted)
 	secret := tokenOf(t, good.Reveal()).S
 	encode := func(account, tunnel, secret string) string {
-		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":%q,"t":%q,"s":%q}`, account, tunnel, secret))
+		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":%q,"t":%q,"s":%q}`, account,
+			tunnel, secret))
 	}
 	for _, c := range []struct{ name, token, reason string }{
 		{"empty", "", "malformed"},
@@ -165,7 +169,8 @@ func TestConnect_Limit(t *testing.T) {
 	_, err := f.Connect(token)
 	require.ErrorContains(t, err, "25")
 	f.connect(otherToken)
-	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status, "the limit is for each tunnel")
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status,
+		"the limit is for each tunnel")
 	f.Disconnect(last)
 	f.connect(token)
 }

@@ -51,7 +51,7 @@ func TestDNSRecords_Create(t *testing.T) {
 	assert.JSONEq(t, `{"id":"`+id+`","name":"app.example.com","type":"CNAME","content":"`+tunnelTarget+`","proxiable":true,
 		"proxied":true,"ttl":1,"settings":{},"meta":{},"comment":null,"tags":[],
 		"created_on":"2026-10-05T12:00:00.000000Z","modified_on":"2026-10-05T12:00:00.000000Z"}`, string(created.result()))
-	assert.Equal(t, created.result(), f.send(http.MethodGet, f.records+"/"+id, "").result())
+	assert.Equal(t, created.result(), f.fetch(f.records+"/"+id).result())
 
 	whole := f.create(`{"type":"A","name":"a","content":"192.0.2.1","ttl":300,"comment":"a comment","tags":["owner:me"],
 		"settings":{"ipv4_only":true},"proxied":false}`)
@@ -94,7 +94,8 @@ func TestDNSRecords_Normalized(t *testing.T) {
 		).stringField("content"),
 	)
 	assert.Equal(
-		t, "a.test", f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).stringField("content"),
+		t, "a.test", f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).
+			stringField("content"),
 	)
 	// The TTL of a proxied record is always automatic.
 	assert.Equal(
@@ -130,7 +131,7 @@ func TestDNSRecords_Invalid(t *testing.T) {
 	} {
 		assert.Equal(t, http.StatusBadRequest, f.create(body).status, body)
 	}
-	names, _ := f.send(http.MethodGet, f.records, "").namesIn()
+	names, _ := f.fetch(f.records).namesIn()
 	assert.Empty(t, names)
 }
 
@@ -180,13 +181,13 @@ func TestDNSRecords_Patch(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(changed.fields()[name]), name)
 	}
-	assert.Equal(t, changed.result(), f.send(http.MethodGet, path, "").result())
+	assert.Equal(t, changed.result(), f.fetch(path).result())
 
 	// An invalid request changes nothing, whichever member is invalid.
 	f.send(http.MethodPatch, path, `{"comment":"two","tags":["c:d"],"settings":{"flatten_cname":false},"ttl":5,"proxied":false}`).assertError(400, 9021)
 	f.send(http.MethodPatch, path, `{"type":"A","content":"192.0.2.1"}`).assertError(400, 1004)
 	f.send(http.MethodPatch, path, `{"content":`).assertError(400, 9207)
-	assert.Equal(t, changed.result(), f.send(http.MethodGet, path, "").result())
+	assert.Equal(t, changed.result(), f.fetch(path).result())
 
 	for _, none := range []string{"null", `""`} {
 		f.send(http.MethodPatch, path, `{"comment":"two"}`).result()
@@ -198,9 +199,9 @@ func TestDNSRecords_Patch(t *testing.T) {
 			),
 		)
 	}
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, path, "").fields()["tags"]))
+	assert.Equal(t, "[]", string(f.fetch(path).fields()["tags"]))
 	f.send(http.MethodPatch, path, `{"type":"CNAME","name":"d"}`).result()
-	assert.Equal(t, "d.example.com", f.send(http.MethodGet, path, "").stringField("name"))
+	assert.Equal(t, "d.example.com", f.fetch(path).stringField("name"))
 }
 
 func TestDNSRecords_Put(t *testing.T) {
@@ -213,7 +214,8 @@ func TestDNSRecords_Put(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(put.fields()[name]), name)
 	}
-	f.send(http.MethodPut, path, `{"type":"CNAME","name":"b","content":"a.test"}`).assertError(400, 1004)
+	f.send(http.MethodPut, path, `{"type":"CNAME","name":"b","content":"a.test"}`).
+		assertError(400, 1004)
 	f.send(http.MethodPut, path, `{"content":"192.0.2.3"}`).assertError(400, 1004)
 	f.send(http.MethodPut, path, `{"type":"A","content":"192.0.2.3"}`).assertError(400, 9000)
 }
@@ -295,10 +297,10 @@ func TestDNSRecords_List(t *testing.T) {
 		if key, value, ok := strings.Cut(query, "="); ok && !strings.Contains(query, "&") {
 			query = url.Values{key: {value}}.Encode()
 		}
-		names, _ := f.send(http.MethodGet, f.records+"?"+query, "").namesIn()
+		names, _ := f.fetch(f.records + "?" + query).namesIn()
 		assert.Equal(t, want, names, query)
 	}
-	_, info := f.send(http.MethodGet, f.records, "").namesIn()
+	_, info := f.fetch(f.records).namesIn()
 	assert.Equal(
 		t, map[string]int{
 			"page": 1, "per_page": 100, "count": 4, "total_count": 4, "total_pages": 1,
@@ -352,5 +354,5 @@ func TestTerraform_DNSRecord(t *testing.T) {
 	assert.Equal(t, patched, do(http.MethodGet, path, ""))
 
 	f.send(http.MethodDelete, path, "").result()
-	f.send(http.MethodGet, path, "").assertError(http.StatusNotFound, 81044)
+	f.fetch(path).assertError(http.StatusNotFound, 81044)
 }

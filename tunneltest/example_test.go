@@ -32,8 +32,8 @@ func ExampleServer() {
 	// seed-00002 <nil>
 }
 
-// The tunnel is created but the response is lost. A program that simply retries would create a second
-// tunnel.
+// The tunnel is created but the response is lost. A program that simply retries would create a
+// second tunnel.
 func ExampleServer_Inject() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()

@@ -104,7 +104,8 @@ func TestFault_Header(t *testing.T) {
 func TestFault_HeaderRemovesContentType(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.Inject(tunneltest.Fault{Status: 502, Body: "<html>", Header: http.Header{"Content-Type": {""}}})
+	f.Inject(tunneltest.Fault{Status: 502, Body: "<html>",
+		Header: http.Header{"Content-Type": {""}}})
 	r, err := f.post("web")
 	require.NoError(t, err)
 	assert.NotContains(t, r.header, "Content-Type", "net/http must not guess one")
@@ -205,13 +206,15 @@ func TestFault_CutInsideSendsHalfTheBody(t *testing.T) {
 			t.Parallel()
 			f := start(t)
 			f.Inject(tunneltest.Fault{
-				Cut: tunneltest.CutInside, Status: 502, Body: c.body, Header: http.Header{"Retry-After": {"7"}},
+				Cut: tunneltest.CutInside, Status: 502, Body: c.body,
+				Header: http.Header{"Retry-After": {"7"}},
 			})
 			r, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			assert.Equal(t, 502, r.status)
 			assert.Equal(t, "7", r.header.Get("Retry-After"))
-			assert.Equal(t, strconv.Itoa(len(c.body)), r.header.Get("Content-Length"), "the length of the whole body")
+			assert.Equal(t, strconv.Itoa(len(c.body)), r.header.Get("Content-Length"),
+				"the length of the whole body")
 			assert.Equal(t, c.half, string(r.body))
 		})
 	}
@@ -234,7 +237,8 @@ func TestFault_CutAbortsHandler(t *testing.T) {
 		srv := tunneltest.NewServer()
 		srv.Inject(tunneltest.Fault{Cut: cut})
 		assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
-			srv.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/client/v4/", nil))
+			srv.Handler().ServeHTTP(httptest.NewRecorder(),
+				httptest.NewRequest(http.MethodGet, "/client/v4/", nil))
 		})
 		srv.Close()
 	}
@@ -252,7 +256,7 @@ func TestFault_Times(t *testing.T) {
 			f.Inject(tunneltest.Fault{Times: c.times, Status: 503})
 			hits := 0
 			for range 6 {
-				if r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), ""); r.status == 503 {
+				if r := f.fetch(f.accountPath("/cfd_tunnel")); r.status == 503 {
 					hits++
 					assert.Len(t, f.Requests(), hits, "the fault applies to the next requests")
 				}
@@ -283,7 +287,8 @@ func TestFault_Operation(t *testing.T) {
 				if r.operation == operation {
 					status = 418
 				}
-				assert.Equal(t, status, f.send(r.method, f.accountPath(r.path), r.body).status, r.operation)
+				assert.Equal(t, status, f.send(r.method, f.accountPath(r.path), r.body).status,
+					r.operation)
 				assert.Equal(t, r.operation, f.lastRequest().Operation)
 			}
 		})
@@ -294,7 +299,7 @@ func TestFault_UnknownRoute(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: 503})
-	assert.Equal(t, 503, f.send(http.MethodGet, "/zones", "").status)
+	assert.Equal(t, 503, f.fetch("/zones").status)
 }
 
 // Only the matching fault that was injected first applies.
@@ -303,10 +308,11 @@ func TestInject_Order(t *testing.T) {
 	f := start(t)
 	f.Inject(tunneltest.Fault{Operation: opGet, Status: 501})
 	f.Inject(tunneltest.Fault{Status: 502, Times: 2})
-	f.Inject(tunneltest.Fault{Operation: opList, Status: 503, Header: http.Header{"X-Third": {"1"}}})
+	f.Inject(tunneltest.Fault{Operation: opList, Status: 503,
+		Header: http.Header{"X-Third": {"1"}}})
 	f.Inject(tunneltest.Fault{Times: tunneltest.Always, Status: 504})
-	list := func() int { return f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").status }
-	get := func() int { return f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+unknownID), "").status }
+	list := func() int { return f.fetch(f.accountPath("/cfd_tunnel")).status }
+	get := func() int { return f.fetch(f.accountPath("/cfd_tunnel/" + unknownID)).status }
 	assert.Equal(t, []int{502, 501, 502, 504, 503, 504, 504}, []int{list(), get(), get(), get(), list(), list(), get()})
 }
 
@@ -315,11 +321,11 @@ func TestClearFaults(t *testing.T) {
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: 503, Times: 2})
 	f.Inject(tunneltest.Fault{Operation: opList, Status: 504, Times: tunneltest.Always})
-	assert.Equal(t, 503, f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").status)
+	assert.Equal(t, 503, f.fetch(f.accountPath("/cfd_tunnel")).status)
 	f.ClearFaults()
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.Inject(tunneltest.Fault{Status: 505})
-	assert.Equal(t, 505, f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").status, "later faults apply")
+	assert.Equal(t, 505, f.fetch(f.accountPath("/cfd_tunnel")).status, "later faults apply")
 }
 
 // Faults are network faults, so they apply before the credentials are checked.
@@ -341,7 +347,7 @@ func TestInject_SameFaultTwice(t *testing.T) {
 	f.Inject(fault)
 	assert.Equal(t, 1, fault.Times)
 	for _, status := range []int{503, 503, 200} {
-		assert.Equal(t, status, f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").status)
+		assert.Equal(t, status, f.fetch(f.accountPath("/cfd_tunnel")).status)
 	}
 }
 
@@ -352,7 +358,8 @@ func TestClient_RetriesAfterFaults(t *testing.T) {
 		id, _ := f.create("web")
 		f.Inject(tunneltest.Fault{Operation: opDelete, Status: 500, Work: true})
 		f.Inject(tunneltest.Fault{Operation: opDelete, Cut: tunneltest.CutAfter})
-		deleted, err := f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
+		client := f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{}))
+		deleted, err := client.Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
 		require.NoError(t, err)
 		assert.True(t, deleted.IsDeleted())
 		assert.Len(t, f.Requests(), 4)
@@ -362,9 +369,10 @@ func TestClient_RetriesAfterFaults(t *testing.T) {
 func TestFault_PastQuota(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	f.fetch(f.accountPath("/cfd_tunnel"))
 	f.Inject(tunneltest.Fault{Status: http.StatusBadGateway, Work: true})
-	assert.Equal(t, http.StatusBadGateway, f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"n"}`).status)
+	assert.Equal(t, http.StatusBadGateway,
+		f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"n"}`).status)
 	assert.False(t, f.lastRequest().Done, "the quota still prevents the work")
 }
 
@@ -382,7 +390,7 @@ func TestInject_CopiesHeader(t *testing.T) {
 	header := http.Header{"X-A": {"1"}}
 	f.Inject(tunneltest.Fault{Header: header})
 	header.Set("X-A", "2")
-	assert.Equal(t, "1", f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").header.Get("X-A"))
+	assert.Equal(t, "1", f.fetch(f.accountPath("/cfd_tunnel")).header.Get("X-A"))
 }
 
 func TestInject_InvalidStatus(t *testing.T) {

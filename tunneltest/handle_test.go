@@ -35,7 +35,8 @@ func TestHandle(t *testing.T) {
 	assert.Equal(t, "yes", r.header.Get("X-Own"))
 	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
 	assert.NotEmpty(t, r.header.Get("Cf-Ray"))
-	assert.JSONEq(t, `{"id":"an id","query":"a=b","body":"{\"name\":\"n\"}"}`, string(r.envelope().Result))
+	assert.JSONEq(t, `{"id":"an id","query":"a=b","body":"{\"name\":\"n\"}"}`,
+		string(r.envelope().Result))
 
 	kept := f.lastRequest()
 	assert.Equal(t, opApp, kept.Operation)
@@ -44,7 +45,7 @@ func TestHandle(t *testing.T) {
 	assert.True(t, kept.Done)
 	assert.Equal(t, http.StatusCreated, kept.Status)
 
-	f.send(http.MethodGet, path, "").assertError(http.StatusNotFound, 7000)
+	f.fetch(path).assertError(http.StatusNotFound, 7000)
 	var result struct{ ID string }
 	err := f.client().Do(t.Context(), http.MethodPost, path, nil, &result)
 	require.NoError(t, err)
@@ -63,10 +64,12 @@ func TestHandle_BehindCredentialsAndQuota(t *testing.T) {
 	require.NoError(t, err)
 	r.assertError(http.StatusUnauthorized, 1000)
 	reader := f.AddToken(tunneltest.Token{ReadOnly: true}).Reveal()
-	r, err = f.tryWith(http.MethodPost, path, "", http.Header{"Authorization": {"Bearer " + reader}})
+	r, err = f.tryWith(http.MethodPost, path, "",
+		http.Header{"Authorization": {"Bearer " + reader}})
 	require.NoError(t, err)
 	r.assertError(http.StatusForbidden, 10000)
-	f.send(http.MethodPost, "/accounts/odd/access/apps/a", "").assertError(http.StatusNotFound, 7003)
+	f.send(http.MethodPost, "/accounts/odd/access/apps/a", "").
+		assertError(http.StatusNotFound, 7003)
 	for _, request := range f.Requests() {
 		assert.Equal(t, opApp, request.Operation)
 		assert.False(t, request.Done)
@@ -123,7 +126,7 @@ func TestHandle_CallsTheServer(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"success":true,"result":%d}`, len(page.Items))
 		}
 	}))
-	assert.Equal(t, "1", string(f.send(http.MethodGet, "/own", "").result()))
+	assert.Equal(t, "1", string(f.fetch("/own").result()))
 	assert.Len(t, f.Requests(), 2)
 }
 
@@ -131,7 +134,10 @@ func TestHandle_Patterns(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	own := func(name string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_,
+				_ = io.WriteString(w, name)
+		})
 	}
 	f.Handle("/any", own("any"))
 	f.Handle("GET /client/v4/based", own("based"))
@@ -153,7 +159,7 @@ func TestHandle_Patterns(t *testing.T) {
 		assert.Equal(t, http.StatusTeapot, f.send(test.method, test.path, "").status, test.path)
 	}
 	for _, path := range []string{"/anything", "/based/", "/below//a", "/below/../any"} {
-		assert.NotEqual(t, http.StatusOK, f.send(http.MethodGet, path, "").status, path)
+		assert.NotEqual(t, http.StatusOK, f.fetch(path).status, path)
 		assert.Empty(t, f.lastRequest().Operation)
 	}
 	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"web"}`).result()

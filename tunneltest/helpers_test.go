@@ -48,7 +48,8 @@ func start(t testing.TB, opts ...tunneltest.Option) *fake {
 	t.Helper()
 	srv := tunneltest.NewServer(opts...)
 	t.Cleanup(srv.Close)
-	return &fake{srv, t, srv.URL(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	return &fake{srv, t, srv.URL(),
+		&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 // startInBubble starts an in-memory server, for tests in a synctest bubble.
@@ -86,15 +87,23 @@ func (f *fake) send(method, path, body string) response {
 	return r
 }
 
+// fetch sends a GET request with the API token. The path is below the base URL.
+func (f *fake) fetch(path string) response {
+	f.t.Helper()
+	return f.send(http.MethodGet, path, "")
+}
+
 // try is like send, but returns an error if there is no response.
 func (f *fake) try(method, path, body string) (response, error) {
 	f.t.Helper()
-	return f.tryWith(method, path, body, http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
+	return f.tryWith(method, path, body,
+		http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
 }
 
 func (f *fake) tryWith(method, path, body string, header http.Header) (response, error) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), method, f.base+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.base+path,
+		strings.NewReader(body))
 	require.NoError(f.t, err)
 	req.Header = header
 	resp, err := f.http.Do(req)

@@ -22,12 +22,13 @@ func TestHostnameRoutes_Responses(t *testing.T) {
 	)
 	path := f.accountPath(hosts + "/" + created.object().ID)
 	wantJSON := func(deleted string) string {
-		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt + `,"deleted_at":` + deleted +
+		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
+			`,"deleted_at":` + deleted +
 			`,"hostname":"wiki.internal","tun_type":"cfd_tunnel","tunnel_id":"` + tunnel + `","tunnel_name":"web"}`
 	}
 	created.assertBody(envelopeWith(wantJSON("null")))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(wantJSON("null")))
-	f.send(http.MethodGet, f.accountPath(hosts), "").assertBody(pageWith("["+wantJSON("null")+"]", 1))
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(f.accountPath(hosts)).assertBody(pageWith("["+wantJSON("null")+"]", 1))
 	c.advance(time.Hour)
 	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater)))
 }
@@ -40,9 +41,11 @@ func TestHostnameRoutes_DuplicateHostname(t *testing.T) {
 	wiki := f.add(hosts, `{"hostname":"wiki.internal","tunnel_id":"`+web+`"}`)
 	git := f.add(hosts, `{"hostname":"git.internal","tunnel_id":"`+web+`"}`)
 	path := f.accountPath(hosts + "/" + git.ID)
-	f.send(http.MethodPost, f.accountPath(hosts), `{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).
+	f.send(http.MethodPost, f.accountPath(hosts),
+		`{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).
 		assertError(http.StatusConflict, 1001)
-	f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).assertError(http.StatusConflict, 1001)
+	f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).
+		assertError(http.StatusConflict, 1001)
 
 	git.TunnelID, git.Tunnel, git.Comment = shop, "shop", "code"
 	assert.Equal(
@@ -71,7 +74,8 @@ func TestHostnameRoutes_Invalid(t *testing.T) {
 	} {
 		f.send(http.MethodPatch, f.accountPath(hosts+"/"+wiki.ID), `{`+member+`}`).
 			assertError(http.StatusBadRequest, 1001)
-		f.send(http.MethodPost, f.accountPath(hosts), `{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).
+		f.send(http.MethodPost, f.accountPath(hosts),
+			`{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).
 			assertError(http.StatusBadRequest, 1001)
 	}
 	for _, body := range []string{``, `[]`, `{"hostname":"a"}`, `{"tunnel_id":"` + web + `"}`} {
@@ -81,10 +85,11 @@ func TestHostnameRoutes_Invalid(t *testing.T) {
 		assertError(http.StatusNotFound, 1002)
 	f.send(http.MethodDelete, f.accountPath(hosts+"/"+wiki.ID), "").object()
 	for _, id := range []string{wiki.ID, unknownID} {
-		f.send(http.MethodGet, f.accountPath(hosts+"/"+id), "").assertError(http.StatusNotFound, 1001)
+		f.fetch(f.accountPath(hosts+"/"+id)).assertError(http.StatusNotFound, 1001)
 		f.send(http.MethodPatch, f.accountPath(hosts+"/"+id), `{"comment":"x"}`).
 			assertError(http.StatusNotFound, 1001)
-		f.send(http.MethodDelete, f.accountPath(hosts+"/"+id), "").assertError(http.StatusNotFound, 1001)
+		f.send(http.MethodDelete, f.accountPath(hosts+"/"+id), "").
+			assertError(http.StatusNotFound, 1001)
 	}
 }
 
@@ -107,5 +112,5 @@ func TestHostnameRoutes_Filters(t *testing.T) {
 	} {
 		assert.Equal(t, strings.Fields(names), f.listNames(hosts+"?"+query), query)
 	}
-	f.send(http.MethodGet, f.accountPath(hosts+"?existed_at=noon"), "").assertError(http.StatusBadRequest, 1001)
+	f.fetch(f.accountPath(hosts+"?existed_at=noon")).assertError(http.StatusBadRequest, 1001)
 }

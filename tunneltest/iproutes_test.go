@@ -32,7 +32,7 @@ func (f *fake) addRoute(network, tunnelID, networkID string) networkOf {
 func TestRoutes_Responses(t *testing.T) {
 	t.Parallel()
 	f, c := startWithFixedTime(t)
-	network := f.send(http.MethodGet, f.accountPath(vnets), "").objects()[0].ID
+	network := f.fetch(f.accountPath(vnets)).objects()[0].ID
 	tunnel, _ := f.create("web")
 	created := f.send(
 		http.MethodPost,
@@ -41,18 +41,21 @@ func TestRoutes_Responses(t *testing.T) {
 	)
 	path := f.accountPath(routes + "/" + created.object().ID)
 	wantJSON := func(deleted, names string) string {
-		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt + `,"deleted_at":` + deleted +
-			`,"network":"10.0.0.0/8","tunnel_id":"` + tunnel + `","virtual_network_id":"` + network + `"` + names + `}`
+		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
+			`,"deleted_at":` + deleted +
+			`,"network":"10.0.0.0/8","tunnel_id":"` + tunnel + `","virtual_network_id":"` +
+			network + `"` + names + `}`
 	}
 	named := `,"tun_type":"cfd_tunnel","tunnel_name":"web","virtual_network_name":"default"`
 	created.assertBody(envelopeWith(wantJSON("null", "")))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(wantJSON("null", "")))
-	f.send(http.MethodGet, f.accountPath(routes), "").assertBody(pageWith("["+wantJSON("null", named)+"]", 1))
-	f.send(http.MethodGet, f.accountPath(routes+"/ip/10.1.2.3"), "").assertBody(envelopeWith(wantJSON("null", named)))
-	f.send(http.MethodGet, f.accountPath(routes+"/ip/192.0.2.1"), "").assertBody(envelopeWith("null"))
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null", "")))
+	f.fetch(f.accountPath(routes)).assertBody(pageWith("["+wantJSON("null", named)+"]", 1))
+	f.fetch(f.accountPath(routes + "/ip/10.1.2.3")).
+		assertBody(envelopeWith(wantJSON("null", named)))
+	f.fetch(f.accountPath(routes + "/ip/192.0.2.1")).assertBody(envelopeWith("null"))
 	c.advance(time.Hour)
 	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater, "")))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(wantJSON(hourLater, "")))
+	f.fetch(path).assertBody(envelopeWith(wantJSON(hourLater, "")))
 }
 
 func TestRoutes_DuplicateCIDR(t *testing.T) {
@@ -63,7 +66,8 @@ func TestRoutes_DuplicateCIDR(t *testing.T) {
 	blue := f.add(vnets, `{"name":"blue"}`)
 	first := f.addRoute("10.0.0.0/8", web, "")
 	for _, network := range []string{"10.0.0.0/8", "10.1.2.3/8", "::ffff:10.0.0.0/104"} {
-		f.send(http.MethodPost, f.accountPath(routes), `{"network":"`+network+`","tunnel_id":"`+shop+`"}`).
+		f.send(http.MethodPost, f.accountPath(routes),
+			`{"network":"`+network+`","tunnel_id":"`+shop+`"}`).
 			assertError(http.StatusConflict, 1014)
 	}
 	second := f.addRoute("10.0.0.0/8", shop, blue.ID)
@@ -75,10 +79,12 @@ func TestRoutes_DuplicateCIDR(t *testing.T) {
 	}
 	f.send(http.MethodPatch, f.accountPath(routes+"/"+third.ID), `{"network":"10.0.0.0/8"}`).
 		assertError(http.StatusConflict, 1014)
-	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID),
+		`{"virtual_network_id":"`+first.VNetID+`"}`).
 		assertError(http.StatusConflict, 1014)
 	f.send(http.MethodDelete, f.accountPath(routes+"/"+first.ID), "").object()
-	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID),
+		`{"virtual_network_id":"`+first.VNetID+`"}`).
 		object()
 }
 
@@ -107,7 +113,7 @@ func TestRoutes_Updates(t *testing.T) {
 	f.send(http.MethodPatch, path, `{}`).assertError(http.StatusInternalServerError, 1000)
 	f.send(http.MethodPatch, path, `{"comment":"x","tunnel_name":"web"}`).
 		assertError(http.StatusInternalServerError, 1000)
-	assert.Equal(t, r, f.send(http.MethodGet, path, "").object())
+	assert.Equal(t, r, f.fetch(path).object())
 }
 
 func TestRoutes_Invalid(t *testing.T) {
@@ -133,21 +139,24 @@ func TestRoutes_Invalid(t *testing.T) {
 		f.send(http.MethodPatch, f.accountPath(routes+"/"+r.ID), "{"+c.members+"}").
 			assertError(c.status, c.code)
 		// The last of several members with the same name applies.
-		f.send(http.MethodPost, f.accountPath(routes), `{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).
+		f.send(http.MethodPost, f.accountPath(routes),
+			`{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).
 			assertError(c.status, c.code)
 	}
 	for _, body := range []string{``, `[]`, `{"network":"10.1.0.0/16"}`, `{"tunnel_id":"` + web + `"}`} {
-		f.send(http.MethodPost, f.accountPath(routes), body).assertError(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.accountPath(routes), body).
+			assertError(http.StatusBadRequest, 1001)
 	}
-	f.send(http.MethodGet, f.accountPath(routes+"/"+unknownID), "").assertError(http.StatusNotFound, 1015)
+	f.fetch(f.accountPath(routes+"/"+unknownID)).assertError(http.StatusNotFound, 1015)
 	f.send(http.MethodPatch, f.accountPath(routes+"/"+unknownID), `{"comment":"x"}`).
 		assertError(http.StatusNotFound, 1015)
-	f.send(http.MethodDelete, f.accountPath(routes+"/"+unknownID), "").assertError(http.StatusNotFound, 1015)
-	f.send(http.MethodGet, f.accountPath(routes+"/ip/office"), "").assertError(http.StatusBadRequest, 1001)
-	f.send(http.MethodGet, f.accountPath(routes+"/ip/10.0.0.1?virtual_network_id="+unknownID), "").
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+unknownID), "").
+		assertError(http.StatusNotFound, 1015)
+	f.fetch(f.accountPath(routes+"/ip/office")).assertError(http.StatusBadRequest, 1001)
+	f.fetch(f.accountPath(routes+"/ip/10.0.0.1?virtual_network_id="+unknownID)).
 		assertError(http.StatusNotFound, 1046)
 	for _, query := range []string{"network_subset=office", "network_superset=10.0.0.0/33", "existed_at=noon", "page=0"} {
-		f.send(http.MethodGet, f.accountPath(routes+"?"+query), "").assertError(http.StatusBadRequest, 1001)
+		f.fetch(f.accountPath(routes+"?"+query)).assertError(http.StatusBadRequest, 1001)
 	}
 	assert.Equal(t, []string{"10.0.0.0/8"}, f.listNames(routes))
 }
@@ -161,14 +170,15 @@ func TestRoutes_TunnelDeleted(t *testing.T) {
 	h := f.add(hosts, `{"hostname":"wiki.internal","tunnel_id":"`+web+`"}`)
 	kept := f.addRoute("10.1.0.0/16", shop, "")
 	f.delete(web)
-	f.send(http.MethodDelete, f.accountPath(routes+"/"+r.ID), "").assertError(http.StatusNotFound, 1015)
-	f.send(http.MethodGet, f.accountPath(hosts+"/"+h.ID), "").assertError(http.StatusNotFound, 1001)
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+r.ID), "").
+		assertError(http.StatusNotFound, 1015)
+	f.fetch(f.accountPath(hosts+"/"+h.ID)).assertError(http.StatusNotFound, 1001)
 	assert.Equal(t, []string{kept.Network}, f.listNames(routes+"?is_deleted=false"))
 	assert.Empty(t, f.listNames(hosts+"?is_deleted=false"))
 	assert.Equal(
 		t,
 		"null",
-		string(f.send(http.MethodGet, f.accountPath(routes+"/ip/10.2.0.1"), "").result()),
+		string(f.fetch(f.accountPath(routes+"/ip/10.2.0.1")).result()),
 	)
 
 	connector, err := f.client().WARPConnectors.Create(
@@ -205,7 +215,7 @@ func TestRoutes_Lookup(t *testing.T) {
 		"10.1.1.1" + in: "10.1.0.0/20", "10.2.0.1" + in: "10.0.0.0/8", "11.0.0.1" + in: "",
 		"10.1.1.1" + only: "10.1.0.0/20", "10.2.0.1" + only: "",
 	} {
-		r := f.send(http.MethodGet, f.accountPath(routes+"/ip/"+request), "")
+		r := f.fetch(f.accountPath(routes + "/ip/" + request))
 		if network == "" {
 			assert.Equal(t, "null", string(r.result()), request)
 			continue
@@ -265,13 +275,14 @@ func TestRoutes_Filters(t *testing.T) {
 		t,
 		`{"count":1,"page":2,"per_page":6,"total_count":7}`,
 		string(
-			f.send(http.MethodGet, f.accountPath(routes+"?per_page=6&page=2"), "").envelope().ResultInfo,
+			f.fetch(f.accountPath(routes+"?per_page=6&page=2")).envelope().ResultInfo,
 		),
 	)
 	// The names in lists are the current names.
 	f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+web), `{"name":"web-2"}`).result()
 	f.send(http.MethodPatch, f.accountPath(vnets+"/"+blue.ID), `{"name":"teal"}`).result()
-	named := f.send(http.MethodGet, f.accountPath(routes+"?virtual_network_id="+url.QueryEscape(blue.ID)), "").objects()[0]
+	named := f.fetch(f.accountPath(routes + "?virtual_network_id=" + url.QueryEscape(blue.ID))).
+		objects()[0]
 	assert.Equal(
 		t,
 		[]string{"web-2", "teal", "cfd_tunnel"},

@@ -60,8 +60,10 @@ func TestServer_BodyLimit(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	body := `{"name":"web"}`
-	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), body+strings.Repeat(" ", 1<<20-len(body))).result()
-	r := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), body+strings.Repeat(" ", 1<<20-len(body)+1))
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		body+strings.Repeat(" ", 1<<20-len(body))).result()
+	r := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		body+strings.Repeat(" ", 1<<20-len(body)+1))
 	assert.Equal(t, http.StatusRequestEntityTooLarge, r.status)
 }
 
@@ -72,7 +74,7 @@ func TestWithRecordLimit(t *testing.T) {
 			t.Parallel()
 			f := start(t, tunneltest.WithRecordLimit(limit))
 			for i := range 11 {
-				f.send(http.MethodGet, fmt.Sprintf("/zones/%d", i), "")
+				f.fetch(fmt.Sprintf("/zones/%d", i))
 				kept := f.Requests()
 				require.Len(t, kept, min(i+1, limit))
 				for j, r := range kept {
@@ -89,7 +91,8 @@ func TestWithQuota_UnknownCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(2, time.Hour))
 	for i, status := range []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusTooManyRequests} {
-		r, err := f.tryWith(http.MethodGet, "/zones", "", http.Header{"Authorization": {fmt.Sprint("Bearer unknown-", i)}})
+		r, err := f.tryWith(http.MethodGet, "/zones", "",
+			http.Header{"Authorization": {fmt.Sprint("Bearer unknown-", i)}})
 		require.NoError(t, err)
 		assert.Equal(t, status, r.status)
 	}

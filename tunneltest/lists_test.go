@@ -21,7 +21,7 @@ func (f *fake) names(path string) []string {
 	var tunnels []struct {
 		Name string `json:"name"`
 	}
-	require.NoError(f.t, json.Unmarshal(f.send(http.MethodGet, f.accountPath(path), "").result(), &tunnels))
+	require.NoError(f.t, json.Unmarshal(f.fetch(f.accountPath(path)).result(), &tunnels))
 	names := []string{}
 	for _, tunnel := range tunnels {
 		names = append(names, tunnel.Name)
@@ -58,7 +58,8 @@ func startWithTunnels(t *testing.T) (f *fake, ids map[string]string) {
 
 // hour returns a time for a query, in hours after noon.
 func hour(hours float64) string {
-	return url.QueryEscape(noon.Add(time.Duration(hours * float64(time.Hour))).Format(time.RFC3339Nano))
+	at := noon.Add(time.Duration(hours * float64(time.Hour)))
+	return url.QueryEscape(at.Format(time.RFC3339Nano))
 }
 
 func TestTunnelsList_Filters(t *testing.T) {
@@ -183,7 +184,7 @@ func TestTunnelsList_InvalidParameters(t *testing.T) {
 		"page=0", "page=-1", "page=x", "page=1.5", "per_page=0", "per_page=-5", "per_page=many",
 		"existed_at=yesterday", "was_active_at=2026-10-05", "was_inactive_at=1",
 	} {
-		r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel?"+query), "")
+		r := f.fetch(f.accountPath("/cfd_tunnel?" + query))
 		assert.Equal(t, http.StatusBadRequest, r.status, query)
 		assert.False(t, f.lastRequest().Done, query)
 	}
@@ -225,8 +226,10 @@ func TestTunnelsList_Pages(t *testing.T) {
 			for _, path := range []string{"/cfd_tunnel", "/tunnels"} {
 				mine := &fake{f.Server, t, f.base, f.http}
 				assert.Equal(t, c.names, mine.names(path+"?"+c.query))
-				r := mine.send(http.MethodGet, f.accountPath(path+"?"+c.query), "")
-				assert.JSONEq(t, fmt.Sprintf(`{"count":%d,"page":%s,"per_page":%s,"total_count":5}`, len(c.names), c.page, c.perPage),
+				r := mine.fetch(f.accountPath(path + "?" + c.query))
+				assert.JSONEq(t,
+					fmt.Sprintf(`{"count":%d,"page":%s,"per_page":%s,"total_count":5}`,
+						len(c.names), c.page, c.perPage),
 					string(r.envelope().ResultInfo))
 			}
 		})
@@ -247,7 +250,7 @@ func TestTunnelsList_Empty(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, path := range []string{"/cfd_tunnel", "/tunnels", "/cfd_tunnel?page=7"} {
-		assert.Equal(t, "[]", string(f.send(http.MethodGet, f.accountPath(path), "").result()), path)
+		assert.Equal(t, "[]", string(f.fetch(f.accountPath(path)).result()), path)
 	}
 }
 
@@ -256,7 +259,8 @@ func TestClient_AllPages(t *testing.T) {
 	f := start(t)
 	seeded := f.SeedTunnels(7)
 	var got []cftunnel.Tunnel
-	for tunnel, err := range f.client().Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 3}) {
+	params := cftunnel.TunnelListParams{PerPage: 3}
+	for tunnel, err := range f.client().Tunnels.All(t.Context(), params) {
 		require.NoError(t, err)
 		got = append(got, *tunnel)
 	}
@@ -281,7 +285,7 @@ func TestTunnelsList_IgnoresTunTypes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(2)
-	r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel?tun_types=warp_connector"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel?tun_types=warp_connector"))
 	var result []json.RawMessage
 	require.NoError(t, json.Unmarshal(r.result(), &result))
 	assert.Len(t, result, 2)
@@ -292,8 +296,9 @@ func TestTunnelsList_HugePageNumbers(t *testing.T) {
 	f := start(t)
 	f.SeedTunnels(2)
 	const huge = "99999999999999999999999"
-	assert.JSONEq(t, "[]", string(f.send(http.MethodGet, f.accountPath("/cfd_tunnel?page="+huge), "").result()))
+	assert.JSONEq(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel?page="+huge)).result()))
 	var result []json.RawMessage
-	require.NoError(t, json.Unmarshal(f.send(http.MethodGet, f.accountPath("/cfd_tunnel?per_page="+huge), "").result(), &result))
+	require.NoError(t,
+		json.Unmarshal(f.fetch(f.accountPath("/cfd_tunnel?per_page="+huge)).result(), &result))
 	assert.Len(t, result, 2)
 }

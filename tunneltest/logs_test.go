@@ -43,7 +43,8 @@ func streamLogs(t *testing.T, test func(t *testing.T, l *logsClient), opts ...tu
 // management returns a management token of the tunnel, for a client with this API token.
 func (l *logsClient) management(apiToken cftunnel.Secret) string {
 	l.t.Helper()
-	r, err := l.tryWith(http.MethodPost, l.accountPath("/cfd_tunnel/"+l.tunnel+"/management/logs"), "",
+	path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/management/logs")
+	r, err := l.tryWith(http.MethodPost, path, "",
 		http.Header{"Authorization": {"Bearer " + apiToken.Reveal()}})
 	require.NoError(l.t, err)
 	var token string
@@ -51,9 +52,7 @@ func (l *logsClient) management(apiToken cftunnel.Secret) string {
 	return token
 }
 
-func (l *logsClient) url(
-	query url.Values,
-) string {
+func (l *logsClient) url(query url.Values) string {
 	return l.withoutPath() + "/logs?" + query.Encode()
 }
 
@@ -197,7 +196,10 @@ func TestLogs_Entries(t *testing.T) {
 			t,
 			func() { l.Log(l.connector, tunnellogs.Entry{Fields: map[string]any{"a": func() {}}}) },
 		)
-	}, tunneltest.WithClock(func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }))
+	}, tunneltest.WithClock(func() time.Time {
+		return time.Date(2000, 1, 1, 0, 0, 0, 0,
+			time.UTC)
+	}))
 }
 
 func TestLogs_Filters(t *testing.T) {
@@ -298,7 +300,8 @@ func TestLogs_Sessions(t *testing.T) {
 		l.start(mine).disconnect()
 		first := l.start(theirs)
 		code, _ = first.closedWith()
-		assert.Equal(t, websocket.StatusCode(4002), code, "a client that disconnected without a stop counts")
+		assert.Equal(t, websocket.StatusCode(4002), code,
+			"a client that disconnected without a stop counts")
 		l.logLine("cannot be sent")
 		assert.False(t, limited(), "until a line cannot be sent")
 		l.start(mine).disconnect()
@@ -396,7 +399,8 @@ func TestLogs_ConnectorStops(t *testing.T) {
 			"stopped":        func() { l.Disconnect(l.connector) },
 			"no connections": func() { l.SetConnections(l.connector, 0) },
 			"cleaned up": func() {
-				assert.Equal(t, http.StatusOK, l.send(http.MethodDelete, l.accountPath("/cfd_tunnel/"+l.tunnel+"/connections"), "").status)
+				path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/connections")
+				assert.Equal(t, http.StatusOK, l.send(http.MethodDelete, path, "").status)
 			},
 		} {
 			started := l.start(token)
@@ -436,9 +440,7 @@ func TestLogs_InvalidRequests(t *testing.T) {
 		}
 		upgrade := func(more ...string) http.Header {
 			header := http.Header{
-				"Connection": {
-					"Upgrade",
-				},
+				"Connection":            {"Upgrade"},
 				"Upgrade":               {"websocket"},
 				"Sec-Websocket-Version": {"13"},
 				"Sec-Websocket-Key":     {"AAAAAAAAAAAAAAAAAAAAAA=="},
@@ -482,14 +484,8 @@ func TestLogs_InvalidRequests(t *testing.T) {
 		_, status = l.dial(forged)
 		assert.Equal(t, http.StatusUnauthorized, status)
 		var admin string
-		require.NoError(
-			t,
-			json.Unmarshal(
-				l.send(http.MethodPost, l.accountPath("/cfd_tunnel/"+l.tunnel+"/management/admin"), "").
-					result(),
-				&admin,
-			),
-		)
+		path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/management/admin")
+		require.NoError(t, json.Unmarshal(l.send(http.MethodPost, path, "").result(), &admin))
 		_, status = l.dial(admin)
 		assert.Equal(t, http.StatusForbidden, status)
 
@@ -532,14 +528,10 @@ func TestLogs_Compression(t *testing.T) {
 				l.url(url.Values{"access_token": {l.management(l.APIToken())}}), nil)
 			require.NoError(t, err)
 			request.Header = http.Header{
-				"Connection": {
-					"Upgrade",
-				},
-				"Upgrade":               {"websocket"},
-				"Sec-Websocket-Version": {"13"},
-				"Sec-Websocket-Key": {
-					"AAAAAAAAAAAAAAAAAAAAAA==",
-				},
+				"Connection":               {"Upgrade"},
+				"Upgrade":                  {"websocket"},
+				"Sec-Websocket-Version":    {"13"},
+				"Sec-Websocket-Key":        {"AAAAAAAAAAAAAAAAAAAAAA=="},
 				"Sec-Websocket-Extensions": {offer},
 				"Origin":                   {"https://dash.cloudflare.com"},
 			}
@@ -549,10 +541,9 @@ func TestLogs_Compression(t *testing.T) {
 			assert.Equal(t, want, response.Header.Get("Sec-Websocket-Extensions"))
 			_ = response.Body.Close()
 		}
-		c, _ := l.dial(
-			l.management(l.APIToken()),
-			func(o *websocket.DialOptions) { o.CompressionMode = websocket.CompressionContextTakeover },
-		)
+		c, _ := l.dial(l.management(l.APIToken()), func(o *websocket.DialOptions) {
+			o.CompressionMode = websocket.CompressionContextTakeover
+		})
 		c.send(`{"type":"start_streaming"}`)
 		l.logLine(strings.Repeat("x", 1<<20))
 		frames := c.got()

@@ -22,7 +22,8 @@ func TestInMemory_Synctest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithQuota(2, time.Hour))
 		defer srv.Close()
-		client, err := srv.NewClient(cftunnel.WithLimiter(noLimit{}), cftunnel.WithTimeout(time.Hour),
+		client, err := srv.NewClient(cftunnel.WithLimiter(noLimit{}),
+			cftunnel.WithTimeout(time.Hour),
 			cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 2 * time.Hour}))
 		require.NoError(t, err)
 		began := time.Now()
@@ -112,7 +113,8 @@ func TestHTTPClient(t *testing.T) {
 			srv := tunneltest.NewServer(opts...)
 			defer srv.Close()
 			path := "/accounts/" + srv.AccountID() + "/cfd_tunnel"
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL()+path, nil)
+			url := srv.URL() + path
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			require.NoError(t, err)
 			request.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
 			response, err := srv.HTTPClient().Do(request)

@@ -33,7 +33,8 @@ func TestWithMiddleware_URL(t *testing.T) {
 	t.Cleanup(client.CloseIdleConnections)
 
 	var info cftunnel.ResponseInfo
-	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{},
+		cftunnel.CaptureResponse(&info))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"outer", "inner"}, srv.Requests()[0].Header.Values("X-Mark"))
 	assert.Equal(t, []string{"outer", "inner"}, info.Header.Values("X-Mark"))
@@ -44,7 +45,8 @@ func TestWithMiddleware_Handler(t *testing.T) {
 	srv := tunneltest.NewServer(tunneltest.WithMiddleware(mark("one")))
 	t.Cleanup(srv.Close)
 	recorder := httptest.NewRecorder()
-	srv.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/client/v4/user/tokens/verify", nil))
+	srv.Handler().ServeHTTP(recorder,
+		httptest.NewRequest(http.MethodGet, "/client/v4/user/tokens/verify", nil))
 	assert.Equal(t, []string{"one"}, recorder.Header().Values("X-Mark"))
 }
 

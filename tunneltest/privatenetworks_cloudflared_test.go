@@ -135,7 +135,8 @@ func TestVirtualNetworks_CloudflaredAndTerraform(t *testing.T) {
 	assert.Equal(
 		t,
 		blue,
-		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID, `{"name":"teal","comment":"x"}`),
+		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID,
+			`{"name":"teal","comment":"x"}`),
 	)
 	blue.IsDefault = true
 	assert.Equal(
@@ -146,7 +147,8 @@ func TestVirtualNetworks_CloudflaredAndTerraform(t *testing.T) {
 
 	// vnet delete, without and with -f
 	f.addRoute("10.0.0.0/8", tunnel, green.ID)
-	f.send(http.MethodDelete, f.accountPath(vnets+"/"+green.ID), "").assertError(http.StatusConflict, 1001)
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+green.ID), "").
+		assertError(http.StatusConflict, 1001)
 	assert.False(
 		t,
 		f.networkAsCloudflared(
@@ -179,7 +181,8 @@ func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 	f.networkAsCloudflared(
 		http.MethodPost,
 		routes,
-		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab","virtual_network_id":"`+blue.ID+`"}`,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab",`+
+			`"virtual_network_id":"`+blue.ID+`"}`,
 	)
 	f.networkAsCloudflared(
 		http.MethodPost,
@@ -259,6 +262,7 @@ func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 	assert.Equal(t, "null", string(result))
 
 	// route ip delete
-	assert.False(t, f.networkAsCloudflared(http.MethodDelete, routes+"/"+ten.ID, "").DeletedAt.IsZero())
+	assert.False(t,
+		f.networkAsCloudflared(http.MethodDelete, routes+"/"+ten.ID, "").DeletedAt.IsZero())
 	assert.Equal(t, []string{"10.0.0.0/8", "2001:db8::/32"}, f.listAsCloudflared(show))
 }

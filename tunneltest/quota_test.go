@@ -20,7 +20,7 @@ import (
 // assertRefusedFor checks that a request is refused, with a Retry-After of this many seconds.
 func (f *fake) assertRefusedFor(seconds int) {
 	f.t.Helper()
-	r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel"))
 	require.Equal(f.t, http.StatusTooManyRequests, r.status)
 	var errors []struct{ Code int }
 	require.NoError(f.t, json.Unmarshal(r.envelope().Errors, &errors))
@@ -34,7 +34,7 @@ func (f *fake) assertRefusedFor(seconds int) {
 
 func (f *fake) assertAllowed() response {
 	f.t.Helper()
-	r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel"))
 	r.result()
 	return r
 }
@@ -72,7 +72,8 @@ func TestWithQuota_AllOperations(t *testing.T) {
 		{http.MethodPost, f.accountPath("/cfd_tunnel")}, {http.MethodGet, f.accountPath("/tunnels")}, {http.MethodDelete, f.accountPath("/cfd_tunnel/" + unknownID)},
 		{http.MethodGet, "/zones"}, {http.MethodGet, "/accounts/ffffffffffffffffffffffffffffffff/cfd_tunnel"},
 	} {
-		assert.Equal(t, http.StatusTooManyRequests, f.send(r.method, r.path, `{"name":"web"}`).status, "%s %s", r.method, r.path)
+		assert.Equal(t, http.StatusTooManyRequests,
+			f.send(r.method, r.path, `{"name":"web"}`).status, "%s %s", r.method, r.path)
 	}
 }
 
@@ -123,7 +124,7 @@ func TestWithQuota_Headers(t *testing.T) {
 	}
 	// The first request is older than the window now.
 	assert.Equal(t, `"default";r=0;t=100`, f.assertAllowed().header.Get("Ratelimit"))
-	refused := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	refused := f.fetch(f.accountPath("/cfd_tunnel"))
 	assert.Equal(t, http.StatusTooManyRequests, refused.status)
 	assert.Equal(t, `"default";q=3;w=300`, refused.header.Get("Ratelimit-Policy"))
 	assert.Regexp(t, `^"default";r=\d+;t=\d+$`, refused.header.Get("Ratelimit"))
@@ -134,7 +135,7 @@ func TestWithQuota_HeadersOfErrors(t *testing.T) {
 	f := start(t, tunneltest.WithQuota(10, time.Minute))
 	f.Inject(tunneltest.Fault{Status: 503})
 	for _, status := range []int{http.StatusServiceUnavailable, http.StatusNotFound} {
-		r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+unknownID), "")
+		r := f.fetch(f.accountPath("/cfd_tunnel/" + unknownID))
 		assert.Equal(t, status, r.status)
 		assert.Equal(t, `"default";q=10;w=60`, r.header.Get("Ratelimit-Policy"))
 	}
@@ -142,7 +143,8 @@ func TestWithQuota_HeadersOfErrors(t *testing.T) {
 
 func TestWithQuota_FractionalSeconds(t *testing.T) {
 	t.Parallel()
-	f := start(t, tunneltest.WithQuota(1, 1500*time.Millisecond), tunneltest.WithClock(func() time.Time { return noon }))
+	f := start(t, tunneltest.WithQuota(1, 1500*time.Millisecond),
+		tunneltest.WithClock(func() time.Time { return noon }))
 	assert.Equal(t, `"default";q=1;w=2`, f.assertAllowed().header.Get("Ratelimit-Policy"))
 	f.assertRefusedFor(2)
 }
@@ -150,13 +152,14 @@ func TestWithQuota_FractionalSeconds(t *testing.T) {
 // Failed requests count like successful ones.
 func TestWithQuota_FailuresCount(t *testing.T) {
 	t.Parallel()
-	f := start(t, tunneltest.WithQuota(3, time.Hour), tunneltest.WithClock(func() time.Time { return noon }))
+	f := start(t, tunneltest.WithQuota(3, time.Hour),
+		tunneltest.WithClock(func() time.Time { return noon }))
 	f.Inject(tunneltest.Fault{Status: 503})
 	f.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
-	_ = f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	_ = f.fetch(f.accountPath("/cfd_tunnel"))
 	_, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	require.Error(t, err)
-	f.send(http.MethodGet, "/ips", "").assertError(http.StatusNotFound, 7000)
+	f.fetch("/ips").assertError(http.StatusNotFound, 7000)
 	f.assertRefusedFor(3600)
 }
 
@@ -193,7 +196,8 @@ func TestClient_WaitsForQuota(t *testing.T) {
 		assert.Equal(t, 10*time.Second, refusal.RetryAfter)
 
 		began := time.Now()
-		_, err = f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+		_, err = f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.List(t.Context(),
+			cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 		assert.Equal(t, 10*time.Second, time.Since(began))
 	})
@@ -202,6 +206,7 @@ func TestClient_WaitsForQuota(t *testing.T) {
 func TestWithQuota_HeaderOfRefusal(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
-	assert.Equal(t, `"default";r=0;t=3600`, f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").header.Get("Ratelimit"))
+	f.fetch(f.accountPath("/cfd_tunnel"))
+	assert.Equal(t, `"default";r=0;t=3600`,
+		f.fetch(f.accountPath("/cfd_tunnel")).header.Get("Ratelimit"))
 }

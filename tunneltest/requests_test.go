@@ -23,13 +23,14 @@ func TestRequests_Fields(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	assert.Empty(t, f.Requests())
 	body := `{"name":"web", "tunnel_secret":"` + secretOf(32, 1) + `"}`
-	_, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel?a=1&a=2&b=%26"), body, http.Header{
+	path := f.accountPath("/cfd_tunnel?a=1&a=2&b=%26")
+	_, err := f.tryWith(http.MethodPost, path, body, http.Header{
 		"Authorization": {"Bearer " + f.APIToken().Reveal()}, "X-Test": {"one", "two"},
 	})
 	require.NoError(t, err)
 	c.advance(time.Minute)
 	f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/a%2Fb"), "")
-	f.send(http.MethodGet, "/ips?x", "")
+	f.fetch("/ips?x")
 
 	requests := f.Requests()
 	require.Len(t, requests, 3)
@@ -62,7 +63,7 @@ func TestRequests_Fields(t *testing.T) {
 func TestRequests_DoneForReads(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	assert.True(t, f.lastRequest().Done)
 }
 
@@ -108,7 +109,8 @@ func TestRequests_PrintedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	secret := secretOf(32, 7)
-	_, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"web","tunnel_secret":"`+secret+`"}`, http.Header{
+	body := `{"name":"web","tunnel_secret":"` + secret + `"}`
+	_, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel"), body, http.Header{
 		"Authorization": {"Bearer " + f.APIToken().Reveal()}, "X-Auth-Key": {f.APIToken().Reveal()},
 	})
 	require.NoError(t, err)
@@ -137,7 +139,7 @@ func TestRequests_PrintedWithoutSecrets(t *testing.T) {
 func TestRequests_Copies(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel?a=1"), "")
+	f.fetch(f.accountPath("/cfd_tunnel?a=1"))
 	mine := f.Requests()
 	before := fmt.Sprint(mine)
 	mine[0].Header.Set("Authorization", "changed")
@@ -154,7 +156,8 @@ func TestRequests_CompleteAfterResponse(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for i := range 20 {
-		_, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("web-", i)})
+		_, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: fmt.Sprint("web-", i)})
 		require.NoError(t, err)
 		require.Len(t, f.Requests(), i+1)
 		assert.True(t, f.lastRequest().Done)

@@ -51,9 +51,11 @@ func (r response) assertBody(want string) {
 
 // tunnelJSON returns the members of a tunnel that all types and responses have in common.
 func tunnelJSON(id, name, deleted, connections, active, inactive, kind, status string) string {
-	return `{"id":"` + id + `","account_tag":"` + fixedAccountID + `","created_at":` + createdAt + `,"deleted_at":` + deleted +
+	return `{"id":"` + id + `","account_tag":"` + fixedAccountID + `","created_at":` + createdAt +
+		`,"deleted_at":` + deleted +
 		`,"name":"` + name + `",` + connections +
-		`"conns_active_at":` + active + `,"conns_inactive_at":` + inactive + `,"tun_type":"` + kind + `","metadata":{},"status":"` + status + `"`
+		`"conns_active_at":` + active + `,"conns_inactive_at":` + inactive + `,"tun_type":"` +
+		kind + `","metadata":{},"status":"` + status + `"`
 }
 
 func cloudflaredJSON(id, name, status, active, inactive string) string {
@@ -64,38 +66,47 @@ func TestResponses_Tunnels(t *testing.T) {
 	t.Parallel()
 	f, c := startWithFixedTime(t)
 	secret := secretOf(32, 1)
-	created := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"blog","config_src":"cloudflare","tunnel_secret":"`+secret+`"}`)
+	created := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		`{"name":"blog","config_src":"cloudflare","tunnel_secret":"`+secret+`"}`)
 	id := created.stringField("id")
 	tokenOf := func(secret string) string {
-		return base64.StdEncoding.EncodeToString([]byte(`{"a":"` + fixedAccountID + `","t":"` + id + `","s":"` + secret + `"}`))
+		return base64.StdEncoding.EncodeToString([]byte(`{"a":"` + fixedAccountID + `","t":"` + id +
+			`","s":"` + secret + `"}`))
 	}
-	created.assertBody(envelopeWith(tunnelJSON(id, "blog", "null", `"connections":[],`, "null", createdAt, "cfd_tunnel", "inactive") +
-		`,"remote_config":true,"credentials_file":{"AccountTag":"` + fixedAccountID + `","TunnelID":"` + id +
-		`","TunnelName":"blog","TunnelSecret":"` + secret + `"},"token":"` + tokenOf(secret) + `"}`))
+	created.assertBody(envelopeWith(tunnelJSON(id, "blog", "null", `"connections":[],`, "null",
+		createdAt, "cfd_tunnel", "inactive") +
+		`,"remote_config":true,"credentials_file":{"AccountTag":"` + fixedAccountID +
+		`","TunnelID":"` + id +
+		`","TunnelName":"blog","TunnelSecret":"` + secret + `"},"token":"` + tokenOf(secret) +
+		`"}`))
 
 	path := f.accountPath("/cfd_tunnel/" + id)
 	remote := `,"remote_config":true,"config_src":"cloudflare"`
 	idle := cloudflaredJSON(id, "blog", "inactive", "null", createdAt) + remote + "}"
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(idle))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").assertBody(pageWith("["+idle+"]", 1))
-	f.send(http.MethodGet, f.accountPath("/tunnels"), "").assertBody(pageWith("["+idle+"]", 1))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel?name=other"), "").assertBody(pageWith("[]", 0))
-	f.send(http.MethodGet, path+"/token", "").assertBody(envelopeWith(`"` + tokenOf(secret) + `"`))
+	f.fetch(path).assertBody(envelopeWith(idle))
+	f.fetch(f.accountPath("/cfd_tunnel")).assertBody(pageWith("["+idle+"]", 1))
+	f.fetch(f.accountPath("/tunnels")).assertBody(pageWith("["+idle+"]", 1))
+	f.fetch(f.accountPath("/cfd_tunnel?name=other")).assertBody(pageWith("[]", 0))
+	f.fetch(path + "/token").assertBody(envelopeWith(`"` + tokenOf(secret) + `"`))
 
 	renewed := secretOf(32, 2)
 	f.send(http.MethodPatch, path, `{"tunnel_secret":"`+renewed+`"}`).
-		assertBody(envelopeWith(cloudflaredJSON(id, "blog", "inactive", "null", createdAt) + remote + `,"token":"` + tokenOf(renewed) + `"}`))
+		assertBody(envelopeWith(cloudflaredJSON(id, "blog", "inactive", "null", createdAt) +
+			remote + `,"token":"` + tokenOf(renewed) + `"}`))
 
 	connector := f.connect(cftunnel.NewSecret(tokenOf(renewed)))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(cloudflaredJSON(id, "blog", "healthy", createdAt, "null") + remote + "}"))
+	healthy := cloudflaredJSON(id, "blog", "healthy", createdAt, "null") + remote + "}"
+	f.fetch(path).assertBody(envelopeWith(healthy))
 	c.advance(time.Hour)
 	f.Disconnect(connector)
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(cloudflaredJSON(id, "blog", "down", "null", hourLater) + remote + "}"))
+	down := cloudflaredJSON(id, "blog", "down", "null", hourLater) + remote + "}"
+	f.fetch(path).assertBody(envelopeWith(down))
 
-	gone := tunnelJSON(id, "blog", hourLater, "", "null", hourLater, "cfd_tunnel", "down") + `,"remote_config":true}`
+	gone := tunnelJSON(id, "blog", hourLater, "", "null", hourLater, "cfd_tunnel", "down") +
+		`,"remote_config":true}`
 	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(gone))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(gone))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel?is_deleted=true"), "").assertBody(pageWith("["+gone+"]", 1))
+	f.fetch(path).assertBody(envelopeWith(gone))
+	f.fetch(f.accountPath("/cfd_tunnel?is_deleted=true")).assertBody(pageWith("["+gone+"]", 1))
 }
 
 func TestResponses_LocallyManagedTunnels(t *testing.T) {
@@ -104,8 +115,9 @@ func TestResponses_LocallyManagedTunnels(t *testing.T) {
 	created := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"blog"}`)
 	assert.Contains(t, string(created.body), `,"status":"inactive","remote_config":false,"credentials_file":{"AccountTag":`)
 	id := created.stringField("id")
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "").
-		assertBody(envelopeWith(cloudflaredJSON(id, "blog", "inactive", "null", createdAt) + `,"remote_config":false,"config_src":"local"}`))
+	f.fetch(f.accountPath("/cfd_tunnel/" + id)).
+		assertBody(envelopeWith(cloudflaredJSON(id, "blog", "inactive", "null", createdAt) +
+			`,"remote_config":false,"config_src":"local"}`))
 }
 
 func TestResponses_Connectors(t *testing.T) {
@@ -114,22 +126,26 @@ func TestResponses_Connectors(t *testing.T) {
 	id, token := f.create("blog")
 	connector := f.connect(token)
 	path := f.accountPath("/cfd_tunnel/" + id)
-	one := f.send(http.MethodGet, path+"/connectors/"+connector, "")
+	one := f.fetch(path + "/connectors/" + connector)
 	version, conns := one.stringField("version"), f.connections(one)
 	require.Len(t, conns, 4)
 	var list []string
 	for _, conn := range conns {
-		list = append(list, `{"id":"`+conn.id+`","uuid":"`+conn.id+`","client_id":"`+connector+`","client_version":"`+version+`","colo_name":"`+conn.colo+
-			`","opened_at":`+createdAt+`,"origin_ip":"198.51.100.7","is_pending_reconnect":false}`)
+		list = append(list,
+			`{"id":"`+conn.id+`","uuid":"`+conn.id+`","client_id":"`+connector+
+				`","client_version":"`+version+`","colo_name":"`+conn.colo+
+				`","opened_at":`+createdAt+`,"origin_ip":"198.51.100.7","is_pending_reconnect":false}`)
 	}
 	whole := `{"id":"` + connector + `","version":"` + version + `","arch":"linux_amd64","features":["ha-origin","management_logs"],"run_at":` + createdAt +
 		`,"config_version":0,"conns":[` + strings.Join(list, ",") + `]}`
 	one.assertBody(envelopeWith(whole))
-	f.send(http.MethodGet, path+"/connections", "").assertBody(envelopeWith("[" + whole + "]"))
-	f.send(http.MethodDelete, path+"/connections?client_id="+connector, "").assertBody(envelopeWith("null"))
-	f.send(http.MethodGet, path+"/connections", "").assertBody(envelopeWith("[]"))
+	f.fetch(path + "/connections").assertBody(envelopeWith("[" + whole + "]"))
+	f.send(http.MethodDelete, path+"/connections?client_id="+connector, "").
+		assertBody(envelopeWith("null"))
+	f.fetch(path + "/connections").assertBody(envelopeWith("[]"))
 	c.advance(time.Hour)
-	assert.Contains(t, string(f.send(http.MethodGet, path+"/connections", "").body), `"opened_at":"2026-10-05T12:00:01.317854Z"`, "the time of the reconnection")
+	assert.Contains(t, string(f.fetch(path+"/connections").body),
+		`"opened_at":"2026-10-05T12:00:01.317854Z"`, "the time of the reconnection")
 }
 
 // connection has the random members of a connection.
@@ -140,7 +156,8 @@ func (f *fake) connections(r response) (list []connection) {
 	for _, part := range strings.Split(string(r.fields()["conns"]), "},{") {
 		var c connection
 		c.id, _, _ = strings.Cut(part[strings.Index(part, `"id":"`)+len(`"id":"`):], `"`)
-		c.colo, _, _ = strings.Cut(part[strings.Index(part, `"colo_name":"`)+len(`"colo_name":"`):], `"`)
+		c.colo, _, _ = strings.Cut(part[strings.Index(part, `"colo_name":"`)+len(`"colo_name":"`):],
+			`"`)
 		list = append(list, c)
 	}
 	return list
@@ -149,51 +166,61 @@ func (f *fake) connections(r response) (list []connection) {
 func TestResponses_Configurations(t *testing.T) {
 	t.Parallel()
 	f, c := startWithFixedTime(t)
-	created := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"blog","config_src":"cloudflare"}`)
+	created := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		`{"name":"blog","config_src":"cloudflare"}`)
 	path := f.accountPath("/cfd_tunnel/" + created.stringField("id") + "/configurations")
 	wantJSON := func(version, config, at string) string {
-		return envelopeWith(`{"account_id":"` + fixedAccountID + `","tunnel_id":"` + created.stringField("id") + `","version":` + version + `,"config":` + config +
+		return envelopeWith(`{"account_id":"` + fixedAccountID + `","tunnel_id":"` +
+			created.stringField("id") + `","version":` + version + `,"config":` + config +
 			`,"source":"cloudflare","created_at":` + at + `}`)
 	}
-	f.send(http.MethodGet, path, "").assertBody(wantJSON("0", "null", "null"))
+	f.fetch(path).assertBody(wantJSON("0", "null", "null"))
 	// The order, the form of numbers and unknown members do not change.
 	const config = `{"warp-routing":{"enabled":true},"future":1.50,"ingress":[{"service":"http://localhost","hostname":"a.example.com"},` +
 		`{"service":"http_status:404"}]}`
 	c.advance(time.Hour)
-	f.send(http.MethodPut, path, `{"config":`+config+`}`).assertBody(wantJSON("1", config, hourLater))
-	f.send(http.MethodGet, path, "").assertBody(wantJSON("1", config, hourLater))
+	f.send(http.MethodPut, path, `{"config":`+config+`}`).
+		assertBody(wantJSON("1", config, hourLater))
+	f.fetch(path).assertBody(wantJSON("1", config, hourLater))
 }
 
 func TestResponses_WARPConnectors(t *testing.T) {
 	t.Parallel()
 	f, c := startWithFixedTime(t)
-	created := f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"site","ha":true}`)
+	created := f.send(http.MethodPost, f.accountPath("/warp_connector"),
+		`{"name":"site","ha":true}`)
 	id := created.stringField("id")
 	path := f.accountPath("/warp_connector/" + id)
-	token := f.send(http.MethodGet, path+"/token", "")
-	created.assertBody(envelopeWith(tunnelJSON(id, "site", "null", `"connections":[],`, "null", createdAt, "warp_connector", "inactive") +
+	token := f.fetch(path + "/token")
+	created.assertBody(envelopeWith(tunnelJSON(id, "site", "null", `"connections":[],`, "null",
+		createdAt, "warp_connector", "inactive") +
 		`,"token":` + string(token.result()) + `}`))
 	token.assertBody(envelopeWith(string(token.result())))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(tunnelJSON(id, "site", "null", "", "null", createdAt, "warp_connector", "inactive") + `}`))
+	f.fetch(path).
+		assertBody(envelopeWith(tunnelJSON(id, "site", "null", "", "null", createdAt,
+			"warp_connector", "inactive") + `}`))
 
 	ha := func(version, updated, mode, config string) string {
-		return envelopeWith(`{"configuration_version":` + version + `,"created_at":` + createdAt + `,"updated_at":` + updated + `,"ha_mode":"` + mode +
+		return envelopeWith(`{"configuration_version":` + version + `,"created_at":` + createdAt +
+			`,"updated_at":` + updated + `,"ha_mode":"` + mode +
 			`","tunnel_id":"` + id + `","config":` + config + `}`)
 	}
-	f.send(http.MethodGet, path+"/configurations", "").assertBody(ha("0", "null", "none", "null"))
+	f.fetch(path + "/configurations").assertBody(ha("0", "null", "none", "null"))
 	c.advance(time.Hour)
-	f.send(http.MethodPut, path+"/configurations", `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`).assertBody(ha("1", hourLater, "aws", `{"fnr_id":"eni-1"}`))
+	f.send(http.MethodPut, path+"/configurations", `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`).
+		assertBody(ha("1", hourLater, "aws", `{"fnr_id":"eni-1"}`))
 	const vips = `{"vips_previous":[{"address":"10.0.0.1/32"}],"vips":[{"address":"10.0.0.2/32"}]}`
 	f.send(http.MethodPut, path+"/configurations", `{"ha_mode":"local","config":`+vips+`}`).
 		assertBody(ha("2", hourLater, "local", `{"vips":[{"address":"10.0.0.2/32"}],"vips_previous":[{"address":"10.0.0.1/32"}]}`))
 
 	connector := f.connect(cftunnel.NewSecret(strings.Trim(string(token.result()), `"`)))
-	one := f.send(http.MethodGet, path+"/connectors/"+connector, "")
+	one := f.fetch(path + "/connectors/" + connector)
 	assert.Equal(t, `"active"`, string(one.fields()["ha_status"]))
 	for _, absent := range []string{`"uuid"`, `"config_version"`} {
 		assert.NotContains(t, string(one.body), absent)
 	}
-	f.send(http.MethodPut, path+"/failover", `{"client_id":"`+connector+`"}`).assertBody(envelopeWith("null"))
+	f.send(http.MethodPut, path+"/failover", `{"client_id":"`+connector+`"}`).
+		assertBody(envelopeWith("null"))
 }
 
 // The endpoints that verify API tokens have the result first, and a message.
@@ -203,17 +230,21 @@ func TestResponses_TokenVerification(t *testing.T) {
 	verify := func(path string, token tunneltest.Token) response {
 		t.Helper()
 		text := f.AddToken(token)
-		r, err := f.tryWith(http.MethodGet, path, "", http.Header{"Authorization": {"Bearer " + text.Reveal()}})
+		r, err := f.tryWith(http.MethodGet, path, "",
+			http.Header{"Authorization": {"Bearer " + text.Reveal()}})
 		require.NoError(t, err)
 		return r
 	}
 	const valid = `"success":true,"errors":[],"messages":[{"code":10000,"message":"This API Token is valid and active","type":null}]}`
 	user := verify("/user/tokens/verify", tunneltest.Token{})
 	user.assertBody(`{"result":{"id":"` + user.stringField("id") + `","status":"active"},` + valid)
-	account := verify(f.accountPath("/tokens/verify"), tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, NotBefore: noon, ExpiresOn: noon.Add(time.Hour)})
+	account := verify(f.accountPath("/tokens/verify"),
+		tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, NotBefore: noon,
+			ExpiresOn: noon.Add(time.Hour)})
 	account.assertBody(`{"result":{"id":"` + account.stringField("id") + `","status":"active","not_before":"2026-10-05T12:00:00.000000Z",` +
 		`"expires_on":"2026-10-05T13:00:00.000000Z"},` + valid)
-	disabled := verify("/user/tokens/verify", tunneltest.Token{Status: cftunnel.TokenStatusDisabled})
+	disabled := verify("/user/tokens/verify",
+		tunneltest.Token{Status: cftunnel.TokenStatusDisabled})
 	disabled.assertBody(`{"result":{"id":"` + disabled.stringField("id") + `","status":"disabled"},"success":true,"errors":[],"messages":[]}`)
 }
 
@@ -232,7 +263,8 @@ func TestResponses_Errors(t *testing.T) {
 		{http.MethodGet, "/ips", "", nil, 404, `{"code":7000,"message":"…"}`},
 		{http.MethodPut, f.accountPath("/tunnels"), "", nil, 405, `{"code":10000,"message":"…"}`},
 		{http.MethodGet, f.accountPath("/tunnels"), "", http.Header{}, 400, `{"code":9106,"message":"…"}`},
-		{http.MethodGet, f.accountPath("/tunnels"), "", http.Header{"Authorization": {"Bearer eyJ"}}, 400,
+		{http.MethodGet, f.accountPath("/tunnels"), "",
+			http.Header{"Authorization": {"Bearer eyJ"}}, 400,
 			`{"code":6003,"message":"…","error_chain":[{"code":6111,"message":"…"}]}`},
 		{http.MethodGet, "/user/tokens/verify", "", http.Header{"Authorization": {"Bearer unknown"}}, 401, `{"code":1000,"message":"…"}`},
 	} {
@@ -243,7 +275,8 @@ func TestResponses_Errors(t *testing.T) {
 		r, err := f.tryWith(c.method, c.path, c.body, header)
 		require.NoError(t, err)
 		assert.Equal(t, c.status, r.status)
-		want := strings.Split(`{"success":false,"errors":[`+c.want+`],"messages":[],"result":null}`, "…")
+		body := `{"success":false,"errors":[` + c.want + `],"messages":[],"result":null}`
+		want := strings.Split(body, "…")
 		rest := string(r.body)
 		for i, piece := range want {
 			if i > 0 { // skip the text

@@ -56,8 +56,8 @@ func TestServer_ResponseEnvelope(t *testing.T) {
 func TestServer_DistinctRayIDs(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	first := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").header.Get("cf-ray")
-	second := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").header.Get("cf-ray")
+	first := f.fetch(f.accountPath("/cfd_tunnel")).header.Get("cf-ray")
+	second := f.fetch(f.accountPath("/cfd_tunnel")).header.Get("cf-ray")
 	assert.NotEqual(t, first, second)
 }
 
@@ -111,6 +111,6 @@ func TestTunnels_UnknownID(t *testing.T) {
 		assert.Equal(t, http.StatusNotFound, r.status, "%s %s", c.method, c.path)
 		assert.False(t, f.lastRequest().Done)
 	}
-	page := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	page := f.fetch(f.accountPath("/cfd_tunnel"))
 	require.Equal(t, "[]", string(page.result()), "no tunnel was created")
 }

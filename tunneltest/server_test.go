@@ -32,10 +32,10 @@ func TestServer_PathOutsideBase(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	right := f.accountPath("/cfd_tunnel")
-	f.send(http.MethodGet, right, "").result()
+	f.fetch(right).result()
 	f.base = f.withoutPath()
 	for _, path := range []string{right, "/client" + right, "/client/v5" + right, "/client/v4x" + right} {
-		f.send(http.MethodGet, path, "").assertError(http.StatusNotFound, 7000)
+		f.fetch(path).assertError(http.StatusNotFound, 7000)
 		assert.Empty(t, f.lastRequest().Operation, path)
 	}
 }
@@ -44,7 +44,8 @@ func TestHandler_WithoutListener(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	req := httptest.NewRequest(http.MethodGet, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", nil)
+	path := "/client/v4/accounts/" + srv.AccountID() + "/cfd_tunnel"
+	req := httptest.NewRequest(http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
 	recorder := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(recorder, req)
@@ -81,7 +82,8 @@ func TestNewServer_AccountAndToken(t *testing.T) {
 	f := start(t, tunneltest.WithAccountID(account), tunneltest.WithAPIToken(token))
 	assert.Equal(t, account, f.AccountID())
 	assert.Equal(t, token, f.APIToken().Reveal())
-	r, err := f.tryWith(http.MethodGet, "/accounts/"+account+"/cfd_tunnel", "", http.Header{"Authorization": {"Bearer " + token}})
+	r, err := f.tryWith(http.MethodGet, "/accounts/"+account+"/cfd_tunnel", "",
+		http.Header{"Authorization": {"Bearer " + token}})
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, r.status)
 }
@@ -106,7 +108,8 @@ func TestNewClient_Options(t *testing.T) {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	const account = "ffffffffffffffffffffffffffffffff"
-	client, err := srv.NewClient(cftunnel.WithAccountID(account), cftunnel.WithAPIToken("another"), cftunnel.WithUserAgent("own/1"))
+	client, err := srv.NewClient(cftunnel.WithAccountID(account), cftunnel.WithAPIToken("another"),
+		cftunnel.WithUserAgent("own/1"))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	assert.Equal(t, account, client.AccountID())
@@ -147,8 +150,8 @@ func TestNewClient_NoQuota(t *testing.T) {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	// The default rate limit allows a burst of 120 and then 3.56 requests per second, so it could not
-	// send 350 requests before the deadline.
+	// The default rate limit allows a burst of 120 and then 3.56 requests per second, so it could
+	// not send 350 requests before the deadline.
 	for i := range 350 {
 		_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: 1})
 		require.NoError(t, err, "request %d", i+1)
@@ -204,10 +207,12 @@ func TestWithLatency_BeforeWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t, tunneltest.WithLatency(250*time.Millisecond))
 		began := time.Now()
-		tunnel, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+		tunnel, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: "web"})
 		require.NoError(t, err)
 		assert.Equal(t, 250*time.Millisecond, time.Since(began))
-		assert.Equal(t, 250*time.Millisecond, tunnel.CreatedAt.Sub(began), "the tunnel is created after the latency")
+		assert.Equal(t, 250*time.Millisecond, tunnel.CreatedAt.Sub(began),
+			"the tunnel is created after the latency")
 		assert.True(t, f.lastRequest().Time.Equal(began), "the request is recorded when it arrives")
 	})
 }
@@ -245,11 +250,13 @@ func TestServer_ClientTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := startInBubble(t, slow.opts...)
 				f.Inject(slow.fault)
-				_, err := f.client(cftunnel.WithTimeout(time.Second)).Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+				_, err := f.client(cftunnel.WithTimeout(time.Second)).Tunnels.Create(t.Context(),
+					cftunnel.TunnelCreateParams{Name: "web"})
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				time.Sleep(2 * time.Minute)
 				assert.True(t, f.lastRequest().Done)
-				_, err = f.client(cftunnel.WithTimeout(time.Hour)).Tunnels.FindByName(t.Context(), "web")
+				_, err = f.client(cftunnel.WithTimeout(time.Hour)).Tunnels.FindByName(t.Context(),
+					"web")
 				require.NoError(t, err)
 			})
 		})
@@ -274,7 +281,7 @@ func TestClose_Twice(t *testing.T) {
 func TestClose_StopsListening(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.Close()
 	_, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	require.Error(t, err)
@@ -337,7 +344,8 @@ func TestSeedTunnels_EqualGet(t *testing.T) {
 	t.Parallel()
 	// Responses have neither nanoseconds nor a time zone.
 	at := time.Date(2026, time.October, 5, 14, 0, 0, 123456789, time.FixedZone("CEST", 2*60*60))
-	f := start(t, tunneltest.WithClock(func() time.Time { return at }), tunneltest.WithAccountID("ABCDEF0123456789abcdef0123456789"))
+	f := start(t, tunneltest.WithClock(func() time.Time { return at }),
+		tunneltest.WithAccountID("ABCDEF0123456789abcdef0123456789"))
 	seeded := f.SeedTunnels(3)
 	require.Len(t, seeded, 3)
 	for i := range seeded {
@@ -351,7 +359,8 @@ func TestSeedTunnels_EqualGet(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelTypeCloudflared, seeded[0].Type)
 	assert.Equal(t, cftunnel.TunnelStatusInactive, seeded[0].Status)
 	assert.Equal(t, "abcdef0123456789abcdef0123456789", seeded[0].AccountTag)
-	assert.Equal(t, time.Date(2026, time.October, 5, 12, 0, 0, 123456000, time.UTC), seeded[0].CreatedAt)
+	assert.Equal(t, time.Date(2026, time.October, 5, 12, 0, 0, 123456000, time.UTC),
+		seeded[0].CreatedAt)
 }
 
 func TestSeedTunnels_Distinct(t *testing.T) {
@@ -397,7 +406,8 @@ func TestServer_ConcurrentUse(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1_000_000, time.Hour))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit(),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	const workers = 8
@@ -405,14 +415,16 @@ func TestServer_ConcurrentUse(t *testing.T) {
 	for i := range workers {
 		group.Go(func() {
 			ctx := t.Context()
-			tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: fmt.Sprintf("tunnel-%d", i)})
+			tunnel, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: fmt.Sprintf("tunnel-%d", i)})
 			if !assert.NoError(t, err) {
 				return
 			}
 			connector, err := srv.Connect(tunnel.Token)
 			assert.NoError(t, err)
 			srv.Inject(tunneltest.Fault{Operation: opDelete, Header: http.Header{"X-Test": {"1"}}})
-			_, err = client.Tunnels.Update(ctx, tunnel.ID, cftunnel.TunnelUpdateParams{Name: fmt.Sprintf("renamed-%d", i)})
+			_, err = client.Tunnels.Update(ctx, tunnel.ID,
+				cftunnel.TunnelUpdateParams{Name: fmt.Sprintf("renamed-%d", i)})
 			assert.NoError(t, err)
 			_, err = client.Tunnels.Token(ctx, tunnel.ID)
 			assert.NoError(t, err)
@@ -469,9 +481,11 @@ func TestServer_IncompleteBody(t *testing.T) {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	broken := io.MultiReader(strings.NewReader(`{"name":"web"}`), failingReader{})
-	req := httptest.NewRequest(http.MethodPost, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", broken)
+	req := httptest.NewRequest(http.MethodPost,
+		"/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", broken)
 	req.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
-	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { srv.Handler().ServeHTTP(httptest.NewRecorder(), req) })
+	assert.PanicsWithValue(t, http.ErrAbortHandler,
+		func() { srv.Handler().ServeHTTP(httptest.NewRecorder(), req) })
 	require.Len(t, srv.Requests(), 1)
 	assert.False(t, srv.Requests()[0].Done)
 	assert.Zero(t, srv.Requests()[0].Status)
@@ -495,7 +509,7 @@ func TestClose_BeforeURL(t *testing.T) {
 func TestServer_PrintedWithoutToken(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(10, time.Hour))
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	f.fetch(f.accountPath("/cfd_tunnel"))
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
 		assert.NotContains(t, fmt.Sprintf(verb, f.Server), f.APIToken().Reveal())
 	}

@@ -13,8 +13,8 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// terraform sends the requests of Terraform's Cloudflare provider v5, and decodes the responses into
-// Terraform's state.
+// terraform sends the requests of Terraform's Cloudflare provider v5, and decodes the responses
+// into Terraform's state.
 type terraform struct{ *fake }
 
 // terraformTunnel is the state of a tunnel or a WARP connector. Decoding fails if a time is not
@@ -88,7 +88,8 @@ func TestTerraform_Tunnel(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	secret := secretOf(32, 7)
-	created := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web","tunnel_secret":"`+secret+`"}`)
+	created := tf.apply("/cfd_tunnel",
+		`{"config_src":"cloudflare","name":"web","tunnel_secret":"`+secret+`"}`)
 	state := tf.refresh("/cfd_tunnel", created.ID)
 	// The configured values are unchanged, so the plan after an apply is empty.
 	assert.Equal(t, created.ID, state.ID)
@@ -113,14 +114,16 @@ func TestTerraform_Tunnel(t *testing.T) {
 
 	for _, change := range []string{`{"name":"web-2"}`, `{"tunnel_secret":"` + secretOf(32, 8) + `"}`} {
 		var changed terraformTunnel
-		require.Equal(t, http.StatusOK, tf.do(http.MethodPatch, "/cfd_tunnel/"+*created.ID, change, &changed).status)
+		require.Equal(t, http.StatusOK,
+			tf.do(http.MethodPatch, "/cfd_tunnel/"+*created.ID, change, &changed).status)
 		assert.Equal(t, new("web-2"), changed.Name)
 		assert.Equal(t, changed, tf.refresh("/cfd_tunnel", created.ID))
 	}
 	_, err = tf.Connect(cftunnel.NewSecret(token))
 	require.Error(t, err, "the secret was changed")
 
-	require.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
+	require.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
 	assert.Equal(t, []string{"web-2"}, tf.names("/cfd_tunnel?is_deleted=true"))
 }
 
@@ -140,7 +143,8 @@ func TestTerraform_Configuration(t *testing.T) {
 		`{"ingress":[{"service":"http_status:404"}],"originRequest":{"connectTimeout":10,"noTLSVerify":true}}`,
 	} {
 		var applied, read terraformConfig
-		require.Equal(t, http.StatusOK, tf.do(http.MethodPut, path, `{"config":`+config+`}`, &applied).status)
+		require.Equal(t, http.StatusOK,
+			tf.do(http.MethodPut, path, `{"config":`+config+`}`, &applied).status)
 		require.Equal(t, http.StatusOK, tf.do(http.MethodGet, path, "", &read).status)
 		assert.Equal(t, applied, read)
 		assert.JSONEq(t, config, string(read.Config))
@@ -163,7 +167,8 @@ func TestTerraform_DeletedTunnel(t *testing.T) {
 	assert.Equal(t, new("web"), state.Name)
 	assert.Nil(t, state.ConfigSource)
 	// Its configuration does not exist any more.
-	tf.do(http.MethodGet, "/cfd_tunnel/"+*created.ID+"/configurations", "", nil).assertError(http.StatusNotFound, 1055)
+	tf.do(http.MethodGet, "/cfd_tunnel/"+*created.ID+"/configurations", "", nil).
+		assertError(http.StatusNotFound, 1055)
 	// A new tunnel with the same name has another ID.
 	again := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web"}`)
 	assert.NotEqual(t, created.ID, again.ID)
@@ -181,9 +186,11 @@ func TestTerraform_DestroyHealthyTunnel(t *testing.T) {
 	assert.NotNil(t, state.ConnsActiveAt)
 	assert.Nil(t, state.ConnsInactiveAt)
 
-	tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).assertError(http.StatusBadRequest, 1022)
+	tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).
+		assertError(http.StatusBadRequest, 1022)
 	tf.Disconnect(replica)
-	assert.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
+	assert.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
 }
 
 func TestTerraform_WARPConnector(t *testing.T) {
@@ -202,7 +209,8 @@ func TestTerraform_WARPConnector(t *testing.T) {
 	var changed terraformTunnel
 	tf.do(http.MethodPatch, "/warp_connector/"+*created.ID, `{"name":"net-2"}`, &changed)
 	assert.Equal(t, changed, tf.refresh("/warp_connector", created.ID))
-	assert.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/warp_connector/"+*created.ID, "", nil).status)
+	assert.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/warp_connector/"+*created.ID, "", nil).status)
 	assert.NotNil(t, tf.refresh("/warp_connector", created.ID).DeletedAt)
 }
 
@@ -244,7 +252,8 @@ func TestTerraform_List(t *testing.T) {
 						assert.Equal(t, ids[*tunnel.Name], *tunnel.ID)
 					}
 					if page == "2" {
-						assert.Equal(t, "[]", string(resp.envelope().Result), "the last page is empty")
+						assert.Equal(t, "[]", string(resp.envelope().Result),
+							"the last page is empty")
 					}
 				}
 				assert.Equal(t, c.names, names)

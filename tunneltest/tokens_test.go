@@ -17,7 +17,8 @@ import (
 // sendAs is like send, with another API token.
 func (f *fake) sendAs(token cftunnel.Secret, method, path, body string) response {
 	f.t.Helper()
-	r, err := f.tryWith(method, path, body, http.Header{"Authorization": {"Bearer " + token.Reveal()}})
+	r, err := f.tryWith(method, path, body,
+		http.Header{"Authorization": {"Bearer " + token.Reveal()}})
 	require.NoError(f.t, err)
 	return r
 }
@@ -31,7 +32,8 @@ func (f *fake) clientAs(token cftunnel.Secret) *cftunnel.Client {
 func TestAddToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	ofUser, ofAccount := f.AddToken(tunneltest.Token{}), f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	ofUser := f.AddToken(tunneltest.Token{})
+	ofAccount := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	given := cftunnel.NewSecret(strings.Repeat("a", 40))
 	assert.Equal(t, given, f.AddToken(tunneltest.Token{Text: given}))
 	assert.True(t, strings.HasPrefix(ofUser.Reveal(), "cfut_"))
@@ -47,13 +49,13 @@ func TestAddToken(t *testing.T) {
 func TestAddToken_SameText(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.AddToken(tunneltest.Token{Text: f.APIToken(), Status: cftunnel.TokenStatusDisabled})
-	refused := f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+	refused := f.fetch(f.accountPath("/cfd_tunnel"))
 	assert.Equal(t, "false", string(refused.envelope().Success))
 	assert.NotEqual(t, http.StatusOK, refused.status)
 	f.AddToken(tunneltest.Token{Text: f.APIToken()})
-	f.send(http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 }
 
 // Whether the real status is 401 or 403 is not known.
@@ -69,7 +71,8 @@ func TestAddToken_Unusable(t *testing.T) {
 		"not yet valid": {NotBefore: noon.Add(time.Second)},
 		"of an account": {Owner: cftunnel.TokenOwnerAccount, Status: cftunnel.TokenStatusDisabled},
 		"expired after it was disabled": {
-			Status: cftunnel.TokenStatusDisabled, NotBefore: noon.Add(-time.Hour), ExpiresOn: noon.Add(-time.Minute),
+			Status:    cftunnel.TokenStatusDisabled,
+			NotBefore: noon.Add(-time.Hour), ExpiresOn: noon.Add(-time.Minute),
 		},
 	} {
 		text := f.AddToken(token)
@@ -110,10 +113,12 @@ func TestAddToken_NotBeforeAndExpiresOn(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
-	token := f.AddToken(tunneltest.Token{NotBefore: noon.Add(time.Hour), ExpiresOn: noon.Add(2 * time.Hour)})
+	token := f.AddToken(tunneltest.Token{NotBefore: noon.Add(time.Hour),
+		ExpiresOn: noon.Add(2 * time.Hour)})
 	works := func() bool {
 		t.Helper()
-		return f.sendAs(token, http.MethodGet, f.accountPath("/cfd_tunnel"), "").status == http.StatusOK
+		r := f.sendAs(token, http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+		return r.status == http.StatusOK
 	}
 	assert.False(t, works())
 	c.advance(time.Hour - time.Nanosecond)
@@ -140,7 +145,8 @@ func TestAddToken_ReadOnly(t *testing.T) {
 		tunnelPath + "/configurations", warpPath, warpPath + "/connections", warpPath + "/connectors/" + warpConnector,
 		warpPath + "/configurations",
 	} {
-		assert.Equal(t, http.StatusOK, f.sendAs(token, http.MethodGet, f.accountPath(path), "").status, path)
+		assert.Equal(t, http.StatusOK,
+			f.sendAs(token, http.MethodGet, f.accountPath(path), "").status, path)
 	}
 	for _, c := range []struct{ method, path, body string }{
 		{http.MethodPost, "/cfd_tunnel", `{"name":"other"}`},
@@ -183,7 +189,11 @@ func TestTokensVerify(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	const before, after = `"2026-10-05T11:00:00.000000Z"`, `"2026-10-05T13:00:00.000000Z"`
 	earlier, later := noon.Add(-time.Hour), noon.Add(time.Hour)
-	const active, disabled, expired = cftunnel.TokenStatusActive, cftunnel.TokenStatusDisabled, cftunnel.TokenStatusExpired
+	const (
+		active   = cftunnel.TokenStatusActive
+		disabled = cftunnel.TokenStatusDisabled
+		expired  = cftunnel.TokenStatusExpired
+	)
 	ids := map[string]bool{}
 	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
 		for _, token := range []struct {
@@ -217,7 +227,8 @@ func TestTokensVerify(t *testing.T) {
 				assert.Equal(t, value, string(fields[key]), "%s: %s", token.name, key)
 			}
 			assert.Len(t, fields, len(want), token.name)
-			assert.NotContains(t, string(f.sendAs(text, http.MethodGet, verifyPath(f, owner), "").body), text.Reveal())
+			r := f.sendAs(text, http.MethodGet, verifyPath(f, owner), "")
+			assert.NotContains(t, string(r.body), text.Reveal())
 
 			verification, err := f.clientAs(text).Tokens.Verify(t.Context())
 			require.NoError(t, err, token.name)
@@ -225,7 +236,8 @@ func TestTokensVerify(t *testing.T) {
 				ID: verification.ID, Status: token.status, Owner: owner,
 				NotBefore: token.token.NotBefore, ExpiresOn: token.token.ExpiresOn,
 			}, verification, token.name)
-			assert.Equal(t, asJSON(t, verification.ID), string(fields["id"]), "the ID does not change")
+			assert.Equal(t, asJSON(t, verification.ID), string(fields["id"]),
+				"the ID does not change")
 			assert.Equal(t, token.isUsable, verification.Usable(noon), token.name)
 		}
 	}
@@ -236,7 +248,7 @@ func TestTokensVerify(t *testing.T) {
 func TestTokensVerify_Message(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	r := f.send(http.MethodGet, "/user/tokens/verify", "")
+	r := f.fetch("/user/tokens/verify")
 	assert.Equal(t, "[]", string(r.envelope().Errors))
 	messages := members[[]json.RawMessage](t, r.envelope().Messages)
 	require.Len(t, messages, 1)
@@ -246,7 +258,8 @@ func TestTokensVerify_Message(t *testing.T) {
 	assert.Equal(t, "null", string(message["type"]))
 
 	disabled := f.AddToken(tunneltest.Token{Status: cftunnel.TokenStatusDisabled})
-	assert.Equal(t, "[]", string(f.sendAs(disabled, http.MethodGet, "/user/tokens/verify", "").envelope().Messages))
+	assert.Equal(t, "[]",
+		string(f.sendAs(disabled, http.MethodGet, "/user/tokens/verify", "").envelope().Messages))
 }
 
 func TestTokensVerify_Expiry(t *testing.T) {
@@ -265,19 +278,24 @@ func TestTokensVerify_Expiry(t *testing.T) {
 func TestTokensVerify_OtherOwner(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	ofUser, ofAccount := f.AddToken(tunneltest.Token{}), f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	ofUser := f.AddToken(tunneltest.Token{})
+	ofAccount := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	unknown := cftunnel.NewSecret(strings.Repeat("a", 40))
-	f.sendAs(ofAccount, http.MethodGet, "/user/tokens/verify", "").assertError(http.StatusUnauthorized, 1000)
-	f.sendAs(ofUser, http.MethodGet, f.accountPath("/tokens/verify"), "").assertError(http.StatusUnauthorized, 1000)
+	f.sendAs(ofAccount, http.MethodGet, "/user/tokens/verify", "").
+		assertError(http.StatusUnauthorized, 1000)
+	f.sendAs(ofUser, http.MethodGet, f.accountPath("/tokens/verify"), "").
+		assertError(http.StatusUnauthorized, 1000)
 	for _, path := range []string{"/user/tokens/verify", f.accountPath("/tokens/verify")} {
 		f.sendAs(unknown, http.MethodGet, path, "").assertError(http.StatusUnauthorized, 1000)
-		f.sendAs(cftunnel.NewSecret("eyJhIjoiYSJ9"), http.MethodGet, path, "").assertError(http.StatusBadRequest, 6003)
+		f.sendAs(cftunnel.NewSecret("eyJhIjoiYSJ9"), http.MethodGet, path, "").
+			assertError(http.StatusBadRequest, 6003)
 		r, err := f.tryWith(http.MethodGet, path, "", http.Header{})
 		require.NoError(t, err)
 		r.assertError(http.StatusBadRequest, 9106)
 		f.sendAs(ofUser, http.MethodPost, path, "").assertError(http.StatusMethodNotAllowed, 10000)
 	}
-	f.sendAs(ofAccount, http.MethodGet, "/accounts/0123/tokens/verify", "").assertError(http.StatusNotFound, 7003)
+	f.sendAs(ofAccount, http.MethodGet, "/accounts/0123/tokens/verify", "").
+		assertError(http.StatusNotFound, 7003)
 
 	_, err := f.clientAs(ofAccount).Tokens.VerifyUser(t.Context())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
@@ -291,7 +309,8 @@ func TestClient_OwnerOfTokenWithoutPrefix(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for letter, owner := range map[string]cftunnel.TokenOwner{"a": cftunnel.TokenOwnerUser, "b": cftunnel.TokenOwnerAccount} {
-		token := f.AddToken(tunneltest.Token{Text: cftunnel.NewSecret(strings.Repeat(letter, 40)), Owner: owner})
+		token := f.AddToken(tunneltest.Token{Text: cftunnel.NewSecret(strings.Repeat(letter, 40)),
+			Owner: owner})
 		verification, err := f.clientAs(token).Tokens.Verify(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, owner, verification.Owner)

@@ -74,7 +74,7 @@ func TestTunnelRoutes_DNS(t *testing.T) {
 			one, `{"type":"dns","user_hostname":"web.example.com","overwrite_existing":true}`,
 		).CName,
 	)
-	names, _ := f.send(http.MethodGet, f.records+"?name=web.example.com", "").namesIn()
+	names, _ := f.fetch(f.records + "?name=web.example.com").namesIn()
 	assert.Len(t, names, 2, "the TXT record stays")
 
 	// The name of the zone is appended to a hostname outside the zone.
@@ -90,7 +90,7 @@ func (f zoneFake) content(name string) string {
 	f.t.Helper()
 	var records []struct{ Content string }
 	require.NoError(
-		f.t, json.Unmarshal(f.send(http.MethodGet, f.records+"?name="+name, "").result(), &records),
+		f.t, json.Unmarshal(f.fetch(f.records+"?name="+name).result(), &records),
 	)
 	require.Len(f.t, records, 1)
 	return records[0].Content
@@ -148,6 +148,6 @@ func TestTunnelRoutes_Invalid(t *testing.T) {
 	f.send(
 		http.MethodPut, "/zones/"+strings.Repeat("0", 32)+"/tunnels/"+id+"/routes", route,
 	).assertError(http.StatusNotFound, 7003)
-	names, _ := f.send(http.MethodGet, f.records, "").namesIn()
+	names, _ := f.fetch(f.records).namesIn()
 	assert.Empty(t, names)
 }

@@ -32,7 +32,8 @@ func TestTunnelsCreate_FieldOrder(t *testing.T) {
 	} {
 		r := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), source.body)
 		id, name, account := r.stringField("id"), r.stringField("name"), f.AccountID()
-		token := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":"%s","t":"%s","s":"%s"}`, account, id, secret))
+		token := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":"%s","t":"%s","s":"%s"}`,
+			account, id, secret))
 		const stamp = `"2026-10-05T12:00:00.123456Z"`
 		assert.Equal(t, fmt.Sprintf(`{"id":"%s","account_tag":"%s","created_at":%s,"deleted_at":null,"name":"%s","connections":[],`+
 			`"conns_active_at":null,"conns_inactive_at":%[3]s,"tun_type":"cfd_tunnel","metadata":{},"status":"inactive","remote_config":%[5]t,`+
@@ -153,7 +154,8 @@ func TestTunnelsUpdate_Name(t *testing.T) {
 	assert.Equal(t, "renamed", f.get(id).Name)
 	f.create("web") // the old name is available
 	f.delete(other)
-	assert.Equal(t, "other", patch("other").stringField("name"), "the name of a deleted tunnel is available")
+	assert.Equal(t, "other", patch("other").stringField("name"),
+		"the name of a deleted tunnel is available")
 }
 
 func TestTunnelsUpdate_Token(t *testing.T) {
@@ -178,7 +180,8 @@ func TestTunnelsUpdate_Secret(t *testing.T) {
 	f := start(t)
 	id, before := f.create("web")
 	secret := cftunnel.NewSecret(secretOf(40, 5))
-	updated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: secret})
+	updated, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Secret: secret})
 	require.NoError(t, err)
 	assert.Equal(t, "web", updated.Name)
 	assert.NotEqual(t, before, updated.Token)
@@ -217,9 +220,10 @@ func TestTunnelsGet_NoSecrets(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	secret := secretOf(32, 3)
-	id := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"web","tunnel_secret":"`+secret+`"}`).stringField("id")
+	id := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		`{"name":"web","tunnel_secret":"`+secret+`"}`).stringField("id")
 	for _, path := range []string{"/cfd_tunnel/" + id, "/cfd_tunnel", "/tunnels"} {
-		r := f.send(http.MethodGet, f.accountPath(path), "")
+		r := f.fetch(f.accountPath(path))
 		r.result()
 		for _, hidden := range []string{secret, "token", "secret", "credentials"} {
 			assert.NotContains(t, strings.ToLower(string(r.body)), strings.ToLower(hidden), path)
@@ -233,18 +237,20 @@ func TestTunnelsGet_Fields(t *testing.T) {
 	c := newClock(noon.Add(123456789 * time.Nanosecond))
 	f := start(t, tunneltest.WithClock(c.Now))
 	for _, source := range []cftunnel.ConfigSource{cftunnel.ConfigSourceLocal, cftunnel.ConfigSourceCloudflare} {
-		created, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
+		created, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
 		require.NoError(t, err)
 		id := created.ID
-		r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "")
+		r := f.fetch(f.accountPath("/cfd_tunnel/" + id))
 		const stamp = "2026-10-05T12:00:00.123456Z"
 		assert.JSONEq(t, asJSON(t, map[string]any{
 			"id": id, "account_tag": f.AccountID(), "name": source, "created_at": stamp, "deleted_at": nil, "conns_active_at": nil,
 			"conns_inactive_at": stamp, "tun_type": "cfd_tunnel", "metadata": map[string]any{}, "status": "inactive",
 			"remote_config": source == cftunnel.ConfigSourceCloudflare, "config_src": source,
 		}), string(r.result()))
-		list := f.send(http.MethodGet, f.accountPath("/cfd_tunnel?uuid="+id), "")
-		assert.Equal(t, "["+string(r.result())+"]", string(list.result()), "lists have the same fields")
+		list := f.fetch(f.accountPath("/cfd_tunnel?uuid=" + id))
+		assert.Equal(t, "["+string(r.result())+"]", string(list.result()),
+			"lists have the same fields")
 	}
 }
 
@@ -262,14 +268,14 @@ func TestTunnelsGet_IDForms(t *testing.T) {
 	assert.Regexp(t, "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", id)
 	assert.Equal(t, id, f.get(strings.ToUpper(id)).ID)
 	escaped := fmt.Sprintf("%%%02x%s", id[0], id[1:])
-	assert.Equal(t, id, f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+escaped), "").stringField("id"))
+	assert.Equal(t, id, f.fetch(f.accountPath("/cfd_tunnel/"+escaped)).stringField("id"))
 }
 
 func TestTunnelsToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, created := f.create("web")
-	r := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/token"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel/" + id + "/token"))
 	assert.Equal(t, `"`+created.Reveal()+`"`, string(r.result()))
 	decoded := tokenOf(t, created.Reveal())
 	assert.Equal(t, f.AccountID(), decoded.A)
@@ -289,7 +295,7 @@ func TestTunnelsGet_Deleted(t *testing.T) {
 	assert.NotContains(t, deleted.fields(), "credentials_file")
 
 	c.advance(time.Hour)
-	got := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "")
+	got := f.fetch(f.accountPath("/cfd_tunnel/" + id))
 	assert.Equal(t, string(deleted.result()), string(got.result()))
 	tunnel := f.get(id)
 	assert.True(t, tunnel.IsDeleted())
@@ -303,16 +309,16 @@ func TestTunnelsUpdate_Deleted(t *testing.T) {
 	f := start(t)
 	id, _ := f.create("web")
 	f.delete(id)
-	before := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "")
+	before := f.fetch(f.accountPath("/cfd_tunnel/" + id))
 	for _, r := range []response{
-		f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id+"/token"), ""),
+		f.fetch(f.accountPath("/cfd_tunnel/" + id + "/token")),
 		f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+id), `{"name":"renamed"}`),
 		f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+id), `{"tunnel_secret":"`+secretOf(32, 1)+`"}`),
 	} {
 		assert.Equal(t, http.StatusNotFound, r.status)
 		assert.Equal(t, "false", string(r.envelope().Success))
 	}
-	after := f.send(http.MethodGet, f.accountPath("/cfd_tunnel/"+id), "")
+	after := f.fetch(f.accountPath("/cfd_tunnel/" + id))
 	assert.Equal(t, string(before.result()), string(after.result()))
 }
 
@@ -337,7 +343,8 @@ func TestTunnelsDelete_ActiveConnections(t *testing.T) {
 	id, token := f.create("web")
 	connector := f.connect(token)
 	for _, query := range []string{"", "?cascade=false"} {
-		f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id+query), "").assertError(http.StatusBadRequest, 1022)
+		f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id+query), "").
+			assertError(http.StatusBadRequest, 1022)
 	}
 	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
 	require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
@@ -356,7 +363,8 @@ func TestTunnelsDelete_Cascade(t *testing.T) {
 	id, token := f.create("web")
 	connector := f.connect(token)
 	at := c.advance(time.Hour)
-	deleted, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
+	deleted, err := f.client().Tunnels.Delete(t.Context(), id,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
 	assert.Equal(t, at, deleted.DeletedAt)
 	assert.Equal(t, cftunnel.TunnelStatusDown, deleted.Status)
@@ -381,7 +389,8 @@ func TestTunnelsUpdate_BlankNameAndNull(t *testing.T) {
 	f := start(t)
 	id, _ := f.create("n")
 	for _, body := range []string{`{"name":"  "}`, "null"} {
-		f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+id), body).assertError(http.StatusBadRequest, 1001)
+		f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+id), body).
+			assertError(http.StatusBadRequest, 1001)
 	}
 	assert.Equal(t, "n", f.get(id).Name)
 }

@@ -47,7 +47,7 @@ func (r response) objects() (list []networkOf) {
 func (f *fake) listNames(path string) []string {
 	f.t.Helper()
 	names := []string{}
-	for _, object := range f.send(http.MethodGet, f.accountPath(path), "").objects() {
+	for _, object := range f.fetch(f.accountPath(path)).objects() {
 		names = append(names, object.Name+object.Network+object.Hostname)
 	}
 	return names
@@ -68,12 +68,12 @@ const (
 func TestVirtualNetworks_DefaultOfNewAccount(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	list := f.send(http.MethodGet, f.accountPath(vnets), "").objects()
+	list := f.fetch(f.accountPath(vnets)).objects()
 	require.Len(t, list, 1)
 	assert.True(t, list[0].IsDefault)
 	assert.Nil(t, list[0].DeletedAt)
 
-	other := f.send(http.MethodGet, "/accounts/"+strings.Repeat("0", 32)+vnets, "").objects()
+	other := f.fetch("/accounts/" + strings.Repeat("0", 32) + vnets).objects()
 	require.Len(t, other, 1)
 	assert.NotEqual(t, list[0].ID, other[0].ID)
 }
@@ -88,9 +88,10 @@ func TestVirtualNetworks_Responses(t *testing.T) {
 			`,"deleted_at":` + deleted + `}`
 	}
 	created.assertBody(envelopeWith(wantJSON("null")))
-	f.send(http.MethodGet, path, "").assertBody(envelopeWith(wantJSON("null")))
-	f.send(http.MethodGet, f.accountPath(vnets+"?name=blue"), "").assertBody(envelopeWith("[" + wantJSON("null") + "]"))
-	f.send(http.MethodGet, f.accountPath(vnets+"?name=blue&per_page=1000"), "").
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(f.accountPath(vnets + "?name=blue")).
+		assertBody(envelopeWith("[" + wantJSON("null") + "]"))
+	f.fetch(f.accountPath(vnets + "?name=blue&per_page=1000")).
 		assertBody(pageWith("["+wantJSON("null")+"]", 1))
 	c.advance(time.Hour)
 	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater)))
@@ -100,7 +101,7 @@ func TestVirtualNetworks_OneDefault(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	defaults := func() []string { return f.listNames(vnets + "?is_default_network=true") }
-	first := f.send(http.MethodGet, f.accountPath(vnets), "").objects()[0]
+	first := f.fetch(f.accountPath(vnets)).objects()[0]
 	for _, body := range []string{`{"name":"a","is_default_network":true}`, `{"name":"b","is_default":true}`} {
 		assert.True(t, f.add(vnets, body).IsDefault, body)
 	}
@@ -117,7 +118,8 @@ func TestVirtualNetworks_OneDefault(t *testing.T) {
 
 	f.send(http.MethodPatch, f.accountPath(vnets+"/"+first.ID), `{"is_default_network":false}`).
 		assertError(http.StatusBadRequest, 1001)
-	f.send(http.MethodDelete, f.accountPath(vnets+"/"+first.ID), "").assertError(http.StatusBadRequest, 1001)
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+first.ID), "").
+		assertError(http.StatusBadRequest, 1001)
 	f.send(http.MethodDelete, f.accountPath(vnets+"/"+first.ID+"?force=true"), "").
 		assertError(http.StatusBadRequest, 1001)
 	assert.Equal(t, []string{first.Name}, defaults())
@@ -131,7 +133,8 @@ func TestVirtualNetworks_Delete(t *testing.T) {
 	for _, network := range []networkOf{blue, green} {
 		f.add(
 			routes,
-			`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+network.ID+`"}`,
+			`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`",`+
+				`"virtual_network_id":"`+network.ID+`"}`,
 		)
 	}
 	bluePath := f.accountPath(vnets + "/" + blue.ID)
@@ -139,14 +142,15 @@ func TestVirtualNetworks_Delete(t *testing.T) {
 	f.send(http.MethodDelete, bluePath+"?force=false", "").assertError(http.StatusConflict, 1001)
 	assert.Len(t, f.listNames(routes+"?is_deleted=false"), 2)
 	assert.NotNil(t, f.send(http.MethodDelete, bluePath+"?force=true", "").object().DeletedAt)
-	left := f.send(http.MethodGet, f.accountPath(routes+"?is_deleted=false"), "").objects()
+	left := f.fetch(f.accountPath(routes + "?is_deleted=false")).objects()
 	require.Len(t, left, 1, "its routes were deleted too")
 	assert.Equal(t, green.ID, left[0].VNetID)
 
-	f.send(http.MethodGet, bluePath, "").assertError(http.StatusNotFound, 1046)
+	f.fetch(bluePath).assertError(http.StatusNotFound, 1046)
 	f.send(http.MethodPatch, bluePath, `{"comment":"x"}`).assertError(http.StatusNotFound, 1046)
 	f.send(http.MethodDelete, bluePath, "").assertError(http.StatusNotFound, 1046)
-	f.send(http.MethodPost, f.accountPath(routes), `{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+blue.ID+`"}`).
+	f.send(http.MethodPost, f.accountPath(routes),
+		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+blue.ID+`"}`).
 		assertError(http.StatusNotFound, 1046)
 	assert.Equal(t, []string{"default", "blue", "green"}, f.listNames(vnets))
 	assert.Equal(t, []string{"default", "green"}, f.listNames(vnets+"?is_deleted=false"))
@@ -170,7 +174,8 @@ func TestVirtualNetworks_Updates(t *testing.T) {
 		f.send(http.MethodPatch, path, body).assertError(http.StatusInternalServerError, 1000)
 	}
 	f.send(http.MethodPatch, path, `{"name":"green"}`).assertError(http.StatusConflict, 1014)
-	f.send(http.MethodPost, f.accountPath(vnets), `{"name":"green"}`).assertError(http.StatusConflict, 1014)
+	f.send(http.MethodPost, f.accountPath(vnets), `{"name":"green"}`).
+		assertError(http.StatusConflict, 1014)
 	long := strings.Repeat("é", 257)
 	for _, body := range []string{``, `[]`, `null`, `{"name":7}`, `{"name":" "}`, `{"name":"` + long + `"}`, `{"comment":"` + long + `"}`} {
 		f.send(http.MethodPatch, path, body).assertError(http.StatusBadRequest, 1001)
@@ -186,9 +191,9 @@ func TestVirtualNetworks_Pages(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		f.add(vnets, `{"name":"`+name+`"}`)
 	}
-	assert.Nil(t, f.send(http.MethodGet, f.accountPath(vnets), "").envelope().ResultInfo, "the list is not paginated")
+	assert.Nil(t, f.fetch(f.accountPath(vnets)).envelope().ResultInfo, "the list is not paginated")
 	assert.Equal(t, []string{"default", "a"}, f.listNames(vnets+"?per_page=2"))
-	page := f.send(http.MethodGet, f.accountPath(vnets+"?per_page=2&page=2"), "")
+	page := f.fetch(f.accountPath(vnets + "?per_page=2&page=2"))
 	assert.Len(t, page.objects(), 2)
 	assert.JSONEq(
 		t,
@@ -196,7 +201,7 @@ func TestVirtualNetworks_Pages(t *testing.T) {
 		string(page.envelope().ResultInfo),
 	)
 	assert.Empty(t, f.listNames(vnets+"?per_page=2&page=3"))
-	f.send(http.MethodGet, f.accountPath(vnets+"?per_page=none"), "").assertError(http.StatusBadRequest, 1001)
+	f.fetch(f.accountPath(vnets+"?per_page=none")).assertError(http.StatusBadRequest, 1001)
 }
 
 func TestPrivateNetworks_Permissions(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 // createWARP creates a WARP connector and returns its ID and token.
 func (f *fake) createWARP(name string, ha bool) (id string, token cftunnel.Secret) {
 	f.t.Helper()
-	tunnel, err := f.client().WARPConnectors.Create(f.t.Context(), cftunnel.WARPConnectorCreateParams{Name: name, HA: ha})
+	tunnel, err := f.client().WARPConnectors.Create(f.t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: name, HA: ha})
 	require.NoError(f.t, err)
 	token, err = f.client().WARPConnectors.Token(f.t.Context(), tunnel.ID)
 	require.NoError(f.t, err)
@@ -51,7 +52,7 @@ func TestWARPConnectors_Fields(t *testing.T) {
 		assert.JSONEq(t, body, f.lastRequest().Body.Reveal())
 		for operation, r := range map[string]response{
 			"create": created,
-			"get":    f.send(http.MethodGet, f.accountPath("/warp_connector/"+id), ""),
+			"get":    f.fetch(f.accountPath("/warp_connector/" + id)),
 			"update": f.send(http.MethodPatch, f.accountPath("/warp_connector/"+id), `{"name":"`+name+`"}`),
 		} {
 			fields := r.fields()
@@ -66,7 +67,7 @@ func TestWARPConnectors_Fields(t *testing.T) {
 				assert.Equal(t, value, string(fields[key]), "%s: %s", operation, key)
 			}
 		}
-		assert.NotContains(t, f.send(http.MethodGet, f.accountPath("/warp_connector/"+id), "").fields(), "token")
+		assert.NotContains(t, f.fetch(f.accountPath("/warp_connector/"+id)).fields(), "token")
 	}
 }
 
@@ -75,9 +76,12 @@ func TestWARPConnectors_Invalid(t *testing.T) {
 	f := start(t)
 	f.create("tunnel")
 	f.createWARP("warp", false)
-	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"warp"}`).assertError(http.StatusConflict, 1013)
-	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"tunnel"}`).assertError(http.StatusConflict, 1013)
-	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"warp"}`).assertError(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"warp"}`).
+		assertError(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"tunnel"}`).
+		assertError(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"warp"}`).
+		assertError(http.StatusConflict, 1013)
 	for _, body := range []string{``, `null`, `[]`, `{}`, `{"name":" "}`, `{"name":1}`, `{"name":"other","ha":"yes"}`} {
 		r := f.send(http.MethodPost, f.accountPath("/warp_connector"), body)
 		assert.Equal(t, http.StatusBadRequest, r.status, body)
@@ -106,7 +110,8 @@ func TestTunnelsList_Types(t *testing.T) {
 		assert.Equal(t, names, f.names(path), path)
 	}
 
-	for tunnel, err := range f.client().WARPConnectors.All(t.Context(), cftunnel.TunnelListParams{}) {
+	connectors := f.client().WARPConnectors.All(t.Context(), cftunnel.TunnelListParams{})
+	for tunnel, err := range connectors {
 		require.NoError(t, err)
 		assert.Equal(t, warp, tunnel.ID)
 		assert.Equal(t, cftunnel.TunnelTypeWARPConnector, tunnel.Type)
@@ -156,7 +161,8 @@ func TestWARPConnectors_Token(t *testing.T) {
 	connector := f.connect(token)
 
 	secret := secretOf(32, 3)
-	updated := f.send(http.MethodPatch, f.accountPath("/warp_connector/"+id), `{"tunnel_secret":"`+secret+`"}`)
+	updated := f.send(http.MethodPatch, f.accountPath("/warp_connector/"+id),
+		`{"tunnel_secret":"`+secret+`"}`)
 	assert.NotContains(t, string(updated.body), secret)
 	assert.NotEqual(t, token.Reveal(), updated.stringField("token"))
 	again, err = f.client().WARPConnectors.Token(t.Context(), id)
@@ -174,7 +180,7 @@ func TestWARPConnectors_ConnectorFields(t *testing.T) {
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, token := f.createWARP("warp", true)
 	connector := f.connect(token)
-	r := f.send(http.MethodGet, f.accountPath("/warp_connector/"+id+"/connections"), "")
+	r := f.fetch(f.accountPath("/warp_connector/" + id + "/connections"))
 	assert.Empty(t, string(r.envelope().ResultInfo))
 	list := members[[]json.RawMessage](t, r.result())
 	require.Len(t, list, 1)
@@ -189,9 +195,11 @@ func TestWARPConnectors_ConnectorFields(t *testing.T) {
 		keys := keysOf(t, conn)
 		assert.NotContains(t, keys, "uuid")
 		assert.Subset(t, keys, []string{"id", "client_id", "client_version", "colo_name", "opened_at", "origin_ip"})
-		assert.Equal(t, asJSON(t, connector), string(members[map[string]json.RawMessage](t, conn)["client_id"]))
+		assert.Equal(t, asJSON(t, connector),
+			string(members[map[string]json.RawMessage](t, conn)["client_id"]))
 	}
-	assert.Equal(t, string(list[0]), string(f.send(http.MethodGet, f.accountPath("/warp_connector/"+id+"/connectors/"+connector), "").result()))
+	assert.Equal(t, string(list[0]),
+		string(f.fetch(f.accountPath("/warp_connector/"+id+"/connectors/"+connector)).result()))
 
 	one, err := f.client().WARPConnectors.Connector(t.Context(), id, connector)
 	require.NoError(t, err)
@@ -207,12 +215,14 @@ func TestWARPConnectors_Status(t *testing.T) {
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
 	id, token := f.createWARP("warp", false)
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.accountPath("/warp_connector/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]",
+		string(f.fetch(f.accountPath("/warp_connector/"+id+"/connections")).result()))
 	up := c.advance(time.Hour)
 	connector := f.connect(token)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.getWARP(id).Status)
 	assert.Equal(t, up, f.getWARP(id).ConnsActiveAt)
-	f.send(http.MethodDelete, f.accountPath("/warp_connector/"+id), "").assertError(http.StatusBadRequest, 1022)
+	f.send(http.MethodDelete, f.accountPath("/warp_connector/"+id), "").
+		assertError(http.StatusBadRequest, 1022)
 	_, err := f.client().WARPConnectors.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
 	require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 
@@ -239,7 +249,8 @@ func TestWARPConnectors_DeleteCascade(t *testing.T) {
 	id, token := f.createWARP("warp", true)
 	f.connect(token)
 	f.connect(token)
-	deleted, err := f.client().WARPConnectors.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
+	deleted, err := f.client().WARPConnectors.Delete(t.Context(), id,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	assert.Empty(t, f.haStatuses(id))
@@ -254,21 +265,26 @@ func TestWARPConnectors_Failover(t *testing.T) {
 	first, second, third := f.connect(token), f.connect(token), f.connect(token)
 	assert.Equal(t, statuses{first: active, second: passive, third: passive}, f.haStatuses(id))
 
-	r := f.send(http.MethodPut, f.accountPath("/warp_connector/"+id+"/failover"), `{"client_id":"`+third+`"}`)
+	r := f.send(http.MethodPut, f.accountPath("/warp_connector/"+id+"/failover"),
+		`{"client_id":"`+third+`"}`)
 	assert.Equal(t, "null", string(r.result()))
 	assert.Equal(t, statuses{first: passive, second: passive, third: active}, f.haStatuses(id))
 	require.NoError(t, f.client().WARPConnectors.Failover(t.Context(), id, second))
 	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id))
 	require.NoError(t, f.client().WARPConnectors.Failover(t.Context(), id, second))
-	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id), "it was already active")
+	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id),
+		"it was already active")
 
 	fourth := f.connect(token)
-	assert.Equal(t, statuses{first: passive, second: active, third: passive, fourth: passive}, f.haStatuses(id), "a new connector is passive")
+	assert.Equal(t, statuses{first: passive, second: active, third: passive, fourth: passive},
+		f.haStatuses(id), "a new connector is passive")
 	f.Disconnect(third)
-	assert.Equal(t, statuses{first: passive, second: active, fourth: passive}, f.haStatuses(id), "a passive connector stopped")
+	assert.Equal(t, statuses{first: passive, second: active, fourth: passive}, f.haStatuses(id),
+		"a passive connector stopped")
 	f.Disconnect(first)
 	f.Disconnect(second)
-	assert.Equal(t, statuses{fourth: active}, f.haStatuses(id), "a passive connector becomes active")
+	assert.Equal(t, statuses{fourth: active}, f.haStatuses(id),
+		"a passive connector becomes active")
 	third = f.connect(token)
 	assert.Equal(t, statuses{third: passive, fourth: active}, f.haStatuses(id))
 	f.Disconnect(third)
@@ -310,7 +326,8 @@ func TestWARPConnectors_InvalidFailover(t *testing.T) {
 	}
 	assert.Equal(t, cftunnel.HAStatusActive, f.haStatuses(id)[first])
 	assert.Equal(t, cftunnel.HAStatusActive, f.haStatuses(other)[ofOther])
-	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), single, ofSingle), cftunnel.ErrBadRequest)
+	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), single, ofSingle),
+		cftunnel.ErrBadRequest)
 }
 
 // Only a highly available WARP connector can have several connectors.
@@ -330,7 +347,7 @@ func TestConnect_SecondConnectorWithoutHA(t *testing.T) {
 // haConfiguration gets the HA configuration of a WARP connector.
 func (f *fake) haConfiguration(id string) response {
 	f.t.Helper()
-	return f.send(http.MethodGet, f.accountPath("/warp_connector/"+id+"/configurations"), "")
+	return f.fetch(f.accountPath("/warp_connector/" + id + "/configurations"))
 }
 
 func (f *fake) configureHA(id, body string) response {
@@ -358,7 +375,9 @@ func TestWARPConfiguration_NeverSet(t *testing.T) {
 
 		configuration, err := f.client().WARPConnectors.Configuration(t.Context(), id)
 		require.NoError(t, err)
-		assert.Equal(t, &cftunnel.WARPConfiguration{TunnelID: id, HAMode: configuration.HAMode, CreatedAt: noon}, configuration)
+		assert.Equal(t,
+			&cftunnel.WARPConfiguration{TunnelID: id, HAMode: configuration.HAMode,
+				CreatedAt: noon}, configuration)
 		assert.Contains(t, []cftunnel.HAMode{cftunnel.HAModeNone, cftunnel.HAModeDisabled}, configuration.HAMode, "HA is not configured yet")
 	}
 }
@@ -397,7 +416,8 @@ func TestWARPConfiguration_Put(t *testing.T) {
 		c.advance(time.Minute)
 		assert.Equal(t, string(put.result()), string(f.haConfiguration(id).result()))
 	}
-	assert.Equal(t, "0", string(f.haConfiguration(other).fields()["configuration_version"]), "each WARP connector has its own configuration")
+	assert.Equal(t, "0", string(f.haConfiguration(other).fields()["configuration_version"]),
+		"each WARP connector has its own configuration")
 }
 
 func TestClient_WARPConfiguration(t *testing.T) {
@@ -412,8 +432,8 @@ func TestClient_WARPConfiguration(t *testing.T) {
 		{HAMode: cftunnel.HAModeDisabled},
 	} {
 		want := &cftunnel.WARPConfiguration{
-			TunnelID: id, Version: i + 1, HAMode: params.HAMode, FNRID: params.FNRID, VIPs: params.VIPs, VIPsPrevious: params.VIPsPrevious,
-			CreatedAt: noon, UpdatedAt: at,
+			TunnelID: id, Version: i + 1, HAMode: params.HAMode, FNRID: params.FNRID,
+			VIPs: params.VIPs, VIPsPrevious: params.VIPsPrevious, CreatedAt: noon, UpdatedAt: at,
 		}
 		updated, err := f.client().WARPConnectors.UpdateConfiguration(t.Context(), id, params)
 		require.NoError(t, err)
@@ -433,7 +453,10 @@ func TestWARPConfiguration_Invalid(t *testing.T) {
 	_, err := f.client().WARPConnectors.Delete(t.Context(), gone, cftunnel.TunnelDeleteParams{})
 	require.NoError(t, err)
 	before := string(f.configureHA(id, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`).result())
-	const vips, both = `{"vips":[{"address":"10.0.0.1"}]}`, `{"fnr_id":"eni-1","vips":[{"address":"10.0.0.1"}]}`
+	const (
+		vips = `{"vips":[{"address":"10.0.0.1"}]}`
+		both = `{"fnr_id":"eni-1","vips":[{"address":"10.0.0.1"}]}`
+	)
 	for _, c := range []struct {
 		name, id, body string
 		status         int
@@ -462,7 +485,8 @@ func TestWARPConfiguration_Invalid(t *testing.T) {
 		assert.Equal(t, "false", string(r.envelope().Success), c.name)
 		assert.Equal(t, "null", string(r.envelope().Result), c.name)
 	}
-	assert.Equal(t, before, string(f.haConfiguration(id).result()), "a refused configuration changes nothing")
+	assert.Equal(t, before, string(f.haConfiguration(id).result()),
+		"a refused configuration changes nothing")
 	f.haConfiguration(unknownID).assertNotFound("unknown WARP connector")
 	f.haConfiguration(gone).assertNotFound("deleted WARP connector")
 	_, err = f.client().WARPConnectors.UpdateConfiguration(t.Context(), single,
@@ -473,11 +497,13 @@ func TestWARPConfiguration_Invalid(t *testing.T) {
 func TestWARPConnectors_FailoverToOffline(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	warp, err := f.client().WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	warp, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
 	require.NoError(t, err)
 	active, passive := f.connect(warp.Token), f.connect(warp.Token)
 	f.SetConnections(passive, 0)
-	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), warp.ID, passive), cftunnel.ErrBadRequest)
+	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), warp.ID, passive),
+		cftunnel.ErrBadRequest)
 	connectors, err := f.client().WARPConnectors.Connectors(t.Context(), warp.ID)
 	require.NoError(t, err)
 	assert.Equal(t, active, connectors[0].ID)
