@@ -43,9 +43,8 @@ func TestDNSRecords_Create(t *testing.T) {
 	t.Parallel()
 	clock := newClock(noon)
 	f := startWithZone(t, tunneltest.WithClock(clock.Now))
-	created := f.create(
-		`{"type":"CNAME","name":"app.example.com","content":"` + tunnelTarget + `","proxied":true}`,
-	)
+	created := f.create(`{"type":"CNAME","name":"app.example.com","content":"` + tunnelTarget +
+		`","proxied":true}`)
 	id := created.stringField("id")
 	assert.Len(t, id, 32)
 	assert.JSONEq(t, `{"id":"`+id+`","name":"app.example.com","type":"CNAME","content":"`+tunnelTarget+`","proxiable":true,
@@ -84,19 +83,13 @@ func TestDNSRecords_Normalized(t *testing.T) {
 		"bücher.example.com": "xn--bcher-kva.example.com",
 		"_dmarc":             "_dmarc.example.com",
 	} {
-		assert.Equal(
-			t, want, f.create(`{"type":"TXT","name":"`+name+`","content":"x"}`).stringField("name"),
-		)
+		assert.Equal(t, want,
+			f.create(`{"type":"TXT","name":"`+name+`","content":"x"}`).stringField("name"))
 	}
-	assert.Equal(
-		t, "2001:db8::1", f.create(
-			`{"type":"AAAA","name":"v6","content":"2001:DB8:0::1"}`,
-		).stringField("content"),
-	)
-	assert.Equal(
-		t, "a.test", f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).
-			stringField("content"),
-	)
+	assert.Equal(t, "2001:db8::1",
+		f.create(`{"type":"AAAA","name":"v6","content":"2001:DB8:0::1"}`).stringField("content"))
+	assert.Equal(t, "a.test",
+		f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).stringField("content"))
 	// The TTL of a proxied record is always automatic.
 	assert.Equal(
 		t, "1", string(
@@ -191,13 +184,9 @@ func TestDNSRecords_Patch(t *testing.T) {
 
 	for _, none := range []string{"null", `""`} {
 		f.send(http.MethodPatch, path, `{"comment":"two"}`).result()
-		assert.Equal(
-			t, "null", string(
-				f.send(
-					http.MethodPatch, path, `{"comment":`+none+`,"tags":[]}`,
-				).fields()["comment"],
-			),
-		)
+		assert.Equal(t, "null",
+			string(f.send(http.MethodPatch, path,
+				`{"comment":`+none+`,"tags":[]}`).fields()["comment"]))
 	}
 	assert.Equal(t, "[]", string(f.fetch(path).fields()["tags"]))
 	f.send(http.MethodPatch, path, `{"type":"CNAME","name":"d"}`).result()
@@ -242,9 +231,8 @@ func TestDNSRecords_UnknownZone(t *testing.T) {
 				"0", 32,
 			),
 		} {
-			f.send(
-				method, "/zones/"+zone+"/dns_records"+path, "{}",
-			).assertError(http.StatusNotFound, 7003)
+			f.send(method, "/zones/"+zone+"/dns_records"+path, "{}").
+				assertError(http.StatusNotFound, 7003)
 		}
 	}
 	f.send(http.MethodDelete, f.records, "").assertError(http.StatusMethodNotAllowed, 10000)
@@ -301,11 +289,9 @@ func TestDNSRecords_List(t *testing.T) {
 		assert.Equal(t, want, names, query)
 	}
 	_, info := f.fetch(f.records).namesIn()
-	assert.Equal(
-		t, map[string]int{
-			"page": 1, "per_page": 100, "count": 4, "total_count": 4, "total_pages": 1,
-		}, info,
-	)
+	assert.Equal(t,
+		map[string]int{"page": 1, "per_page": 100, "count": 4, "total_count": 4,
+			"total_pages": 1}, info)
 }
 
 // terraformRecord is the state of Terraform's cloudflare_dns_record.

@@ -15,11 +15,8 @@ func TestHostnameRoutes_Responses(t *testing.T) {
 	t.Parallel()
 	f, c := startWithFixedTime(t)
 	tunnel, _ := f.create("web")
-	created := f.send(
-		http.MethodPost,
-		f.accountPath(hosts),
-		`{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`,
-	)
+	created := f.send(http.MethodPost, f.accountPath(hosts),
+		`{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`)
 	path := f.accountPath(hosts + "/" + created.object().ID)
 	wantJSON := func(deleted string) string {
 		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
@@ -48,20 +45,14 @@ func TestHostnameRoutes_DuplicateHostname(t *testing.T) {
 		assertError(http.StatusConflict, 1001)
 
 	git.TunnelID, git.Tunnel, git.Comment = shop, "shop", "code"
-	assert.Equal(
-		t,
-		git,
-		f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object(),
-	)
+	assert.Equal(t, git,
+		f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object())
 	for _, body := range []string{`{}`, `{"comment":"code"}`, `{"comment":"x","tunnel_name":"shop"}`} {
 		f.send(http.MethodPatch, path, body).assertError(http.StatusInternalServerError, 1000)
 	}
 	f.send(http.MethodDelete, f.accountPath(hosts+"/"+wiki.ID), "").object()
-	assert.Equal(
-		t,
-		"wiki.internal",
-		f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname,
-	)
+	assert.Equal(t, "wiki.internal",
+		f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname)
 }
 
 func TestHostnameRoutes_Invalid(t *testing.T) {

@@ -18,15 +18,9 @@ import (
 // addRoute creates a route in a virtual network, or in the default one if networkID is empty.
 func (f *fake) addRoute(network, tunnelID, networkID string) networkOf {
 	f.t.Helper()
-	return f.add(
-		routes,
-		fmt.Sprintf(
-			`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`,
-			network,
-			tunnelID,
-			networkID,
-		),
-	)
+	return f.add(routes,
+		fmt.Sprintf(`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`, network, tunnelID,
+			networkID))
 }
 
 func TestRoutes_Responses(t *testing.T) {
@@ -34,11 +28,8 @@ func TestRoutes_Responses(t *testing.T) {
 	f, c := startWithFixedTime(t)
 	network := f.fetch(f.accountPath(vnets)).objects()[0].ID
 	tunnel, _ := f.create("web")
-	created := f.send(
-		http.MethodPost,
-		f.accountPath(routes),
-		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`,
-	)
+	created := f.send(http.MethodPost, f.accountPath(routes),
+		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`)
 	path := f.accountPath(routes + "/" + created.object().ID)
 	wantJSON := func(deleted, names string) string {
 		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
@@ -175,23 +166,14 @@ func TestRoutes_TunnelDeleted(t *testing.T) {
 	f.fetch(f.accountPath(hosts+"/"+h.ID)).assertError(http.StatusNotFound, 1001)
 	assert.Equal(t, []string{kept.Network}, f.listNames(routes+"?is_deleted=false"))
 	assert.Empty(t, f.listNames(hosts+"?is_deleted=false"))
-	assert.Equal(
-		t,
-		"null",
-		string(f.fetch(f.accountPath(routes+"/ip/10.2.0.1")).result()),
-	)
+	assert.Equal(t, "null", string(f.fetch(f.accountPath(routes+"/ip/10.2.0.1")).result()))
 
-	connector, err := f.client().WARPConnectors.Create(
-		t.Context(),
-		cftunnel.WARPConnectorCreateParams{Name: "net"},
-	)
+	connector, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"})
 	require.NoError(t, err)
 	f.addRoute("10.0.0.0/8", connector.ID, "")
-	_, err = f.client().WARPConnectors.Delete(
-		t.Context(),
-		connector.ID,
-		cftunnel.TunnelDeleteParams{},
-	)
+	_, err = f.client().WARPConnectors.Delete(t.Context(), connector.ID,
+		cftunnel.TunnelDeleteParams{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{kept.Network}, f.listNames(routes+"?is_deleted=false"))
 }
@@ -230,10 +212,8 @@ func TestRoutes_Filters(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	connector, err := f.client().WARPConnectors.Create(
-		t.Context(),
-		cftunnel.WARPConnectorCreateParams{Name: "net"},
-	)
+	connector, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"})
 	require.NoError(t, err)
 	blue := f.add(vnets, `{"name":"blue"}`)
 	eight := f.addRoute("10.0.0.0/8", web, "")
@@ -271,21 +251,13 @@ func TestRoutes_Filters(t *testing.T) {
 	} {
 		assert.Equal(t, strings.Fields(networks), f.listNames(routes+"?"+query), query)
 	}
-	assert.JSONEq(
-		t,
-		`{"count":1,"page":2,"per_page":6,"total_count":7}`,
-		string(
-			f.fetch(f.accountPath(routes+"?per_page=6&page=2")).envelope().ResultInfo,
-		),
-	)
+	assert.JSONEq(t, `{"count":1,"page":2,"per_page":6,"total_count":7}`,
+		string(f.fetch(f.accountPath(routes+"?per_page=6&page=2")).envelope().ResultInfo))
 	// The names in lists are the current names.
 	f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+web), `{"name":"web-2"}`).result()
 	f.send(http.MethodPatch, f.accountPath(vnets+"/"+blue.ID), `{"name":"teal"}`).result()
 	named := f.fetch(f.accountPath(routes + "?virtual_network_id=" + url.QueryEscape(blue.ID))).
 		objects()[0]
-	assert.Equal(
-		t,
-		[]string{"web-2", "teal", "cfd_tunnel"},
-		[]string{named.Tunnel, named.VNetName, named.Type},
-	)
+	assert.Equal(t, []string{"web-2", "teal", "cfd_tunnel"},
+		[]string{named.Tunnel, named.VNetName, named.Type})
 }

@@ -192,10 +192,8 @@ func TestLogs_Entries(t *testing.T) {
 		}
 		l.Log("another", tunnellogs.Entry{})
 		assert.Empty(t, c.got())
-		assert.Panics(
-			t,
-			func() { l.Log(l.connector, tunnellogs.Entry{Fields: map[string]any{"a": func() {}}}) },
-		)
+		assert.Panics(t,
+			func() { l.Log(l.connector, tunnellogs.Entry{Fields: map[string]any{"a": func() {}}}) })
 	}, tunneltest.WithClock(func() time.Time {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0,
 			time.UTC)
@@ -337,14 +335,9 @@ func TestLogs_Commands(t *testing.T) {
 			}
 		}
 		c, _ := l.dial(token)
-		require.NoError(
-			t,
-			c.conn.Write(
-				t.Context(),
-				websocket.MessageBinary,
-				[]byte(`{"type":"start_streaming"}`),
-			),
-		)
+		require.NoError(t,
+			c.conn.Write(t.Context(), websocket.MessageBinary,
+				[]byte(`{"type":"start_streaming"}`)))
 		code, reason := c.closedWith()
 		assert.Equal(t, websocket.StatusCode(1003), code)
 		assert.Equal(t, "invalid message type was provided", reason)
@@ -473,11 +466,8 @@ func TestLogs_InvalidRequests(t *testing.T) {
 		assert.Equal(t, http.StatusMethodNotAllowed, status)
 		status, _ = get(http.MethodGet, good, upgrade("Origin", "https://example.com"))
 		assert.Equal(t, http.StatusForbidden, status)
-		status, _ = get(
-			http.MethodGet,
-			good,
-			upgrade("Sec-Websocket-Extensions", "permessage-deflate; server_max_window_bits=15"),
-		)
+		status, _ = get(http.MethodGet, good,
+			upgrade("Sec-Websocket-Extensions", "permessage-deflate; server_max_window_bits=15"))
 		assert.Equal(t, http.StatusBadRequest, status)
 
 		forged := parts[0] + "." + parts[1] + "." + parts[2][:10] + "AAAA" + parts[2][14:]
@@ -572,11 +562,8 @@ func TestLogs_RecordAndFaults(t *testing.T) {
 		assert.NotContains(t, fmt.Sprintf("%+v", request), token)
 
 		l.Inject(tunneltest.Fault{Operation: "GET /logs", Cut: tunneltest.CutBefore})
-		_, _, err := websocket.Dial(
-			t.Context(),
-			l.url(url.Values{"access_token": {token}}),
-			&websocket.DialOptions{HTTPClient: l.http},
-		)
+		_, _, err := websocket.Dial(t.Context(), l.url(url.Values{"access_token": {token}}),
+			&websocket.DialOptions{HTTPClient: l.http})
 		require.Error(t, err)
 		assert.False(t, l.lastRequest().Done)
 	})

@@ -31,14 +31,9 @@ func TestManagementTokens(t *testing.T) {
 		{"/management/host_details", "", []string{"host_details"}},
 	} {
 		var token string
-		require.NoError(
-			t,
-			json.Unmarshal(
-				f.send(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+c.path), c.body).result(),
-				&token,
-			),
-			c.path,
-		)
+		require.NoError(t,
+			json.Unmarshal(f.send(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+c.path),
+				c.body).result(), &token), c.path)
 		header, claims := readJWT(t, token)
 		assert.Equal(t, "JWT", header["typ"])
 		assert.Equal(t, "ES256", header["alg"])
@@ -61,12 +56,8 @@ func TestManagementTokens_Actor(t *testing.T) {
 	f := start(t)
 	id, _ := f.create("web")
 	actor := func(header http.Header) string {
-		r, err := f.tryWith(
-			http.MethodPost,
-			f.accountPath("/cfd_tunnel/"+id+"/management/logs"),
-			"",
-			header,
-		)
+		r, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+"/management/logs"),
+			"", header)
 		require.NoError(t, err)
 		var token string
 		require.NoError(t, json.Unmarshal(r.result(), &token))
@@ -74,18 +65,11 @@ func TestManagementTokens_Actor(t *testing.T) {
 		return claims.Actor.ID
 	}
 	mine := actor(http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
-	assert.Equal(
-		t,
-		mine,
-		actor(
-			http.Header{"X-Auth-Key": {f.APIToken().Reveal()}, "X-Auth-Email": {"a@example.com"}},
-		),
-	)
-	assert.NotEqual(
-		t,
-		mine,
-		actor(http.Header{"Authorization": {"Bearer " + f.AddToken(tunneltest.Token{}).Reveal()}}),
-	)
+	assert.Equal(t, mine,
+		actor(http.Header{"X-Auth-Key": {f.APIToken().Reveal()},
+			"X-Auth-Email": {"a@example.com"}}))
+	assert.NotEqual(t, mine,
+		actor(http.Header{"Authorization": {"Bearer " + f.AddToken(tunneltest.Token{}).Reveal()}}))
 }
 
 // managementClaims are the claims that cloudflared reads.

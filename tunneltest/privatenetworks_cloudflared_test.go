@@ -96,16 +96,10 @@ func TestVirtualNetworks_CloudflaredAndTerraform(t *testing.T) {
 	f := start(t)
 	tunnel, _ := f.create("web")
 	// vnet add, Terraform's create
-	blue := f.networkAsCloudflared(
-		http.MethodPost,
-		vnets,
-		`{"name":"blue","comment":"","is_default_network":false}`,
-	)
-	green := f.networkAsCloudflared(
-		http.MethodPost,
-		vnets,
-		`{"name":"green","comment":"lab","is_default_network":true}`,
-	)
+	blue := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`)
+	green := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"green","comment":"lab","is_default_network":true}`)
 	assert.False(t, blue.IsDefault)
 	assert.True(t, green.IsDefault)
 	assert.True(t, green.DeletedAt.IsZero())
@@ -121,42 +115,27 @@ func TestVirtualNetworks_CloudflaredAndTerraform(t *testing.T) {
 		"?is_deleted=true":                          "",
 		"?is_default_network=true&is_deleted=false": "green", // Terraform's data source
 	} {
-		assert.Equal(
-			t,
-			strings.Fields(names),
-			append([]string{}, f.listAsCloudflared(vnets+query)...),
-			query,
-		)
+		assert.Equal(t, strings.Fields(names),
+			append([]string{}, f.listAsCloudflared(vnets+query)...), query)
 	}
 
 	// Terraform's read, vnet update
 	assert.Equal(t, blue, f.networkAsCloudflared(http.MethodGet, vnets+"/"+blue.ID, ""))
 	blue.Name, blue.Comment = "teal", "x"
-	assert.Equal(
-		t,
-		blue,
+	assert.Equal(t, blue,
 		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID,
-			`{"name":"teal","comment":"x"}`),
-	)
+			`{"name":"teal","comment":"x"}`))
 	blue.IsDefault = true
-	assert.Equal(
-		t,
-		blue,
-		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`),
-	)
+	assert.Equal(t, blue,
+		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`))
 
 	// vnet delete, without and with -f
 	f.addRoute("10.0.0.0/8", tunnel, green.ID)
 	f.send(http.MethodDelete, f.accountPath(vnets+"/"+green.ID), "").
 		assertError(http.StatusConflict, 1001)
-	assert.False(
-		t,
-		f.networkAsCloudflared(
-			http.MethodDelete,
-			vnets+"/"+green.ID+"?force=true",
-			"",
-		).DeletedAt.IsZero(),
-	)
+	assert.False(t,
+		f.networkAsCloudflared(http.MethodDelete, vnets+"/"+green.ID+"?force=true",
+			"").DeletedAt.IsZero())
 	assert.Empty(t, f.listAsCloudflared(routes+"?is_deleted=false&page=1&tun_types=cfd_tunnel"))
 }
 
@@ -165,17 +144,11 @@ func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 	f := start(t)
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	blue := f.networkAsCloudflared(
-		http.MethodPost,
-		vnets,
-		`{"name":"blue","comment":"","is_default_network":false}`,
-	)
+	blue := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`)
 	// route ip add, Terraform's create
-	ten := f.networkAsCloudflared(
-		http.MethodPost,
-		routes,
-		`{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`,
-	)
+	ten := f.networkAsCloudflared(http.MethodPost, routes,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`)
 	assert.Equal(t, cidr("10.0.0.0/8"), ten.Network)
 	assert.Equal(t, web, ten.TunnelID)
 	f.networkAsCloudflared(
@@ -184,11 +157,8 @@ func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab",`+
 			`"virtual_network_id":"`+blue.ID+`"}`,
 	)
-	f.networkAsCloudflared(
-		http.MethodPost,
-		routes,
-		`{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`,
-	)
+	f.networkAsCloudflared(http.MethodPost, routes,
+		`{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`)
 
 	// route ip show
 	const show = routes + "?is_deleted=false&page=1&tun_types=cfd_tunnel"
@@ -226,38 +196,20 @@ func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 	// Terraform's read and update
 	assert.Equal(t, ten, f.networkAsCloudflared(http.MethodGet, routes+"/"+ten.ID, ""))
 	ten.Comment = "office"
-	assert.Equal(
-		t,
-		ten,
-		f.networkAsCloudflared(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`),
-	)
+	assert.Equal(t, ten,
+		f.networkAsCloudflared(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`))
 	ten.Network, ten.TunnelID = "10.0.0.0/9", shop
-	assert.Equal(
-		t,
-		ten,
-		f.networkAsCloudflared(
-			http.MethodPatch,
-			routes+"/"+ten.ID,
-			`{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`,
-		),
-	)
+	assert.Equal(t, ten,
+		f.networkAsCloudflared(http.MethodPatch, routes+"/"+ten.ID,
+			`{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`))
 
 	// route ip get
 	assert.Equal(t, ten.ID, f.networkAsCloudflared(http.MethodGet, routes+"/ip/10.1.2.3", "").ID)
-	assert.Equal(
-		t,
-		shop,
-		f.networkAsCloudflared(
-			http.MethodGet,
-			routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID,
-			"",
-		).TunnelID,
-	)
-	assert.Equal(
-		t,
-		cidr("2001:db8::/32"),
-		f.networkAsCloudflared(http.MethodGet, routes+"/ip/2001:db8::1", "").Network,
-	)
+	assert.Equal(t, shop,
+		f.networkAsCloudflared(http.MethodGet, routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID,
+			"").TunnelID)
+	assert.Equal(t, cidr("2001:db8::/32"),
+		f.networkAsCloudflared(http.MethodGet, routes+"/ip/2001:db8::1", "").Network)
 	result, _ := f.sendAsCloudflared(http.MethodGet, routes+"/ip/192.0.2.1", "")
 	assert.Equal(t, "null", string(result))
 

@@ -134,9 +134,11 @@ func TestResponses_Connectors(t *testing.T) {
 		list = append(list,
 			`{"id":"`+conn.id+`","uuid":"`+conn.id+`","client_id":"`+connector+
 				`","client_version":"`+version+`","colo_name":"`+conn.colo+
-				`","opened_at":`+createdAt+`,"origin_ip":"198.51.100.7","is_pending_reconnect":false}`)
+				`","opened_at":`+createdAt+`,"origin_ip":"198.51.100.7",`+
+				`"is_pending_reconnect":false}`)
 	}
-	whole := `{"id":"` + connector + `","version":"` + version + `","arch":"linux_amd64","features":["ha-origin","management_logs"],"run_at":` + createdAt +
+	whole := `{"id":"` + connector + `","version":"` + version + `","arch":"linux_amd64",` +
+		`"features":["ha-origin","management_logs"],"run_at":` + createdAt +
 		`,"config_version":0,"conns":[` + strings.Join(list, ",") + `]}`
 	one.assertBody(envelopeWith(whole))
 	f.fetch(path + "/connections").assertBody(envelopeWith("[" + whole + "]"))

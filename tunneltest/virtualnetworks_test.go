@@ -106,12 +106,9 @@ func TestVirtualNetworks_OneDefault(t *testing.T) {
 		assert.True(t, f.add(vnets, body).IsDefault, body)
 	}
 	assert.Equal(t, []string{"b"}, defaults())
-	assert.True(
-		t,
+	assert.True(t,
 		f.send(http.MethodPatch, f.accountPath(vnets+"/"+first.ID), `{"is_default_network":true}`).
-			object().
-			IsDefault,
-	)
+			object().IsDefault)
 	assert.Equal(t, []string{first.Name}, defaults())
 	assert.Equal(t, defaults(), f.listNames(vnets+"?is_default=true"))
 	assert.Equal(t, []string{"a", "b"}, f.listNames(vnets+"?is_default=false"))
@@ -195,11 +192,8 @@ func TestVirtualNetworks_Pages(t *testing.T) {
 	assert.Equal(t, []string{"default", "a"}, f.listNames(vnets+"?per_page=2"))
 	page := f.fetch(f.accountPath(vnets + "?per_page=2&page=2"))
 	assert.Len(t, page.objects(), 2)
-	assert.JSONEq(
-		t,
-		`{"count":2,"page":2,"per_page":2,"total_count":4}`,
-		string(page.envelope().ResultInfo),
-	)
+	assert.JSONEq(t, `{"count":2,"page":2,"per_page":2,"total_count":4}`,
+		string(page.envelope().ResultInfo))
 	assert.Empty(t, f.listNames(vnets+"?per_page=2&page=3"))
 	f.fetch(f.accountPath(vnets+"?per_page=none")).assertError(http.StatusBadRequest, 1001)
 }

@@ -108,9 +108,7 @@ func TestListZones_Pages(t *testing.T) {
 		assert.Equal(t, want, info, query)
 	}
 	for _, query := range []string{"page=0", "page=x", "per_page=-1"} {
-		assert.Equal(
-			t, http.StatusBadRequest, f.fetch("/zones?"+query).status, query,
-		)
+		assert.Equal(t, http.StatusBadRequest, f.fetch("/zones?"+query).status, query)
 	}
 }
 
