@@ -37,15 +37,20 @@ func ExampleServer() {
 func ExampleServer_Inject() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	srv.Inject(tunneltest.Fault{Operation: "POST /accounts/{account_id}/cfd_tunnel", Cut: tunneltest.CutAfter})
+	srv.Inject(tunneltest.Fault{
+		Operation: "POST /accounts/{account_id}/cfd_tunnel",
+		Cut:       tunneltest.CutAfter,
+	})
 	client, err := srv.NewClient()
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	_, err = client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	ctx := context.Background()
+	params := cftunnel.TunnelCreateParams{Name: "blog"}
+	_, err = client.Tunnels.Create(ctx, params)
 	fmt.Println("outcome unknown:", errors.Is(err, cftunnel.ErrOutcomeUnknown))
-	tunnel, created, err := client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, created, err := client.Tunnels.Ensure(ctx, params)
 	fmt.Println(tunnel.Name, "created:", created, err)
 	// Output:
 	// outcome unknown: true
@@ -63,8 +68,10 @@ func ExampleWithQuota() {
 
 	for range 3 {
 		var info cftunnel.ResponseInfo
-		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
-		fmt.Println(errors.Is(err, cftunnel.ErrRateLimited), info.Header.Get("Ratelimit"), info.RetryAfter)
+		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{},
+			cftunnel.CaptureResponse(&info))
+		rateLimited := errors.Is(err, cftunnel.ErrRateLimited)
+		fmt.Println(rateLimited, info.Header.Get("Ratelimit"), info.RetryAfter)
 	}
 	// Output:
 	// false "default";r=1;t=300 0s
@@ -107,11 +114,13 @@ func ExampleServer_Requests() {
 	defer srv.Close()
 	tunnel := srv.SeedTunnels(1)[0]
 	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway})
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := client.Tunnels.Delete(context.Background(), tunnel.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+	params := cftunnel.TunnelDeleteParams{}
+	if _, err := client.Tunnels.Delete(context.Background(), tunnel.ID, params); err != nil {
 		log.Fatal(err)
 	}
 	for _, request := range srv.Requests() {
@@ -145,14 +154,21 @@ func ExampleServer_AddToken() {
 
 // publish creates a tunnel with this name if there is none, and routes a hostname to a service.
 func publish(ctx context.Context, client *cftunnel.Client, name, hostname, service string) error {
-	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
+	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{
+		Name:         name,
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		return err
 	}
-	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, func(c *cftunnel.TunnelConfig) error {
-		c.Ingress = []cftunnel.IngressRule{{Hostname: hostname, Service: service}, {Service: "http_status:404"}}
+	setRules := func(config *cftunnel.TunnelConfig) error {
+		config.Ingress = []cftunnel.IngressRule{
+			{Hostname: hostname, Service: service},
+			{Service: "http_status:404"},
+		}
 		return nil
-	})
+	}
+	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, setRules)
 	return err
 }
 
@@ -164,7 +180,8 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if err != nil {
 		t.Fatal(err)
 	}
 	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
@@ -185,13 +202,15 @@ func TestPublish_LostResponses(t *testing.T) {
 	const create = "POST /accounts/{account_id}/cfd_tunnel"
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond})) // retries at once
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv.Inject(tunneltest.Fault{Operation: create, Cut: tunneltest.CutAfter})
 	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway, Body: "<html>bad gateway</html>"})
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if err != nil {
 		t.Fatal(err)
 	}
 	created := 0
@@ -214,7 +233,8 @@ func TestPublish_ReadOnlyToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrForbidden) {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if !errors.Is(err, cftunnel.ErrForbidden) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -229,7 +249,8 @@ func TestPublish_RateLimited(t *testing.T) {
 	}
 	// The fourth request would have to wait for five minutes, which is longer than the client's
 	// MaxDelay. It fails at once.
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrRateLimited) {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if !errors.Is(err, cftunnel.ErrRateLimited) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -265,7 +286,8 @@ func TestReplicas(t *testing.T) {
 	if status() != cftunnel.TunnelStatusDown {
 		t.Error("without a replica:", status())
 	}
-	if _, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{}); err != nil {
+	_, err = client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := srv.Connect(tunnel.Token); err == nil {
@@ -286,7 +308,8 @@ func TestPublish_WaitsForQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+		err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+		if err != nil {
 			t.Fatal(err)
 		}
 		if waited := time.Since(began); waited != 5*time.Minute {
@@ -296,7 +319,9 @@ func TestPublish_WaitsForQuota(t *testing.T) {
 }
 
 // idle returns the names of the tunnels that have had no connection since the given time.
-func idle(ctx context.Context, client *cftunnel.Client, since time.Time) (names []string, err error) {
+func idle(
+	ctx context.Context, client *cftunnel.Client, since time.Time,
+) (names []string, err error) {
 	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
 			return nil, err
@@ -315,7 +340,11 @@ func TestIdle(t *testing.T) {
 	now := time.Now()
 	srv.Seed(tunneltest.TunnelSeed{Name: "new"})
 	srv.Seed(tunneltest.TunnelSeed{Name: "stopped", ConnsInactiveAt: now.AddDate(0, -2, 0)})
-	srv.Seed(tunneltest.TunnelSeed{Name: "running", CreatedAt: now.AddDate(0, -2, 0), Status: cftunnel.TunnelStatusHealthy})
+	srv.Seed(tunneltest.TunnelSeed{
+		Name:      "running",
+		CreatedAt: now.AddDate(0, -2, 0),
+		Status:    cftunnel.TunnelStatusHealthy,
+	})
 	client, err := srv.NewClient()
 	if err != nil {
 		t.Fatal(err)
@@ -342,10 +371,12 @@ func TestApps(t *testing.T) {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	srv.Handle(list, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"success":true,"errors":[],"messages":[],"result":[{"name":"wiki"}]}`)
+		const body = `{"success":true,"errors":[],"messages":[],"result":[{"name":"wiki"}]}`
+		_, _ = io.WriteString(w, body)
 	}))
 	srv.Inject(tunneltest.Fault{Operation: list, Status: http.StatusServiceUnavailable})
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +388,9 @@ func TestApps(t *testing.T) {
 
 // finder has the method of a client that isUp needs. *cftunnel.TunnelsService implements it.
 type finder interface {
-	FindByName(ctx context.Context, name string, opts ...cftunnel.CallOption) (*cftunnel.Tunnel, error)
+	FindByName(
+		ctx context.Context, name string, opts ...cftunnel.CallOption,
+	) (*cftunnel.Tunnel, error)
 }
 
 func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
@@ -377,7 +410,9 @@ type stub struct {
 	err    error
 }
 
-func (s stub) FindByName(context.Context, string, ...cftunnel.CallOption) (*cftunnel.Tunnel, error) {
+func (s stub) FindByName(
+	context.Context, string, ...cftunnel.CallOption,
+) (*cftunnel.Tunnel, error) {
 	return s.tunnel, s.err
 }
 
