@@ -426,7 +426,8 @@ func TestIsUp(t *testing.T) {
 		t.Error("missing:", up, err)
 	}
 	refused := &cftunnel.Error{StatusCode: http.StatusForbidden}
-	if _, err := isUp(t.Context(), stub{err: refused}, "blog"); !errors.Is(err, cftunnel.ErrForbidden) {
+	_, err := isUp(t.Context(), stub{err: refused}, "blog")
+	if !errors.Is(err, cftunnel.ErrForbidden) {
 		t.Error("refused:", err)
 	}
 }

@@ -68,14 +68,14 @@ func (s *Server) Inject(f Fault) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Operation != "" && !s.knows(f.Operation) {
+	if f.Operation != "" && !s.hasOperation(f.Operation) {
 		panic(fmt.Sprintf("tunneltest: Inject: unknown operation %q", f.Operation))
 	}
 	s.faults = append(s.faults, &f)
 }
 
-// knows reports whether the server has an operation. The caller holds s.mu.
-func (s *Server) knows(operation string) bool {
+// hasOperation reports whether the server has an operation. The caller holds s.mu.
+func (s *Server) hasOperation(operation string) bool {
 	_, template, _ := strings.Cut(operation, " ")
 	return operation == opLogs ||
 		slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
@@ -91,9 +91,9 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-// takeFault returns the first fault that matches the operation, and counts this use of it. The
+// nextFault returns the first fault that matches the operation, and counts this use of it. The
 // caller holds s.mu.
-func (s *Server) takeFault(operation string) Fault {
+func (s *Server) nextFault(operation string) Fault {
 	for i, f := range s.faults {
 		if f.Operation != "" && f.Operation != operation {
 			continue

@@ -98,7 +98,7 @@ func (s *Server) receiveLogs(r *http.Request) (*Request, Fault) {
 	defer s.mu.Unlock()
 	record.Time = s.now()
 	s.recordRequest(record)
-	return record, s.takeFault(opLogs)
+	return record, s.nextFault(opLogs)
 }
 
 // acceptLogs returns a session for the connector of the request, or an error response. The response

@@ -56,7 +56,7 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	return seeded
 }
 
-// seed is Seed. The caller holds s.mu.
+// seed implements Seed. The caller holds s.mu.
 func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	accountID := cmp.Or(seed.AccountID, s.accountID)
 	if !isHexID(accountID) {

@@ -178,7 +178,7 @@ func (s *Server) receive(r *http.Request, path string, found *route) (*Request, 
 	defer s.mu.Unlock()
 	record.Time = s.now()
 	s.recordRequest(record)
-	return record, s.takeFault(record.Operation)
+	return record, s.nextFault(record.Operation)
 }
 
 // carryOut counts the request against the quota of its credential, and calls do unless the quota or

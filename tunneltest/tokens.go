@@ -25,8 +25,8 @@ type Token struct {
 	AccountID string
 	// Name is the name of the token. The default is "test token".
 	Name string
-	// Policies are the policies of the token. nil allows everything in all accounts, or in the
-	// account that owns the token. An empty non-nil slice allows nothing.
+	// Policies list what the token allows and denies. nil allows everything in all accounts, or in
+	// the account that owns the token. An empty non-nil slice allows nothing.
 	Policies []cftunnel.TokenPolicy
 	// Condition restricts the addresses of the clients that may use the token. To set the address
 	// of a client, use [Server.SetRemoteAddr]. nil allows all addresses.

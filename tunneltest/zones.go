@@ -193,18 +193,18 @@ type queryTests[T any] map[string]func(item T, value string) bool
 // filter returns a function that reports whether an item matches the query: all of its filters, or
 // one of them if the query has match=any.
 func (tests queryTests[T]) filter(query url.Values) func(T) bool {
-	var asked []func(T) bool
+	var filters []func(T) bool
 	for name, test := range tests {
 		if value := query.Get(name); value != "" {
-			asked = append(asked, func(item T) bool { return test(item, value) })
+			filters = append(filters, func(item T) bool { return test(item, value) })
 		}
 	}
 	return func(item T) bool {
 		passes := func(test func(T) bool) bool { return test(item) }
-		if query.Get("match") == "any" && len(asked) > 0 {
-			return slices.ContainsFunc(asked, passes)
+		if query.Get("match") == "any" && len(filters) > 0 {
+			return slices.ContainsFunc(filters, passes)
 		}
-		return !slices.ContainsFunc(asked, func(test func(T) bool) bool { return !test(item) })
+		return !slices.ContainsFunc(filters, func(test func(T) bool) bool { return !test(item) })
 	}
 }
 
