@@ -3,7 +3,6 @@ package tunneltest_test
 import (
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
 

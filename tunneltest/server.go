@@ -127,7 +127,7 @@ func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = n
 // WithMiddleware wraps the server's handler, for example to record responses.
 //
 // It applies to [Server.URL] and to [Server.Handler]. If the option is given several times, the
-// first middleware is the outermost. WithMiddleware panics if middleware is nil.
+// first middleware is the outermost. [NewServer] panics if middleware is nil.
 func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
 	return func(s *Server) {
 		if middleware == nil {
