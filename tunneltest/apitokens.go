@@ -19,7 +19,7 @@ const (
 	accountTokensPath = "/accounts/{account_id}/tokens"
 )
 
-// tokenRoutes is the operations on API tokens of the user and of accounts.
+// tokenRoutes are the operations on API tokens of users and accounts.
 var tokenRoutes = slices.Concat(
 	[]route{
 		{http.MethodGet, userTokensPath + "/verify", (*Server).verifyToken, nil},
@@ -41,22 +41,22 @@ func tokenRoutesOf(path string, read, write permission) []route {
 	}
 }
 
-// apiToken is an API token as the server keeps it.
+// apiToken is the state of an API token.
 type apiToken struct {
 	number            int // in the order of creation
 	id, name          string
 	secret            cftunnel.Secret
-	account           string // that owns it; empty if the user does
+	account           string // ID of the owner; empty if the user owns the token
 	state             cftunnel.TokenStatus
 	issued, modified  time.Time
 	lastUsed          time.Time
 	notBefore, expiry time.Time
 	policies          []policy
 	condition         *condition
-	readOnly          bool // of AddToken: it may not write to endpoints of Handle
+	readOnly          bool // Token.ReadOnly
 }
 
-// status is what the token is now: its time can run out.
+// status returns the current status of the token, which can have expired.
 func (t *apiToken) status(now time.Time) cftunnel.TokenStatus {
 	if t.state == cftunnel.TokenStatusActive && !t.expiry.IsZero() && !now.Before(t.expiry) {
 		return cftunnel.TokenStatusExpired
@@ -64,7 +64,7 @@ func (t *apiToken) status(now time.Time) cftunnel.TokenStatus {
 	return t.state
 }
 
-// newTokenSecret returns a random secret, with the prefix of its owner.
+// newTokenSecret returns a random token with the prefix of the owner.
 func newTokenSecret(account string) cftunnel.Secret {
 	prefix := userPrefix
 	if account != "" {
@@ -73,16 +73,16 @@ func newTokenSecret(account string) cftunnel.Secret {
 	return cftunnel.NewSecret(prefix + randomHex(24))
 }
 
-// addToken keeps a new token. The caller holds s.mu.
+// addToken adds a new token. The caller holds s.mu.
 func (s *Server) addToken(t *apiToken) {
 	s.tokenCount++
 	t.number, t.id = s.tokenCount, randomHex(16)
-	t.issued = s.stamp()
+	t.issued = s.currentTime()
 	t.modified = t.issued
 	s.tokens[t.secret] = t
 }
 
-// tokenJSON is a token as responses have it.
+// tokenJSON is a token in a response.
 type tokenJSON struct {
 	ID         string               `json:"id"`
 	Name       string               `json:"name"`
@@ -99,15 +99,17 @@ type tokenJSON struct {
 
 func (t *apiToken) json(now time.Time) tokenJSON {
 	return tokenJSON{
-		ID: t.id, Name: t.name, Status: t.status(now), IssuedOn: timestamp{t.issued}, ModifiedOn: timestamp{t.modified},
-		LastUsedOn: orNull(t.lastUsed), NotBefore: orNull(t.notBefore), ExpiresOn: orNull(t.expiry),
+		ID: t.id, Name: t.name, Status: t.status(now), IssuedOn: timestamp{t.issued},
+		ModifiedOn: timestamp{t.modified}, LastUsedOn: nullTime(t.lastUsed),
+		NotBefore: nullTime(t.notBefore), ExpiresOn: nullTime(t.expiry),
 		Policies: append([]policy{}, t.policies...), Condition: t.condition,
 	}
 }
 
-// malformed refuses a request to the token family that is not about policies. Its code is below the
-// least that the API documents.
-func malformed(message string) *answer {
+// badTokenRequest returns the error response of the endpoints for API tokens to requests that are
+// invalid for a reason other than their policies. The code is lower than those that the API
+// documents.
+func badTokenRequest(message string) *response {
 	a := failure(http.StatusBadRequest, 400, message)
 	return &a
 }
@@ -122,26 +124,27 @@ type tokenBody struct {
 	ExpiresOn string               `json:"expires_on"`
 }
 
-// maxTokenName is in characters.
+// maxTokenName is the maximum length of a token's name in characters.
 const maxTokenName = 120
 
-// apply replaces everything of t by what a request asks for, or changes nothing. maker is the token
-// of the request.
-func (s *Server) apply(t, maker *apiToken, raw []byte) *answer {
+// apply replaces the fields of t with those of a request body, or changes nothing and returns an
+// error response. creator is the token of the request.
+func (s *Server) apply(t, creator *apiToken, raw []byte) *response {
 	var body tokenBody
 	if json.Unmarshal(raw, &body) != nil || !isObject(raw) {
-		return malformed("The request's body must be a JSON object of the documented shape")
+		return badTokenRequest("The request's body is not a valid JSON object")
 	}
 	condition, problem := parseCondition(body.Condition)
 	switch {
 	case strings.TrimSpace(body.Name) == "" || utf8.RuneCountInString(body.Name) > maxTokenName:
-		return malformed("name must have 1 to 120 characters")
+		return badTokenRequest("name must have 1 to 120 characters")
 	case body.Policies == nil:
-		return malformed("policies is required")
-	case body.Status != "" && body.Status != cftunnel.TokenStatusActive && body.Status != cftunnel.TokenStatusDisabled:
-		return malformed("status must be active or disabled")
+		return badTokenRequest("policies is required")
+	case body.Status != "" && body.Status != cftunnel.TokenStatusActive &&
+		body.Status != cftunnel.TokenStatusDisabled:
+		return badTokenRequest("status must be active or disabled")
 	case t.state == cftunnel.TokenStatusRevoked:
-		return malformed("The token is revoked")
+		return badTokenRequest("The token is revoked")
 	case problem != nil:
 		return problem
 	}
@@ -149,22 +152,24 @@ func (s *Server) apply(t, maker *apiToken, raw []byte) *answer {
 	expiry, ok2 := parseSeconds(body.ExpiresOn)
 	switch {
 	case !ok1 || !ok2:
-		return malformed("not_before and expires_on must be times in UTC without fractions of a second")
+		return badTokenRequest(
+			"not_before and expires_on must be times in UTC without fractions of a second",
+		)
 	case !notBefore.IsZero() && !expiry.IsZero() && expiry.Before(notBefore):
-		return malformed("expires_on must not be before not_before")
+		return badTokenRequest("expires_on must not be before not_before")
 	}
-	if problem := s.checkPolicies(*body.Policies, t, maker); problem != nil {
+	if problem := s.checkPolicies(*body.Policies, t, creator); problem != nil {
 		return problem
 	}
 	t.name, t.state = body.Name, cmp.Or(body.Status, t.state)
 	t.condition, t.notBefore, t.expiry = condition, notBefore, expiry
-	t.policies = s.stored(*body.Policies)
+	t.policies = s.storedPolicies(*body.Policies)
 	return nil
 }
 
 func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) }
 
-// parseSeconds reads a time of a request. Empty is no time.
+// parseSeconds parses a time in a request. An empty text returns the zero time.
 func parseSeconds(text string) (time.Time, bool) {
 	if text == "" {
 		return time.Time{}, true
@@ -173,7 +178,7 @@ func parseSeconds(text string) (time.Time, bool) {
 	return t.UTC(), err == nil && !strings.Contains(text, ".")
 }
 
-func (s *Server) createToken(c *call) answer {
+func (s *Server) createToken(c *call) response {
 	t := &apiToken{state: cftunnel.TokenStatusActive}
 	if c.account != nil {
 		t.account = c.account.id
@@ -185,11 +190,11 @@ func (s *Server) createToken(c *call) answer {
 	s.addToken(t)
 	j := t.json(s.now())
 	j.Value = t.secret.Reveal()
-	return resultFirst(j)
+	return successResultFirst(j)
 }
 
-// ownTokens returns the tokens of the account in the path, or of the user, the newest first.
-func (s *Server) ownTokens(c *call) []*apiToken {
+// ownerTokens returns the tokens of the account in the path, or of the user, newest first.
+func (s *Server) ownerTokens(c *call) []*apiToken {
 	account := ""
 	if c.account != nil {
 		account = c.account.id
@@ -206,13 +211,13 @@ func (s *Server) ownTokens(c *call) []*apiToken {
 	return list
 }
 
-func (s *Server) listTokens(c *call) answer {
+func (s *Server) listTokens(c *call) response {
 	number, perPage, ok := pageNumbers(c, 20)
 	if !ok {
-		return *malformed("page and per_page must be whole numbers from 1")
+		return *badTokenRequest("page and per_page must be whole numbers from 1")
 	}
 	perPage = min(max(perPage, 5), 50)
-	list, now := s.ownTokens(c), s.now()
+	list, now := s.ownerTokens(c), s.now()
 	if c.query.Get("include_expired") != "true" {
 		list = slices.DeleteFunc(list, func(t *apiToken) bool {
 			return t.status(now) == cftunnel.TokenStatusExpired
@@ -229,12 +234,13 @@ func (s *Server) listTokens(c *call) answer {
 	for _, t := range list[from:min(from+perPage, len(list))] {
 		result = append(result, t.json(now))
 	}
-	return page(result, resultInfo{
-		Count: len(result), Page: int64(number), PerPage: int64(perPage), TotalCount: int64(len(list)),
+	return successPage(result, resultInfo{
+		Count: len(result), Page: int64(number), PerPage: int64(perPage),
+		TotalCount: int64(len(list)),
 	})
 }
 
-// pageNumbers reads which page of a list a request is for.
+// pageNumbers parses the parameters page and per_page.
 func pageNumbers(c *call, byDefault int) (number, perPage int, ok bool) {
 	number, perPage = 1, byDefault
 	for name, value := range map[string]*int{"page": &number, "per_page": &perPage} {
@@ -251,19 +257,20 @@ func pageNumbers(c *call, byDefault int) (number, perPage int, ok bool) {
 	return number, perPage, true
 }
 
-// ownToken returns the token that the path names, or says why there is none.
-func (s *Server) ownToken(c *call) (*apiToken, *answer) {
+// findToken returns the token of the path, or an error response.
+func (s *Server) findToken(c *call) (*apiToken, *response) {
 	id := strings.ToLower(c.values["token_id"])
-	var problem answer
+	var problem response
 	switch {
-	case isAccountID(id): // which has the same form
+	case isHexID(id):
 		problem = failure(http.StatusNotFound, 1003, "Token not found")
 	case c.account == nil:
-		return nil, malformed("Invalid token identifier")
+		return nil, badTokenRequest("Invalid token identifier")
 	default:
-		problem = failure(http.StatusNotFound, 7003, "Could not route to the token, perhaps your object identifier is invalid?")
+		problem = failure(http.StatusNotFound, 7003,
+			"Could not route to the token, perhaps your object identifier is invalid?")
 	}
-	for _, t := range s.ownTokens(c) {
+	for _, t := range s.ownerTokens(c) {
 		if t.id == id {
 			return t, nil
 		}
@@ -271,67 +278,69 @@ func (s *Server) ownToken(c *call) (*apiToken, *answer) {
 	return nil, &problem
 }
 
-func (s *Server) getToken(c *call) answer {
-	t, problem := s.ownToken(c)
+func (s *Server) getToken(c *call) response {
+	t, problem := s.findToken(c)
 	if problem != nil {
 		return *problem
 	}
-	return resultFirst(t.json(s.now()))
+	return successResultFirst(t.json(s.now()))
 }
 
-func (s *Server) updateToken(c *call) answer {
-	t, problem := s.ownToken(c)
+func (s *Server) updateToken(c *call) response {
+	t, problem := s.findToken(c)
 	if problem == nil {
 		problem = s.apply(t, c.token, c.body)
 	}
 	if problem != nil {
 		return *problem
 	}
-	t.modified = s.stamp()
-	return resultFirst(t.json(s.now()))
+	t.modified = s.currentTime()
+	return successResultFirst(t.json(s.now()))
 }
 
-// deleteToken ends the secret at once.
-func (s *Server) deleteToken(c *call) answer {
-	t, problem := s.ownToken(c)
+// deleteToken deletes the token. It stops working at once.
+func (s *Server) deleteToken(c *call) response {
+	t, problem := s.findToken(c)
 	if problem != nil {
 		return *problem
 	}
 	delete(s.tokens, t.secret)
-	return resultFirst(struct {
+	return successResultFirst(struct {
 		ID string `json:"id"`
 	}{t.id})
 }
 
-// rollToken replaces the secret. The old one ends at once.
-func (s *Server) rollToken(c *call) answer {
-	t, problem := s.ownToken(c)
+// rollToken replaces the secret of the token. The old secret stops working at once.
+func (s *Server) rollToken(c *call) response {
+	t, problem := s.findToken(c)
 	switch {
 	case problem != nil:
 		return *problem
 	case len(bytes.TrimSpace(c.body)) > 0 && !isObject(c.body):
-		return *malformed("The request's body must be a JSON object")
+		return *badTokenRequest("The request's body must be a JSON object")
 	}
 	delete(s.tokens, t.secret)
 	t.secret = newTokenSecret(t.account)
-	t.modified = s.stamp()
+	t.modified = s.currentTime()
 	s.tokens[t.secret] = t
-	return resultFirst(t.secret.Reveal())
+	return successResultFirst(t.secret.Reveal())
 }
 
-// emptyTokenID returns what the API makes of a path in which the id of a token is missing: the
-// list, which path then is, or a problem.
-func emptyTokenID(method, path string) (string, *answer) {
-	var problem answer
+// emptyTokenID handles paths with an empty token ID as the API does: it returns the path of the
+// list, or an error response. It returns other paths unchanged.
+func emptyTokenID(method, path string) (string, *response) {
+	var problem response
 	switch collection, ok := strings.CutSuffix(path, "/tokens/"); {
 	case strings.HasSuffix(path, "/tokens//value"):
-		problem = failure(http.StatusNotFound, 7003, "Could not route to "+path+", perhaps your object identifier is invalid?")
+		problem = failure(http.StatusNotFound, 7003,
+			"Could not route to "+path+", perhaps your object identifier is invalid?")
 	case !ok:
 		return path, nil
 	case method == http.MethodGet:
 		return collection + "/tokens", nil
 	default:
-		problem = failure(http.StatusMethodNotAllowed, 7001, "Method not allowed for this endpoint")
+		problem = failure(http.StatusMethodNotAllowed, 7001,
+			"Method not allowed for this endpoint")
 	}
 	return path, &problem
 }

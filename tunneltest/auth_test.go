@@ -14,7 +14,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestCredentials(t *testing.T) {
+func TestServer_Credentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	token := f.APIToken().Reveal()
@@ -31,31 +31,32 @@ func TestCredentials(t *testing.T) {
 		{"key without email", http.Header{"X-Auth-Key": {token}}, http.StatusBadRequest, 9106, 0},
 		{"email without key", http.Header{"X-Auth-Email": {"me@example.com"}}, http.StatusBadRequest, 9106, 0},
 		{"no scheme", http.Header{"Authorization": {token}}, http.StatusBadRequest, 6003, 6111},
-		{"scheme alone", http.Header{"Authorization": {"Bearer"}}, http.StatusBadRequest, 6003, 6111},
+		{"scheme only", http.Header{"Authorization": {"Bearer"}}, http.StatusBadRequest, 6003, 6111},
 		{"another scheme", http.Header{"Authorization": {"Basic " + token}}, http.StatusBadRequest, 6003, 6111},
-		{"characters that no token has", http.Header{"Authorization": {"Bearer not a token!"}}, http.StatusBadRequest, 6003, 6111},
+		{"invalid characters", http.Header{"Authorization": {"Bearer not a token!"}}, http.StatusBadRequest, 6003, 6111},
 		{"a tunnel token", http.Header{"Authorization": {"Bearer " + ofTunnel.Reveal()}}, http.StatusBadRequest, 6003, 6111},
 		{"a tunnel token without padding", http.Header{"Authorization": {"Bearer eyJhIjoiYSJ9"}}, http.StatusBadRequest, 6003, 6111},
 		{"unknown token", http.Header{"Authorization": {"Bearer " + strings.Repeat("a", 40)}}, http.StatusUnauthorized, 1000, 0},
 		{"unknown user token", http.Header{"Authorization": {"Bearer cfut_0123456789"}}, http.StatusUnauthorized, 1000, 0},
 		{"unknown account token", http.Header{"Authorization": {"Bearer cfat_0123-456789"}}, http.StatusUnauthorized, 1000, 0},
-		{"the beginning of the token", http.Header{"Authorization": {"Bearer " + token[:39]}}, http.StatusUnauthorized, 1000, 0},
+		{"prefix of the token", http.Header{"Authorization": {"Bearer " + token[:39]}}, http.StatusUnauthorized, 1000, 0},
 		{
-			"unknown token beside the right pair",
-			http.Header{"Authorization": {"Bearer unknown"}, "X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {token}},
+			"unknown token with a valid key",
+			http.Header{"Authorization": {"Bearer unknown"}, "X-Auth-Email": {"me@example.com"},
+				"X-Auth-Key": {token}},
 			http.StatusUnauthorized, 1000, 0,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			mine := &fake{f.Server, t, f.base, f.http}
-			r, err := mine.tryWith(http.MethodGet, f.below("/cfd_tunnel"), "", c.header)
+			r, err := mine.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "", c.header)
 			require.NoError(t, err)
 			if c.status == ok {
 				r.result()
 				return
 			}
-			r.fails(c.status, c.code)
+			r.assertError(c.status, c.code)
 			var errors []struct {
 				Chain []struct {
 					Code    int    `json:"code"`
@@ -74,28 +75,31 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// On its way through net/http a header loses the space at its end; a request that is made for the handler keeps it.
-func TestAnEmptyTokenIsMalformed(t *testing.T) {
+// net/http removes the space at the end of a header, so the test calls the handler directly.
+func TestServer_EmptyBearerToken(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
-	req := httptest.NewRequest(http.MethodGet, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", nil)
+	path := "/client/v4/accounts/" + srv.AccountID() + "/cfd_tunnel"
+	req := httptest.NewRequest(http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "Bearer ")
 	recorder := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(recorder, req)
-	reply{t, recorder.Code, recorder.Header(), recorder.Body.Bytes()}.fails(http.StatusBadRequest, 6003)
+	response{t, recorder.Code, recorder.Header(),
+		recorder.Body.Bytes()}.assertError(http.StatusBadRequest, 6003)
 }
 
-// How the real API answers an unknown key is not known; that it refuses it is.
-func TestAnUnknownKeyIsRefused(t *testing.T) {
+// The real status is not known.
+func TestServer_UnknownAPIKey(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	r, err := f.tryWith(http.MethodGet, f.below("/cfd_tunnel"), "", http.Header{"X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {"unknown"}})
+	r, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "",
+		http.Header{"X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {"unknown"}})
 	require.NoError(t, err)
 	assert.Contains(t, []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, r.status)
 	assert.Equal(t, "false", string(r.envelope().Success))
 }
 
-func TestWithoutCredentialsNothingIsDone(t *testing.T) {
+func TestServer_NoCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
@@ -108,9 +112,9 @@ func TestWithoutCredentialsNothingIsDone(t *testing.T) {
 		{http.MethodGet, "/cfd_tunnel/" + id + "/token", ""},
 		{http.MethodGet, "/tunnels", ""},
 	} {
-		r, err := f.tryWith(c.method, f.below(c.path), c.body, http.Header{})
+		r, err := f.tryWith(c.method, f.accountPath(c.path), c.body, http.Header{})
 		require.NoError(t, err)
-		r.fails(http.StatusBadRequest, 9106)
+		r.assertError(http.StatusBadRequest, 9106)
 		assert.NotContains(t, string(r.body), token.Reveal())
 		assert.False(t, f.lastRequest().Done)
 	}
@@ -120,15 +124,18 @@ func TestWithoutCredentialsNothingIsDone(t *testing.T) {
 	assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel"))
 }
 
-func TestTheClientsErrorsOfBadCredentials(t *testing.T) {
+func TestClient_InvalidCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	_, err := f.client(cftunnel.WithAPIToken("unknown")).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	_, err := f.client(cftunnel.WithAPIToken("unknown")).Tunnels.List(t.Context(),
+		cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 	assert.True(t, cftunnel.HasCode(err, 1000))
-	_, err = f.client(cftunnel.WithAPIToken("eyJ"+strings.Repeat("q", 37))).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	client := f.client(cftunnel.WithAPIToken("eyJ" + strings.Repeat("q", 37)))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
-	assert.True(t, cftunnel.HasCode(err, 6111), "the chain comes through")
-	_, err = f.client(cftunnel.WithAPIKey("me@example.com", f.APIToken().Reveal())).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	assert.True(t, cftunnel.HasCode(err, 6111), "the code is in the error chain")
+	client = f.client(cftunnel.WithAPIKey("me@example.com", f.APIToken().Reveal()))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 }

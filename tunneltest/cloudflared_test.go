@@ -20,7 +20,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// canonicalUUID is decoded as strictly as by a library for UUIDs.
+// canonicalUUID decodes only UUIDs in the canonical form.
 type canonicalUUID string
 
 func (id *canonicalUUID) UnmarshalText(text []byte) error {
@@ -31,10 +31,12 @@ func (id *canonicalUUID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// cloudflared makes the requests of `cloudflared tunnel --api-url …` and reads the answers as strictly as that program.
+// cloudflared sends the requests of `cloudflared tunnel --api-url …`, and decodes the responses as
+// strictly as that program.
 type cloudflared struct{ *fake }
 
-// What it decodes answers into: a connector or a tunnel whose id is no UUID, or a message that is no string, would end it.
+// The types that cloudflared decodes responses into. It fails if the ID of a connector or a tunnel
+// is not a UUID, or if a message is not a string.
 type (
 	cloudflaredEnvelope struct {
 		Success bool `json:"success"`
@@ -57,7 +59,7 @@ type (
 		CreatedAt   time.Time               `json:"created_at"`
 		DeletedAt   time.Time               `json:"deleted_at"`
 		Connections []cloudflaredConnection `json:"connections"`
-		Token       string                  `json:"token"` // of a create
+		Token       string                  `json:"token"` // in the response to a create
 	}
 	cloudflaredConnector struct {
 		ID          canonicalUUID           `json:"id"`
@@ -76,9 +78,11 @@ type (
 	}
 )
 
-// do sends a request below /cfd_tunnel and decodes the result. The error of a failure holds the API's code, or the status where the answer
-// does not declare itself as JSON in these very words.
-func (c cloudflared) do(method, path string, query url.Values, body, result any) (cloudflaredEnvelope, error) {
+// do sends a request below /cfd_tunnel and decodes the result. Its errors have the code of the API,
+// or the status if the Content-Type is not exactly application/json.
+func (c cloudflared) do(
+	method, path string, query url.Values, body, result any,
+) (cloudflaredEnvelope, error) {
 	c.t.Helper()
 	header := http.Header{
 		"Authorization": {"Bearer " + c.APIToken().Reveal()},
@@ -90,22 +94,22 @@ func (c cloudflared) do(method, path string, query url.Values, body, result any)
 		header.Set("Content-Type", "application/json")
 		text = asJSON(c.t, body)
 	}
-	path = c.below("/cfd_tunnel" + path)
+	path = c.accountPath("/cfd_tunnel" + path)
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	answer, err := c.tryWith(method, path, text, header)
+	resp, err := c.tryWith(method, path, text, header)
 	require.NoError(c.t, err)
 	var envelope cloudflaredEnvelope
-	if answer.header.Get("Content-Type") != "application/json" {
-		return envelope, fmt.Errorf("status %d", answer.status)
+	if resp.header.Get("Content-Type") != "application/json" {
+		return envelope, fmt.Errorf("status %d", resp.status)
 	}
-	require.NoError(c.t, json.Unmarshal(answer.body, &envelope), "%s", answer.body)
+	require.NoError(c.t, json.Unmarshal(resp.body, &envelope), "%s", resp.body)
 	if len(envelope.Errors) > 0 {
 		return envelope, fmt.Errorf("code %s", envelope.Errors[0].Code)
 	}
-	if !envelope.Success || answer.status != http.StatusOK {
-		return envelope, fmt.Errorf("status %d, and no error", answer.status)
+	if !envelope.Success || resp.status != http.StatusOK {
+		return envelope, fmt.Errorf("status %d, and no error", resp.status)
 	}
 	if result != nil {
 		require.NoError(c.t, json.Unmarshal(envelope.Result, result), "%s", envelope.Result)
@@ -118,12 +122,13 @@ func (c cloudflared) create(name string, secret []byte) (tunnel cloudflaredTunne
 	c.t.Helper()
 	_, err = c.do(http.MethodPost, "", nil, struct {
 		Name   string `json:"name"`
-		Secret []byte `json:"tunnel_secret"` // in base64, as encoding/json has it
+		Secret []byte `json:"tunnel_secret"` // encoding/json encodes it in base64
 	}{name, secret}, &tunnel)
 	return tunnel, err
 }
 
-// list is `tunnel list`, and how every command finds a tunnel by its name. It reads pages until one is not full, or it has total_count.
+// list is `tunnel list`, which all commands use to find a tunnel by name. It reads pages until a
+// page is not full or it has total_count tunnels.
 func (c cloudflared) list(filter url.Values) (tunnels []cloudflaredTunnel) {
 	c.t.Helper()
 	for page := 1; ; page++ {
@@ -138,18 +143,20 @@ func (c cloudflared) list(filter url.Values) (tunnels []cloudflaredTunnel) {
 	}
 }
 
-// find is the id of a live tunnel.
+// find returns the ID of the tunnel with this name.
 func (c cloudflared) find(name string) (canonicalUUID, error) {
 	c.t.Helper()
 	tunnels := c.list(url.Values{"name": {name}, "is_deleted": {"false"}})
 	if len(tunnels) != 1 {
-		return canonicalUUID(""), fmt.Errorf("%d tunnels of this name", len(tunnels))
+		return canonicalUUID(""), fmt.Errorf("%d tunnels with this name", len(tunnels))
 	}
 	return tunnels[0].ID, nil
 }
 
 // info is `tunnel info NAME`.
-func (c cloudflared) info(name string) (tunnel cloudflaredTunnel, connectors []cloudflaredConnector) {
+func (c cloudflared) info(
+	name string,
+) (tunnel cloudflaredTunnel, connectors []cloudflaredConnector) {
 	c.t.Helper()
 	id, err := c.find(name)
 	require.NoError(c.t, err)
@@ -191,7 +198,7 @@ func (c cloudflared) delete(id canonicalUUID, force bool) error {
 		return err
 	}
 	if !tunnel.DeletedAt.IsZero() {
-		return errors.New("deleted already")
+		return errors.New("already deleted")
 	}
 	query := url.Values{}
 	if force {
@@ -201,7 +208,7 @@ func (c cloudflared) delete(id canonicalUUID, force bool) error {
 	return err
 }
 
-func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
+func TestCloudflared_LifeCycle(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	c := cloudflared{f}
@@ -213,7 +220,7 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	assert.True(t, created.DeletedAt.IsZero())
 	assert.Empty(t, created.Connections)
 
-	// What it writes into the credentials file is what the token says.
+	// The fields of the token are those of the credentials file.
 	raw, err := base64.StdEncoding.DecodeString(c.token("web"))
 	require.NoError(t, err)
 	var token struct {
@@ -230,7 +237,8 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	tunnel, connectors := c.info("web")
 	assert.Equal(t, created.CreatedAt, tunnel.CreatedAt)
 	assert.Empty(t, connectors)
-	first, second := f.connect(cftunnel.NewSecret(created.Token)), f.connect(cftunnel.NewSecret(created.Token))
+	tunnelToken := cftunnel.NewSecret(created.Token)
+	first, second := f.connect(tunnelToken), f.connect(tunnelToken)
 	_, connectors = c.info("web")
 	require.Len(t, connectors, 2)
 	assert.Equal(t, first, string(connectors[0].ID))
@@ -248,10 +256,11 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 
 	require.EqualError(t, c.delete(created.ID, false), "code 1022")
 	f.Disconnect(first)
-	require.EqualError(t, c.delete(created.ID, false), "code 1022", "one still runs")
+	require.EqualError(t, c.delete(created.ID, false), "code 1022",
+		"one connector is still running")
 	f.Disconnect(second)
 	require.NoError(t, c.delete(created.ID, false))
-	require.EqualError(t, c.delete(created.ID, false), "deleted already")
+	require.EqualError(t, c.delete(created.ID, false), "already deleted")
 	_, err = c.find("web")
 	require.Error(t, err)
 
@@ -261,15 +270,16 @@ func TestCloudflaredTakesATunnelThroughItsLife(t *testing.T) {
 	}
 }
 
-func TestCloudflaredCleansUpOneConnectorOrAll(t *testing.T) {
+func TestCloudflared_Cleanup(t *testing.T) {
 	t.Parallel()
-	clock := newClock(noon) // on which no replica comes back
+	clock := newClock(noon) // it does not advance, so connectors do not reconnect
 	f := start(t, tunneltest.WithClock(clock.Now))
 	c := cloudflared{f}
 	created, err := c.create("web", make([]byte, 32))
 	require.NoError(t, err)
-	first, second := f.connect(cftunnel.NewSecret(created.Token)), f.connect(cftunnel.NewSecret(created.Token))
-	f.connect(cftunnel.NewSecret(created.Token))
+	token := cftunnel.NewSecret(created.Token)
+	first, second := f.connect(token), f.connect(token)
+	f.connect(token)
 
 	require.NoError(t, c.cleanup("web", first))
 	assert.Equal(t, url.Values{"client_id": {first}}, f.lastRequest().Query)
@@ -279,11 +289,12 @@ func TestCloudflaredCleansUpOneConnectorOrAll(t *testing.T) {
 	require.NoError(t, c.cleanup("web", ""))
 	_, connectors = c.info("web")
 	assert.Empty(t, connectors)
-	// What --force meant before there was cascade: the tunnel is deleted before a replica is back.
+	// Before the parameter cascade existed, --force cleaned up the connections and then deleted the
+	// tunnel.
 	require.NoError(t, c.delete(created.ID, false))
 }
 
-func TestCloudflaredDeletesByForce(t *testing.T) {
+func TestCloudflared_DeleteForce(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	c := cloudflared{f}
@@ -301,9 +312,9 @@ func TestCloudflaredDeletesByForce(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestCloudflaredLists(t *testing.T) {
+func TestCloudflared_List(t *testing.T) {
 	t.Parallel()
-	f, ids := town(t)
+	f, ids := startWithTunnels(t)
 	live := []string{"vpc1-idle", "vpc1-up", "vpc2-down", "late"}
 	at := noon.Add(210 * time.Minute).Format(time.RFC3339)
 	for _, c := range []struct {
@@ -312,7 +323,7 @@ func TestCloudflaredLists(t *testing.T) {
 		names  []string
 	}{
 		{"", url.Values{"is_deleted": {"false"}}, live},
-		{"--show-deleted", url.Values{}, live}, // it leaves the filter out, which meant both until December 2025
+		{"--show-deleted", url.Values{}, live}, // without is_deleted, lists included deleted tunnels until December 2025
 		{"deleted only", url.Values{"is_deleted": {"true"}}, []string{"old"}},
 		{"--name", url.Values{"is_deleted": {"false"}, "name": {"late"}}, []string{"late"}},
 		{"--name-prefix", url.Values{"is_deleted": {"false"}, "name_prefix": {"vpc1"}}, []string{"vpc1-idle", "vpc1-up"}},
@@ -324,7 +335,8 @@ func TestCloudflaredLists(t *testing.T) {
 		t.Run(c.flags, func(t *testing.T) {
 			t.Parallel()
 			var names []string
-			for _, tunnel := range (cloudflared{&fake{f.Server, t, f.base, f.http}}).list(c.filter) {
+			program := cloudflared{&fake{f.Server, t, f.base, f.http}}
+			for _, tunnel := range program.list(c.filter) {
 				names = append(names, tunnel.Name)
 				assert.Equal(t, ids[tunnel.Name], string(tunnel.ID))
 				assert.Equal(t, tunnel.Name == "old", !tunnel.DeletedAt.IsZero())
@@ -334,7 +346,7 @@ func TestCloudflaredLists(t *testing.T) {
 	}
 }
 
-func TestCloudflaredListsEveryPage(t *testing.T) {
+func TestCloudflared_ListPages(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(1001)
@@ -342,7 +354,7 @@ func TestCloudflaredListsEveryPage(t *testing.T) {
 	assert.Len(t, f.Requests(), 2)
 }
 
-func TestCloudflaredTails(t *testing.T) {
+func TestCloudflared_Tail(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
@@ -355,7 +367,7 @@ func TestCloudflaredTails(t *testing.T) {
 	assert.NotContains(t, last.Header, "Content-Type")
 }
 
-func TestCloudflaredReadsFailures(t *testing.T) {
+func TestCloudflared_Errors(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	c := cloudflared{f}
@@ -373,8 +385,9 @@ func TestCloudflaredReadsFailures(t *testing.T) {
 	_, err = c.create("other", make([]byte, 32))
 	require.EqualError(t, err, "code 10000")
 	assert.Equal(t, http.StatusForbidden, f.lastRequest().Status)
-	// A charset would have it lose the code.
-	f.Inject(tunneltest.Fault{Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}})
+	// If the Content-Type has a charset, cloudflared does not read the code.
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	f.Inject(tunneltest.Fault{Header: header})
 	_, err = c.create("other", make([]byte, 32))
 	require.EqualError(t, err, "status 403")
 }

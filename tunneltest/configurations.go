@@ -8,55 +8,60 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// configuration is the remote configuration of a tunnel, tidied.
+// configuration is the remote configuration of a tunnel, normalized.
 type configuration struct {
 	version int // 0 if it was never set
 	config  json.RawMessage
 	created time.Time
 }
 
-// configured returns the live tunnel of the path, or what the configuration endpoints say where
-// there is none.
-func (c *call) configured() (*tunnel, *answer) {
+// configured returns the tunnel of the path, or the error response of the configuration endpoints
+// if it does not exist or is deleted.
+func (c *call) configured() (*tunnel, *response) {
 	t := c.tunnel()
-	var problem answer
+	var problem response
 	switch {
 	case t == nil:
 		problem = notFound()
 	case !t.deleted.IsZero():
-		problem = failure(http.StatusNotFound, 1055, "The tunnel is deleted, and its configuration with it")
+		problem = failure(http.StatusNotFound, 1055, "The tunnel and its configuration are deleted")
 	default:
 		return t, nil
 	}
 	return nil, &problem
 }
 
-func (s *Server) getConfiguration(c *call) answer {
+func (s *Server) getConfiguration(c *call) response {
 	t, problem := c.configured()
 	if problem != nil {
 		return *problem
 	}
-	return t.configurationAnswer(c.account)
+	return t.configurationResponse(c.account)
 }
 
-func (s *Server) putConfiguration(c *call) answer {
+func (s *Server) putConfiguration(c *call) response {
 	t, problem := c.configured()
 	if problem != nil {
 		return *problem
 	}
 	var body struct{ Config json.RawMessage }
 	var config remoteConfig
-	if json.Unmarshal(c.body, &body) != nil || body.Config != nil && json.Unmarshal(body.Config, &config) != nil {
-		return *bad("The request's body has no config of the right shape")
+	if json.Unmarshal(c.body, &body) != nil ||
+		body.Config != nil && json.Unmarshal(body.Config, &config) != nil {
+		return *badRequest("The request's body has no valid config")
 	}
-	if reason := config.refusal(); reason != "" {
+	if reason := config.invalidReason(); reason != "" {
 		return failure(http.StatusBadRequest, 1056, reason)
 	}
-	t.config = configuration{version: t.config.version + 1, config: tidied(body.Config), created: s.stamp()}
-	return t.configurationAnswer(c.account)
+	t.config = configuration{
+		version: t.config.version + 1,
+		config:  normalizedConfig(body.Config),
+		created: s.currentTime(),
+	}
+	return t.configurationResponse(c.account)
 }
 
-func (t *tunnel) configurationAnswer(a *account) answer {
+func (t *tunnel) configurationResponse(a *account) response {
 	source := cftunnel.ConfigSourceLocal
 	if t.remote {
 		source = cftunnel.ConfigSourceCloudflare
@@ -68,5 +73,5 @@ func (t *tunnel) configurationAnswer(a *account) answer {
 		Config    json.RawMessage       `json:"config"`
 		Source    cftunnel.ConfigSource `json:"source"`
 		CreatedAt *timestamp            `json:"created_at"`
-	}{a.id, t.id, t.config.version, t.config.config, source, orNull(t.config.created)})
+	}{a.id, t.id, t.config.version, t.config.config, source, nullTime(t.config.created)})
 }

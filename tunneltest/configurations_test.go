@@ -13,27 +13,28 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// catchAll is the smallest configuration there is.
+// catchAll is the smallest valid configuration.
 const catchAll = `{"config":{"ingress":[{"service":"http_status:404"}]}}`
 
 const opConfigure = "PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations"
 
-// configuration is the remote configuration of a tunnel.
-func (f *fake) configuration(id string) reply {
+// configuration gets the remote configuration of a tunnel.
+func (f *fake) configuration(id string) response {
 	f.t.Helper()
-	return f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/configurations"), "")
+	return f.fetch(f.accountPath("/cfd_tunnel/" + id + "/configurations"))
 }
 
-func (f *fake) configure(id, body string) reply {
+func (f *fake) configure(id, body string) response {
 	f.t.Helper()
-	return f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), body)
+	return f.send(http.MethodPut, f.accountPath("/cfd_tunnel/"+id+"/configurations"), body)
 }
 
-func TestAConfigurationThatWasNeverSet(t *testing.T) {
+func TestConfigurations_NeverSet(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, source := range []cftunnel.ConfigSource{cftunnel.ConfigSourceLocal, cftunnel.ConfigSourceCloudflare} {
-		tunnel, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
+		tunnel, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: string(source), ConfigSource: source})
 		require.NoError(t, err)
 		r := f.configuration(tunnel.ID)
 		fields := r.fields()
@@ -53,7 +54,7 @@ func TestAConfigurationThatWasNeverSet(t *testing.T) {
 	}
 }
 
-func TestAConfigurationIsKeptAsItWasPut(t *testing.T) {
+func TestConfigurations_StoredUnchanged(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -75,10 +76,11 @@ func TestAConfigurationIsKeptAsItWasPut(t *testing.T) {
 	assert.Equal(t, `"2026-10-05T13:00:00.000000Z"`, string(fields["created_at"]))
 	c.advance(time.Hour)
 	assert.Equal(t, string(put.result()), string(f.configuration(tunnel.ID).result()))
-	assert.Equal(t, "null", string(f.configuration(other).fields()["config"]), "each tunnel has its own")
+	assert.Equal(t, "null", string(f.configuration(other).fields()["config"]),
+		"each tunnel has its own configuration")
 }
 
-func TestEachPutReplacesTheWholeAndAddsOneToTheVersion(t *testing.T) {
+func TestConfigurations_PutIncrementsVersion(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
@@ -86,19 +88,19 @@ func TestEachPutReplacesTheWholeAndAddsOneToTheVersion(t *testing.T) {
 	assert.Equal(t, "1", string(full["version"]))
 	for _, version := range []string{"2", "3"} {
 		fields := f.configure(id, catchAll).fields()
-		assert.Equal(t, version, string(fields["version"]), "also where nothing changes")
+		assert.Equal(t, version, string(fields["version"]), "even if nothing changes")
 		assert.Equal(t, `{"ingress":[{"service":"http_status:404"}]}`, string(fields["config"]))
 	}
 }
 
-func TestConfigurationsThatAreRefused(t *testing.T) {
+func TestConfigurations_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
 	before := string(f.configure(id, catchAll).result())
 	for _, c := range []struct {
 		name, body string
-		code       int // 0 where it is not known
+		code       int // 0 if not known
 	}{
 		{"last rule with a hostname", `{"config":{"ingress":[{"hostname":"a.example.com","service":"http://localhost"}]}}`, 1056},
 		{"last rule with a path", `{"config":{"ingress":[{"path":"/x","service":"http://localhost"}]}}`, 1056},
@@ -120,25 +122,26 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		assert.Equal(t, http.StatusBadRequest, r.status, c.name)
 		assert.Equal(t, "false", string(r.envelope().Success), c.name)
 		if c.code != 0 {
-			r.fails(http.StatusBadRequest, c.code)
+			r.assertError(http.StatusBadRequest, c.code)
 		}
 		assert.False(t, f.lastRequest().Done, c.name)
 	}
-	assert.Equal(t, before, string(f.configuration(id).result()), "a refused configuration changes nothing")
+	assert.Equal(t, before, string(f.configuration(id).result()),
+		"a refused configuration changes nothing")
 }
 
-func TestConfigurationsOfTunnelsThatAreNotThere(t *testing.T) {
+func TestConfigurations_UnknownTunnel(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
 	f.configure(id, catchAll).result()
 	f.delete(id)
 	warp, _ := f.createWARP("warp", false)
-	f.configuration(id).fails(http.StatusNotFound, 1055)
-	f.configure(id, catchAll).fails(http.StatusNotFound, 1055)
-	for _, unknown := range []string{nobody, warp} {
-		f.configuration(unknown).lacks("unknown tunnel")
-		f.configure(unknown, catchAll).lacks("unknown tunnel")
+	f.configuration(id).assertError(http.StatusNotFound, 1055)
+	f.configure(id, catchAll).assertError(http.StatusNotFound, 1055)
+	for _, unknown := range []string{unknownID, warp} {
+		f.configuration(unknown).assertNotFound("unknown tunnel")
+		f.configure(unknown, catchAll).assertNotFound("unknown tunnel")
 	}
 
 	_, err := f.client().Tunnels.Configuration(t.Context(), id)
@@ -146,28 +149,31 @@ func TestConfigurationsOfTunnelsThatAreNotThere(t *testing.T) {
 	assert.True(t, cftunnel.HasCode(err, 1055))
 }
 
-func TestTheClientModifiesAConfiguration(t *testing.T) {
+func TestClient_ModifyConfiguration(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := f.SeedTunnels(1)[0].ID
 	f.configure(id, `{"config":{"ingress":[{"service":"http_status:404"}],"newKey":{"kept":true}}}`).result()
-	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(config *cftunnel.TunnelConfig) error {
-		config.Ingress = append([]cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost:8080"}}, config.Ingress...)
+	rule := cftunnel.IngressRule{Hostname: "a.example.com", Service: "http://localhost:8080"}
+	addRule := func(config *cftunnel.TunnelConfig) error {
+		config.Ingress = append([]cftunnel.IngressRule{rule}, config.Ingress...)
 		return nil
-	})
+	}
+	modified, err := f.client().Tunnels.ModifyConfiguration(t.Context(), id, addRule)
 	require.NoError(t, err)
 	assert.Equal(t, 2, modified.Version)
 	assert.JSONEq(t, `{"ingress":[{"hostname":"a.example.com","service":"http://localhost:8080"},{"service":"http_status:404"}],"newKey":{"kept":true}}`,
 		string(f.configuration(id).fields()["config"]))
 
 	before := string(f.configuration(id).result())
-	_, err = f.client().Tunnels.ModifyConfiguration(t.Context(), id, func(*cftunnel.TunnelConfig) error { return errors.New("no") })
+	_, err = f.client().Tunnels.ModifyConfiguration(t.Context(), id,
+		func(*cftunnel.TunnelConfig) error { return errors.New("no") })
 	require.Error(t, err)
 	assert.Equal(t, before, string(f.configuration(id).result()))
 }
 
-// A put whose answer is lost is done: the version tells, and so does a rival's.
-func TestAConfigurationWhoseAnswerIsLostIsKept(t *testing.T) {
+// A PUT whose response is lost is carried out.
+func TestConfigurations_LostResponse(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
@@ -180,17 +186,17 @@ func TestAConfigurationWhoseAnswerIsLostIsKept(t *testing.T) {
 	assert.Equal(t, 1, configuration.Version)
 }
 
-func TestRulesWithoutAServiceAreRefused(t *testing.T) {
+func TestConfigurations_InvalidServices(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
 	r := f.configure(id, `{"config":{"ingress":[{"hostname":"a","service":"http://a"},{"hostname":"b","service":"http://a/b"},{"service":"bastion"}]}}`)
-	r.fails(http.StatusBadRequest, 1056)
+	r.assertError(http.StatusBadRequest, 1056)
 	assert.Contains(t, string(r.envelope().Errors), "rule #2")
 	assert.Contains(t, string(r.envelope().Errors), "http://a/b is an invalid address")
 }
 
-func TestConfiguration_IsTidied(t *testing.T) {
+func TestConfigurations_Normalized(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")

@@ -6,7 +6,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// connectorJSON is a connector as answers have it. The API calls it a client.
+// connectorJSON is a connector in a response. The API calls it a client.
 type connectorJSON struct {
 	ID            string            `json:"id"`
 	Version       string            `json:"version"`
@@ -29,11 +29,11 @@ type connectionJSON struct {
 	IsPending     bool      `json:"is_pending_reconnect"`
 }
 
-// json has no uuid for connections of a WARP connector, whose answers lack it.
+// json returns the connector as in a response. Connections of a WARP connector have no uuid.
 func (c *connector) json(t *tunnel) connectorJSON {
 	j := connectorJSON{
-		ID: c.id, Version: c.version, Arch: "linux_amd64", Features: []string{"ha-origin"}, RunAt: timestamp{c.run},
-		Conns: []connectionJSON{},
+		ID: c.id, Version: c.version, Arch: "linux_amd64", Features: []string{"ha-origin"},
+		RunAt: timestamp{c.startedAt}, Conns: []connectionJSON{},
 	}
 	if t.isWARP() {
 		j.HAStatus = cftunnel.HAStatusPassive
@@ -49,8 +49,8 @@ func (c *connector) json(t *tunnel) connectorJSON {
 	}
 	for _, conn := range c.conns {
 		k := connectionJSON{
-			ID: conn.id, ClientID: c.id, ClientVersion: c.version, ColoName: conn.colo, OpenedAt: timestamp{conn.opened},
-			OriginIP: "198.51.100.7",
+			ID: conn.id, ClientID: c.id, ClientVersion: c.version, ColoName: conn.colo,
+			OpenedAt: timestamp{conn.opened}, OriginIP: "198.51.100.7",
 		}
 		if !t.isWARP() {
 			k.UUID = conn.id
@@ -60,7 +60,7 @@ func (c *connector) json(t *tunnel) connectorJSON {
 	return j
 }
 
-func (s *Server) listConnectors(c *call) answer {
+func (s *Server) listConnectors(c *call) response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -72,7 +72,7 @@ func (s *Server) listConnectors(c *call) answer {
 	return success(list)
 }
 
-func (s *Server) getConnector(c *call) answer {
+func (s *Server) getConnector(c *call) response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -85,15 +85,16 @@ func (s *Server) getConnector(c *call) answer {
 	return failure(http.StatusNotFound, 1003, "Connector not found")
 }
 
-// cleanUp drops one connector, or all of them. One that is not there is gone already. As with the real API, a replica that still runs
-// comes back a second later, unless its token was rotated.
-func (s *Server) cleanUp(c *call) answer {
+// cleanUp removes one connector, or all connectors if there is no client_id. An unknown client_id
+// is not an error. As with the real API, a running connector reconnects after a second, unless its
+// token was rotated.
+func (s *Server) cleanUp(c *call) response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
 	}
 	id := c.query.Get("client_id")
-	c.account.cleaned = append(c.account.cleaned, t)
-	t.cleanUp(func(c *connector) bool { return id == "" || c.id == id }, s.stamp())
+	c.account.cleanedUp = append(c.account.cleanedUp, t)
+	t.cleanUp(func(c *connector) bool { return id == "" || c.id == id }, s.currentTime())
 	return success(nil)
 }

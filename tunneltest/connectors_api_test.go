@@ -13,15 +13,17 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// members returns the elements of a list, or the members of an object within one, each as it came.
-func members[T []json.RawMessage | map[string]json.RawMessage](t testing.TB, value json.RawMessage) (decoded T) {
+// members decodes a list of raw items, or an object with raw members.
+func members[T []json.RawMessage | map[string]json.RawMessage](
+	t testing.TB, value json.RawMessage,
+) (decoded T) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal(value, &decoded), "%s", value)
 	return decoded
 }
 
-// lacks checks that something is not found. Its numeric code is not known.
-func (r reply) lacks(about string) {
+// assertNotFound checks that the status is 404. The real code is not known.
+func (r response) assertNotFound(about string) {
 	r.t.Helper()
 	assert.Equal(r.t, http.StatusNotFound, r.status, "%s: %s", about, r.body)
 	e := r.envelope()
@@ -29,7 +31,7 @@ func (r reply) lacks(about string) {
 	assert.Equal(r.t, "null", string(e.Result), about)
 }
 
-// connectorIDs are those of a cloudflared tunnel's connectors.
+// connectorIDs returns the IDs of the connectors of a cloudflared tunnel.
 func (f *fake) connectorIDs(tunnel string) []string {
 	f.t.Helper()
 	connectors, err := f.client().Connectors.List(f.t.Context(), tunnel)
@@ -41,7 +43,7 @@ func (f *fake) connectorIDs(tunnel string) []string {
 	return ids
 }
 
-func TestAConnectorAndItsConnectionsAsAnswersHaveThem(t *testing.T) {
+func TestConnectors_Fields(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -50,8 +52,8 @@ func TestAConnectorAndItsConnectionsAsAnswersHaveThem(t *testing.T) {
 	connector := f.connect(token)
 	const stamp = `"2026-10-05T13:00:00.123456Z"`
 
-	r := f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "")
-	assert.Empty(t, string(r.envelope().ResultInfo), "the list has no pages")
+	r := f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connections"))
+	assert.Empty(t, string(r.envelope().ResultInfo), "the list is not paginated")
 	list := members[[]json.RawMessage](t, r.result())
 	require.Len(t, list, 1)
 	fields := members[map[string]json.RawMessage](t, list[0])
@@ -80,10 +82,10 @@ func TestAConnectorAndItsConnectionsAsAnswersHaveThem(t *testing.T) {
 		assert.Regexp(t, `^"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"$`, string(fields["origin_ip"]))
 		assert.Equal(t, "false", string(fields["is_pending_reconnect"]))
 	}
-	assert.Len(t, ids, 4, "each connection has an id of its own")
+	assert.Len(t, ids, 4, "each connection has its own ID")
 }
 
-func TestTheClientReadsConnectors(t *testing.T) {
+func TestClient_Connectors(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, token := f.create("web")
@@ -111,22 +113,24 @@ func TestTheClientReadsConnectors(t *testing.T) {
 	}
 }
 
-func TestOneConnectorIsThatOfTheList(t *testing.T) {
+func TestConnectors_GetEqualsListItem(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
 	f.connect(token)
 	second := f.connect(token)
-	list := members[[]json.RawMessage](t, f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result())
+	list := members[[]json.RawMessage](t,
+		f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result())
 	require.Len(t, list, 2)
-	assert.Equal(t, string(list[1]), string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+second), "").result()))
+	assert.Equal(t, string(list[1]),
+		string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connectors/"+second)).result()))
 }
 
-func TestConnectorsComeAndGo(t *testing.T) {
+func TestConnectors_ConnectAndDisconnect(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result()))
 	first, second := f.connect(token), f.connect(token)
 	assert.Equal(t, []string{first, second}, f.connectorIDs(id))
 	f.Disconnect(first)
@@ -134,10 +138,10 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	_, err := f.client().Connectors.Get(t.Context(), id, first)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	f.Disconnect(second)
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel/"+id+"/connections")).result()))
 }
 
-func TestConnectorsThatAreNotFound(t *testing.T) {
+func TestConnectors_NotFound(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
@@ -146,24 +150,24 @@ func TestConnectorsThatAreNotFound(t *testing.T) {
 	f.connect(token)
 	ofOther := f.connect(otherToken)
 	for _, c := range []struct{ name, method, path string }{
-		{"list of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + nobody + "/connections"},
-		{"cleanup of an unknown tunnel", http.MethodDelete, "/cfd_tunnel/" + nobody + "/connections"},
-		{"connector of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + nobody + "/connectors/" + ofOther},
-		{"unknown connector", http.MethodGet, "/cfd_tunnel/" + id + "/connectors/" + nobody},
+		{"list of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + unknownID + "/connections"},
+		{"cleanup of an unknown tunnel", http.MethodDelete, "/cfd_tunnel/" + unknownID + "/connections"},
+		{"connector of an unknown tunnel", http.MethodGet, "/cfd_tunnel/" + unknownID + "/connectors/" + ofOther},
+		{"unknown connector", http.MethodGet, "/cfd_tunnel/" + id + "/connectors/" + unknownID},
 		{"connector of another tunnel", http.MethodGet, "/cfd_tunnel/" + id + "/connectors/" + ofOther},
 		{"list of a WARP connector as a cloudflared tunnel's", http.MethodGet, "/cfd_tunnel/" + warp + "/connections"},
 		{"cleanup of a WARP connector as a cloudflared tunnel's", http.MethodDelete, "/cfd_tunnel/" + warp + "/connections"},
 		{"list of a cloudflared tunnel as a WARP connector's", http.MethodGet, "/warp_connector/" + id + "/connections"},
 		{"connector of a cloudflared tunnel as a WARP connector's", http.MethodGet, "/warp_connector/" + other + "/connectors/" + ofOther},
 	} {
-		f.send(c.method, f.below(c.path), "").lacks(c.name)
+		f.send(c.method, f.accountPath(c.path), "").assertNotFound(c.name)
 	}
 	assert.Equal(t, []string{ofOther}, f.connectorIDs(other))
 }
 
-func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
+func TestCleanup_OneOrAll(t *testing.T) {
 	t.Parallel()
-	for _, way := range []struct {
+	for _, method := range []struct {
 		name    string
 		cleanUp func(f *fake, id, connector string)
 	}{
@@ -172,14 +176,17 @@ func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
 			if connector != "" {
 				query = "?client_id=" + connector
 			}
-			r := f.send(http.MethodDelete, f.below("/cfd_tunnel/"+id+"/connections"+query), "")
+			path := f.accountPath("/cfd_tunnel/" + id + "/connections")
+			r := f.send(http.MethodDelete, path+query, "")
 			assert.Equal(f.t, "null", string(r.result()))
 		}},
 		{"client", func(f *fake, id, connector string) {
-			require.NoError(f.t, f.client().Connectors.Cleanup(f.t.Context(), id, cftunnel.CleanupParams{ConnectorID: connector}))
+			require.NoError(f.t,
+				f.client().Connectors.Cleanup(f.t.Context(), id,
+					cftunnel.CleanupParams{ConnectorID: connector}))
 		}},
 	} {
-		t.Run(way.name, func(t *testing.T) {
+		t.Run(method.name, func(t *testing.T) {
 			t.Parallel()
 			c := newClock(noon)
 			f := start(t, tunneltest.WithClock(c.Now))
@@ -188,17 +195,17 @@ func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
 			first, second, third := f.connect(token), f.connect(token), f.connect(token)
 			ofOther := f.connect(otherToken)
 
-			way.cleanUp(f, id, second)
+			method.cleanUp(f, id, second)
 			assert.Equal(t, []string{first, third}, f.connectorIDs(id))
-			for _, gone := range []string{second, nobody, ofOther} {
-				way.cleanUp(f, id, gone)
-				assert.Equal(t, []string{first, third}, f.connectorIDs(id), "one that is not there is gone already")
+			for _, unknown := range []string{second, unknownID, ofOther} {
+				method.cleanUp(f, id, unknown)
+				assert.Equal(t, []string{first, third}, f.connectorIDs(id), "an unknown connector is not an error")
 			}
 			assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 
 			down := c.advance(time.Hour)
-			assert.Equal(t, []string{first, third, second}, f.connectorIDs(id), "it still ran, and came back")
-			way.cleanUp(f, id, "")
+			assert.Equal(t, []string{first, third, second}, f.connectorIDs(id), "it reconnected")
+			method.cleanUp(f, id, "")
 			assert.Empty(t, f.connectorIDs(id))
 			assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status)
 			assert.Equal(t, down, f.get(id).ConnsInactiveAt)
@@ -206,14 +213,14 @@ func TestCleanupDropsOneConnectorOrAll(t *testing.T) {
 				f.Disconnect(connector)
 			}
 			c.advance(time.Hour)
-			way.cleanUp(f, id, "")
-			assert.Equal(t, down, f.get(id).ConnsInactiveAt, "there was nothing left to clean up")
-			assert.Equal(t, []string{ofOther}, f.connectorIDs(other), "another tunnel keeps its own")
+			method.cleanUp(f, id, "")
+			assert.Equal(t, down, f.get(id).ConnsInactiveAt, "nothing was left to clean up")
+			assert.Equal(t, []string{ofOther}, f.connectorIDs(other), "the other tunnel keeps its connector")
 		})
 	}
 }
 
-func TestATunnelIsDeletedOnceItsConnectionsAreCleanedUp(t *testing.T) {
+func TestCleanup_ThenDelete(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, token := f.create("web")
@@ -225,39 +232,41 @@ func TestATunnelIsDeletedOnceItsConnectionsAreCleanedUp(t *testing.T) {
 	assert.True(t, f.get(id).IsDeleted())
 }
 
-func TestCascadeDropsTheConnectors(t *testing.T) {
+func TestTunnelsDelete_CascadeRemovesConnectors(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
 	connector := f.connect(token)
 	_, err := f.client().Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
-	f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+connector), "").lacks("a connector of a deleted tunnel")
+	f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connectors/" + connector)).
+		assertNotFound("a connector of a deleted tunnel")
 }
 
-// Cleaned up before the secret is rotated, who has the token connects again; afterwards, not.
-func TestCleanupKeepsOutWhoHasARotatedTokenOnly(t *testing.T) {
+// After a cleanup, the old token can connect until the secret is rotated.
+func TestCleanup_RotatedToken(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
-	id, stolen := f.create("web")
-	f.connect(stolen)
+	id, oldToken := f.create("web")
+	f.connect(oldToken)
 	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
-	thief := f.connect(stolen)
-	rotated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
+	connector := f.connect(oldToken)
+	rotated, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
 	require.NoError(t, err)
-	assert.Equal(t, []string{thief}, f.connectorIDs(id), "what stands stays up")
+	assert.Equal(t, []string{connector}, f.connectorIDs(id), "existing connections stay up")
 	require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
-	_, err = f.Connect(stolen)
+	_, err = f.Connect(oldToken)
 	require.Error(t, err)
 	assert.Empty(t, f.connectorIDs(id))
-	mine := f.connect(rotated.Token)
-	assert.Equal(t, []string{mine}, f.connectorIDs(id))
+	connector = f.connect(rotated.Token)
+	assert.Equal(t, []string{connector}, f.connectorIDs(id))
 }
 
-func TestStatusFollowsTheNumberOfConnections(t *testing.T) {
+func TestSetConnections_TunnelStatus(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		set, held int
+		set, want int
 		status    cftunnel.TunnelStatus
 	}{
 		{-1, 0, cftunnel.TunnelStatusDown},
@@ -277,28 +286,29 @@ func TestStatusFollowsTheNumberOfConnections(t *testing.T) {
 		assert.Equal(t, c.status, f.get(id).Status, "%d connections", c.set)
 		one, err := f.client().Connectors.Get(t.Context(), id, connector)
 		require.NoError(t, err)
-		assert.Len(t, one.Connections, c.held)
+		assert.Len(t, one.Connections, c.want)
 		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status)
 
 		f.SetConnections(connector, 4)
-		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status, "four again after %d", c.set)
+		assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status, "four again after %d",
+			c.set)
 	}
 }
 
-// A connector that lost its connections still runs, and its list of them is empty rather than null.
-func TestAConnectorWithoutConnections(t *testing.T) {
+// The list of connections is empty, not null.
+func TestSetConnections_Zero(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
 	connector := f.connect(token)
 	f.SetConnections(connector, 0)
-	fields := f.send(http.MethodGet, f.below("/cfd_tunnel/"+id+"/connectors/"+connector), "").fields()
+	fields := f.fetch(f.accountPath("/cfd_tunnel/" + id + "/connectors/" + connector)).fields()
 	assert.Equal(t, "[]", string(fields["conns"]))
-	f.delete(id) // it has no connections, and nothing is in the way
+	f.delete(id) // no connection prevents the deletion
 	assert.True(t, f.get(id).IsDeleted())
 }
 
-func TestADegradedTunnel(t *testing.T) {
+func TestSetConnections_DegradedTunnel(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -312,10 +322,11 @@ func TestADegradedTunnel(t *testing.T) {
 	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
 	assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel?status=degraded"))
 	assert.Empty(t, f.names("/cfd_tunnel?status=healthy"))
-	f.send(http.MethodDelete, f.below("/cfd_tunnel/"+id), "").fails(http.StatusBadRequest, 1022)
+	f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/"+id), "").
+		assertError(http.StatusBadRequest, 1022)
 }
 
-func TestTimesFollowConnectionsThatAreLostAndComeBack(t *testing.T) {
+func TestSetConnections_Times(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -337,22 +348,22 @@ func TestTimesFollowConnectionsThatAreLostAndComeBack(t *testing.T) {
 	assert.True(t, tunnel.ConnsInactiveAt.IsZero())
 	one, err := f.client().Connectors.Get(t.Context(), id, connector)
 	require.NoError(t, err)
-	assert.Equal(t, noon, one.RunAt, "it is the same process")
+	assert.Equal(t, noon, one.RunAt, "the connector did not restart")
 	require.Len(t, one.Connections, 2)
 	assert.Equal(t, []time.Time{back, later}, []time.Time{one.Connections[0].OpenedAt, one.Connections[1].OpenedAt})
 }
 
-func TestSetConnectionsOfNobody(t *testing.T) {
+func TestSetConnections_UnknownConnector(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
 	f.connect(token)
-	f.SetConnections(nobody, 0)
+	f.SetConnections(unknownID, 0)
 	f.SetConnections("", 0)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 }
 
-func TestConnectorsRunWithTheLatestConfiguration(t *testing.T) {
+func TestConnectors_ConfigVersion(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
@@ -361,19 +372,20 @@ func TestConnectorsRunWithTheLatestConfiguration(t *testing.T) {
 		one, err := f.client().Connectors.Get(t.Context(), id, connector)
 		require.NoError(t, err)
 		assert.Equal(t, version, one.ConfigVersion)
-		f.send(http.MethodPut, f.below("/cfd_tunnel/"+id+"/configurations"), catchAll).result()
+		f.send(http.MethodPut, f.accountPath("/cfd_tunnel/"+id+"/configurations"), catchAll).
+			result()
 	}
 }
 
-func TestCleanedUpReplicaComesBackUnlessItsTokenWasRotated(t *testing.T) {
+func TestCleanup_Reconnect(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		rotate, stop bool
-		back         bool
+		reconnects   bool
 	}{
-		"with a valid token":   {back: true},
+		"with a valid token":   {reconnects: true},
 		"with a rotated token": {rotate: true},
-		"stopped meanwhile":    {stop: true},
+		"stopped":              {stop: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -384,17 +396,18 @@ func TestCleanedUpReplicaComesBackUnlessItsTokenWasRotated(t *testing.T) {
 			if test.rotate {
 				_, err := f.client().Tunnels.RotateSecret(t.Context(), id, cftunnel.RotateParams{})
 				require.NoError(t, err)
-				assert.Equal(t, []string{connector}, f.connectorIDs(id), "a rotation alone drops nobody")
+				assert.Equal(t, []string{connector}, f.connectorIDs(id), "the rotation does not disconnect it")
 				_, err = f.Connect(token)
 				require.ErrorContains(t, err, "rotated")
 			}
-			require.NoError(t, f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
+			require.NoError(t,
+				f.client().Connectors.Cleanup(t.Context(), id, cftunnel.CleanupParams{}))
 			assert.Empty(t, f.connectorIDs(id))
 			if test.stop {
 				f.Disconnect(connector)
 			}
 			c.advance(time.Minute)
-			if test.back {
+			if test.reconnects {
 				assert.Equal(t, []string{connector}, f.connectorIDs(id))
 				assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 			} else {

@@ -3,7 +3,6 @@ package tunneltest_test
 import (
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestStatusFollowsTheConnectors(t *testing.T) {
+func TestConnect_TunnelStatus(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -51,21 +50,21 @@ func TestStatusFollowsTheConnectors(t *testing.T) {
 	expect(cftunnel.TunnelStatusHealthy, upAgain, time.Time{})
 }
 
-func TestAnswersHaveNullForTheTimeThatIsNot(t *testing.T) {
+func TestConnect_NullTimes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
 	connector := f.connect(token)
-	fields := f.send(http.MethodGet, f.below("/cfd_tunnel/"+id), "").fields()
+	fields := f.fetch(f.accountPath("/cfd_tunnel/" + id)).fields()
 	assert.Equal(t, "null", string(fields["conns_inactive_at"]))
 	assert.NotEqual(t, "null", string(fields["conns_active_at"]))
 	f.Disconnect(connector)
-	fields = f.send(http.MethodGet, f.below("/cfd_tunnel/"+id), "").fields()
+	fields = f.fetch(f.accountPath("/cfd_tunnel/" + id)).fields()
 	assert.Equal(t, "null", string(fields["conns_active_at"]))
 	assert.NotEqual(t, "null", string(fields["conns_inactive_at"]))
 }
 
-func TestDisconnectEndsOneConnectorOnly(t *testing.T) {
+func TestDisconnect_OneConnector(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	one, token := f.create("one")
@@ -80,13 +79,14 @@ func TestDisconnectEndsOneConnectorOnly(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status)
 }
 
-// Connections that stand stay up when the token is rotated; the old token opens no new ones.
-func TestARotatedTokenIsRefused(t *testing.T) {
+// After a rotation, existing connections stay up, and the old token opens no new ones.
+func TestConnect_RotatedToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, old := f.create("web")
 	connector := f.connect(old)
-	updated, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
+	updated, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Secret: cftunnel.NewSecret(secretOf(32, 1))})
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 
@@ -96,39 +96,42 @@ func TestARotatedTokenIsRefused(t *testing.T) {
 	f.Disconnect(connector)
 	_, err = f.Connect(old)
 	require.Error(t, err)
-	assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status, "a refused connector leaves no trace")
+	assert.Equal(t, cftunnel.TunnelStatusDown, f.get(id).Status,
+		"a refused connector changes nothing")
 
 	f.connect(updated.Token)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(id).Status)
 }
 
-func TestARenamedTunnelKeepsItsToken(t *testing.T) {
+func TestConnect_RenamedTunnel(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("web")
-	_, err := f.client().Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Name: "renamed"})
+	_, err := f.client().Tunnels.Update(t.Context(), id,
+		cftunnel.TunnelUpdateParams{Name: "renamed"})
 	require.NoError(t, err)
 	f.connect(token)
 }
 
-func TestConnectRefusesWhatIsNoTokenOfALiveTunnel(t *testing.T) {
+func TestConnect_InvalidToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, good := f.create("web")
-	gone, ofDeleted := f.create("gone")
-	f.delete(gone)
+	deleted, ofDeleted := f.create("deleted")
+	f.delete(deleted)
 	secret := tokenOf(t, good.Reveal()).S
 	encode := func(account, tunnel, secret string) string {
-		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":%q,"t":%q,"s":%q}`, account, tunnel, secret))
+		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"a":%q,"t":%q,"s":%q}`, account,
+			tunnel, secret))
 	}
 	for _, c := range []struct{ name, token, reason string }{
-		{"empty", "", "not a tunnel token"},
-		{"not base64", "eyJ***", "not a tunnel token"},
-		{"not JSON", base64.StdEncoding.EncodeToString([]byte("tunnel")), "not a tunnel token"},
-		{"an API token", f.APIToken().Reveal(), "not a tunnel token"},
-		{"of no tunnel", encode(f.AccountID(), nobody, secret), "not exist"},
-		{"of another account", encode("00000000000000000000000000000000", id, secret), "not exist"},
-		{"of a deleted tunnel", ofDeleted.Reveal(), "not exist"},
+		{"empty", "", "malformed"},
+		{"not base64", "eyJ***", "malformed"},
+		{"not JSON", base64.StdEncoding.EncodeToString([]byte("tunnel")), "malformed"},
+		{"an API token", f.APIToken().Reveal(), "malformed"},
+		{"of an unknown tunnel", encode(f.AccountID(), unknownID, secret), "does not exist or is deleted"},
+		{"of another account", encode("00000000000000000000000000000000", id, secret), "does not exist or is deleted"},
+		{"of a deleted tunnel", ofDeleted.Reveal(), "does not exist or is deleted"},
 		{"without a secret", encode(f.AccountID(), id, ""), "rotated"},
 	} {
 		connector, err := f.Connect(cftunnel.NewSecret(c.token))
@@ -139,8 +142,8 @@ func TestConnectRefusesWhatIsNoTokenOfALiveTunnel(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelStatusInactive, f.get(id).Status)
 }
 
-// Tokens come from files and from the environment, and some have an endpoint.
-func TestConnectTakesATokenAsItIsPassedAround(t *testing.T) {
+// Tokens can have spaces around them, and some have an endpoint field.
+func TestConnect_TokenForms(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	_, token := f.create("web")
@@ -150,7 +153,7 @@ func TestConnectTakesATokenAsItIsPassedAround(t *testing.T) {
 		fmt.Appendf(nil, `{"a":%q,"t":%q,"s":%q,"e":"fed"}`, parts.A, parts.T, parts.S))))
 }
 
-func TestATunnelTakes25Connectors(t *testing.T) {
+func TestConnect_Limit(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	_, token := f.create("web")
@@ -165,13 +168,14 @@ func TestATunnelTakes25Connectors(t *testing.T) {
 	_, err := f.Connect(token)
 	require.ErrorContains(t, err, "25")
 	f.connect(otherToken)
-	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status, "each tunnel counts for itself")
+	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(other).Status,
+		"the limit is for each tunnel")
 	f.Disconnect(last)
 	f.connect(token)
 }
 
 // Connecting is not a request to the API.
-func TestConnectIsNoRequest(t *testing.T) {
+func TestConnect_NotRecorded(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	_, token := f.create("web")

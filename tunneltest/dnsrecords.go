@@ -17,7 +17,7 @@ const (
 	dnsRecordPath  = dnsRecordsPath + "/{dns_record_id}"
 )
 
-// dnsRecordRoutes needs "DNS Read" for GET and "DNS Write" for the others, of the zone in the path.
+// dnsRecordRoutes are the operations on DNS records.
 var dnsRecordRoutes = []route{
 	{http.MethodPost, dnsRecordsPath, (*Server).createRecord, dnsWrite},
 	{http.MethodGet, dnsRecordsPath, (*Server).listRecords, dnsRead},
@@ -32,10 +32,10 @@ type dnsRecord struct {
 	id string
 	recordFields
 	created, modified             time.Time
-	commentModified, tagsModified time.Time // zero if there never was such a thing
+	commentModified, tagsModified time.Time // zero if never set
 }
 
-// recordFields is what a request says of a record.
+// recordFields are the fields of a record that a request can set.
 type recordFields struct {
 	Type     string          `json:"type"`
 	Name     string          `json:"name"`
@@ -49,7 +49,7 @@ type recordFields struct {
 	Priority *float64        `json:"priority"`
 }
 
-// clone returns a copy that can be decoded into.
+// clone returns a deep copy, so that decoding into it does not change f.
 func (f recordFields) clone() recordFields {
 	f.Tags, f.Settings = slices.Clone(f.Tags), slices.Clone(f.Settings)
 	f.Data = slices.Clone(f.Data)
@@ -62,7 +62,7 @@ func (f recordFields) clone() recordFields {
 	return f
 }
 
-// recordJSON is a record as responses have it, in the order in which they have it.
+// recordJSON is a record in a response. Its fields are in the order of the API.
 type recordJSON struct {
 	ID              string          `json:"id"`
 	Name            string          `json:"name"`
@@ -89,12 +89,12 @@ func (r *dnsRecord) json() recordJSON {
 		Proxiable: isAddressType(r.Type), Proxied: r.Proxied, TTL: r.TTL, Data: r.Data,
 		Settings: r.Settings, Comment: r.Comment, Tags: r.Tags,
 		CreatedOn: timestamp{r.created}, ModifiedOn: timestamp{r.modified},
-		CommentModified: orNull(r.commentModified), TagsModified: orNull(r.tagsModified),
+		CommentModified: nullTime(r.commentModified), TagsModified: nullTime(r.tagsModified),
 	}
 }
 
-// record returns the zone and the record of the path, or what the API says if there is none.
-func (s *Server) record(c *call) (*zone, *dnsRecord, *answer) {
+// record returns the zone and the record of the path, or an error response.
+func (s *Server) record(c *call) (*zone, *dnsRecord, *response) {
 	z, problem := s.zone(c)
 	if problem != nil {
 		return nil, nil, problem
@@ -108,7 +108,7 @@ func (s *Server) record(c *call) (*zone, *dnsRecord, *answer) {
 	return nil, nil, &missing
 }
 
-func (s *Server) createRecord(c *call) answer {
+func (s *Server) createRecord(c *call) response {
 	z, problem := s.zone(c)
 	if problem != nil {
 		return *problem
@@ -117,7 +117,7 @@ func (s *Server) createRecord(c *call) answer {
 	if problem := z.readRecord(c.body, &fields, nil); problem != nil {
 		return *problem
 	}
-	return success(z.addRecord(fields, s.stamp()).json())
+	return success(z.addRecord(fields, s.currentTime()).json())
 }
 
 func (z *zone) addRecord(fields recordFields, now time.Time) *dnsRecord {
@@ -127,9 +127,9 @@ func (z *zone) addRecord(fields recordFields, now time.Time) *dnsRecord {
 	return r
 }
 
-// set changes what a record says, and the times that belong to it.
+// set changes the fields of a record and the times of their modification.
 func (r *dnsRecord) set(fields recordFields, now time.Time) {
-	if text(fields.Comment) != text(r.Comment) {
+	if stringValue(fields.Comment) != stringValue(r.Comment) {
 		r.commentModified = now
 	}
 	if !slices.Equal(fields.Tags, r.Tags) {
@@ -138,14 +138,14 @@ func (r *dnsRecord) set(fields recordFields, now time.Time) {
 	r.recordFields, r.modified = fields, now
 }
 
-func text(s *string) string {
+func stringValue(s *string) string {
 	if s == nil {
 		return ""
 	}
 	return *s
 }
 
-func (s *Server) getRecord(c *call) answer {
+func (s *Server) getRecord(c *call) response {
 	_, r, problem := s.record(c)
 	if problem != nil {
 		return *problem
@@ -153,8 +153,8 @@ func (s *Server) getRecord(c *call) answer {
 	return success(r.json())
 }
 
-// patchRecord changes what the body has.
-func (s *Server) patchRecord(c *call) answer {
+// patchRecord changes the fields that the body has.
+func (s *Server) patchRecord(c *call) response {
 	z, r, problem := s.record(c)
 	if problem != nil {
 		return *problem
@@ -162,8 +162,8 @@ func (s *Server) patchRecord(c *call) answer {
 	return s.changeRecord(c, z, r, r.clone())
 }
 
-// putRecord replaces the whole of a record.
-func (s *Server) putRecord(c *call) answer {
+// putRecord replaces all fields of a record.
+func (s *Server) putRecord(c *call) response {
 	z, r, problem := s.record(c)
 	if problem != nil {
 		return *problem
@@ -171,15 +171,15 @@ func (s *Server) putRecord(c *call) answer {
 	return s.changeRecord(c, z, r, recordFields{})
 }
 
-func (s *Server) changeRecord(c *call, z *zone, r *dnsRecord, fields recordFields) answer {
+func (s *Server) changeRecord(c *call, z *zone, r *dnsRecord, fields recordFields) response {
 	if problem := z.readRecord(c.body, &fields, r); problem != nil {
 		return *problem
 	}
-	r.set(fields, s.stamp())
+	r.set(fields, s.currentTime())
 	return success(r.json())
 }
 
-func (s *Server) deleteRecord(c *call) answer {
+func (s *Server) deleteRecord(c *call) response {
 	z, r, problem := s.record(c)
 	if problem != nil {
 		return *problem
@@ -192,7 +192,7 @@ func (z *zone) removeRecord(r *dnsRecord) {
 	z.records = slices.DeleteFunc(z.records, func(other *dnsRecord) bool { return other == r })
 }
 
-// recordOrders are what records can be sorted by.
+// recordOrders are the sort orders of records, by the value of the order parameter.
 var recordOrders = map[string]func(a, b *dnsRecord) int{
 	"type":    func(a, b *dnsRecord) int { return cmp.Compare(a.Type, b.Type) },
 	"name":    func(a, b *dnsRecord) int { return cmp.Compare(a.Name, b.Name) },
@@ -203,20 +203,24 @@ var recordOrders = map[string]func(a, b *dnsRecord) int{
 	},
 }
 
-// recordTests are the filters of a list of records.
+// recordTests are the filters of a list of records, by the name of the parameter.
 var recordTests = func() queryTests[*dnsRecord] {
 	tests := queryTests[*dnsRecord]{
 		"type": func(r *dnsRecord, value string) bool { return r.Type == value },
 		"proxied": func(r *dnsRecord, value string) bool {
 			return strconv.FormatBool(r.Proxied) == value
 		},
-		"comment.present": func(r *dnsRecord, _ string) bool { return text(r.Comment) != "" },
-		"comment.absent":  func(r *dnsRecord, _ string) bool { return text(r.Comment) == "" },
+		"comment.present": func(r *dnsRecord, _ string) bool {
+			return stringValue(r.Comment) != ""
+		},
+		"comment.absent": func(r *dnsRecord, _ string) bool {
+			return stringValue(r.Comment) == ""
+		},
 	}
 	for name, of := range map[string]func(*dnsRecord) string{
 		"name":    func(r *dnsRecord) string { return r.Name },
 		"content": func(r *dnsRecord) string { return r.Content },
-		"comment": func(r *dnsRecord) string { return text(r.Comment) },
+		"comment": func(r *dnsRecord) string { return stringValue(r.Comment) },
 	} {
 		for suffix, compare := range map[string]func(a, b string) bool{
 			"":            strings.EqualFold,
@@ -233,7 +237,7 @@ var recordTests = func() queryTests[*dnsRecord] {
 	return tests
 }()
 
-func (s *Server) listRecords(c *call) answer {
+func (s *Server) listRecords(c *call) response {
 	z, problem := s.zone(c)
 	if problem != nil {
 		return *problem
@@ -246,10 +250,10 @@ func (s *Server) listRecords(c *call) answer {
 		}
 	}
 	sortByQuery(found, c.query, recordOrders, "type")
-	return countedPage(c.query, pageLimits{1, 100, 5_000_000}, found, (*dnsRecord).json)
+	return pageWithTotalPages(c.query, pageLimits{1, 100, 5_000_000}, found, (*dnsRecord).json)
 }
 
-// fullName returns a name as records have it: whole, in lower case and Punycode.
+// fullName returns the full name of a record, in lower case and in Punycode.
 func (z *zone) fullName(name string) string {
 	name = ingress.ASCII(name)
 	switch {

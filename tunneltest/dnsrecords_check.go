@@ -15,8 +15,8 @@ var recordTypes = []string{
 	"OPENPGPKEY", "PTR", "SMIMEA", "SRV", "SSHFP", "SVCB", "TLSA", "TXT", "URI",
 }
 
-// isAddressType reports whether records of a type lead a hostname somewhere. No others can be
-// proxied.
+// isAddressType reports whether records of a type point a hostname to an address or to another
+// hostname. Only these can be proxied.
 func isAddressType(recordType string) bool {
 	return recordType == "A" || recordType == "AAAA" || recordType == "CNAME"
 }
@@ -27,14 +27,14 @@ const (
 	maxTTL       = 86400
 )
 
-func badRecord(code int, message string) *answer {
+func badRecord(code int, message string) *response {
 	a := failure(http.StatusBadRequest, code, message)
 	return &a
 }
 
-// readRecord reads a request's body into fields, which hold what it does not say, and checks the
-// record that it makes. before is the record that is changed, or nil.
-func (z *zone) readRecord(body []byte, fields *recordFields, before *dnsRecord) *answer {
+// readRecord decodes a request's body into fields, which has the values of missing members, and
+// checks the resulting record. before is the record that is changed, or nil for a new record.
+func (z *zone) readRecord(body []byte, fields *recordFields, before *dnsRecord) *response {
 	isObject := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 	if err := json.Unmarshal(body, fields); err != nil || !isObject {
 		return badRecord(9207, "Request body is invalid.")
@@ -42,14 +42,14 @@ func (z *zone) readRecord(body []byte, fields *recordFields, before *dnsRecord) 
 	if before != nil && fields.Type != before.Type {
 		return badRecord(1004, "The type of a record cannot be changed.")
 	}
-	if problem := fields.tidy(z); problem != nil {
+	if problem := fields.normalize(z); problem != nil {
 		return problem
 	}
 	return z.conflict(fields, before)
 }
 
-// tidy checks fields and brings them into the form that the API keeps.
-func (f *recordFields) tidy(z *zone) *answer {
+// normalize checks the fields and converts them to the form that the API stores.
+func (f *recordFields) normalize(z *zone) *response {
 	if f.Name == "" {
 		return badRecord(9000, "DNS name is invalid.")
 	}
@@ -60,7 +60,7 @@ func (f *recordFields) tidy(z *zone) *answer {
 	if !slices.Contains(recordTypes, f.Type) {
 		return badRecord(1004, "DNS record type is invalid.")
 	}
-	if problem := f.tidyContent(); problem != nil {
+	if problem := f.normalizeContent(); problem != nil {
 		return problem
 	}
 	switch {
@@ -75,7 +75,7 @@ func (f *recordFields) tidy(z *zone) *answer {
 		}
 		f.TTL = automaticTTL
 	}
-	if text(f.Comment) == "" {
+	if stringValue(f.Comment) == "" {
 		f.Comment = nil
 	}
 	if f.Tags == nil {
@@ -87,7 +87,7 @@ func (f *recordFields) tidy(z *zone) *answer {
 	return nil
 }
 
-func (f *recordFields) tidyContent() *answer {
+func (f *recordFields) normalizeContent() *response {
 	addr, err := netip.ParseAddr(f.Content)
 	switch f.Type {
 	case "A":
@@ -112,8 +112,8 @@ func (f *recordFields) tidyContent() *answer {
 	return nil
 }
 
-// conflict says which other record of the zone keeps this one out.
-func (z *zone) conflict(f *recordFields, before *dnsRecord) *answer {
+// conflict returns an error response if another record of the zone conflicts with this one.
+func (z *zone) conflict(f *recordFields, before *dnsRecord) *response {
 	for _, other := range z.records {
 		if other == before || other.Name != f.Name {
 			continue
@@ -134,14 +134,14 @@ func (z *zone) conflict(f *recordFields, before *dnsRecord) *answer {
 	return nil
 }
 
-// identical reports whether two records with the same content agree in everything else.
+// identical reports whether two records with the same content have the same other fields.
 func (f *recordFields) identical(other *recordFields) bool {
 	return f.Proxied == other.Proxied && f.TTL == other.TTL &&
-		text(f.Comment) == text(other.Comment) && slices.Equal(f.Tags, other.Tags)
+		stringValue(f.Comment) == stringValue(other.Comment) && slices.Equal(f.Tags, other.Tags)
 }
 
-// recordsOf returns the records that lead a hostname somewhere.
-func (z *zone) recordsOf(name string) []*dnsRecord {
+// addressRecords returns the A, AAAA and CNAME records of a hostname.
+func (z *zone) addressRecords(name string) []*dnsRecord {
 	var list []*dnsRecord
 	for _, r := range z.records {
 		if r.Name == name && isAddressType(r.Type) {

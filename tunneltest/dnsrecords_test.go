@@ -14,12 +14,12 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-const tunnelTarget = nobody + ".cfargotunnel.com"
+const tunnelTarget = unknownID + ".cfargotunnel.com"
 
 // zoneFake is a fake with the zone example.com.
 type zoneFake struct {
 	*fake
-	records string // the path of the zone's records
+	records string // path of the records
 }
 
 func startWithZone(t testing.TB, opts ...tunneltest.Option) zoneFake {
@@ -28,7 +28,7 @@ func startWithZone(t testing.TB, opts ...tunneltest.Option) zoneFake {
 	return zoneFake{f, "/zones/" + f.SeedZone("example.com") + "/dns_records"}
 }
 
-func (f zoneFake) create(body string) reply {
+func (f zoneFake) create(body string) response {
 	f.t.Helper()
 	return f.send(http.MethodPost, f.records, body)
 }
@@ -36,32 +36,31 @@ func (f zoneFake) create(body string) reply {
 // path creates a record and returns its path.
 func (f zoneFake) path(body string) string {
 	f.t.Helper()
-	return f.records + "/" + f.create(body).text("id")
+	return f.records + "/" + f.create(body).stringField("id")
 }
 
 func TestDNSRecords_Create(t *testing.T) {
 	t.Parallel()
 	clock := newClock(noon)
 	f := startWithZone(t, tunneltest.WithClock(clock.Now))
-	created := f.create(
-		`{"type":"CNAME","name":"app.example.com","content":"` + tunnelTarget + `","proxied":true}`,
-	)
-	id := created.text("id")
+	created := f.create(`{"type":"CNAME","name":"app.example.com","content":"` + tunnelTarget +
+		`","proxied":true}`)
+	id := created.stringField("id")
 	assert.Len(t, id, 32)
 	assert.JSONEq(t, `{"id":"`+id+`","name":"app.example.com","type":"CNAME","content":"`+tunnelTarget+`","proxiable":true,
 		"proxied":true,"ttl":1,"settings":{},"meta":{},"comment":null,"tags":[],
 		"created_on":"2026-10-05T12:00:00.000000Z","modified_on":"2026-10-05T12:00:00.000000Z"}`, string(created.result()))
-	assert.Equal(t, created.result(), f.send(http.MethodGet, f.records+"/"+id, "").result())
+	assert.Equal(t, created.result(), f.fetch(f.records+"/"+id).result())
 
 	whole := f.create(`{"type":"A","name":"a","content":"192.0.2.1","ttl":300,"comment":"a comment","tags":["owner:me"],
 		"settings":{"ipv4_only":true},"proxied":false}`)
-	assert.Equal(t, "a.example.com", whole.text("name"))
-	assert.Equal(t, "a comment", whole.text("comment"))
+	assert.Equal(t, "a.example.com", whole.stringField("name"))
+	assert.Equal(t, "a comment", whole.stringField("comment"))
 	assert.Equal(t, `["owner:me"]`, string(whole.fields()["tags"]))
 	assert.Equal(t, `{"ipv4_only":true}`, string(whole.fields()["settings"]))
 	assert.Equal(t, "300", string(whole.fields()["ttl"]))
-	assert.Equal(t, "2026-10-05T12:00:00.000000Z", whole.text("comment_modified_on"))
-	assert.Equal(t, "2026-10-05T12:00:00.000000Z", whole.text("tags_modified_on"))
+	assert.Equal(t, "2026-10-05T12:00:00.000000Z", whole.stringField("comment_modified_on"))
+	assert.Equal(t, "2026-10-05T12:00:00.000000Z", whole.stringField("tags_modified_on"))
 
 	mail := f.create(`{"type":"MX","name":"@","content":"mail.example.net","priority":10}`)
 	assert.Equal(t, "false", string(mail.fields()["proxiable"]))
@@ -84,18 +83,13 @@ func TestDNSRecords_Normalized(t *testing.T) {
 		"bücher.example.com": "xn--bcher-kva.example.com",
 		"_dmarc":             "_dmarc.example.com",
 	} {
-		assert.Equal(
-			t, want, f.create(`{"type":"TXT","name":"`+name+`","content":"x"}`).text("name"),
-		)
+		assert.Equal(t, want,
+			f.create(`{"type":"TXT","name":"`+name+`","content":"x"}`).stringField("name"))
 	}
-	assert.Equal(
-		t, "2001:db8::1", f.create(
-			`{"type":"AAAA","name":"v6","content":"2001:DB8:0::1"}`,
-		).text("content"),
-	)
-	assert.Equal(
-		t, "a.test", f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).text("content"),
-	)
+	assert.Equal(t, "2001:db8::1",
+		f.create(`{"type":"AAAA","name":"v6","content":"2001:DB8:0::1"}`).stringField("content"))
+	assert.Equal(t, "a.test",
+		f.create(`{"type":"CNAME","name":"x","content":"A.Test."}`).stringField("content"))
 	// The TTL of a proxied record is always automatic.
 	assert.Equal(
 		t, "1", string(
@@ -106,7 +100,7 @@ func TestDNSRecords_Normalized(t *testing.T) {
 	)
 }
 
-func TestDNSRecords_Refused(t *testing.T) {
+func TestDNSRecords_Invalid(t *testing.T) {
 	t.Parallel()
 	f := startWithZone(t)
 	for _, body := range []string{
@@ -130,7 +124,7 @@ func TestDNSRecords_Refused(t *testing.T) {
 	} {
 		assert.Equal(t, http.StatusBadRequest, f.create(body).status, body)
 	}
-	names, _ := f.send(http.MethodGet, f.records, "").namesIn()
+	names, _ := f.fetch(f.records).namesIn()
 	assert.Empty(t, names)
 }
 
@@ -142,7 +136,7 @@ func TestDNSRecords_Conflicts(t *testing.T) {
 	f.path(`{"type":"AAAA","name":"b","content":"2001:db8::1"}`)
 	f.path(`{"type":"TXT","name":"t","content":"x"}`)
 	for body, code := range map[string]int{
-		`{"type":"CNAME","name":"c","content":"a.test"}`:               81053, // the same content too
+		`{"type":"CNAME","name":"c","content":"a.test"}`:               81053, // even with the same content
 		`{"type":"CNAME","name":"C.example.com","content":"b.test"}`:   81053,
 		`{"type":"CNAME","name":"a","content":"b.test"}`:               81053,
 		`{"type":"CNAME","name":"b","content":"b.test"}`:               81053,
@@ -152,17 +146,17 @@ func TestDNSRecords_Conflicts(t *testing.T) {
 		`{"type":"A","name":"a","content":"192.0.2.1","proxied":true}`: 81057,
 		`{"type":"TXT","name":"t","content":"x","comment":"y"}`:        81057,
 	} {
-		f.create(body).fails(http.StatusBadRequest, code)
+		f.create(body).assertError(http.StatusBadRequest, code)
 	}
-	// What other records leave room for.
+	// These do not conflict with other records.
 	f.create(`{"type":"A","name":"a","content":"192.0.2.2"}`).result()
 	f.create(`{"type":"AAAA","name":"a","content":"2001:db8::1"}`).result()
 	f.create(`{"type":"CNAME","name":"t","content":"a.test"}`).result()
 	f.create(`{"type":"TXT","name":"a","content":"x"}`).result()
 
-	f.send(http.MethodPatch, a, `{"content":"192.0.2.2"}`).fails(http.StatusBadRequest, 81058)
-	f.send(http.MethodPatch, cname, `{"name":"a"}`).fails(http.StatusBadRequest, 81053)
-	f.send(http.MethodPatch, a, `{"name":"c"}`).fails(http.StatusBadRequest, 81054)
+	f.send(http.MethodPatch, a, `{"content":"192.0.2.2"}`).assertError(http.StatusBadRequest, 81058)
+	f.send(http.MethodPatch, cname, `{"name":"a"}`).assertError(http.StatusBadRequest, 81053)
+	f.send(http.MethodPatch, a, `{"name":"c"}`).assertError(http.StatusBadRequest, 81054)
 	f.send(http.MethodPatch, cname, `{"proxied":true}`).result()
 }
 
@@ -180,27 +174,23 @@ func TestDNSRecords_Patch(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(changed.fields()[name]), name)
 	}
-	assert.Equal(t, changed.result(), f.send(http.MethodGet, path, "").result())
+	assert.Equal(t, changed.result(), f.fetch(path).result())
 
-	// Whatever is refused changes nothing, whichever part of it is wrong.
-	f.send(http.MethodPatch, path, `{"comment":"two","tags":["c:d"],"settings":{"flatten_cname":false},"ttl":5,"proxied":false}`).fails(400, 9021)
-	f.send(http.MethodPatch, path, `{"type":"A","content":"192.0.2.1"}`).fails(400, 1004)
-	f.send(http.MethodPatch, path, `{"content":`).fails(400, 9207)
-	assert.Equal(t, changed.result(), f.send(http.MethodGet, path, "").result())
+	// An invalid request changes nothing, whichever member is invalid.
+	f.send(http.MethodPatch, path, `{"comment":"two","tags":["c:d"],"settings":{"flatten_cname":false},"ttl":5,"proxied":false}`).assertError(400, 9021)
+	f.send(http.MethodPatch, path, `{"type":"A","content":"192.0.2.1"}`).assertError(400, 1004)
+	f.send(http.MethodPatch, path, `{"content":`).assertError(400, 9207)
+	assert.Equal(t, changed.result(), f.fetch(path).result())
 
 	for _, none := range []string{"null", `""`} {
 		f.send(http.MethodPatch, path, `{"comment":"two"}`).result()
-		assert.Equal(
-			t, "null", string(
-				f.send(
-					http.MethodPatch, path, `{"comment":`+none+`,"tags":[]}`,
-				).fields()["comment"],
-			),
-		)
+		assert.Equal(t, "null",
+			string(f.send(http.MethodPatch, path,
+				`{"comment":`+none+`,"tags":[]}`).fields()["comment"]))
 	}
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, path, "").fields()["tags"]))
+	assert.Equal(t, "[]", string(f.fetch(path).fields()["tags"]))
 	f.send(http.MethodPatch, path, `{"type":"CNAME","name":"d"}`).result()
-	assert.Equal(t, "d.example.com", f.send(http.MethodGet, path, "").text("name"))
+	assert.Equal(t, "d.example.com", f.fetch(path).stringField("name"))
 }
 
 func TestDNSRecords_Put(t *testing.T) {
@@ -213,9 +203,10 @@ func TestDNSRecords_Put(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(put.fields()[name]), name)
 	}
-	f.send(http.MethodPut, path, `{"type":"CNAME","name":"b","content":"a.test"}`).fails(400, 1004)
-	f.send(http.MethodPut, path, `{"content":"192.0.2.3"}`).fails(400, 1004)
-	f.send(http.MethodPut, path, `{"type":"A","content":"192.0.2.3"}`).fails(400, 9000)
+	f.send(http.MethodPut, path, `{"type":"CNAME","name":"b","content":"a.test"}`).
+		assertError(400, 1004)
+	f.send(http.MethodPut, path, `{"content":"192.0.2.3"}`).assertError(400, 1004)
+	f.send(http.MethodPut, path, `{"type":"A","content":"192.0.2.3"}`).assertError(400, 9000)
 }
 
 func TestDNSRecords_Delete(t *testing.T) {
@@ -227,7 +218,7 @@ func TestDNSRecords_Delete(t *testing.T) {
 	for method, body := range map[string]string{
 		http.MethodGet: "", http.MethodDelete: "", http.MethodPatch: "{}", http.MethodPut: "{}",
 	} {
-		f.send(method, path, body).fails(http.StatusNotFound, 81044)
+		f.send(method, path, body).assertError(http.StatusNotFound, 81044)
 	}
 }
 
@@ -240,12 +231,11 @@ func TestDNSRecords_UnknownZone(t *testing.T) {
 				"0", 32,
 			),
 		} {
-			f.send(
-				method, "/zones/"+zone+"/dns_records"+path, "{}",
-			).fails(http.StatusNotFound, 7003)
+			f.send(method, "/zones/"+zone+"/dns_records"+path, "{}").
+				assertError(http.StatusNotFound, 7003)
 		}
 	}
-	f.send(http.MethodDelete, f.records, "").fails(http.StatusMethodNotAllowed, 10000)
+	f.send(http.MethodDelete, f.records, "").assertError(http.StatusMethodNotAllowed, 10000)
 }
 
 func TestDNSRecords_List(t *testing.T) {
@@ -262,7 +252,7 @@ func TestDNSRecords_List(t *testing.T) {
 		"type=MX":                            nil,
 		"name=A.example.com":                 {a},
 		"name=a":                             nil,
-		"name=contains:a":                    nil, // ended in 2025
+		"name=contains:a":                    nil, // removed in 2025
 		"name.exact=a.example.com":           {a},
 		"name.contains=A.":                   {a, aa},
 		"name.startswith=aa":                 {aa},
@@ -295,15 +285,13 @@ func TestDNSRecords_List(t *testing.T) {
 		if key, value, ok := strings.Cut(query, "="); ok && !strings.Contains(query, "&") {
 			query = url.Values{key: {value}}.Encode()
 		}
-		names, _ := f.send(http.MethodGet, f.records+"?"+query, "").namesIn()
+		names, _ := f.fetch(f.records + "?" + query).namesIn()
 		assert.Equal(t, want, names, query)
 	}
-	_, info := f.send(http.MethodGet, f.records, "").namesIn()
-	assert.Equal(
-		t, map[string]int{
-			"page": 1, "per_page": 100, "count": 4, "total_count": 4, "total_pages": 1,
-		}, info,
-	)
+	_, info := f.fetch(f.records).namesIn()
+	assert.Equal(t,
+		map[string]int{"page": 1, "per_page": 100, "count": 4, "total_count": 4,
+			"total_pages": 1}, info)
 }
 
 // terraformRecord is the state of Terraform's cloudflare_dns_record.
@@ -352,5 +340,5 @@ func TestTerraform_DNSRecord(t *testing.T) {
 	assert.Equal(t, patched, do(http.MethodGet, path, ""))
 
 	f.send(http.MethodDelete, path, "").result()
-	f.send(http.MethodGet, path, "").fails(http.StatusNotFound, 81044)
+	f.fetch(path).assertError(http.StatusNotFound, 81044)
 }

@@ -20,7 +20,7 @@ func ExampleServer() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	srv.SeedTunnels(2)
-	client, err := srv.NewClient() // as if made by cftunnel.NewClient, for the code under test
+	client, err := srv.NewClient() // for the code under test
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -32,38 +32,46 @@ func ExampleServer() {
 	// seed-00002 <nil>
 }
 
-// The tunnel is made, and the answer is lost: the case in which a program that tries again makes a second one.
+// The tunnel is created but the response is lost. A program that simply retries would create a
+// second tunnel.
 func ExampleServer_Inject() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	srv.Inject(tunneltest.Fault{Operation: "POST /accounts/{account_id}/cfd_tunnel", Cut: tunneltest.CutAfter})
+	srv.Inject(tunneltest.Fault{
+		Operation: "POST /accounts/{account_id}/cfd_tunnel",
+		Cut:       tunneltest.CutAfter,
+	})
 	client, err := srv.NewClient()
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	_, err = client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	ctx := context.Background()
+	params := cftunnel.TunnelCreateParams{Name: "blog"}
+	_, err = client.Tunnels.Create(ctx, params)
 	fmt.Println("outcome unknown:", errors.Is(err, cftunnel.ErrOutcomeUnknown))
-	tunnel, created, err := client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, created, err := client.Tunnels.Ensure(ctx, params)
 	fmt.Println(tunnel.Name, "created:", created, err)
 	// Output:
 	// outcome unknown: true
 	// blog created: false <nil>
 }
 
-// As on the real API, whoever goes beyond the quota is refused for a whole window.
+// A token that exceeds the quota is refused for a whole window, as on the real API.
 func ExampleWithQuota() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(2, 5*time.Minute))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithoutRateLimit()) // which would else keep below the quota
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit()) // its default rate limit is the quota
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	for range 3 {
 		var info cftunnel.ResponseInfo
-		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
-		fmt.Println(errors.Is(err, cftunnel.ErrRateLimited), info.Header.Get("Ratelimit"), info.RetryAfter)
+		_, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{},
+			cftunnel.CaptureResponse(&info))
+		rateLimited := errors.Is(err, cftunnel.ErrRateLimited)
+		fmt.Println(rateLimited, info.Header.Get("Ratelimit"), info.RetryAfter)
 	}
 	// Output:
 	// false "default";r=1;t=300 0s
@@ -71,7 +79,7 @@ func ExampleWithQuota() {
 	// true "default";r=0;t=300 5m0s
 }
 
-// A replica is started with the tunnel's token, and makes it healthy until it stops.
+// A tunnel is healthy while a connector runs with its token.
 func ExampleServer_Connect() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -100,17 +108,19 @@ func ExampleServer_Connect() {
 	// down
 }
 
-// What was asked, what was done, and what was answered: a repeated delete was carried out once.
+// The delete was sent twice and carried out once.
 func ExampleServer_Requests() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	tunnel := srv.SeedTunnels(1)[0]
 	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway})
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := client.Tunnels.Delete(context.Background(), tunnel.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+	params := cftunnel.TunnelDeleteParams{}
+	if _, err := client.Tunnels.Delete(context.Background(), tunnel.ID, params); err != nil {
 		log.Fatal(err)
 	}
 	for _, request := range srv.Requests() {
@@ -121,7 +131,7 @@ func ExampleServer_Requests() {
 	// DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id} true 200
 }
 
-// A token that may only read is refused where a permission to write is needed.
+// A read-only token cannot read the token of a tunnel, which needs a permission to write.
 func ExampleServer_AddToken() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -140,18 +150,25 @@ func ExampleServer_AddToken() {
 	// true
 }
 
-// From here on, this is the code of docs/testing.md. A test compares the two.
+// The rest of this file is the code of docs/testing.md. A test compares them.
 
-// publish makes sure that there is a tunnel with this name, and that it serves a hostname.
+// publish creates a tunnel with this name if there is none, and routes a hostname to a service.
 func publish(ctx context.Context, client *cftunnel.Client, name, hostname, service string) error {
-	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare})
+	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{
+		Name:         name,
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		return err
 	}
-	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, func(c *cftunnel.TunnelConfig) error {
-		c.Ingress = []cftunnel.IngressRule{{Hostname: hostname, Service: service}, {Service: "http_status:404"}}
+	setRules := func(config *cftunnel.TunnelConfig) error {
+		config.Ingress = []cftunnel.IngressRule{
+			{Hostname: hostname, Service: service},
+			{Service: "http_status:404"},
+		}
 		return nil
-	})
+	}
+	_, err = client.Tunnels.ModifyConfiguration(ctx, tunnel.ID, setRules)
 	return err
 }
 
@@ -163,7 +180,8 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if err != nil {
 		t.Fatal(err)
 	}
 	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
@@ -175,36 +193,38 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := configured.Config.Ingress[0].Hostname; got != "blog.example.com" {
-		t.Errorf("it serves %q", got)
+		t.Errorf("the tunnel serves %q", got)
 	}
 }
 
-func TestPublishCreatesOneTunnelIfResponsesAreLost(t *testing.T) {
+func TestPublish_LostResponses(t *testing.T) {
 	t.Parallel()
 	const create = "POST /accounts/{account_id}/cfd_tunnel"
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond})) // retries at once
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv.Inject(tunneltest.Fault{Operation: create, Cut: tunneltest.CutAfter})
 	srv.Inject(tunneltest.Fault{Status: http.StatusBadGateway, Body: "<html>bad gateway</html>"})
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if err != nil {
 		t.Fatal(err)
 	}
-	made := 0
+	created := 0
 	for _, request := range srv.Requests() {
 		if request.Operation == create && request.Done {
-			made++
+			created++
 		}
 	}
-	if made != 1 {
-		t.Errorf("it made %d tunnels", made)
+	if created != 1 {
+		t.Errorf("created %d tunnels", created)
 	}
 }
 
-func TestPublishNeedsAPermissionToWrite(t *testing.T) {
+func TestPublish_ReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -213,12 +233,13 @@ func TestPublishNeedsAPermissionToWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrForbidden) {
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if !errors.Is(err, cftunnel.ErrForbidden) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestPublishWithoutQuota(t *testing.T) {
+func TestPublish_RateLimited(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(3, 5*time.Minute))
 	defer srv.Close()
@@ -226,8 +247,10 @@ func TestPublishWithoutQuota(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The fourth request would have to wait for five minutes, longer than the client's MaxDelay: it fails at once.
-	if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); !errors.Is(err, cftunnel.ErrRateLimited) {
+	// The fourth request would have to wait for five minutes, which is longer than the client's
+	// MaxDelay. It fails at once.
+	err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+	if !errors.Is(err, cftunnel.ErrRateLimited) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -255,7 +278,7 @@ func TestReplicas(t *testing.T) {
 	if err != nil || status() != cftunnel.TunnelStatusHealthy {
 		t.Error("with a replica:", status(), err)
 	}
-	srv.SetConnections(replica, 1) // of the four that it began with
+	srv.SetConnections(replica, 1) // of four
 	if status() != cftunnel.TunnelStatusDegraded {
 		t.Error("with one connection:", status())
 	}
@@ -263,15 +286,16 @@ func TestReplicas(t *testing.T) {
 	if status() != cftunnel.TunnelStatusDown {
 		t.Error("without a replica:", status())
 	}
-	if _, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{}); err != nil {
+	_, err = client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := srv.Connect(tunnel.Token); err == nil {
-		t.Error("the old token still runs the tunnel")
+		t.Error("the old token still works")
 	}
 }
 
-func TestPublishWaitsForTheQuota(t *testing.T) {
+func TestPublish_WaitsForQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithQuota(3, 5*time.Minute))
@@ -284,17 +308,20 @@ func TestPublishWaitsForTheQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080"); err != nil {
+		err = publish(t.Context(), client, "blog", "blog.example.com", "http://localhost:8080")
+		if err != nil {
 			t.Fatal(err)
 		}
 		if waited := time.Since(began); waited != 5*time.Minute {
-			t.Errorf("it waited for %s", waited)
+			t.Errorf("the client waited for %s", waited)
 		}
 	})
 }
 
-// idle returns the names of the tunnels that have had no connection since a time.
-func idle(ctx context.Context, client *cftunnel.Client, since time.Time) (names []string, err error) {
+// idle returns the names of the tunnels that have had no connection since the given time.
+func idle(
+	ctx context.Context, client *cftunnel.Client, since time.Time,
+) (names []string, err error) {
 	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
 			return nil, err
@@ -313,7 +340,11 @@ func TestIdle(t *testing.T) {
 	now := time.Now()
 	srv.Seed(tunneltest.TunnelSeed{Name: "new"})
 	srv.Seed(tunneltest.TunnelSeed{Name: "stopped", ConnsInactiveAt: now.AddDate(0, -2, 0)})
-	srv.Seed(tunneltest.TunnelSeed{Name: "running", CreatedAt: now.AddDate(0, -2, 0), Status: cftunnel.TunnelStatusHealthy})
+	srv.Seed(tunneltest.TunnelSeed{
+		Name:      "running",
+		CreatedAt: now.AddDate(0, -2, 0),
+		Status:    cftunnel.TunnelStatusHealthy,
+	})
 	client, err := srv.NewClient()
 	if err != nil {
 		t.Fatal(err)
@@ -340,10 +371,12 @@ func TestApps(t *testing.T) {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	srv.Handle(list, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"success":true,"errors":[],"messages":[],"result":[{"name":"wiki"}]}`)
+		const body = `{"success":true,"errors":[],"messages":[],"result":[{"name":"wiki"}]}`
+		_, _ = io.WriteString(w, body)
 	}))
 	srv.Inject(tunneltest.Fault{Operation: list, Status: http.StatusServiceUnavailable})
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	retry := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // retries at once
+	client, err := srv.NewClient(cftunnel.WithRetry(retry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,9 +386,11 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// finder is what isUp needs of a client. *cftunnel.TunnelsService is one.
+// finder has the method of a client that isUp needs. *cftunnel.TunnelsService implements it.
 type finder interface {
-	FindByName(ctx context.Context, name string, opts ...cftunnel.CallOption) (*cftunnel.Tunnel, error)
+	FindByName(
+		ctx context.Context, name string, opts ...cftunnel.CallOption,
+	) (*cftunnel.Tunnel, error)
 }
 
 func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
@@ -369,13 +404,15 @@ func isUp(ctx context.Context, tunnels finder, name string) (bool, error) {
 	return tunnel.Status == cftunnel.TunnelStatusHealthy, nil
 }
 
-// stub is a finder that always returns the same.
+// stub is a finder that always returns the same tunnel and error.
 type stub struct {
 	tunnel *cftunnel.Tunnel
 	err    error
 }
 
-func (s stub) FindByName(context.Context, string, ...cftunnel.CallOption) (*cftunnel.Tunnel, error) {
+func (s stub) FindByName(
+	context.Context, string, ...cftunnel.CallOption,
+) (*cftunnel.Tunnel, error) {
 	return s.tunnel, s.err
 }
 
@@ -389,7 +426,8 @@ func TestIsUp(t *testing.T) {
 		t.Error("missing:", up, err)
 	}
 	refused := &cftunnel.Error{StatusCode: http.StatusForbidden}
-	if _, err := isUp(t.Context(), stub{err: refused}, "blog"); !errors.Is(err, cftunnel.ErrForbidden) {
+	_, err := isUp(t.Context(), stub{err: refused}, "blog")
+	if !errors.Is(err, cftunnel.ErrForbidden) {
 		t.Error("refused:", err)
 	}
 }

@@ -8,49 +8,59 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong. The zero Fault has no effect, and is used up by one request.
+// Fault describes how the server fails a request. See [Server.Inject].
+//
+// The zero Fault applies to one request and does not change it.
 type Fault struct {
-	// Operation is the one that it befalls, as in [Request]: "POST /accounts/{account_id}/cfd_tunnel". Empty is any.
+	// Operation is the operation that the fault applies to, in the form of [Request.Operation],
+	// such as "POST /accounts/{account_id}/cfd_tunnel". If it is empty, the fault applies to all
+	// requests.
 	Operation string
-	// Times is how many requests it befalls, 0 is one. [Always] has no end.
+	// Times is how many requests the fault applies to. 0 means one. [Always] means no limit.
 	Times int
 
-	// Delay passes between the work and the answer.
+	// Delay is how long the server waits before it sends the response, after the request is carried
+	// out.
 	Delay time.Duration
-	// Status and Body take the place of the answer where either is set; a Status of 0 is 200 then. The work is not done unless Work is set.
+	// Status and Body replace the status and the body of the response. If either is set, both are
+	// replaced: a Status of 0 then means 200. The request is not carried out, unless Work is set.
 	Status int
 	Body   string
-	// Header is added to the answer, whichever it is. An empty value takes away a header that the answer would have had.
+	// Header is added to the header of the response, even if Status and Body are not set. An empty
+	// value removes the field from the response.
 	Header http.Header
-	// Work does the work although Status or Body take the place of its answer.
+	// Work makes the server carry out the request even if Status or Body is set.
 	Work bool
-	// Cut ends the connection.
+	// Cut is when the server cuts the connection. The default is never.
 	Cut Cut
 }
 
-// Always is the Times of a fault that does not go away.
+// Always is the value of [Fault.Times] for a fault that applies to all further requests.
 const Always = -1
 
-// Cut is where a connection is cut.
+// Cut says when the server cuts the connection of a request.
 type Cut int
 
-// The places of a cut.
+// The values of [Fault.Cut].
 const (
-	// CutNever lets the answer through.
+	// CutNever sends the whole response.
 	CutNever Cut = iota
-	// CutBefore cuts before the request is read. Nothing is done.
+	// CutBefore cuts the connection before the request is read. The request is not carried out.
 	CutBefore
-	// CutAfter cuts after the work, and before the answer.
+	// CutAfter cuts the connection after the request is carried out, before the response is sent.
 	CutAfter
-	// CutInside cuts in the middle of the answer's body.
+	// CutInside cuts the connection after the request is carried out, in the middle of the response
+	// body.
 	CutInside
 )
 
-// Inject makes the next requests meet f. Of several faults that fit a request, the one that was injected first befalls it. It panics for a
-// Status that no answer can have and for an Operation that the server does not know: such a fault would never show.
+// Inject makes later requests fail as f describes.
+//
+// If several faults match a request, only the one that was injected first applies. Inject panics
+// if f.Status is not between 200 and 599, or if the server has no such operation.
 func (s *Server) Inject(f Fault) {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
-		panic(fmt.Sprintf("tunneltest: a fault with the status %d", f.Status))
+		panic(fmt.Sprintf("tunneltest: Inject: invalid status %d", f.Status))
 	}
 	f.Header = f.Header.Clone()
 	if f.Times == 0 {
@@ -58,31 +68,32 @@ func (s *Server) Inject(f Fault) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Operation != "" && !s.knows(f.Operation) {
-		panic(fmt.Sprintf("tunneltest: a fault of the unknown operation %q", f.Operation))
+	if f.Operation != "" && !s.hasOperation(f.Operation) {
+		panic(fmt.Sprintf("tunneltest: Inject: unknown operation %q", f.Operation))
 	}
 	s.faults = append(s.faults, &f)
 }
 
-// knows reports whether the server has an operation. The caller holds s.mu.
-func (s *Server) knows(operation string) bool {
+// hasOperation reports whether the server has an operation. The caller holds s.mu.
+func (s *Server) hasOperation(operation string) bool {
 	_, template, _ := strings.Cut(operation, " ")
 	return operation == opLogs ||
 		slices.ContainsFunc(routes, func(r route) bool { return r.operation() == operation }) ||
-		slices.ContainsFunc(s.ownRoutes, func(r route) bool {
+		slices.ContainsFunc(s.customRoutes, func(r route) bool {
 			return r.operation() == operation || r.method == "" && r.template == template
 		})
 }
 
-// ClearFaults takes away every fault that was injected.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// takeFault uses up the first fault that fits. The caller holds s.mu.
-func (s *Server) takeFault(operation string) Fault {
+// nextFault returns the first fault that matches the operation, and counts this use of it. The
+// caller holds s.mu.
+func (s *Server) nextFault(operation string) Fault {
 	for i, f := range s.faults {
 		if f.Operation != "" && f.Operation != operation {
 			continue
@@ -98,5 +109,5 @@ func (s *Server) takeFault(operation string) Fault {
 	return Fault{}
 }
 
-// replaces reports whether the fault has an answer of its own.
+// replaces reports whether the fault replaces the response.
 func (f *Fault) replaces() bool { return f.Status != 0 || f.Body != "" }

@@ -16,23 +16,23 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// post makes a tunnel, the request of most of these tests: one that leaves something behind where it is carried out.
-func (f *fake) post(name string) (reply, error) {
+// post creates a tunnel.
+func (f *fake) post(name string) (response, error) {
 	f.t.Helper()
-	return f.try(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"`+name+`"}`)
+	return f.try(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"`+name+`"}`)
 }
 
-func TestTheZeroFaultDoesNothing(t *testing.T) {
+func TestInject_ZeroFault(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{})
 	r, err := f.post("web")
 	require.NoError(t, err)
-	assert.Equal(t, "web", r.text("name"))
+	assert.Equal(t, "web", r.stringField("name"))
 	assert.True(t, f.lastRequest().Done)
 }
 
-func TestAFaultsAnswerTakesThePlaceOfTheWork(t *testing.T) {
+func TestFault_StatusAndBody(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -65,8 +65,8 @@ func TestAFaultsAnswerTakesThePlaceOfTheWork(t *testing.T) {
 	}
 }
 
-// An answer's own failure is not work that was done.
-func TestWorkThatFailsIsNotDone(t *testing.T) {
+// A request that fails is not done.
+func TestFault_WorkFails(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.create("web")
@@ -77,16 +77,16 @@ func TestWorkThatFailsIsNotDone(t *testing.T) {
 	assert.False(t, f.lastRequest().Done)
 }
 
-func TestWorkAloneChangesNothing(t *testing.T) {
+func TestFault_WorkOnly(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Work: true})
 	r, err := f.post("web")
 	require.NoError(t, err)
-	assert.Equal(t, "web", r.text("name"))
+	assert.Equal(t, "web", r.stringField("name"))
 }
 
-func TestHeaderOfAFault(t *testing.T) {
+func TestFault_Header(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Header: http.Header{
@@ -94,48 +94,49 @@ func TestHeaderOfAFault(t *testing.T) {
 	}})
 	r, err := f.post("web")
 	require.NoError(t, err)
-	assert.Equal(t, "web", r.text("name"), "a header alone leaves the answer as it is")
+	assert.Equal(t, "web", r.stringField("name"), "a header does not replace the response")
 	assert.Equal(t, []string{"text/html"}, r.header["Content-Type"])
 	assert.NotContains(t, r.header, "Cf-Ray")
 	assert.Equal(t, []string{"1", "2"}, r.header["X-One"])
 	assert.Equal(t, "7", r.header.Get("Retry-After"))
 }
 
-func TestAFaultCanTakeAwayTheContentType(t *testing.T) {
+func TestFault_HeaderRemovesContentType(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.Inject(tunneltest.Fault{Status: 502, Body: "<html>", Header: http.Header{"Content-Type": {""}}})
+	f.Inject(tunneltest.Fault{Status: 502, Body: "<html>",
+		Header: http.Header{"Content-Type": {""}}})
 	r, err := f.post("web")
 	require.NoError(t, err)
-	assert.NotContains(t, r.header, "Content-Type", "nor may net/http guess one")
+	assert.NotContains(t, r.header, "Content-Type", "net/http must not guess one")
 }
 
-func TestDelayPassesBetweenWorkAndAnswer(t *testing.T) {
+func TestFault_Delay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t)
 		f.Inject(tunneltest.Fault{Delay: time.Minute})
 		began := time.Now()
-		answered := make(chan reply)
+		responded := make(chan response)
 		go func() {
 			r, err := f.post("web")
 			assert.NoError(t, err)
-			answered <- r
+			responded <- r
 		}()
 		synctest.Wait()
-		assert.True(t, f.lastRequest().Done, "the work comes first")
-		assert.Zero(t, f.lastRequest().Status, "the answer has not come yet")
-		// Others are not held up.
+		assert.True(t, f.lastRequest().Done, "the request is carried out before the delay")
+		assert.Zero(t, f.lastRequest().Status, "there is no response yet")
+		// Other requests are not delayed.
 		assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel"))
 		assert.Zero(t, time.Since(began))
-		r := <-answered
+		r := <-responded
 		assert.Equal(t, time.Minute, time.Since(began))
-		assert.Equal(t, "web", r.text("name"))
+		assert.Equal(t, "web", r.stringField("name"))
 		assert.Equal(t, http.StatusOK, f.Requests()[0].Status)
 	})
 }
 
-func TestDelayGoesWithEverythingElse(t *testing.T) {
+func TestFault_DelayWithOtherFields(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -143,8 +144,8 @@ func TestDelayGoesWithEverythingElse(t *testing.T) {
 		status int
 		done   bool
 	}{
-		{"with an answer", tunneltest.Fault{Delay: time.Minute, Status: 503}, 503, false},
-		{"with work and an answer", tunneltest.Fault{Delay: time.Minute, Status: 504, Work: true}, 504, true},
+		{"with a status", tunneltest.Fault{Delay: time.Minute, Status: 503}, 503, false},
+		{"with a status and work", tunneltest.Fault{Delay: time.Minute, Status: 504, Work: true}, 504, true},
 		{"with a cut", tunneltest.Fault{Delay: time.Minute, Cut: tunneltest.CutAfter}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,7 +165,7 @@ func TestDelayGoesWithEverythingElse(t *testing.T) {
 	}
 }
 
-func TestCuts(t *testing.T) {
+func TestFault_Cut(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
@@ -172,13 +173,13 @@ func TestCuts(t *testing.T) {
 		done  bool
 	}{
 		{"before", tunneltest.Fault{Cut: tunneltest.CutBefore}, false},
-		{"before, though told to work", tunneltest.Fault{Cut: tunneltest.CutBefore, Status: 500, Work: true}, false},
+		{"before, with work", tunneltest.Fault{Cut: tunneltest.CutBefore, Status: 500, Work: true}, false},
 		{"after", tunneltest.Fault{Cut: tunneltest.CutAfter}, true},
-		{"after no work", tunneltest.Fault{Cut: tunneltest.CutAfter, Status: 500}, false},
-		{"after work and another answer", tunneltest.Fault{Cut: tunneltest.CutAfter, Status: 500, Work: true}, true},
+		{"after, with a status", tunneltest.Fault{Cut: tunneltest.CutAfter, Status: 500}, false},
+		{"after, with a status and work", tunneltest.Fault{Cut: tunneltest.CutAfter, Status: 500, Work: true}, true},
 		{"inside", tunneltest.Fault{Cut: tunneltest.CutInside}, true},
-		{"inside another answer", tunneltest.Fault{Cut: tunneltest.CutInside, Body: `{"success":true}`}, false},
-		{"inside another answer, after work", tunneltest.Fault{Cut: tunneltest.CutInside, Body: `{"success":true}`, Work: true}, true},
+		{"inside, with a body", tunneltest.Fault{Cut: tunneltest.CutInside, Body: `{"success":true}`}, false},
+		{"inside, with a body and work", tunneltest.Fault{Cut: tunneltest.CutInside, Body: `{"success":true}`, Work: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -191,33 +192,35 @@ func TestCuts(t *testing.T) {
 			assert.Equal(t, c.done, last.Done)
 			assert.Zero(t, last.Status)
 			assert.Equal(t, c.done, len(f.names("/cfd_tunnel")) == 1)
-			// The server itself is whole.
+			// The server still works.
 			_, err = f.post("other")
 			require.NoError(t, err)
 		})
 	}
 }
 
-func TestCutInsideSendsHalfABody(t *testing.T) {
+func TestFault_CutInsideSendsHalfTheBody(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ body, half string }{{"0123456789", "01234"}, {"012", "0"}, {"0", ""}} {
 		t.Run(c.body, func(t *testing.T) {
 			t.Parallel()
 			f := start(t)
 			f.Inject(tunneltest.Fault{
-				Cut: tunneltest.CutInside, Status: 502, Body: c.body, Header: http.Header{"Retry-After": {"7"}},
+				Cut: tunneltest.CutInside, Status: 502, Body: c.body,
+				Header: http.Header{"Retry-After": {"7"}},
 			})
-			r, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+			r, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			assert.Equal(t, 502, r.status)
 			assert.Equal(t, "7", r.header.Get("Retry-After"))
-			assert.Equal(t, strconv.Itoa(len(c.body)), r.header.Get("Content-Length"), "the whole body is announced")
+			assert.Equal(t, strconv.Itoa(len(c.body)), r.header.Get("Content-Length"),
+				"the length of the whole body")
 			assert.Equal(t, c.half, string(r.body))
 		})
 	}
 }
 
-func TestCutsReachTheClientAsAnUnknownOutcome(t *testing.T) {
+func TestFault_CutOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for _, cut := range []tunneltest.Cut{tunneltest.CutBefore, tunneltest.CutAfter, tunneltest.CutInside} {
 		f := start(t)
@@ -227,34 +230,35 @@ func TestCutsReachTheClientAsAnUnknownOutcome(t *testing.T) {
 	}
 }
 
-// Who serves the handler elsewhere must let the panic through, as net/http's server does.
-func TestCutsAreAbortsOfTheHandler(t *testing.T) {
+// Another HTTP server must handle this panic as net/http does.
+func TestFault_CutAbortsHandler(t *testing.T) {
 	t.Parallel()
 	for _, cut := range []tunneltest.Cut{tunneltest.CutBefore, tunneltest.CutAfter, tunneltest.CutInside} {
 		srv := tunneltest.NewServer()
 		srv.Inject(tunneltest.Fault{Cut: cut})
 		assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
-			srv.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/client/v4/", nil))
+			srv.Handler().ServeHTTP(httptest.NewRecorder(),
+				httptest.NewRequest(http.MethodGet, "/client/v4/", nil))
 		})
 		srv.Close()
 	}
 }
 
-func TestTimes(t *testing.T) {
+func TestFault_Times(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		times, hits int
-	}{{"none is one", 0, 1}, {"one", 1, 1}, {"three", 3, 3}, {"always", tunneltest.Always, 6}} {
+	}{{"zero means one", 0, 1}, {"one", 1, 1}, {"three", 3, 3}, {"always", tunneltest.Always, 6}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := start(t)
 			f.Inject(tunneltest.Fault{Times: c.times, Status: 503})
 			hits := 0
 			for range 6 {
-				if r := f.send(http.MethodGet, f.below("/cfd_tunnel"), ""); r.status == 503 {
+				if r := f.fetch(f.accountPath("/cfd_tunnel")); r.status == 503 {
 					hits++
-					assert.Len(t, f.Requests(), hits, "it befalls the next requests")
+					assert.Len(t, f.Requests(), hits, "the fault applies to the next requests")
 				}
 			}
 			assert.Equal(t, c.hits, hits)
@@ -262,7 +266,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestAFaultOfAnOperation(t *testing.T) {
+func TestFault_Operation(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{opCreate, opList, opGet, opUpdate, opDelete, opToken, opAllTypes} {
 		t.Run(operation, func(t *testing.T) {
@@ -283,30 +287,32 @@ func TestAFaultOfAnOperation(t *testing.T) {
 				if r.operation == operation {
 					status = 418
 				}
-				assert.Equal(t, status, f.send(r.method, f.below(r.path), r.body).status, r.operation)
+				assert.Equal(t, status, f.send(r.method, f.accountPath(r.path), r.body).status,
+					r.operation)
 				assert.Equal(t, r.operation, f.lastRequest().Operation)
 			}
 		})
 	}
 }
 
-func TestAFaultWithoutAnOperationBefallsAlsoWhatHasNoRoute(t *testing.T) {
+func TestFault_UnknownRoute(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: 503})
-	assert.Equal(t, 503, f.send(http.MethodGet, "/zones", "").status)
+	assert.Equal(t, 503, f.fetch("/zones").status)
 }
 
-// Of several faults that fit, the one that was injected first befalls the request, and it alone.
-func TestFaultsBefallInTheOrderOfInjection(t *testing.T) {
+// Only the matching fault that was injected first applies.
+func TestInject_Order(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Operation: opGet, Status: 501})
 	f.Inject(tunneltest.Fault{Status: 502, Times: 2})
-	f.Inject(tunneltest.Fault{Operation: opList, Status: 503, Header: http.Header{"X-Third": {"1"}}})
+	f.Inject(tunneltest.Fault{Operation: opList, Status: 503,
+		Header: http.Header{"X-Third": {"1"}}})
 	f.Inject(tunneltest.Fault{Times: tunneltest.Always, Status: 504})
-	list := func() int { return f.send(http.MethodGet, f.below("/cfd_tunnel"), "").status }
-	get := func() int { return f.send(http.MethodGet, f.below("/cfd_tunnel/"+nobody), "").status }
+	list := func() int { return f.fetch(f.accountPath("/cfd_tunnel")).status }
+	get := func() int { return f.fetch(f.accountPath("/cfd_tunnel/" + unknownID)).status }
 	assert.Equal(t, []int{502, 501, 502, 504, 503, 504, 504}, []int{list(), get(), get(), get(), list(), list(), get()})
 }
 
@@ -315,25 +321,25 @@ func TestClearFaults(t *testing.T) {
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: 503, Times: 2})
 	f.Inject(tunneltest.Fault{Operation: opList, Status: 504, Times: tunneltest.Always})
-	assert.Equal(t, 503, f.send(http.MethodGet, f.below("/cfd_tunnel"), "").status)
+	assert.Equal(t, 503, f.fetch(f.accountPath("/cfd_tunnel")).status)
 	f.ClearFaults()
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.Inject(tunneltest.Fault{Status: 505})
-	assert.Equal(t, 505, f.send(http.MethodGet, f.below("/cfd_tunnel"), "").status, "later faults count")
+	assert.Equal(t, 505, f.fetch(f.accountPath("/cfd_tunnel")).status, "later faults apply")
 }
 
-// A fault comes from the network before the API, so it asks for no credentials.
-func TestFaultsComeBeforeCredentials(t *testing.T) {
+// Faults are network faults, so they apply before the credentials are checked.
+func TestFault_BeforeCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: 502})
-	r, err := f.tryWith(http.MethodGet, f.below("/cfd_tunnel"), "", http.Header{})
+	r, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "", http.Header{})
 	require.NoError(t, err)
 	assert.Equal(t, 502, r.status)
 }
 
-// An injected fault is a copy: one value can be injected twice.
-func TestAFaultCanBeInjectedTwice(t *testing.T) {
+// Inject copies the fault, so one value can be injected twice.
+func TestInject_SameFaultTwice(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	fault := tunneltest.Fault{Status: 503, Times: 1}
@@ -341,51 +347,53 @@ func TestAFaultCanBeInjectedTwice(t *testing.T) {
 	f.Inject(fault)
 	assert.Equal(t, 1, fault.Times)
 	for _, status := range []int{503, 503, 200} {
-		assert.Equal(t, status, f.send(http.MethodGet, f.below("/cfd_tunnel"), "").status)
+		assert.Equal(t, status, f.fetch(f.accountPath("/cfd_tunnel")).status)
 	}
 }
 
-func TestTheClientRetriesThroughFaults(t *testing.T) {
+func TestClient_RetriesAfterFaults(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t)
 		id, _ := f.create("web")
 		f.Inject(tunneltest.Fault{Operation: opDelete, Status: 500, Work: true})
 		f.Inject(tunneltest.Fault{Operation: opDelete, Cut: tunneltest.CutAfter})
-		deleted, err := f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
+		client := f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{}))
+		deleted, err := client.Tunnels.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
 		require.NoError(t, err)
 		assert.True(t, deleted.IsDeleted())
 		assert.Len(t, f.Requests(), 4)
 	})
 }
 
-func TestFaultIsSeenWhateverTheQuotaSays(t *testing.T) {
+func TestFault_PastQuota(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	f.fetch(f.accountPath("/cfd_tunnel"))
 	f.Inject(tunneltest.Fault{Status: http.StatusBadGateway, Work: true})
-	assert.Equal(t, http.StatusBadGateway, f.send(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"n"}`).status)
-	assert.False(t, f.lastRequest().Done, "the quota still is")
+	assert.Equal(t, http.StatusBadGateway,
+		f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"n"}`).status)
+	assert.False(t, f.lastRequest().Done, "the quota still prevents the work")
 }
 
-func TestCutInsideCutsAnEmptyBodyToo(t *testing.T) {
+func TestFault_CutInsideEmptyBody(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable, Cut: tunneltest.CutInside})
-	_, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+	_, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-func TestInjectKeepsItsOwnHeader(t *testing.T) {
+func TestInject_CopiesHeader(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	header := http.Header{"X-A": {"1"}}
 	f.Inject(tunneltest.Fault{Header: header})
 	header.Set("X-A", "2")
-	assert.Equal(t, "1", f.send(http.MethodGet, f.below("/cfd_tunnel"), "").header.Get("X-A"))
+	assert.Equal(t, "1", f.fetch(f.accountPath("/cfd_tunnel")).header.Get("X-A"))
 }
 
-func TestInjectRefusesAStatusThatNoAnswerCanHave(t *testing.T) {
+func TestInject_InvalidStatus(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, status := range []int{-1, 42, 101, 600} {

@@ -16,7 +16,7 @@ import (
 
 const opApp = "POST /accounts/{account_id}/access/apps/{app_id}"
 
-// echoApp responds with what it was asked, in the API's envelope.
+// echoApp returns the request's ID, query and body in the API's envelope.
 func echoApp(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("X-Own", "yes")
@@ -29,13 +29,14 @@ func TestHandle(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Handle(opApp, http.HandlerFunc(echoApp))
-	path := f.below("/access/apps/an%20id")
+	path := f.accountPath("/access/apps/an%20id")
 	r := f.send(http.MethodPost, path+"?a=b", `{"name":"n"}`)
 	assert.Equal(t, http.StatusCreated, r.status)
 	assert.Equal(t, "yes", r.header.Get("X-Own"))
 	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
 	assert.NotEmpty(t, r.header.Get("Cf-Ray"))
-	assert.JSONEq(t, `{"id":"an id","query":"a=b","body":"{\"name\":\"n\"}"}`, string(r.envelope().Result))
+	assert.JSONEq(t, `{"id":"an id","query":"a=b","body":"{\"name\":\"n\"}"}`,
+		string(r.envelope().Result))
 
 	kept := f.lastRequest()
 	assert.Equal(t, opApp, kept.Operation)
@@ -44,7 +45,7 @@ func TestHandle(t *testing.T) {
 	assert.True(t, kept.Done)
 	assert.Equal(t, http.StatusCreated, kept.Status)
 
-	f.send(http.MethodGet, path, "").fails(http.StatusNotFound, 7000)
+	f.fetch(path).assertError(http.StatusNotFound, 7000)
 	var result struct{ ID string }
 	err := f.client().Do(t.Context(), http.MethodPost, path, nil, &result)
 	require.NoError(t, err)
@@ -55,18 +56,20 @@ func TestHandle_BehindCredentialsAndQuota(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(5, time.Hour))
 	f.Handle(opApp, http.HandlerFunc(echoApp))
-	path := f.below("/access/apps/a")
+	path := f.accountPath("/access/apps/a")
 	r, err := f.tryWith(http.MethodPost, path, "", http.Header{})
 	require.NoError(t, err)
-	r.fails(http.StatusBadRequest, 9106)
+	r.assertError(http.StatusBadRequest, 9106)
 	r, err = f.tryWith(http.MethodPost, path, "", http.Header{"Authorization": {"Bearer unknown"}})
 	require.NoError(t, err)
-	r.fails(http.StatusUnauthorized, 1000)
+	r.assertError(http.StatusUnauthorized, 1000)
 	reader := f.AddToken(tunneltest.Token{ReadOnly: true}).Reveal()
-	r, err = f.tryWith(http.MethodPost, path, "", http.Header{"Authorization": {"Bearer " + reader}})
+	r, err = f.tryWith(http.MethodPost, path, "",
+		http.Header{"Authorization": {"Bearer " + reader}})
 	require.NoError(t, err)
-	r.fails(http.StatusForbidden, 10000)
-	f.send(http.MethodPost, "/accounts/odd/access/apps/a", "").fails(http.StatusNotFound, 7003)
+	r.assertError(http.StatusForbidden, 10000)
+	f.send(http.MethodPost, "/accounts/odd/access/apps/a", "").
+		assertError(http.StatusNotFound, 7003)
 	for _, request := range f.Requests() {
 		assert.Equal(t, opApp, request.Operation)
 		assert.False(t, request.Done)
@@ -75,7 +78,7 @@ func TestHandle_BehindCredentialsAndQuota(t *testing.T) {
 		assert.Equal(t, http.StatusCreated, f.send(http.MethodPost, path, "").status)
 	}
 	r = f.send(http.MethodPost, path, "")
-	r.fails(http.StatusTooManyRequests, 10429)
+	r.assertError(http.StatusTooManyRequests, 10429)
 	assert.Equal(t, "3600", r.header.Get("Retry-After"))
 }
 
@@ -87,10 +90,10 @@ func TestHandle_Faults(t *testing.T) {
 		calls++
 		echoApp(w, r)
 	}))
-	send := func(fault tunneltest.Fault) (reply, error) {
+	send := func(fault tunneltest.Fault) (response, error) {
 		fault.Operation = opApp
 		f.Inject(fault)
-		return f.try(http.MethodPost, f.below("/access/apps/a"), "")
+		return f.try(http.MethodPost, f.accountPath("/access/apps/a"), "")
 	}
 	r, err := send(tunneltest.Fault{Status: http.StatusBadGateway, Body: "<html>"})
 	require.NoError(t, err)
@@ -112,7 +115,7 @@ func TestHandle_Faults(t *testing.T) {
 	assert.Equal(t, 3, calls)
 }
 
-// The handler runs outside the server's lock.
+// The handler can call methods of the server, because the server's mutex is not locked.
 func TestHandle_CallsTheServer(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -123,7 +126,7 @@ func TestHandle_CallsTheServer(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"success":true,"result":%d}`, len(page.Items))
 		}
 	}))
-	assert.Equal(t, "1", string(f.send(http.MethodGet, "/own", "").result()))
+	assert.Equal(t, "1", string(f.fetch("/own").result()))
 	assert.Len(t, f.Requests(), 2)
 }
 
@@ -131,7 +134,10 @@ func TestHandle_Patterns(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	own := func(name string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_,
+				_ = io.WriteString(w, name)
+		})
 	}
 	f.Handle("/any", own("any"))
 	f.Handle("GET /client/v4/based", own("based"))
@@ -144,7 +150,7 @@ func TestHandle_Patterns(t *testing.T) {
 		{http.MethodGet, "/based", "based", "GET /based"},
 		{http.MethodGet, "/below/a/b", "below", "GET /below/"},
 		{http.MethodGet, "/rest/a/b", "rest", "GET /rest/{path...}"},
-		{http.MethodGet, f.below("/cfd_tunnel"), "the fake's own", opList},
+		{http.MethodGet, f.accountPath("/cfd_tunnel"), "the fake's own", opList},
 	} {
 		r := f.send(test.method, test.path, "")
 		assert.Equal(t, test.body, string(r.body), test.path)
@@ -153,10 +159,10 @@ func TestHandle_Patterns(t *testing.T) {
 		assert.Equal(t, http.StatusTeapot, f.send(test.method, test.path, "").status, test.path)
 	}
 	for _, path := range []string{"/anything", "/based/", "/below//a", "/below/../any"} {
-		assert.NotEqual(t, http.StatusOK, f.send(http.MethodGet, path, "").status, path)
+		assert.NotEqual(t, http.StatusOK, f.fetch(path).status, path)
 		assert.Empty(t, f.lastRequest().Operation)
 	}
-	f.send(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"web"}`).result()
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"web"}`).result()
 	for _, bad := range []string{"", "GET", "GET any", "/any", "/{"} {
 		assert.Panics(t, func() { f.Handle(bad, own("bad")) }, bad)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Operations as Request and Fault name them.
+// Operations of Request and Fault.
 const (
 	opCreate   = "POST /accounts/{account_id}/cfd_tunnel"
 	opList     = "GET /accounts/{account_id}/cfd_tunnel"
@@ -31,9 +31,10 @@ const (
 	opAllTypes = "GET /accounts/{account_id}/tunnels"
 )
 
-const nobody = "00000000-0000-4000-8000-000000000000" // an id that no tunnel has
+// unknownID is an ID that no tunnel has.
+const unknownID = "00000000-0000-4000-8000-000000000000"
 
-// fake is a server and a way to reach it.
+// fake is a server with an HTTP client for it.
 type fake struct {
 	*tunneltest.Server
 	t    testing.TB
@@ -41,15 +42,17 @@ type fake struct {
 	http *http.Client
 }
 
-// start serves a fake on the loopback interface. No connection is used twice: net/http repeats a GET by itself where a used one dies.
+// start starts a server on the loopback interface. Connections are not reused, because net/http
+// retries a GET itself if a reused connection breaks.
 func start(t testing.TB, opts ...tunneltest.Option) *fake {
 	t.Helper()
 	srv := tunneltest.NewServer(opts...)
 	t.Cleanup(srv.Close)
-	return &fake{srv, t, srv.URL(), &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	return &fake{srv, t, srv.URL(),
+		&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
-// startInBubble serves a fake in memory, where waiting for an answer lets synctest's clock go on.
+// startInBubble starts an in-memory server, for tests in a synctest bubble.
 func startInBubble(t testing.TB, opts ...tunneltest.Option) *fake {
 	t.Helper()
 	srv := tunneltest.NewServer(opts...)
@@ -58,7 +61,7 @@ func startInBubble(t testing.TB, opts ...tunneltest.Option) *fake {
 	return &fake{srv, t, "http://127.0.0.1/client/v4", &http.Client{Transport: transport}}
 }
 
-// client returns a client that sends everything once, so that a test sees what the fake does and not what the client makes of it.
+// client returns a client without retries and without a rate limit.
 func (f *fake) client(opts ...cftunnel.Option) *cftunnel.Client {
 	f.t.Helper()
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
@@ -73,38 +76,46 @@ func (f *fake) client(opts ...cftunnel.Option) *cftunnel.Client {
 	return client
 }
 
-// below is a path of the fake's own account.
-func (f *fake) below(path string) string { return "/accounts/" + f.AccountID() + path }
+// accountPath returns a path below the account of the server.
+func (f *fake) accountPath(path string) string { return "/accounts/" + f.AccountID() + path }
 
-// send makes a request with the right credentials. The path is below the base URL.
-func (f *fake) send(method, path, body string) reply {
+// send sends a request with the API token. The path is below the base URL.
+func (f *fake) send(method, path, body string) response {
 	f.t.Helper()
 	r, err := f.try(method, path, body)
 	require.NoError(f.t, err)
 	return r
 }
 
-// try is send for requests that may be left without an answer.
-func (f *fake) try(method, path, body string) (reply, error) {
+// fetch sends a GET request with the API token. The path is below the base URL.
+func (f *fake) fetch(path string) response {
 	f.t.Helper()
-	return f.tryWith(method, path, body, http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
+	return f.send(http.MethodGet, path, "")
 }
 
-func (f *fake) tryWith(method, path, body string, header http.Header) (reply, error) {
+// try is like send, but returns an error if there is no response.
+func (f *fake) try(method, path, body string) (response, error) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), method, f.base+path, strings.NewReader(body))
+	return f.tryWith(method, path, body,
+		http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
+}
+
+func (f *fake) tryWith(method, path, body string, header http.Header) (response, error) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.base+path,
+		strings.NewReader(body))
 	require.NoError(f.t, err)
 	req.Header = header
 	resp, err := f.http.Do(req)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	read, err := io.ReadAll(resp.Body)
-	return reply{f.t, resp.StatusCode, resp.Header, read}, err
+	return response{f.t, resp.StatusCode, resp.Header, read}, err
 }
 
-// create makes a tunnel and returns its id and token.
+// create creates a tunnel and returns its ID and token.
 func (f *fake) create(name string) (id string, token cftunnel.Secret) {
 	f.t.Helper()
 	tunnel, err := f.client().Tunnels.Create(f.t.Context(), cftunnel.TunnelCreateParams{Name: name})
@@ -125,7 +136,7 @@ func (f *fake) delete(id string) {
 	require.NoError(f.t, err)
 }
 
-// connect runs a connector.
+// connect starts a connector and returns its ID.
 func (f *fake) connect(token cftunnel.Secret) string {
 	f.t.Helper()
 	id, err := f.Connect(token)
@@ -133,7 +144,7 @@ func (f *fake) connect(token cftunnel.Secret) string {
 	return id
 }
 
-// lastRequest is what the fake kept of the latest request.
+// lastRequest returns the last recorded request.
 func (f *fake) lastRequest() tunneltest.Request {
 	f.t.Helper()
 	requests := f.Requests()
@@ -141,15 +152,15 @@ func (f *fake) lastRequest() tunneltest.Request {
 	return requests[len(requests)-1]
 }
 
-// reply is an answer as it came.
-type reply struct {
+// response is an HTTP response with its body.
+type response struct {
 	t      testing.TB
 	status int
 	header http.Header
 	body   []byte
 }
 
-// envelope is what every answer is wrapped in, its parts as they came.
+// envelope has the undecoded members of a response.
 type envelope struct {
 	Success    json.RawMessage `json:"success"`
 	Errors     json.RawMessage `json:"errors"`
@@ -158,15 +169,15 @@ type envelope struct {
 	ResultInfo json.RawMessage `json:"result_info"`
 }
 
-func (r reply) envelope() envelope {
+func (r response) envelope() envelope {
 	r.t.Helper()
 	var e envelope
 	require.NoError(r.t, json.Unmarshal(r.body, &e), "%s", r.body)
 	return e
 }
 
-// result returns the result of a success as it came.
-func (r reply) result() json.RawMessage {
+// result returns the undecoded result of a successful response.
+func (r response) result() json.RawMessage {
 	r.t.Helper()
 	require.Equal(r.t, http.StatusOK, r.status, "%s", r.body)
 	e := r.envelope()
@@ -174,24 +185,24 @@ func (r reply) result() json.RawMessage {
 	return e.Result
 }
 
-// fields returns the members of a result that is an object, each as it came.
-func (r reply) fields() map[string]json.RawMessage {
+// fields returns the undecoded members of a result that is an object.
+func (r response) fields() map[string]json.RawMessage {
 	r.t.Helper()
 	var fields map[string]json.RawMessage
 	require.NoError(r.t, json.Unmarshal(r.result(), &fields))
 	return fields
 }
 
-// text returns a member of the result that is a string.
-func (r reply) text(name string) string {
+// stringField returns a member of the result that is a string.
+func (r response) stringField(name string) string {
 	r.t.Helper()
 	var text string
 	require.NoError(r.t, json.Unmarshal(r.fields()[name], &text), "%s", name)
 	return text
 }
 
-// fails checks a failure's status, code and envelope.
-func (r reply) fails(status, code int) {
+// assertError checks the status, code and envelope of an error response.
+func (r response) assertError(status, code int) {
 	r.t.Helper()
 	assert.Equal(r.t, status, r.status, "%s", r.body)
 	e := r.envelope()
@@ -208,7 +219,7 @@ func (r reply) fails(status, code int) {
 	assert.Equal(r.t, "null", string(e.Result))
 }
 
-// keysOf returns the names of an object's members in the order in which they stand.
+// keysOf returns the names of an object's members in their order.
 func keysOf(t testing.TB, object json.RawMessage) []string {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(object))
@@ -233,12 +244,12 @@ func asJSON(t testing.TB, value any) string {
 	return string(encoded)
 }
 
-// secretOf is a tunnel secret of n bytes.
+// secretOf returns a tunnel secret of n bytes.
 func secretOf(n int, b byte) string {
 	return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, n))
 }
 
-// withoutPath is the server's URL without the base path.
+// withoutPath returns the server's URL without the base path.
 func (f *fake) withoutPath() string {
 	f.t.Helper()
 	u, err := url.Parse(f.base)
@@ -247,7 +258,7 @@ func (f *fake) withoutPath() string {
 	return u.String()
 }
 
-// clock is a time that stands still until it is moved.
+// clock is a clock that tests advance.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

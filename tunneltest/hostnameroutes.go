@@ -12,8 +12,7 @@ const (
 	hostnameRoutePath  = hostnameRoutesPath + "/{hostname_route_id}"
 )
 
-// hostnameRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
-// Write for the others.
+// hostnameRouteRoutes are the operations on hostname routes.
 var hostnameRouteRoutes = []route{
 	{http.MethodPost, hostnameRoutesPath, (*Server).createHostnameRoute, networksWrite},
 	{http.MethodGet, hostnameRoutesPath, (*Server).listHostnameRoutes, networksRead},
@@ -22,14 +21,14 @@ var hostnameRouteRoutes = []route{
 	{http.MethodDelete, hostnameRoutePath, (*Server).deleteHostnameRoute, networksWrite},
 }
 
-// hostnameRoute leads a private hostname to a tunnel.
+// hostnameRoute routes a private hostname to a tunnel.
 type hostnameRoute struct {
 	id, hostname, comment string
 	tunnel                *tunnel
 	created, deleted      time.Time
 }
 
-// hostnameRouteJSON is a hostname route as responses have it.
+// hostnameRouteJSON is a hostname route in a response.
 type hostnameRouteJSON struct {
 	ID         string     `json:"id"`
 	Comment    string     `json:"comment"`
@@ -43,7 +42,8 @@ type hostnameRouteJSON struct {
 
 func (r *hostnameRoute) json() hostnameRouteJSON {
 	return hostnameRouteJSON{
-		ID: r.id, Comment: r.comment, CreatedAt: timestamp{r.created}, DeletedAt: orNull(r.deleted),
+		ID: r.id, Comment: r.comment,
+		CreatedAt: timestamp{r.created}, DeletedAt: nullTime(r.deleted),
 		Hostname: r.hostname,
 		TunnelID: r.tunnel.id, TunnelName: r.tunnel.name, TunnelType: r.tunnel.kind,
 	}
@@ -53,33 +53,33 @@ const maxHostname = 255
 
 // hostnameRouteBody is the body of a create or an update.
 type hostnameRouteBody struct {
-	computed
+	readOnlyMembers
 	Hostname *string `json:"hostname"`
 	TunnelID *string `json:"tunnel_id"`
 	Comment  *string `json:"comment"`
 }
 
-// apply sets what the body has.
-func (b *hostnameRouteBody) apply(a *account, r *hostnameRoute) *answer {
+// apply sets the fields of r that the body has.
+func (b *hostnameRouteBody) apply(a *account, r *hostnameRoute) *response {
 	switch {
 	case b.Hostname != nil && strings.TrimSpace(*b.Hostname) == "":
-		return bad("hostname must not be blank")
+		return badRequest("hostname must not be blank")
 	case tooLong(b.Hostname, maxHostname):
-		return bad("hostname has at most 255 characters")
+		return badRequest("hostname must have at most 255 characters")
 	case tooLong(b.Comment, maxRouteComment):
-		return bad("comment has at most 100 characters")
+		return badRequest("comment must have at most 100 characters")
 	}
 	if b.TunnelID != nil {
 		if r.tunnel = a.liveTunnelByID(*b.TunnelID); r.tunnel == nil {
 			return noTunnelForRoute()
 		}
 	}
-	set(&r.hostname, b.Hostname)
-	set(&r.comment, b.Comment)
+	setIfPresent(&r.hostname, b.Hostname)
+	setIfPresent(&r.comment, b.Comment)
 	return nil
 }
 
-// hostnameRouted reports whether another live route has the hostname.
+// hostnameRouted reports whether another route, which is not deleted, has the hostname.
 func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
 	return slices.ContainsFunc(a.hostnameRoutes, func(r *hostnameRoute) bool {
 		return r.id != wanted.id && r.deleted.IsZero() &&
@@ -87,15 +87,15 @@ func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
 	})
 }
 
-func (s *Server) createHostnameRoute(c *call) answer {
+func (s *Server) createHostnameRoute(c *call) response {
 	var body hostnameRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
 		return *problem
 	}
 	if body.Hostname == nil || body.TunnelID == nil {
-		return *bad("hostname and tunnel_id are required")
+		return *badRequest("hostname and tunnel_id are required")
 	}
-	r := &hostnameRoute{id: randomUUID(), created: s.stamp()}
+	r := &hostnameRoute{id: randomUUID(), created: s.currentTime()}
 	if problem := body.apply(c.account, r); problem != nil {
 		return *problem
 	}
@@ -106,8 +106,9 @@ func (s *Server) createHostnameRoute(c *call) answer {
 	return success(r.json())
 }
 
-// listHostnameRoutes finds a part of a hostname. Without is_deleted it has live and deleted routes.
-func (s *Server) listHostnameRoutes(c *call) answer {
+// listHostnameRoutes lists routes. The parameter hostname matches parts of hostnames. If there is
+// no is_deleted, the list includes deleted routes.
+func (s *Server) listHostnameRoutes(c *call) response {
 	at, problem := timeOf(c.query, "existed_at")
 	if problem != nil {
 		return *problem
@@ -123,10 +124,10 @@ func (s *Server) listHostnameRoutes(c *call) answer {
 			found = append(found, r)
 		}
 	}
-	return onePage(c.query, found, (*hostnameRoute).json)
+	return pageResponse(c.query, found, (*hostnameRoute).json)
 }
 
-// liveHostnameRoute returns the one that the path names, or nil.
+// liveHostnameRoute returns the route of the path, or nil if there is none or it is deleted.
 func (c *call) liveHostnameRoute() *hostnameRoute {
 	for _, r := range c.account.hostnameRoutes {
 		if strings.EqualFold(r.id, c.values["hostname_route_id"]) && r.deleted.IsZero() {
@@ -136,7 +137,7 @@ func (c *call) liveHostnameRoute() *hostnameRoute {
 	return nil
 }
 
-func (s *Server) getHostnameRoute(c *call) answer {
+func (s *Server) getHostnameRoute(c *call) response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
@@ -144,7 +145,7 @@ func (s *Server) getHostnameRoute(c *call) answer {
 	return success(r.json())
 }
 
-func (s *Server) updateHostnameRoute(c *call) answer {
+func (s *Server) updateHostnameRoute(c *call) response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
@@ -158,8 +159,8 @@ func (s *Server) updateHostnameRoute(c *call) answer {
 		return *problem
 	}
 	switch {
-	case body.any() || wanted == *r:
-		return changesNothing()
+	case body.isSet() || wanted == *r:
+		return invalidPatch()
 	case c.account.hostnameRouted(&wanted):
 		return hostnameRouteExists()
 	}
@@ -167,21 +168,21 @@ func (s *Server) updateHostnameRoute(c *call) answer {
 	return success(r.json())
 }
 
-func (s *Server) deleteHostnameRoute(c *call) answer {
+func (s *Server) deleteHostnameRoute(c *call) response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
 	}
-	r.deleted = s.stamp()
+	r.deleted = s.currentTime()
 	return success(r.json())
 }
 
-// Which codes these have is not known.
+// The real error codes of the following responses are not known.
 
-func hostnameRouteExists() answer {
-	return failure(http.StatusConflict, 1001, "A route of this hostname exists already")
+func hostnameRouteExists() response {
+	return failure(http.StatusConflict, 1001, "A route for this hostname already exists")
 }
 
-func hostnameRouteNotFound() answer {
+func hostnameRouteNotFound() response {
 	return failure(http.StatusNotFound, 1001, "Hostname route not found")
 }

@@ -11,57 +11,51 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestHostnameRoutes_Shapes(t *testing.T) {
+func TestHostnameRoutes_Responses(t *testing.T) {
 	t.Parallel()
-	f, c := startShapes(t)
+	f, c := startWithFixedTime(t)
 	tunnel, _ := f.create("web")
-	created := f.send(
-		http.MethodPost,
-		f.below(hosts),
-		`{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`,
-	)
-	path := f.below(hosts + "/" + created.object().ID)
-	shape := func(deleted string) string {
-		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + born + `,"deleted_at":` + deleted +
+	created := f.send(http.MethodPost, f.accountPath(hosts),
+		`{"hostname":"wiki.internal","tunnel_id":"`+tunnel+`","comment":"lab"}`)
+	path := f.accountPath(hosts + "/" + created.object().ID)
+	wantJSON := func(deleted string) string {
+		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
+			`,"deleted_at":` + deleted +
 			`,"hostname":"wiki.internal","tun_type":"cfd_tunnel","tunnel_id":"` + tunnel + `","tunnel_name":"web"}`
 	}
-	created.is(wrapped(shape("null")))
-	f.send(http.MethodGet, path, "").is(wrapped(shape("null")))
-	f.send(http.MethodGet, f.below(hosts), "").is(wrappedPage("["+shape("null")+"]", 1))
+	created.assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(f.accountPath(hosts)).assertBody(pageWith("["+wantJSON("null")+"]", 1))
 	c.advance(time.Hour)
-	f.send(http.MethodDelete, path, "").is(wrapped(shape(later)))
+	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater)))
 }
 
-func TestHostnameRoutes_OneTunnelOfAHostname(t *testing.T) {
+func TestHostnameRoutes_DuplicateHostname(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
 	wiki := f.add(hosts, `{"hostname":"wiki.internal","tunnel_id":"`+web+`"}`)
 	git := f.add(hosts, `{"hostname":"git.internal","tunnel_id":"`+web+`"}`)
-	path := f.below(hosts + "/" + git.ID)
-	f.send(http.MethodPost, f.below(hosts), `{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).
-		fails(http.StatusConflict, 1001)
-	f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).fails(http.StatusConflict, 1001)
+	path := f.accountPath(hosts + "/" + git.ID)
+	f.send(http.MethodPost, f.accountPath(hosts),
+		`{"hostname":"WIKI.internal","tunnel_id":"`+shop+`"}`).
+		assertError(http.StatusConflict, 1001)
+	f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).
+		assertError(http.StatusConflict, 1001)
 
 	git.TunnelID, git.Tunnel, git.Comment = shop, "shop", "code"
-	assert.Equal(
-		t,
-		git,
-		f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object(),
-	)
+	assert.Equal(t, git,
+		f.send(http.MethodPatch, path, `{"tunnel_id":"`+shop+`","comment":"code"}`).object())
 	for _, body := range []string{`{}`, `{"comment":"code"}`, `{"comment":"x","tunnel_name":"shop"}`} {
-		f.send(http.MethodPatch, path, body).fails(http.StatusInternalServerError, 1000)
+		f.send(http.MethodPatch, path, body).assertError(http.StatusInternalServerError, 1000)
 	}
-	f.send(http.MethodDelete, f.below(hosts+"/"+wiki.ID), "").object()
-	assert.Equal(
-		t,
-		"wiki.internal",
-		f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname,
-	)
+	f.send(http.MethodDelete, f.accountPath(hosts+"/"+wiki.ID), "").object()
+	assert.Equal(t, "wiki.internal",
+		f.send(http.MethodPatch, path, `{"hostname":"wiki.internal"}`).object().Hostname)
 }
 
-func TestHostnameRoutes_Refusals(t *testing.T) {
+func TestHostnameRoutes_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
@@ -69,22 +63,24 @@ func TestHostnameRoutes_Refusals(t *testing.T) {
 	for _, member := range []string{
 		`"hostname":" "`, `"hostname":7`, `"hostname":"` + strings.Repeat("x", 256) + `"`, `"comment":"` + strings.Repeat("x", 101) + `"`,
 	} {
-		f.send(http.MethodPatch, f.below(hosts+"/"+wiki.ID), `{`+member+`}`).
-			fails(http.StatusBadRequest, 1001)
-		f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).
-			fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPatch, f.accountPath(hosts+"/"+wiki.ID), `{`+member+`}`).
+			assertError(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.accountPath(hosts),
+			`{"hostname":"a","tunnel_id":"`+web+`",`+member+`}`).
+			assertError(http.StatusBadRequest, 1001)
 	}
 	for _, body := range []string{``, `[]`, `{"hostname":"a"}`, `{"tunnel_id":"` + web + `"}`} {
-		f.send(http.MethodPost, f.below(hosts), body).fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.accountPath(hosts), body).assertError(http.StatusBadRequest, 1001)
 	}
-	f.send(http.MethodPost, f.below(hosts), `{"hostname":"a","tunnel_id":"`+nobody+`"}`).
-		fails(http.StatusNotFound, 1002)
-	f.send(http.MethodDelete, f.below(hosts+"/"+wiki.ID), "").object()
-	for _, id := range []string{wiki.ID, nobody} {
-		f.send(http.MethodGet, f.below(hosts+"/"+id), "").fails(http.StatusNotFound, 1001)
-		f.send(http.MethodPatch, f.below(hosts+"/"+id), `{"comment":"x"}`).
-			fails(http.StatusNotFound, 1001)
-		f.send(http.MethodDelete, f.below(hosts+"/"+id), "").fails(http.StatusNotFound, 1001)
+	f.send(http.MethodPost, f.accountPath(hosts), `{"hostname":"a","tunnel_id":"`+unknownID+`"}`).
+		assertError(http.StatusNotFound, 1002)
+	f.send(http.MethodDelete, f.accountPath(hosts+"/"+wiki.ID), "").object()
+	for _, id := range []string{wiki.ID, unknownID} {
+		f.fetch(f.accountPath(hosts+"/"+id)).assertError(http.StatusNotFound, 1001)
+		f.send(http.MethodPatch, f.accountPath(hosts+"/"+id), `{"comment":"x"}`).
+			assertError(http.StatusNotFound, 1001)
+		f.send(http.MethodDelete, f.accountPath(hosts+"/"+id), "").
+			assertError(http.StatusNotFound, 1001)
 	}
 }
 
@@ -97,7 +93,7 @@ func TestHostnameRoutes_Filters(t *testing.T) {
 	wiki := f.add(hosts, `{"hostname":"Wiki.internal","tunnel_id":"`+web+`","comment":"lab"}`)
 	f.add(hosts, `{"hostname":"git.internal","tunnel_id":"`+shop+`"}`)
 	c.advance(time.Hour)
-	f.send(http.MethodDelete, f.below(hosts+"/"+wiki.ID), "").object()
+	f.send(http.MethodDelete, f.accountPath(hosts+"/"+wiki.ID), "").object()
 	f.add(hosts, `{"hostname":"wiki.example.com","tunnel_id":"`+web+`"}`)
 	for query, names := range map[string]string{
 		"": "Wiki.internal git.internal wiki.example.com", "is_deleted=false": "git.internal wiki.example.com", "is_deleted=true": "Wiki.internal",
@@ -105,7 +101,7 @@ func TestHostnameRoutes_Filters(t *testing.T) {
 		"id=" + wiki.ID: "Wiki.internal", "tunnel_id=" + shop: "git.internal", "comment=lab": "Wiki.internal",
 		"existed_at=" + hour(0.5): "Wiki.internal git.internal", "per_page=1&page=2": "git.internal",
 	} {
-		assert.Equal(t, strings.Fields(names), f.listed(hosts+"?"+query), query)
+		assert.Equal(t, strings.Fields(names), f.listNames(hosts+"?"+query), query)
 	}
-	f.send(http.MethodGet, f.below(hosts+"?existed_at=noon"), "").fails(http.StatusBadRequest, 1001)
+	f.fetch(f.accountPath(hosts+"?existed_at=noon")).assertError(http.StatusBadRequest, 1001)
 }

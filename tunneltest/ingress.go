@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// remoteConfig is what cloudflared's rules are about in a configuration. The types of other members
-// are not checked, so that tests can store what a client cannot decode.
+// remoteConfig has the members of a configuration that cloudflared validates. The types of other
+// members are not checked, so that tests can store values that a client cannot decode.
 type remoteConfig struct {
 	Ingress       []ingressRule   `json:"ingress"`
 	OriginRequest originRequest   `json:"originRequest"`
@@ -25,10 +25,10 @@ type ingressRule struct {
 	OriginRequest           originRequest `json:"originRequest"`
 }
 
-// originRequest holds undecoded members, because those of another type are ignored.
+// originRequest has undecoded members, because members of an unexpected type are ignored.
 type originRequest map[string]json.RawMessage
 
-// UnmarshalJSON ignores what is not an object.
+// UnmarshalJSON ignores values that are not objects.
 func (o *originRequest) UnmarshalJSON(data []byte) error {
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(data, &members)
@@ -36,52 +36,53 @@ func (o *originRequest) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// refusal returns why the API refuses the configuration, in words like cloudflared's, or nothing.
-func (c remoteConfig) refusal() string {
+// invalidReason returns why the API refuses the configuration, or "". The texts are similar to
+// those of cloudflared.
+func (c remoteConfig) invalidReason() string {
 	if len(c.Ingress) == 0 {
 		return "The configuration has no ingress rules"
 	}
-	if reason := c.OriginRequest.refusal(); reason != "" {
+	if reason := c.OriginRequest.invalidReason(); reason != "" {
 		return reason
 	}
 	for i, rule := range c.Ingress {
-		reason := rule.refusal(member[bool](c.OriginRequest, "bastionMode"), i == len(c.Ingress)-1)
-		if reason != "" {
+		isBastion := decodeMember[bool](c.OriginRequest, "bastionMode")
+		if reason := rule.invalidReason(isBastion, i == len(c.Ingress)-1); reason != "" {
 			return fmt.Sprintf("Ingress rule #%d: %s", i+1, reason)
 		}
 	}
 	var routing originRequest
 	_ = json.Unmarshal(c.WARPRouting, &routing)
-	return routing.refusal()
+	return routing.invalidReason()
 }
 
-func (r ingressRule) refusal(isBastion, isLast bool) string {
+func (r ingressRule) invalidReason(isBastion, isLast bool) string {
 	if r.OriginRequest["bastionMode"] != nil {
-		isBastion = member[bool](r.OriginRequest, "bastionMode")
+		isBastion = decodeMember[bool](r.OriginRequest, "bastionMode")
 	}
-	if reason := serviceRefusal(r.Service, isBastion); reason != "" {
+	if reason := invalidServiceReason(r.Service, isBastion); reason != "" {
 		return reason
 	}
 	if r.Service == "socks-proxy" {
-		if reason := r.OriginRequest.ipRefusal(); reason != "" {
+		if reason := r.OriginRequest.invalidIPRuleReason(); reason != "" {
 			return reason
 		}
 	}
-	if reason := r.OriginRequest.refusal(); reason != "" {
+	if reason := r.OriginRequest.invalidReason(); reason != "" {
 		return reason
 	}
 	if _, _, err := net.SplitHostPort(r.Hostname); err == nil {
 		return "the hostname contains a port"
 	}
 	if len(r.Hostname) > 1 && strings.Contains(r.Hostname[1:], "*") {
-		return `the hostname has a wildcard that is not its first character, as in "*.example.com"`
+		return `a wildcard must be the first character of the hostname, as in "*.example.com"`
 	}
 	matchesAll := (r.Hostname == "" || r.Hostname == "*") && r.Path == ""
 	switch {
 	case isLast && !matchesAll:
 		return "the last rule must match all requests: it cannot have a hostname or a path"
 	case !isLast && matchesAll:
-		return "it matches all requests, so the rules after it are never reached"
+		return "the rule matches all requests, so the rules after it never apply"
 	}
 	if _, err := regexp.Compile(r.Path); err != nil {
 		return "the path is an invalid regex: " + err.Error()
@@ -89,7 +90,7 @@ func (r ingressRule) refusal(isBastion, isLast bool) string {
 	return ""
 }
 
-func serviceRefusal(service string, isBastion bool) string {
+func invalidServiceReason(service string, isBastion bool) string {
 	kind, rest, _ := strings.Cut(service, ":")
 	switch {
 	case isBastion:
@@ -118,11 +119,11 @@ func serviceRefusal(service string, isBastion bool) string {
 	return ""
 }
 
-// refusal is about the members that an originRequest and warp-routing have.
-func (o originRequest) refusal() string {
+// invalidReason checks the members that originRequest and warp-routing have in common.
+func (o originRequest) invalidReason() string {
 	var seconds int
 	if json.Unmarshal(o["connectTimeout"], &seconds) != nil {
-		d, _ := time.ParseDuration(member[string](o, "connectTimeout"))
+		d, _ := time.ParseDuration(decodeMember[string](o, "connectTimeout"))
 		seconds = int(d.Seconds())
 	}
 	if seconds < 0 {
@@ -133,20 +134,21 @@ func (o originRequest) refusal() string {
 			return name + " cannot be negative"
 		}
 	}
-	access := member[originRequest](o, "access")
-	hasTags, team := len(member[[]string](access, "audTag")) > 0, member[string](access, "teamName")
-	if member[bool](access, "required") && hasTags && team == "" {
+	access := decodeMember[originRequest](o, "access")
+	hasTags := len(decodeMember[[]string](access, "audTag")) > 0
+	team := decodeMember[string](access, "teamName")
+	if decodeMember[bool](access, "required") && hasTags && team == "" {
 		return "access.teamName cannot be blank if access.required and access.audTag are set"
 	}
 	return ""
 }
 
-func (o originRequest) ipRefusal() string {
-	for _, rule := range member[[]originRequest](o, "ipRules") {
-		if _, err := netip.ParsePrefix(member[string](rule, "prefix")); err != nil {
+func (o originRequest) invalidIPRuleReason() string {
+	for _, rule := range decodeMember[[]originRequest](o, "ipRules") {
+		if _, err := netip.ParsePrefix(decodeMember[string](rule, "prefix")); err != nil {
 			return "unable to create the IP rule: its prefix is not a CIDR"
 		}
-		for _, port := range member[[]int](rule, "ports") {
+		for _, port := range decodeMember[[]int](rule, "ports") {
 			if port < 1 || port > 65535 {
 				return fmt.Sprintf("unable to create the IP rule: %d is not a port", port)
 			}
@@ -155,8 +157,9 @@ func (o originRequest) ipRefusal() string {
 	return ""
 }
 
-// member decodes a member. It returns the zero value if there is none of this type.
-func member[T any](object originRequest, name string) T {
+// decodeMember decodes a member of an object. It returns the zero value if the member is missing or
+// has another type.
+func decodeMember[T any](object originRequest, name string) T {
 	var value, zero T
 	if json.Unmarshal(object[name], &value) != nil {
 		return zero
@@ -164,9 +167,9 @@ func member[T any](object originRequest, name string) T {
 	return value
 }
 
-// tidied returns a configuration as the API stores it: without a warp-routing that is off, and
-// without empty hostnames and paths. One that needs no tidying stays as it was sent, byte for byte.
-func tidied(config json.RawMessage) json.RawMessage {
+// normalizedConfig returns a configuration as the API stores it. It removes warp-routing if that is
+// disabled, and empty hostnames and paths. If there is nothing to remove, the bytes are unchanged.
+func normalizedConfig(config json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(config, &members) != nil {
 		return config
@@ -194,7 +197,7 @@ func tidied(config json.RawMessage) json.RawMessage {
 	return config
 }
 
-// isOff reports whether a warp-routing is null, empty or disabled.
+// isOff reports whether warp-routing is null, empty or disabled.
 func isOff(routing json.RawMessage) bool {
 	var members map[string]json.RawMessage
 	isObject := json.Unmarshal(routing, &members) == nil

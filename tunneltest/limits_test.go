@@ -15,10 +15,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// endless is a body that counts what is read of it.
-type endless struct{ read atomic.Int64 }
+// countingReader is an endless body that counts the bytes that are read.
+type countingReader struct{ read atomic.Int64 }
 
-func (e *endless) Read(p []byte) (int, error) {
+func (e *countingReader) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = ' '
 	}
@@ -26,14 +26,14 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestBody_TooLarge(t *testing.T) {
+func TestServer_BodyTooLarge(t *testing.T) {
 	t.Parallel()
 	for name, length := range map[string]int64{"of a known length": 200 << 20, "of an unknown length": -1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := tunneltest.NewServer(tunneltest.InMemory())
 			defer srv.Close()
-			body := &endless{}
+			body := &countingReader{}
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 				srv.URL()+"/accounts/"+srv.AccountID()+"/cfd_tunnel", io.LimitReader(body, 200<<20))
 			require.NoError(t, err)
@@ -56,12 +56,14 @@ func TestBody_TooLarge(t *testing.T) {
 	}
 }
 
-func TestBody_Limit(t *testing.T) {
+func TestServer_BodyLimit(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	body := `{"name":"web"}`
-	f.send(http.MethodPost, f.below("/cfd_tunnel"), body+strings.Repeat(" ", 1<<20-len(body))).result()
-	r := f.send(http.MethodPost, f.below("/cfd_tunnel"), body+strings.Repeat(" ", 1<<20-len(body)+1))
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		body+strings.Repeat(" ", 1<<20-len(body))).result()
+	r := f.send(http.MethodPost, f.accountPath("/cfd_tunnel"),
+		body+strings.Repeat(" ", 1<<20-len(body)+1))
 	assert.Equal(t, http.StatusRequestEntityTooLarge, r.status)
 }
 
@@ -72,7 +74,7 @@ func TestWithRecordLimit(t *testing.T) {
 			t.Parallel()
 			f := start(t, tunneltest.WithRecordLimit(limit))
 			for i := range 11 {
-				f.send(http.MethodGet, fmt.Sprintf("/zones/%d", i), "")
+				f.fetch(fmt.Sprintf("/zones/%d", i))
 				kept := f.Requests()
 				require.Len(t, kept, min(i+1, limit))
 				for j, r := range kept {
@@ -85,13 +87,14 @@ func TestWithRecordLimit(t *testing.T) {
 	assert.Panics(t, func() { tunneltest.NewServer(tunneltest.WithRecordLimit(-2)) })
 }
 
-func TestQuota_UnknownCredentialsShareOne(t *testing.T) {
+func TestWithQuota_UnknownCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(2, time.Hour))
 	for i, status := range []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusTooManyRequests} {
-		r, err := f.tryWith(http.MethodGet, "/zones", "", http.Header{"Authorization": {fmt.Sprint("Bearer unknown-", i)}})
+		r, err := f.tryWith(http.MethodGet, "/zones", "",
+			http.Header{"Authorization": {fmt.Sprint("Bearer unknown-", i)}})
 		require.NoError(t, err)
 		assert.Equal(t, status, r.status)
 	}
-	f.admitted()
+	f.assertAllowed()
 }

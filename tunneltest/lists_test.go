@@ -15,13 +15,13 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// names lists a path and returns the names in the order in which they came.
+// names returns the names of the items of a list, in their order.
 func (f *fake) names(path string) []string {
 	f.t.Helper()
 	var tunnels []struct {
 		Name string `json:"name"`
 	}
-	require.NoError(f.t, json.Unmarshal(f.send(http.MethodGet, f.below(path), "").result(), &tunnels))
+	require.NoError(f.t, json.Unmarshal(f.fetch(f.accountPath(path)).result(), &tunnels))
 	names := []string{}
 	for _, tunnel := range tunnels {
 		names = append(names, tunnel.Name)
@@ -29,9 +29,13 @@ func (f *fake) names(path string) []string {
 	return names
 }
 
-// town is a fake with one tunnel of each state. What happens at which hour after noon: at 0 vpc1-idle, vpc1-up, vpc2-down and old are made;
-// at 1 vpc1-up and vpc2-down connect; at 2 vpc2-down disconnects; at 3 old is deleted; at 4 late is made.
-func town(t *testing.T) (f *fake, ids map[string]string) {
+// startWithTunnels starts a server with tunnels in different states. These happen after noon:
+//   - at 12:00, vpc1-idle, vpc1-up, vpc2-down and old are created
+//   - at 13:00, vpc1-up and vpc2-down connect
+//   - at 14:00, vpc2-down disconnects
+//   - at 15:00, old is deleted
+//   - at 16:00, late is created
+func startWithTunnels(t *testing.T) (f *fake, ids map[string]string) {
 	t.Helper()
 	c := newClock(noon)
 	f = start(t, tunneltest.WithClock(c.Now))
@@ -52,14 +56,15 @@ func town(t *testing.T) (f *fake, ids map[string]string) {
 	return f, ids
 }
 
-// hour is a time of town as a query has it.
+// hour returns a time for a query, in hours after noon.
 func hour(hours float64) string {
-	return url.QueryEscape(noon.Add(time.Duration(hours * float64(time.Hour))).Format(time.RFC3339Nano))
+	at := noon.Add(time.Duration(hours * float64(time.Hour)))
+	return url.QueryEscape(at.Format(time.RFC3339Nano))
 }
 
-func TestFilters(t *testing.T) {
+func TestTunnelsList_Filters(t *testing.T) {
 	t.Parallel()
-	f, ids := town(t)
+	f, ids := startWithTunnels(t)
 	live := []string{"vpc1-idle", "vpc1-up", "vpc2-down", "late"}
 	for _, c := range []struct {
 		query string
@@ -75,7 +80,7 @@ func TestFilters(t *testing.T) {
 		{"name=old&is_deleted=true", []string{"old"}},
 		{"uuid=" + ids["late"], []string{"late"}},
 		{"uuid=" + ids["old"], []string{}},
-		{"uuid=" + nobody, []string{}},
+		{"uuid=" + unknownID, []string{}},
 		{"status=inactive", []string{"vpc1-idle", "late"}},
 		{"status=healthy", []string{"vpc1-up"}},
 		{"status=down", []string{"vpc2-down"}},
@@ -101,9 +106,9 @@ func TestFilters(t *testing.T) {
 		{"was_inactive_at=" + hour(1.5), []string{"vpc1-idle"}},
 		{"was_inactive_at=" + hour(2.5), []string{"vpc1-idle", "vpc2-down"}},
 		{"was_inactive_at=" + hour(1.5) + "&is_deleted=true", []string{"old"}},
-		// Half past one, as Berlin writes it.
+		// 13:30 UTC in another time zone.
 		{"was_active_at=" + url.QueryEscape("2026-10-05T15:30:00+02:00"), []string{"vpc1-up", "vpc2-down"}},
-		// The real server ignores what it does not know.
+		// Unknown parameters are ignored.
 		{"colour=red", live},
 		{"is_deleted=true&order=name", []string{"old"}},
 	} {
@@ -111,12 +116,12 @@ func TestFilters(t *testing.T) {
 			t.Parallel()
 			mine := &fake{f.Server, t, f.base, f.http}
 			assert.Equal(t, c.names, mine.names("/cfd_tunnel?"+c.query))
-			assert.Equal(t, c.names, mine.names("/tunnels?"+c.query), "all kinds")
+			assert.Equal(t, c.names, mine.names("/tunnels?"+c.query), "all types")
 		})
 	}
 }
 
-func TestAllKindsFilterByType(t *testing.T) {
+func TestTunnelsList_AllTypesFilter(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.create("web")
@@ -134,10 +139,10 @@ func TestAllKindsFilterByType(t *testing.T) {
 	}
 }
 
-// The client's own filters reach the fake in the form in which it reads them.
-func TestFiltersOfTheClient(t *testing.T) {
+// The server understands the filters that the client sends.
+func TestClient_TunnelFilters(t *testing.T) {
 	t.Parallel()
-	f, ids := town(t)
+	f, ids := startWithTunnels(t)
 	for _, c := range []struct {
 		name   string
 		params cftunnel.TunnelListParams
@@ -172,24 +177,24 @@ func TestFiltersOfTheClient(t *testing.T) {
 	assert.Len(t, types.Items, 4)
 }
 
-func TestListsRefuseWhatTheyCannotRead(t *testing.T) {
+func TestTunnelsList_InvalidParameters(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, query := range []string{
 		"page=0", "page=-1", "page=x", "page=1.5", "per_page=0", "per_page=-5", "per_page=many",
 		"existed_at=yesterday", "was_active_at=2026-10-05", "was_inactive_at=1",
 	} {
-		r := f.send(http.MethodGet, f.below("/cfd_tunnel?"+query), "")
+		r := f.fetch(f.accountPath("/cfd_tunnel?" + query))
 		assert.Equal(t, http.StatusBadRequest, r.status, query)
 		assert.False(t, f.lastRequest().Done, query)
 	}
 }
 
-func TestPages(t *testing.T) {
+func TestTunnelsList_Pages(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(5)
-	f.delete(f.SeedTunnels(1)[0].ID) // counts nowhere
+	f.delete(f.SeedTunnels(1)[0].ID) // not counted
 	all := f.names("/cfd_tunnel")
 	require.Len(t, all, 5)
 	const huge = "9223372036854775807"
@@ -221,15 +226,17 @@ func TestPages(t *testing.T) {
 			for _, path := range []string{"/cfd_tunnel", "/tunnels"} {
 				mine := &fake{f.Server, t, f.base, f.http}
 				assert.Equal(t, c.names, mine.names(path+"?"+c.query))
-				r := mine.send(http.MethodGet, f.below(path+"?"+c.query), "")
-				assert.JSONEq(t, fmt.Sprintf(`{"count":%d,"page":%s,"per_page":%s,"total_count":5}`, len(c.names), c.page, c.perPage),
+				r := mine.fetch(f.accountPath(path + "?" + c.query))
+				assert.JSONEq(t,
+					fmt.Sprintf(`{"count":%d,"page":%s,"per_page":%s,"total_count":5}`,
+						len(c.names), c.page, c.perPage),
 					string(r.envelope().ResultInfo))
 			}
 		})
 	}
 }
 
-func TestAFullPageHoldsAThousand(t *testing.T) {
+func TestTunnelsList_MaxPerPage(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(1001)
@@ -239,28 +246,29 @@ func TestAFullPageHoldsAThousand(t *testing.T) {
 	assert.Len(t, f.names("/cfd_tunnel?per_page=5000&page=2"), 1)
 }
 
-func TestAnEmptyListIsNotNull(t *testing.T) {
+func TestTunnelsList_Empty(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, path := range []string{"/cfd_tunnel", "/tunnels", "/cfd_tunnel?page=7"} {
-		assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below(path), "").result()), path)
+		assert.Equal(t, "[]", string(f.fetch(f.accountPath(path)).result()), path)
 	}
 }
 
-func TestTheClientReadsEveryPage(t *testing.T) {
+func TestClient_AllPages(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	seeded := f.SeedTunnels(7)
 	var got []cftunnel.Tunnel
-	for tunnel, err := range f.client().Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 3}) {
+	params := cftunnel.TunnelListParams{PerPage: 3}
+	for tunnel, err := range f.client().Tunnels.All(t.Context(), params) {
 		require.NoError(t, err)
 		got = append(got, *tunnel)
 	}
-	assert.Equal(t, seeded, got, "in the order of creation, none twice")
+	assert.Equal(t, seeded, got, "in the order of creation, without duplicates")
 	assert.Len(t, f.Requests(), 3)
 }
 
-func TestTunnelIsFoundByTheTimesOfItsOwnAnswers(t *testing.T) {
+func TestTunnelsList_TimesOfResponses(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.create("n")
@@ -273,23 +281,24 @@ func TestTunnelIsFoundByTheTimesOfItsOwnAnswers(t *testing.T) {
 	}
 }
 
-func TestListOfOneKindKnowsNoTunTypes(t *testing.T) {
+func TestTunnelsList_IgnoresTunTypes(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(2)
-	r := f.send(http.MethodGet, f.below("/cfd_tunnel?tun_types=warp_connector"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel?tun_types=warp_connector"))
 	var result []json.RawMessage
 	require.NoError(t, json.Unmarshal(r.result(), &result))
 	assert.Len(t, result, 2)
 }
 
-func TestPageNumbersBeyondEveryIntegerAreTaken(t *testing.T) {
+func TestTunnelsList_HugePageNumbers(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.SeedTunnels(2)
 	const huge = "99999999999999999999999"
-	assert.JSONEq(t, "[]", string(f.send(http.MethodGet, f.below("/cfd_tunnel?page="+huge), "").result()))
+	assert.JSONEq(t, "[]", string(f.fetch(f.accountPath("/cfd_tunnel?page="+huge)).result()))
 	var result []json.RawMessage
-	require.NoError(t, json.Unmarshal(f.send(http.MethodGet, f.below("/cfd_tunnel?per_page="+huge), "").result(), &result))
+	require.NoError(t,
+		json.Unmarshal(f.fetch(f.accountPath("/cfd_tunnel?per_page="+huge)).result(), &result))
 	assert.Len(t, result, 2)
 }

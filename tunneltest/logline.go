@@ -20,18 +20,19 @@ var (
 	}
 )
 
-// every is the percent of a session without sampling.
-const every = 100
+// allLines is the percentage of lines that a session without sampling receives.
+const allLines = 100
 
-// logFilters is which lines a client wants.
+// logFilters select the lines that a client receives.
 type logFilters struct {
-	level   int // index in logLevels
+	level   int // the lowest level, as an index in logLevels
 	events  []tunnellogs.EventType
-	percent int // a sampling stays on until there is another
+	percent int // stays set if a later start message has no sampling
 }
 
-// next returns the filters of a start message. ok is false if the real service would not read them.
-func (f logFilters) next(start []byte) (next logFilters, ok bool) {
+// updated returns the filters after a start message. ok is false if the real service could not
+// parse the message.
+func (f logFilters) updated(start []byte) (next logFilters, ok bool) {
 	var message struct {
 		Filters *struct {
 			Level    *tunnellogs.Level      `json:"level"`
@@ -63,14 +64,14 @@ func (f logFilters) next(start []byte) (next logFilters, ok bool) {
 	return next, true
 }
 
-// wants reports whether the client wants a line.
+// wants reports whether the client receives a line.
 func (f logFilters) wants(line logLine) bool {
 	return slices.Index(logLevels, line.Level) >= f.level &&
 		(len(f.events) == 0 || slices.Contains(f.events, line.Event)) &&
 		rand.IntN(100) <= f.percent
 }
 
-// logLine is a line as cloudflared sees it. An event that it does not know is empty.
+// logLine is a log line in the form of cloudflared. Unknown events are empty.
 type logLine struct {
 	Time    time.Time
 	Level   tunnellogs.Level
@@ -105,8 +106,8 @@ func newLogLine(entry tunnellogs.Entry, now time.Time) logLine {
 	return line
 }
 
-// encode returns the message that sends the line. What is zero in cloudflared is left out: the
-// level debug and the event cloudflared.
+// encode returns the message with the line. The level debug and the event cloudflared are zero
+// values in cloudflared, so they are omitted.
 func (l logLine) encode() []byte {
 	entry := struct {
 		Time    string                `json:"time"`
@@ -122,7 +123,7 @@ func (l logLine) encode() []byte {
 		entry.Event = &l.Event
 	}
 	if len(l.Fields) > 0 {
-		// Through JSON and float64, as in cloudflared.
+		// Convert numbers to float64, as cloudflared does.
 		if json.Unmarshal(encodeLog(l.Fields), &entry.Fields) == nil {
 			roundNumbers(entry.Fields)
 		}
@@ -133,18 +134,18 @@ func (l logLine) encode() []byte {
 	}{"logs", []any{entry}})
 }
 
-// encodeLog does not escape HTML.
+// encodeLog encodes a value as JSON without escaping HTML.
 func encodeLog(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic("tunneltest: the fields of a log entry cannot be encoded: " + err.Error())
+		panic("tunneltest: Log: encoding the fields of the entry failed: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// maxRounded is the size up to which cloudflared rounds numbers to six places.
+// maxRounded is the largest number that cloudflared rounds to six decimal places.
 const maxRounded = 0x4ffffff
 
 func roundNumbers(value any) any {
@@ -165,14 +166,14 @@ func roundNumbers(value any) any {
 	return value
 }
 
-// log hands a line to the client if it wants it. The caller holds the server's mutex.
+// log queues a line for the client if its filters match. The caller holds the server's mutex.
 func (l *logSession) log(entry tunnellogs.Entry, now time.Time) {
 	line := newLogLine(entry, now)
 	switch {
 	case !l.filters.wants(line):
-	case l.left: // the line cannot be sent
+	case l.clientLeft: // the line cannot be sent
 		l.logs.streaming = nil
 	case len(l.queue) < cap(l.queue):
-		l.queue <- line.encode() // never waits: nobody else adds
+		l.queue <- line.encode() // does not block: only this method adds to the queue
 	}
 }

@@ -13,26 +13,29 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-// logsPath is the path of log streams. The real service has it on a host of its own.
+// logsPath is the path of log streams. On the real service it is on a separate host.
 const logsPath = "/logs"
 
-// opLogs names a log stream in Request and Fault.
+// opLogs is the operation of a log stream in Request and Fault.
 const opLogs = http.MethodGet + " " + logsPath
 
-// LogsURL returns the base URL of log streams, for the Endpoint of [tunnellogs.Params].
-// [Server.Handler] serves them too.
+// LogsURL returns the base URL of log streams, for the Endpoint field of [tunnellogs.Params].
+// [Server.Handler] serves log streams too.
 func (s *Server) LogsURL() string { return strings.TrimSuffix(s.URL(), basePath) }
 
-// Log logs a line on a connector and sends it to the client that streams the connector's logs. It
-// never waits: like the real connector, it drops the line if 30 lines wait to be sent. An empty
-// level is debug, an empty event is cloudflared, a zero time is now. The line is sent as
-// cloudflared sends it: times in whole seconds, numbers rounded, an unknown level as debug, an
-// unknown event as an empty one, a line with the field "error" as an error. A connector that does
-// not run logs nothing.
+// Log sends a log entry to the client that streams the logs of a connector.
+//
+// It does nothing if there is no such client, if the connector is not running, or if 30 entries
+// already wait to be sent. An empty Level means debug, an empty Event means cloudflared, and a zero
+// Time means the current time.
+//
+// The entry is sent as cloudflared sends it: times have whole seconds, numbers are rounded, an
+// unknown level becomes debug, an unknown event becomes empty, and an entry with the field "error"
+// has the level error.
 func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.comeBack()
+	s.reconnectDue()
 	for _, a := range s.accounts {
 		for _, t := range a.tunnels {
 			for _, c := range t.connectors {
@@ -44,18 +47,18 @@ func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
 	}
 }
 
-// serveLogs checks what Cloudflare's edge and the connector check of a request, and streams.
+// serveLogs checks a request as Cloudflare's edge and the connector do, and streams the logs.
 func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
-	record, fault := s.arriveLogs(r)
+	record, fault := s.receiveLogs(r)
 	s.sleep(s.latency)
 	if fault.Cut != CutNever || s.isClosed() {
 		panic(http.ErrAbortHandler)
 	}
 	s.sleep(fault.Delay)
 	var session *logSession
-	refused := &answer{status: cmp.Or(fault.Status, http.StatusOK), body: []byte(fault.Body)}
+	refused := &response{status: cmp.Or(fault.Status, http.StatusOK), body: []byte(fault.Body)}
 	if !fault.replaces() {
-		session, refused = s.admitLogs(r)
+		session, refused = s.acceptLogs(r)
 	}
 	if refused != nil {
 		s.mu.Lock()
@@ -65,9 +68,7 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OriginPatterns: []string{
-			"*.cloudflare.com",
-		},
+		OriginPatterns:  []string{"*.cloudflare.com"},
 		CompressionMode: websocket.CompressionNoContextTakeover,
 	})
 	if err != nil {
@@ -78,11 +79,11 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 	record.Status, record.Done = http.StatusSwitchingProtocols, true
 	s.mu.Unlock()
 	session.conn = conn
-	session.serve() //nolint:contextcheck // it has the connection's
+	session.serve() //nolint:contextcheck // the session has the context of the connection
 }
 
-// arriveLogs records the request, without its token, and picks its fault.
-func (s *Server) arriveLogs(r *http.Request) (*Request, Fault) {
+// receiveLogs records the request without its token, and returns the fault that applies to it.
+func (s *Server) receiveLogs(r *http.Request) (*Request, Fault) {
 	record := &Request{
 		Operation: opLogs,
 		Method:    r.Method,
@@ -96,54 +97,55 @@ func (s *Server) arriveLogs(r *http.Request) (*Request, Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Time = s.now()
-	s.keepRequest(record)
-	return record, s.takeFault(opLogs)
+	s.recordRequest(record)
+	return record, s.nextFault(opLogs)
 }
 
-// admitLogs returns a session of the connector that the request asks for, or the refusal. How the
-// edge refuses a token that it does not accept is not known.
-func (s *Server) admitLogs(r *http.Request) (*logSession, *answer) {
-	refuse := func(status, code int, text string) (*logSession, *answer) {
-		// There is no success key.
+// acceptLogs returns a session for the connector of the request, or an error response. The response
+// of the real edge to an invalid token is not known.
+func (s *Server) acceptLogs(r *http.Request) (*logSession, *response) {
+	refuse := func(status, code int, text string) (*logSession, *response) {
+		// The real response has no success field.
 		refused := marshal(status, map[string][]apiError{"errors": {{Code: code, Message: text}}})
 		return nil, &refused
 	}
-	claims, genuine, err := s.readManagementToken(r.URL.Query().Get("access_token"))
+	claims, validSignature, err := s.readManagementToken(r.URL.Query().Get("access_token"))
 	now := s.now().Unix()
 	switch {
 	case err != nil:
 		return refuse(http.StatusBadRequest, 1001, "missing access_token query parameter")
 	case r.Method != http.MethodGet:
-		return nil, &answer{status: http.StatusMethodNotAllowed}
-	case !genuine || now >= claims.Expires:
+		return nil, &response{status: http.StatusMethodNotAllowed}
+	case !validSignature || now >= claims.Expires:
 		return refuse(http.StatusUnauthorized, 10000, "Authentication error")
 	case !slices.Contains(claims.Resources, "logs"):
 		return refuse(http.StatusForbidden, 10000, "Authentication error")
 	case !offersKnownDeflate(r.Header):
-		return nil, &answer{status: http.StatusBadRequest}
+		return nil, &response{status: http.StatusBadRequest}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.comeBack()
+	s.reconnectDue()
 	t := s.account(claims.Tunnel.AccountTag).byID[claims.Tunnel.ID]
 	if t == nil {
-		return nil, &answer{status: statusNoConnector}
+		return nil, &response{status: statusNoConnector}
 	}
 	id := r.URL.Query().Get("connector_id")
 	for _, c := range t.connectors {
 		if len(c.conns) > 0 && !t.isWARP() && (id == "" || strings.EqualFold(c.id, id)) {
-			// The context of a request means nothing once its connection is hijacked.
-			return newLogSession(context.WithoutCancel(r.Context()), s, c, claims.Actor.ID), nil
+			// The request's context does not apply after its connection was hijacked.
+			ctx := context.WithoutCancel(r.Context())
+			return newLogSession(ctx, s, c, claims.Actor.ID), nil
 		}
 	}
-	return nil, &answer{status: statusNoConnector}
+	return nil, &response{status: statusNoConnector}
 }
 
-// statusNoConnector is how the edge refuses a request for a connector that it cannot reach.
+// statusNoConnector is the edge's status if it cannot connect to the connector.
 const statusNoConnector = 530
 
-// offersKnownDeflate reports whether a client asks for compression in a form that cloudflared
-// accepts, or for none.
+// offersKnownDeflate reports whether a client requests no compression, or compression with
+// parameters that cloudflared accepts.
 func offersKnownDeflate(header http.Header) bool {
 	offers := strings.Join(header.Values("Sec-WebSocket-Extensions"), ",")
 	for offer := range strings.SplitSeq(offers, ",") {

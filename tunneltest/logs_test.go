@@ -22,7 +22,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// logsClient is a client of log streams that knows nothing of package tunnellogs.
+// logsClient is a client of log streams that does not use package tunnellogs.
 type logsClient struct {
 	*fake
 	tunnel, connector string
@@ -43,7 +43,8 @@ func streamLogs(t *testing.T, test func(t *testing.T, l *logsClient), opts ...tu
 // management returns a management token of the tunnel, for a client with this API token.
 func (l *logsClient) management(apiToken cftunnel.Secret) string {
 	l.t.Helper()
-	r, err := l.tryWith(http.MethodPost, l.below("/cfd_tunnel/"+l.tunnel+"/management/logs"), "",
+	path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/management/logs")
+	r, err := l.tryWith(http.MethodPost, path, "",
 		http.Header{"Authorization": {"Bearer " + apiToken.Reveal()}})
 	require.NoError(l.t, err)
 	var token string
@@ -51,13 +52,11 @@ func (l *logsClient) management(apiToken cftunnel.Secret) string {
 	return token
 }
 
-func (l *logsClient) url(
-	query url.Values,
-) string {
+func (l *logsClient) url(query url.Values) string {
 	return l.withoutPath() + "/logs?" + query.Encode()
 }
 
-// dial opens a connection that has not started.
+// dial opens a connection without starting to stream.
 func (l *logsClient) dial(token string, opts ...func(*websocket.DialOptions)) (*logsConn, int) {
 	l.t.Helper()
 	options := &websocket.DialOptions{HTTPClient: l.http}
@@ -95,7 +94,7 @@ func (l *logsClient) logLine(message string) {
 	l.Log(l.connector, tunnellogs.Entry{Level: tunnellogs.LevelInfo, Message: message})
 }
 
-// logsConn is a log stream that is always read.
+// logsConn is a log stream whose frames are read in the background.
 type logsConn struct {
 	t     testing.TB
 	conn  *websocket.Conn
@@ -129,7 +128,7 @@ func (c *logsConn) send(frame string) {
 	synctest.Wait()
 }
 
-// got returns what was sent so far, and forgets it.
+// got returns the frames that were received since the last call.
 func (c *logsConn) got() []string {
 	synctest.Wait()
 	c.mu.Lock()
@@ -146,7 +145,8 @@ func (c *logsConn) pinged() []string {
 	return c.pings
 }
 
-// closedWith waits for the end and returns its code, -1 for none, and reason.
+// closedWith waits for the end of the connection and returns its close code and reason. The code is
+// -1 if there was no close frame.
 func (c *logsConn) closedWith() (websocket.StatusCode, string) {
 	c.t.Helper()
 	<-c.ended
@@ -159,8 +159,8 @@ func (c *logsConn) closedWith() (websocket.StatusCode, string) {
 	return closed.Code, closed.Reason
 }
 
-// leave closes the connection without a stop.
-func (c *logsConn) leave() {
+// disconnect closes the connection without stopping the stream.
+func (c *logsConn) disconnect() {
 	_ = c.conn.Close(websocket.StatusNormalClosure, "")
 	<-c.ended
 	synctest.Wait()
@@ -170,7 +170,7 @@ func TestLogs_Entries(t *testing.T) {
 	t.Parallel()
 	streamLogs(t, func(t *testing.T, l *logsClient) {
 		c := l.start(l.management(l.APIToken()))
-		defer c.leave()
+		defer c.disconnect()
 		at := time.Date(2026, 10, 5, 14, 0, 0, 999, time.FixedZone("", 7200))
 		for _, test := range []struct {
 			entry tunnellogs.Entry
@@ -192,11 +192,12 @@ func TestLogs_Entries(t *testing.T) {
 		}
 		l.Log("another", tunnellogs.Entry{})
 		assert.Empty(t, c.got())
-		assert.Panics(
-			t,
-			func() { l.Log(l.connector, tunnellogs.Entry{Fields: map[string]any{"a": func() {}}}) },
-		)
-	}, tunneltest.WithClock(func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }))
+		assert.Panics(t,
+			func() { l.Log(l.connector, tunnellogs.Entry{Fields: map[string]any{"a": func() {}}}) })
+	}, tunneltest.WithClock(func() time.Time {
+		return time.Date(2000, 1, 1, 0, 0, 0, 0,
+			time.UTC)
+	}))
 }
 
 func TestLogs_Filters(t *testing.T) {
@@ -220,7 +221,7 @@ func TestLogs_Filters(t *testing.T) {
 			assert.Len(t, c.got(), want, filters)
 			c.send(`{"type":"stop_streaming"}`)
 		}
-		c.leave()
+		c.disconnect()
 		for _, filters := range []string{
 			`{"level":"trace"}`, `{"level":"INFO"}`, `{"level":""}`, `{"level":1}`, `{"level":"fatal"}`, `{"events":["all"]}`,
 			`{"events":[""]}`, `{"events":"http"}`, `{"sampling":"1"}`, `[]`, `7`,
@@ -234,11 +235,11 @@ func TestLogs_Filters(t *testing.T) {
 	})
 }
 
-func TestLogs_SamplingStaysOn(t *testing.T) {
+func TestLogs_SamplingPersists(t *testing.T) {
 	t.Parallel()
 	streamLogs(t, func(t *testing.T, l *logsClient) {
 		c, _ := l.dial(l.management(l.APIToken()))
-		defer c.leave()
+		defer c.disconnect()
 		for _, step := range []struct {
 			filters string
 			share   float64
@@ -264,7 +265,7 @@ func TestLogs_Sessions(t *testing.T) {
 			l.logLine("x")
 			if len(c.got()) > 0 {
 				c.send(`{"type":"stop_streaming"}`)
-				c.leave()
+				c.disconnect()
 				return false
 			}
 			code, reason := c.closedWith()
@@ -273,20 +274,20 @@ func TestLogs_Sessions(t *testing.T) {
 			return true
 		}
 		waiting, _ := l.dial(mine)
-		assert.False(t, limited(), "a connection that has not started does not count")
-		waiting.leave()
+		assert.False(t, limited(), "a connection that does not stream does not count")
+		waiting.disconnect()
 
 		c := l.start(mine)
 		assert.True(t, limited())
-		assert.Len(t, c.got(), 1, "the old one is untouched")
+		assert.Len(t, c.got(), 1, "the earlier session still streams")
 		c.send(`{"type":"stop_streaming"}`)
-		assert.False(t, limited(), "nor does one that has stopped")
+		assert.False(t, limited(), "a session that has stopped does not count")
 		assert.Empty(t, c.got())
 		c.send(`{"type":"start_streaming"}`)
 
 		again := l.start(l.management(l.APIToken()))
 		code, _ := c.closedWith()
-		assert.Equal(t, websocket.StatusCode(-1), code, "replaced without a word")
+		assert.Equal(t, websocket.StatusCode(-1), code, "replaced without a close frame")
 		l.logLine("x")
 		assert.Len(t, again.got(), 1)
 		again.send(`{"type":"start_streaming"}`)
@@ -294,17 +295,18 @@ func TestLogs_Sessions(t *testing.T) {
 		assert.Equal(t, websocket.StatusCode(-1), code, "replaced by itself")
 		assert.False(t, limited())
 
-		l.start(mine).leave()
+		l.start(mine).disconnect()
 		first := l.start(theirs)
 		code, _ = first.closedWith()
-		assert.Equal(t, websocket.StatusCode(4002), code, "one that left without a stop counts")
-		l.logLine("which cannot be sent")
+		assert.Equal(t, websocket.StatusCode(4002), code,
+			"a client that disconnected without a stop counts")
+		l.logLine("cannot be sent")
 		assert.False(t, limited(), "until a line cannot be sent")
-		l.start(mine).leave()
+		l.start(mine).disconnect()
 		c = l.start(mine)
 		l.logLine("x")
-		assert.Len(t, c.got(), 1, "its own user replaces it")
-		c.leave()
+		assert.Len(t, c.got(), 1, "the same user replaces it")
+		c.disconnect()
 	})
 }
 
@@ -333,14 +335,9 @@ func TestLogs_Commands(t *testing.T) {
 			}
 		}
 		c, _ := l.dial(token)
-		require.NoError(
-			t,
-			c.conn.Write(
-				t.Context(),
-				websocket.MessageBinary,
-				[]byte(`{"type":"start_streaming"}`),
-			),
-		)
+		require.NoError(t,
+			c.conn.Write(t.Context(), websocket.MessageBinary,
+				[]byte(`{"type":"start_streaming"}`)))
 		code, reason := c.closedWith()
 		assert.Equal(t, websocket.StatusCode(1003), code)
 		assert.Equal(t, "invalid message type was provided", reason)
@@ -364,7 +361,7 @@ func TestLogs_Timers(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		assert.Equal(t, []string{"1"}, c.pinged())
 		c.send(`{"type":"stop_streaming"}`)
-		assert.Equal(t, 5*time.Minute, idle(c), "a stop starts the time anew")
+		assert.Equal(t, 5*time.Minute, idle(c), "a stop restarts the timer")
 		c = l.start(token)
 		time.Sleep(time.Hour)
 		assert.Len(t, c.pinged(), 240)
@@ -383,11 +380,11 @@ func TestLogs_Backlog(t *testing.T) {
 		n := len(c.got())
 		assert.GreaterOrEqual(t, n, 30)
 		assert.Less(t, n, 20000)
-		c.leave()
+		c.disconnect()
 	})
 }
 
-func TestLogs_EndWithTheirConnector(t *testing.T) {
+func TestLogs_ConnectorStops(t *testing.T) {
 	t.Parallel()
 	streamLogs(t, func(t *testing.T, l *logsClient) {
 		token := l.management(l.APIToken())
@@ -395,7 +392,8 @@ func TestLogs_EndWithTheirConnector(t *testing.T) {
 			"stopped":        func() { l.Disconnect(l.connector) },
 			"no connections": func() { l.SetConnections(l.connector, 0) },
 			"cleaned up": func() {
-				assert.Equal(t, http.StatusOK, l.send(http.MethodDelete, l.below("/cfd_tunnel/"+l.tunnel+"/connections"), "").status)
+				path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/connections")
+				assert.Equal(t, http.StatusOK, l.send(http.MethodDelete, path, "").status)
 			},
 		} {
 			started := l.start(token)
@@ -407,7 +405,7 @@ func TestLogs_EndWithTheirConnector(t *testing.T) {
 			}
 			_, status := l.dial(token)
 			assert.Equal(t, 530, status, name)
-			l.logLine("to nobody")
+			l.logLine("no client")
 			l.connector = l.connect(l.token)
 		}
 		c := l.start(token)
@@ -417,7 +415,7 @@ func TestLogs_EndWithTheirConnector(t *testing.T) {
 	})
 }
 
-func TestLogs_Refusals(t *testing.T) {
+func TestLogs_InvalidRequests(t *testing.T) {
 	t.Parallel()
 	now := newClock(noon)
 	streamLogs(t, func(t *testing.T, l *logsClient) {
@@ -435,9 +433,7 @@ func TestLogs_Refusals(t *testing.T) {
 		}
 		upgrade := func(more ...string) http.Header {
 			header := http.Header{
-				"Connection": {
-					"Upgrade",
-				},
+				"Connection":            {"Upgrade"},
 				"Upgrade":               {"websocket"},
 				"Sec-Websocket-Version": {"13"},
 				"Sec-Websocket-Key":     {"AAAAAAAAAAAAAAAAAAAAAA=="},
@@ -470,25 +466,16 @@ func TestLogs_Refusals(t *testing.T) {
 		assert.Equal(t, http.StatusMethodNotAllowed, status)
 		status, _ = get(http.MethodGet, good, upgrade("Origin", "https://example.com"))
 		assert.Equal(t, http.StatusForbidden, status)
-		status, _ = get(
-			http.MethodGet,
-			good,
-			upgrade("Sec-Websocket-Extensions", "permessage-deflate; server_max_window_bits=15"),
-		)
+		status, _ = get(http.MethodGet, good,
+			upgrade("Sec-Websocket-Extensions", "permessage-deflate; server_max_window_bits=15"))
 		assert.Equal(t, http.StatusBadRequest, status)
 
 		forged := parts[0] + "." + parts[1] + "." + parts[2][:10] + "AAAA" + parts[2][14:]
 		_, status = l.dial(forged)
 		assert.Equal(t, http.StatusUnauthorized, status)
 		var admin string
-		require.NoError(
-			t,
-			json.Unmarshal(
-				l.send(http.MethodPost, l.below("/cfd_tunnel/"+l.tunnel+"/management/admin"), "").
-					result(),
-				&admin,
-			),
-		)
+		path := l.accountPath("/cfd_tunnel/" + l.tunnel + "/management/admin")
+		require.NoError(t, json.Unmarshal(l.send(http.MethodPost, path, "").result(), &admin))
 		_, status = l.dial(admin)
 		assert.Equal(t, http.StatusForbidden, status)
 
@@ -503,7 +490,7 @@ func TestLogs_Refusals(t *testing.T) {
 		l.connector = ""
 		c, status := l.dial(token)
 		assert.Equal(t, http.StatusSwitchingProtocols, status, "the edge picks a connector")
-		c.leave()
+		c.disconnect()
 
 		l.connector = connector
 		now.advance(time.Hour - time.Second)
@@ -511,11 +498,11 @@ func TestLogs_Refusals(t *testing.T) {
 		assert.Equal(t, http.StatusSwitchingProtocols, status)
 		now.advance(time.Second)
 		_, status = l.dial(token)
-		assert.Equal(t, http.StatusUnauthorized, status, "it has expired, by the server's clock")
+		assert.Equal(t, http.StatusUnauthorized, status, "expired by the server's clock")
 		c.send(`{"type":"start_streaming"}`)
 		l.logLine("x")
-		assert.Len(t, c.got(), 1, "which ends no connection")
-		c.leave()
+		assert.Len(t, c.got(), 1, "expiry does not end the connection")
+		c.disconnect()
 	}, tunneltest.WithClock(now.Now))
 }
 
@@ -531,14 +518,10 @@ func TestLogs_Compression(t *testing.T) {
 				l.url(url.Values{"access_token": {l.management(l.APIToken())}}), nil)
 			require.NoError(t, err)
 			request.Header = http.Header{
-				"Connection": {
-					"Upgrade",
-				},
-				"Upgrade":               {"websocket"},
-				"Sec-Websocket-Version": {"13"},
-				"Sec-Websocket-Key": {
-					"AAAAAAAAAAAAAAAAAAAAAA==",
-				},
+				"Connection":               {"Upgrade"},
+				"Upgrade":                  {"websocket"},
+				"Sec-Websocket-Version":    {"13"},
+				"Sec-Websocket-Key":        {"AAAAAAAAAAAAAAAAAAAAAA=="},
 				"Sec-Websocket-Extensions": {offer},
 				"Origin":                   {"https://dash.cloudflare.com"},
 			}
@@ -548,16 +531,15 @@ func TestLogs_Compression(t *testing.T) {
 			assert.Equal(t, want, response.Header.Get("Sec-Websocket-Extensions"))
 			_ = response.Body.Close()
 		}
-		c, _ := l.dial(
-			l.management(l.APIToken()),
-			func(o *websocket.DialOptions) { o.CompressionMode = websocket.CompressionContextTakeover },
-		)
+		c, _ := l.dial(l.management(l.APIToken()), func(o *websocket.DialOptions) {
+			o.CompressionMode = websocket.CompressionContextTakeover
+		})
 		c.send(`{"type":"start_streaming"}`)
 		l.logLine(strings.Repeat("x", 1<<20))
 		frames := c.got()
 		require.Len(t, frames, 1)
 		assert.Greater(t, len(frames[0]), 1<<20)
-		c.leave()
+		c.disconnect()
 	})
 }
 
@@ -572,7 +554,7 @@ func TestLogs_RecordAndFaults(t *testing.T) {
 		assert.Equal(t, "GET /logs", request.Operation)
 		assert.False(t, request.Done)
 		assert.Equal(t, http.StatusBadGateway, request.Status)
-		l.start(token).leave()
+		l.start(token).disconnect()
 		request = l.lastRequest()
 		assert.True(t, request.Done)
 		assert.Equal(t, http.StatusSwitchingProtocols, request.Status)
@@ -580,11 +562,8 @@ func TestLogs_RecordAndFaults(t *testing.T) {
 		assert.NotContains(t, fmt.Sprintf("%+v", request), token)
 
 		l.Inject(tunneltest.Fault{Operation: "GET /logs", Cut: tunneltest.CutBefore})
-		_, _, err := websocket.Dial(
-			t.Context(),
-			l.url(url.Values{"access_token": {token}}),
-			&websocket.DialOptions{HTTPClient: l.http},
-		)
+		_, _, err := websocket.Dial(t.Context(), l.url(url.Values{"access_token": {token}}),
+			&websocket.DialOptions{HTTPClient: l.http})
 		require.Error(t, err)
 		assert.False(t, l.lastRequest().Done)
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Numbers of the real service.
+// Limits and intervals of the real service.
 const (
 	logBacklog     = 30
 	logPing        = 15 * time.Second
@@ -18,20 +18,20 @@ const (
 	maxCloseReason = 123 // bytes
 )
 
-// How the real service closes a log stream.
+// Close codes of the real service.
 const (
 	closeInvalidFilter websocket.StatusCode = 4001
 	closeSessionLimit  websocket.StatusCode = 4002
 	closeIdle          websocket.StatusCode = 4003
 )
 
-// connectorLogs is who is connected to a connector's logs.
+// connectorLogs are the sessions for the logs of a connector.
 type connectorLogs struct {
 	sessions  []*logSession
-	streaming *logSession // the one that gets the lines
+	streaming *logSession // the session that receives the lines
 }
 
-// end cuts every connection, as the end of the connector does.
+// end cuts all sessions. It is called when the connector stops.
 func (l *connectorLogs) end() {
 	for _, session := range l.sessions {
 		session.cut()
@@ -39,20 +39,20 @@ func (l *connectorLogs) end() {
 	l.streaming = nil
 }
 
-// logSession is one connection to a connector's logs.
+// logSession is a connection of a client to the logs of a connector.
 type logSession struct {
 	server *Server
 	logs   *connectorLogs
 	actor  string
 	conn   *websocket.Conn
 	queue  chan []byte     // lines to send
-	live   context.Context // its end cuts the connection without a close frame
+	ctx    context.Context // if it ends, the connection is cut without a close frame
 	cut    context.CancelFunc
 
 	// Guarded by the server's mutex.
-	filters logFilters
-	left    bool          // whether the client has left; the real service notices at the next line
-	stop    chan struct{} // closed to end the sending of lines
+	filters    logFilters
+	clientLeft bool          // the client disconnected; the real service notices at the next line
+	stop       chan struct{} // closed to stop sending lines
 }
 
 // newLogSession returns a session that does not stream yet. The caller holds s.mu.
@@ -62,28 +62,27 @@ func newLogSession(ctx context.Context, s *Server, c *connector, actor string) *
 		logs:    &c.logs,
 		actor:   actor,
 		queue:   make(chan []byte, logBacklog),
-		filters: logFilters{percent: every},
+		filters: logFilters{percent: allLines},
 	}
-	l.live, l.cut = context.WithCancel(ctx)
+	l.ctx, l.cut = context.WithCancel(ctx)
 	c.logs.sessions = append(c.logs.sessions, l)
 	return l
 }
 
-// finish forgets the session. One whose client left while it was streaming still counts.
+// finish removes the session. If the client disconnected while it was streaming, the session stays
+// the streaming one until the next line.
 func (l *logSession) finish() {
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
 	l.cut()
-	l.logs.sessions = slices.DeleteFunc(
-		l.logs.sessions,
-		func(other *logSession) bool { return other == l },
-	)
-	if l.logs.streaming == l && !l.left {
+	isThis := func(other *logSession) bool { return other == l }
+	l.logs.sessions = slices.DeleteFunc(l.logs.sessions, isThis)
+	if l.logs.streaming == l && !l.clientLeft {
 		l.logs.streaming = nil
 	}
 }
 
-// command is a message from the client, or the error that ended the reading.
+// command is a message from the client, or a read error.
 type command struct {
 	kind websocket.MessageType
 	data []byte
@@ -92,10 +91,10 @@ type command struct {
 
 func (l *logSession) read(commands chan<- command) {
 	for {
-		kind, data, err := l.conn.Read(l.live)
+		kind, data, err := l.conn.Read(l.ctx)
 		select {
 		case commands <- command{kind, data, err}:
-		case <-l.live.Done():
+		case <-l.ctx.Done():
 			return
 		}
 		if err != nil {
@@ -104,7 +103,7 @@ func (l *logSession) read(commands chan<- command) {
 	}
 }
 
-// serve does what the client asks for until one of them ends the connection.
+// serve carries out the commands of the client until the connection ends.
 func (l *logSession) serve() {
 	defer func() { _ = l.conn.CloseNow() }()
 	defer l.finish()
@@ -116,7 +115,7 @@ func (l *logSession) serve() {
 	defer idle.Stop()
 	for {
 		select {
-		case <-l.live.Done():
+		case <-l.ctx.Done():
 			return
 		case <-l.server.closing:
 			return
@@ -126,13 +125,13 @@ func (l *logSession) serve() {
 			_ = l.conn.Close(closeIdle, "session was idle for too long")
 			return
 		case c := <-commands:
-			kind, err := c.kindOf()
+			kind, err := c.messageType()
 			switch {
 			case c.err != nil:
-				l.leave()
+				l.setClientLeft()
 				return
 			case err != nil:
-				l.leave()
+				l.setClientLeft()
 				l.close(websocket.StatusUnsupportedData, err.Error())
 				return
 			case kind == "stop_streaming":
@@ -141,7 +140,7 @@ func (l *logSession) serve() {
 				continue
 			}
 			idle.Stop()
-			filters, ok := l.filters.next(c.data)
+			filters, ok := l.filters.updated(c.data)
 			if !ok {
 				l.close(closeInvalidFilter, "expected start streaming as first event")
 				return
@@ -154,8 +153,8 @@ func (l *logSession) serve() {
 	}
 }
 
-// kindOf returns the type of a command, or what the real service says if it is none.
-func (c command) kindOf() (string, error) {
+// messageType returns the type of a command. Its errors have the texts of the real service.
+func (c command) messageType() (string, error) {
 	if c.kind != websocket.MessageText {
 		return "", errors.New("invalid message type was provided")
 	}
@@ -181,15 +180,16 @@ func (l *logSession) close(code websocket.StatusCode, reason string) {
 	_ = l.conn.Close(code, reason)
 }
 
-// ping does not mind if there is no pong.
+// ping sends a ping. It ignores a missing pong.
 func (l *logSession) ping() {
-	ctx, cancel := context.WithTimeout(l.live, logPing)
+	ctx, cancel := context.WithTimeout(l.ctx, logPing)
 	defer cancel()
 	_ = l.conn.Ping(ctx)
 }
 
-// startStreaming makes the session the one that gets the lines, unless another user has it. An
-// earlier one of the same user is cut, also if it is this one.
+// startStreaming makes the session the one that receives the lines. It returns false if a session
+// of another user receives them. It cuts an earlier session of the same user, even if that is this
+// session.
 func (l *logSession) startStreaming(filters logFilters) bool {
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
@@ -214,11 +214,11 @@ func (l *logSession) stopStreaming() {
 	}
 }
 
-// leave notes that the client has left.
-func (l *logSession) leave() {
+// setClientLeft records that the client disconnected.
+func (l *logSession) setClientLeft() {
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
-	l.left = true
+	l.clientLeft = true
 }
 
 // send sends the lines until stop is closed.
@@ -227,10 +227,10 @@ func (l *logSession) send(stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
-		case <-l.live.Done():
+		case <-l.ctx.Done():
 			return
 		case line := <-l.queue:
-			if l.conn.Write(l.live, websocket.MessageText, line) != nil {
+			if l.conn.Write(l.ctx, websocket.MessageText, line) != nil {
 				l.stopStreaming()
 				return
 			}

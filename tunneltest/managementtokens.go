@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// managementLifetime is that of the real service's tokens.
+// managementLifetime is the lifetime of a management token.
 const managementLifetime = time.Hour
 
-// managementClaims is what a management token says. cloudflared refuses one without a tunnel, an
-// account or an actor.
+// managementClaims are the claims of a management token. cloudflared refuses tokens without a
+// tunnel, an account or an actor.
 type managementClaims struct {
 	Tunnel struct {
 		ID         string `json:"id"`
@@ -34,9 +34,9 @@ type managementClaims struct {
 	Expires   int64    `json:"exp"`
 }
 
-// managementToken serves the documented call, whose body names the resources, and the newer one,
-// whose path does.
-func (s *Server) managementToken(c *call) answer {
+// managementToken serves the documented endpoint, which has the resources in the body, and the
+// newer one, which has the resource in the path.
+func (s *Server) managementToken(c *call) response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -46,7 +46,7 @@ func (s *Server) managementToken(c *call) answer {
 		var body struct{ Resources []string }
 		if json.Unmarshal(c.body, &body) != nil || len(body.Resources) != 1 ||
 			body.Resources[0] != "logs" {
-			return *bad(`resources must be ["logs"]`)
+			return *badRequest(`resources must be ["logs"]`)
 		}
 		resource = "logs"
 	}
@@ -55,7 +55,7 @@ func (s *Server) managementToken(c *call) answer {
 	}
 	var claims managementClaims
 	claims.Tunnel.ID, claims.Tunnel.AccountTag = t.id, c.account.id
-	claims.Actor.ID = c.token.id // each API token is another user's
+	claims.Actor.ID = c.token.id // each API token belongs to a different user
 	claims.Resources = []string{resource}
 	if resource == "logs" {
 		claims.Resources = append(claims.Resources, "ping")
@@ -66,15 +66,12 @@ func (s *Server) managementToken(c *call) answer {
 	return success(s.signManagementToken(claims))
 }
 
-// signManagementToken makes a JWT.
+// signManagementToken returns a signed JWT.
 func (s *Server) signManagementToken(claims managementClaims) string {
 	header, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": "tunneltest", "typ": "JWT"})
 	payload, _ := json.Marshal(claims)
-	signed := base64.RawURLEncoding.EncodeToString(
-		header,
-	) + "." + base64.RawURLEncoding.EncodeToString(
-		payload,
-	)
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode(header) + "." + encode(payload)
 	digest := sha256.Sum256([]byte(signed))
 	r, v, err := ecdsa.Sign(rand.Reader, s.managementKey, digest[:])
 	if err != nil {
@@ -83,23 +80,23 @@ func (s *Server) signManagementToken(claims managementClaims) string {
 	var signature [64]byte
 	r.FillBytes(signature[:32])
 	v.FillBytes(signature[32:])
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature[:])
+	return signed + "." + encode(signature[:])
 }
 
-// readManagementToken returns the claims of a token if cloudflared could read it, and whether this
-// server signed it.
+// readManagementToken returns the claims of a token, and whether this server signed it. It returns
+// an error if cloudflared could not parse the token.
 func (s *Server) readManagementToken(
 	token string,
-) (claims managementClaims, genuine bool, err error) {
-	unreadable := errors.New("not a management token")
+) (claims managementClaims, validSignature bool, err error) {
+	errMalformed := errors.New("not a management token")
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return claims, false, unreadable
+		return claims, false, errMalformed
 	}
 	var decoded [3][]byte
 	for i, part := range parts {
 		if decoded[i], err = base64.RawURLEncoding.DecodeString(part); err != nil {
-			return claims, false, unreadable
+			return claims, false, errMalformed
 		}
 	}
 	var header struct {
@@ -108,12 +105,12 @@ func (s *Server) readManagementToken(
 	if json.Unmarshal(decoded[0], &header) != nil || header.Algorithm != "ES256" ||
 		json.Unmarshal(decoded[1], &claims) != nil ||
 		claims.Tunnel.ID == "" || claims.Tunnel.AccountTag == "" || claims.Actor.ID == "" {
-		return claims, false, unreadable
+		return claims, false, errMalformed
 	}
 	if signature := decoded[2]; len(signature) == 64 {
 		digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 		r, v := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-		genuine = ecdsa.Verify(&s.managementKey.PublicKey, digest[:], r, v)
+		validSignature = ecdsa.Verify(&s.managementKey.PublicKey, digest[:], r, v)
 	}
-	return claims, genuine, nil
+	return claims, validSignature, nil
 }

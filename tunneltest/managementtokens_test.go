@@ -14,7 +14,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The documented call names the resource in its body, the newer one in its path.
+// The documented endpoint has the resources in the body, the newer one in the path.
 func TestManagementTokens(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
@@ -31,14 +31,9 @@ func TestManagementTokens(t *testing.T) {
 		{"/management/host_details", "", []string{"host_details"}},
 	} {
 		var token string
-		require.NoError(
-			t,
-			json.Unmarshal(
-				f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+c.path), c.body).result(),
-				&token,
-			),
-			c.path,
-		)
+		require.NoError(t,
+			json.Unmarshal(f.send(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+c.path),
+				c.body).result(), &token), c.path)
 		header, claims := readJWT(t, token)
 		assert.Equal(t, "JWT", header["typ"])
 		assert.Equal(t, "ES256", header["alg"])
@@ -52,21 +47,17 @@ func TestManagementTokens(t *testing.T) {
 		assert.Equal(t, int64(3600), claims.Exp-claims.Iat)
 		seen[token], actors[claims.Actor.ID] = true, true
 	}
-	assert.Len(t, seen, 5, "each call makes a new one")
+	assert.Len(t, seen, 5, "each call returns a new token")
 	assert.Len(t, actors, 1)
 }
 
-func TestManagementTokens_ActorOfEachAPIToken(t *testing.T) {
+func TestManagementTokens_Actor(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
 	actor := func(header http.Header) string {
-		r, err := f.tryWith(
-			http.MethodPost,
-			f.below("/cfd_tunnel/"+id+"/management/logs"),
-			"",
-			header,
-		)
+		r, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+"/management/logs"),
+			"", header)
 		require.NoError(t, err)
 		var token string
 		require.NoError(t, json.Unmarshal(r.result(), &token))
@@ -74,21 +65,14 @@ func TestManagementTokens_ActorOfEachAPIToken(t *testing.T) {
 		return claims.Actor.ID
 	}
 	mine := actor(http.Header{"Authorization": {"Bearer " + f.APIToken().Reveal()}})
-	assert.Equal(
-		t,
-		mine,
-		actor(
-			http.Header{"X-Auth-Key": {f.APIToken().Reveal()}, "X-Auth-Email": {"a@example.com"}},
-		),
-	)
-	assert.NotEqual(
-		t,
-		mine,
-		actor(http.Header{"Authorization": {"Bearer " + f.AddToken(tunneltest.Token{}).Reveal()}}),
-	)
+	assert.Equal(t, mine,
+		actor(http.Header{"X-Auth-Key": {f.APIToken().Reveal()},
+			"X-Auth-Email": {"a@example.com"}}))
+	assert.NotEqual(t, mine,
+		actor(http.Header{"Authorization": {"Bearer " + f.AddToken(tunneltest.Token{}).Reveal()}}))
 }
 
-// managementClaims is what cloudflared reads.
+// managementClaims are the claims that cloudflared reads.
 type managementClaims struct {
 	Tun struct {
 		ID         string `json:"id"`
@@ -115,7 +99,7 @@ func readJWT(t testing.TB, token string) (header map[string]string, claims manag
 	return header, claims
 }
 
-func TestManagementTokensThatAreRefused(t *testing.T) {
+func TestManagementTokens_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
@@ -129,28 +113,28 @@ func TestManagementTokensThatAreRefused(t *testing.T) {
 	}{
 		{"no body", http.MethodPost, id + "/management", "", http.StatusBadRequest},
 		{"no resources", http.MethodPost, id + "/management", `{}`, http.StatusBadRequest},
-		{"a resource of the newer call alone", http.MethodPost, id + "/management", `{"resources":["admin"]}`, http.StatusBadRequest},
-		{"one such beside logs", http.MethodPost, id + "/management", `{"resources":["logs","admin"]}`, http.StatusBadRequest},
+		{"resource that only the newer endpoint has", http.MethodPost, id + "/management", `{"resources":["admin"]}`, http.StatusBadRequest},
+		{"such a resource and logs", http.MethodPost, id + "/management", `{"resources":["logs","admin"]}`, http.StatusBadRequest},
 		{"resources of another type", http.MethodPost, id + "/management", `{"resources":"logs"}`, http.StatusBadRequest},
-		{"unknown tunnel", http.MethodPost, nobody + "/management", logs, http.StatusNotFound},
+		{"unknown tunnel", http.MethodPost, unknownID + "/management", logs, http.StatusNotFound},
 		{"deleted tunnel", http.MethodPost, gone + "/management", logs, http.StatusNotFound},
 		{"WARP connector", http.MethodPost, warp + "/management", logs, http.StatusNotFound},
-		{"unknown tunnel, newer call", http.MethodPost, nobody + "/management/logs", "", http.StatusNotFound},
-		{"deleted tunnel, newer call", http.MethodPost, gone + "/management/logs", "", http.StatusNotFound},
-		{"a read", http.MethodGet, id + "/management", "", http.StatusMethodNotAllowed},
+		{"unknown tunnel, newer endpoint", http.MethodPost, unknownID + "/management/logs", "", http.StatusNotFound},
+		{"deleted tunnel, newer endpoint", http.MethodPost, gone + "/management/logs", "", http.StatusNotFound},
+		{"GET", http.MethodGet, id + "/management", "", http.StatusMethodNotAllowed},
 	} {
-		r := f.send(c.method, f.below("/cfd_tunnel/"+c.path), c.body)
+		r := f.send(c.method, f.accountPath("/cfd_tunnel/"+c.path), c.body)
 		assert.Equal(t, c.status, r.status, c.name)
 		assert.Equal(t, "false", string(r.envelope().Success), c.name)
 		assert.Equal(t, "null", string(r.envelope().Result), c.name)
 	}
-	f.send(http.MethodPost, f.below("/cfd_tunnel/"+id+"/management/other"), "").
-		fails(http.StatusNotFound, 7000)
-	f.send(http.MethodPost, f.below("/warp_connector/"+warp+"/management"), logs).
-		fails(http.StatusNotFound, 7000)
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel/"+id+"/management/other"), "").
+		assertError(http.StatusNotFound, 7000)
+	f.send(http.MethodPost, f.accountPath("/warp_connector/"+warp+"/management"), logs).
+		assertError(http.StatusNotFound, 7000)
 }
 
-func TestTheClientGetsManagementTokens(t *testing.T) {
+func TestClient_ManagementToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")

@@ -8,24 +8,27 @@ import (
 	"sync"
 )
 
-// InMemory makes connections to the server pipes in memory. In a bubble of testing/synctest, whose
-// clock stands still while a goroutine waits for a socket, this is what a test needs. The server is
-// reached with [Server.NewClient] and [Server.HTTPClient] only; it listens on no port. Make it and
-// close it inside the bubble.
+// InMemory makes the server use in-memory connections instead of a port.
+//
+// Use it in a bubble of testing/synctest: the bubble's clock does not advance while a goroutine
+// waits for a socket. Create and close the server inside the bubble. Only [Server.NewClient] and
+// [Server.HTTPClient] can connect to the server.
 func InMemory() Option {
 	return func(s *Server) {
 		s.pipes = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	}
 }
 
-// HTTPClient returns an HTTP client for the server, which reaches it in memory too. Its clients
-// share their connections, which [Server.Close] closes. No proxy is used.
+// HTTPClient returns an HTTP client for the server. It also works if the server is [InMemory].
+//
+// All clients that it returns share their connections, and [Server.Close] closes them. The clients
+// use no proxy.
 func (s *Server) HTTPClient() *http.Client {
 	s.start()
 	return &http.Client{Transport: s.transport}
 }
 
-// newTransport returns the transport of HTTPClient.
+// newTransport returns the transport for HTTPClient.
 func (s *Server) newTransport() *http.Transport {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	if s.pipes != nil {
@@ -34,7 +37,7 @@ func (s *Server) newTransport() *http.Transport {
 	return transport
 }
 
-// pipeListener accepts pipes in memory as connections.
+// pipeListener is a net.Listener for in-memory connections.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -67,7 +70,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close refuses further connections.
+// Close makes later calls of Accept and dial fail.
 func (l *pipeListener) Close() error {
 	l.close.Do(func() { close(l.closed) })
 	return nil
@@ -78,8 +81,8 @@ func (l *pipeListener) Addr() net.Addr { return loopback }
 
 var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}
 
-// pipe is the server's end of a connection in memory.
+// pipe is the server's end of an in-memory connection.
 type pipe struct{ net.Conn }
 
-// RemoteAddr returns an address of the loopback interface: requests come from this machine.
+// RemoteAddr returns an address of the loopback interface.
 func (pipe) RemoteAddr() net.Addr { return loopback }

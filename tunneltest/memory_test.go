@@ -16,13 +16,14 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// A bubble ends only if every goroutine in it has ended: Close leaves none behind.
-func TestInMemory_ClockOfABubble(t *testing.T) {
+// The bubble ends only if all its goroutines have ended, so this also tests that Close ends them.
+func TestInMemory_Synctest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithQuota(2, time.Hour))
 		defer srv.Close()
-		client, err := srv.NewClient(cftunnel.WithLimiter(noPace{}), cftunnel.WithTimeout(time.Hour),
+		client, err := srv.NewClient(cftunnel.WithLimiter(noLimit{}),
+			cftunnel.WithTimeout(time.Hour),
 			cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 2 * time.Hour}))
 		require.NoError(t, err)
 		began := time.Now()
@@ -40,12 +41,12 @@ func TestInMemory_ClockOfABubble(t *testing.T) {
 	})
 }
 
-// noPace is a limiter that never waits.
-type noPace struct{}
+// noLimit is a limiter that never waits.
+type noLimit struct{}
 
-func (noPace) Wait(ctx context.Context) error { return ctx.Err() }
+func (noLimit) Wait(ctx context.Context) error { return ctx.Err() }
 
-func TestInMemory_ManyRequestsAtOnce(t *testing.T) {
+func TestInMemory_ConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := tunneltest.NewServer(tunneltest.InMemory(), tunneltest.WithLatency(time.Second))
@@ -91,7 +92,7 @@ func TestInMemory_Close(t *testing.T) {
 	})
 }
 
-func TestInMemory_ServerThatIsNeverUsed(t *testing.T) {
+func TestInMemory_Unused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tunneltest.NewServer(tunneltest.InMemory()).Close()
@@ -112,7 +113,8 @@ func TestHTTPClient(t *testing.T) {
 			srv := tunneltest.NewServer(opts...)
 			defer srv.Close()
 			path := "/accounts/" + srv.AccountID() + "/cfd_tunnel"
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL()+path, nil)
+			url := srv.URL() + path
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			require.NoError(t, err)
 			request.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
 			response, err := srv.HTTPClient().Do(request)
@@ -124,7 +126,7 @@ func TestHTTPClient(t *testing.T) {
 			assert.Contains(t, string(body), `"success":true`)
 			assert.Equal(t, "/client/v4"+path, request.URL.Path)
 			srv.HTTPClient().Timeout = time.Nanosecond
-			assert.Zero(t, srv.HTTPClient().Timeout, "each is the caller's own")
+			assert.Zero(t, srv.HTTPClient().Timeout, "each call returns a new client")
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// mark appends a name to the requests and responses that pass.
+// mark adds a name to the header of requests and responses.
 func mark(name string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +23,7 @@ func mark(name string) func(http.Handler) http.Handler {
 	}
 }
 
-func TestWithMiddleware_OwnPort(t *testing.T) {
+func TestWithMiddleware_URL(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(
 		tunneltest.WithMiddleware(mark("outer")), tunneltest.WithMiddleware(mark("inner")))
@@ -33,7 +33,8 @@ func TestWithMiddleware_OwnPort(t *testing.T) {
 	t.Cleanup(client.CloseIdleConnections)
 
 	var info cftunnel.ResponseInfo
-	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{},
+		cftunnel.CaptureResponse(&info))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"outer", "inner"}, srv.Requests()[0].Header.Values("X-Mark"))
 	assert.Equal(t, []string{"outer", "inner"}, info.Header.Values("X-Mark"))
@@ -44,11 +45,12 @@ func TestWithMiddleware_Handler(t *testing.T) {
 	srv := tunneltest.NewServer(tunneltest.WithMiddleware(mark("one")))
 	t.Cleanup(srv.Close)
 	recorder := httptest.NewRecorder()
-	srv.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/client/v4/user/tokens/verify", nil))
+	srv.Handler().ServeHTTP(recorder,
+		httptest.NewRequest(http.MethodGet, "/client/v4/user/tokens/verify", nil))
 	assert.Equal(t, []string{"one"}, recorder.Header().Values("X-Mark"))
 }
 
-func TestWithMiddleware_ResponseWithoutTheServer(t *testing.T) {
+func TestWithMiddleware_OwnResponse(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithMiddleware(func(http.Handler) http.Handler {
 		return http.NotFoundHandler()
@@ -57,12 +59,12 @@ func TestWithMiddleware_ResponseWithoutTheServer(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, http.StatusNotFound, recorder.Code)
-	assert.Empty(t, srv.Requests(), "the server saw nothing")
+	assert.Empty(t, srv.Requests(), "the server received no request")
 }
 
 func TestWithMiddleware_Nil(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "tunneltest: a middleware is nil", func() {
+	assert.PanicsWithValue(t, "tunneltest: WithMiddleware: middleware is nil", func() {
 		tunneltest.NewServer(tunneltest.WithMiddleware(nil))
 	})
 }

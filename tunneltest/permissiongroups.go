@@ -6,7 +6,8 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// permissionGroup is what a policy can allow or deny. Its id is the same for all accounts.
+// permissionGroup is a set of permissions that a policy can allow or deny. Its ID is the same for
+// all accounts.
 type permissionGroup struct {
 	ID           string                `json:"id"`
 	Name         string                `json:"name"`
@@ -29,7 +30,7 @@ const (
 	categoryNetwork   = "network_services"
 )
 
-// permissionGroups is those for work on tunnels, of the several hundred that the API has.
+// permissionGroups are the groups for work with tunnels. The API has several hundred more.
 var permissionGroups = slices.Concat(
 	groupsOf(cftunnel.TokenScopeAccount, categoryZeroTrust, [][3]string{
 		{productTunnel, "efea2ab8357b47888938f101ae5e053f", "c07321b023e944ff818fec44d8203567"},
@@ -52,7 +53,7 @@ var permissionGroups = slices.Concat(
 		{"Zone", "c8fed203ed3043cba015a93ad1616f1f", "e6d2666161e84845a636613608cee8d5"},
 		{"Zone Settings", "", "3030687196b94b638145a3953da2b699"},
 	}),
-	// One name can stand for several groups. The real ids of these two are not known.
+	// Several groups can have the same name. The real IDs of these two are not known.
 	groupsOf(cftunnel.TokenScopeZone, categoryZeroTrust, [][3]string{
 		{"Access: Apps and Policies", "fa4e0000000000000000000000000001", "fa4e0000000000000000000000000002"},
 	}),
@@ -64,8 +65,8 @@ var permissionGroups = slices.Concat(
 	}),
 )
 
-// groupsOf makes the groups of products: each is a name, and the ids of its Read and Write groups,
-// empty if they are not known.
+// groupsOf returns the groups of products. A product is a name and the IDs of its Read and Write
+// groups, which are empty if they are not known.
 func groupsOf(scope cftunnel.TokenScope, category string, products [][3]string) []*permissionGroup {
 	var groups []*permissionGroup
 	for _, product := range products {
@@ -75,15 +76,17 @@ func groupsOf(scope cftunnel.TokenScope, category string, products [][3]string) 
 			}
 			name := product[0] + " " + access
 			groups = append(groups, &permissionGroup{
-				ID: product[i+1], Name: name, Scopes: []cftunnel.TokenScope{scope}, Category: category,
-				Label: name, Description: "Grants " + access + " to " + product[0], Visibility: "public", Editable: true, IsSelectable: true,
+				ID: product[i+1], Name: name, Scopes: []cftunnel.TokenScope{scope},
+				Category: category, Label: name,
+				Description: "Grants " + access + " to " + product[0],
+				Visibility:  "public", Editable: true, IsSelectable: true,
 			})
 		}
 	}
 	return groups
 }
 
-// permissionGroupByID returns a group, or nil if the API has none of this id.
+// permissionGroupByID returns the group with this ID, or nil.
 func permissionGroupByID(id string) *permissionGroup {
 	for _, group := range permissionGroups {
 		if group.ID == id {
@@ -93,15 +96,16 @@ func permissionGroupByID(id string) *permissionGroup {
 	return nil
 }
 
-// listPermissionGroups filters by the whole name and by scope. The list has no pages.
-func (s *Server) listPermissionGroups(c *call) answer {
+// listPermissionGroups filters by exact name and by scope. The list is not paginated.
+func (s *Server) listPermissionGroups(c *call) response {
 	name, scope := c.query.Get("name"), cftunnel.TokenScope(c.query.Get("scope"))
 	result := []*permissionGroup{}
 	for _, group := range permissionGroups {
-		if (name == "" || group.Name == name) && (scope == "" || slices.Contains(group.Scopes, scope)) {
+		if (name == "" || group.Name == name) &&
+			(scope == "" || slices.Contains(group.Scopes, scope)) {
 			result = append(result, group)
 		}
 	}
-	n := len(result)
-	return page(result, resultInfo{Count: n, Page: 1, PerPage: int64(n), TotalCount: int64(n)})
+	n := int64(len(result))
+	return successPage(result, resultInfo{Count: len(result), Page: 1, PerPage: n, TotalCount: n})
 }

@@ -10,11 +10,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// permission is what a route needs: one of these permission groups, by name, for the account or
-// zone in its path, or else for the user. A route without a permission is open to every token.
+// permission lists names of permission groups. A route needs one of them, for the account or zone
+// in its path, or for the user if the path has neither. Every token may use a route without a
+// permission.
 type permission []string
 
-// reading returns the permission to read something of one of these products. Write includes Read.
+// reading returns the permission to read with one of these products. Write includes Read.
 func reading(products ...string) permission {
 	var groups permission
 	for _, product := range products {
@@ -23,7 +24,7 @@ func reading(products ...string) permission {
 	return groups
 }
 
-// writing returns the permission to change something of one of these products.
+// writing returns the permission to write with one of these products.
 func writing(products ...string) permission {
 	var groups permission
 	for _, product := range products {
@@ -32,7 +33,7 @@ func writing(products ...string) permission {
 	return groups
 }
 
-// Products whose permission groups the routes need.
+// The first words of the permission groups that routes need.
 const (
 	productTunnel        = "Cloudflare Tunnel"
 	productConnectors    = "Cloudflare One Connectors"
@@ -45,7 +46,7 @@ const (
 	productDNS           = "DNS"
 )
 
-// What the routes need.
+// The permissions that routes need.
 var (
 	tunnelsRead        = reading(productTunnel, productConnectors, productCloudflared)
 	tunnelsWrite       = writing(productTunnel, productConnectors, productCloudflared)
@@ -63,37 +64,39 @@ var (
 	dnsWrite           = writing(productDNS)
 )
 
-const everything = "*"
+const wildcard = "*"
 
-// resource is what a request is about, or what a policy applies to.
+// resource is the object of a request, or an object that a policy applies to.
 type resource struct {
 	scope cftunnel.TokenScope
-	// id is of an account, a zone or a bucket, or everything. A request that is about no zone in
-	// particular has none.
+	// id is the ID of an account, a zone or a bucket, or the wildcard. It is empty for a request
+	// that is not about one zone.
 	id string
-	// account of a zone. Empty in a policy that names the zone alone.
+	// account is the ID of the zone's account. It is empty in a policy that names only the zone.
 	account string
 }
 
 // covers reports whether a policy for r applies to all of other.
 func (r resource) covers(other resource) bool {
-	return r.scope == other.scope &&
-		(r.id == everything || r.id == other.id || other.id == "" || r.scope == cftunnel.TokenScopeUser) &&
-		(r.account == "" || r.account == everything || r.account == other.account || other.account == "")
+	sameID := r.id == wildcard || r.id == other.id || other.id == ""
+	sameAccount := r.account == "" || r.account == wildcard ||
+		r.account == other.account || other.account == ""
+	return r.scope == other.scope && (sameID || r.scope == cftunnel.TokenScopeUser) && sameAccount
 }
 
-// resourceOf returns what a request is about.
+// resourceOf returns the object of a request.
 func (s *Server) resourceOf(r *route, values map[string]string) resource {
+	accountID := strings.ToLower(values["account_id"])
 	switch {
-	case values["account_id"] != "":
-		return resource{scope: cftunnel.TokenScopeAccount, id: strings.ToLower(values["account_id"])}
+	case accountID != "":
+		return resource{scope: cftunnel.TokenScopeAccount, id: accountID}
 	case strings.HasPrefix(r.template, "/zones"):
 		return s.zoneResource(values["zone_id"])
 	}
 	return resource{scope: cftunnel.TokenScopeUser}
 }
 
-// zoneResource returns the resource of a zone. An empty id is any zone.
+// zoneResource returns the resource of a zone. An empty ID means any zone.
 func (s *Server) zoneResource(id string) resource {
 	r := resource{scope: cftunnel.TokenScopeZone, id: strings.ToLower(id)}
 	if id != "" {
@@ -110,19 +113,20 @@ func (s *Server) accountOfZone(id string) string {
 	return strings.ToLower(s.accountID)
 }
 
-// allows reports whether the token's policies allow a request: one of them does, and none denies
-// it.
-func (t *apiToken) allows(need permission, about resource) bool {
+// allows reports whether at least one policy of the token allows a request and no policy denies it.
+func (t *apiToken) allows(need permission, target resource) bool {
 	allowed := false
 	for _, p := range t.policies {
-		if !slices.ContainsFunc(p.Groups, func(g groupReference) bool { return slices.Contains(need, g.Name) }) {
+		isNeeded := func(g groupReference) bool { return slices.Contains(need, g.Name) }
+		if !slices.ContainsFunc(p.Groups, isNeeded) {
 			continue
 		}
-		for _, r := range p.applies {
+		for _, r := range p.parsed {
 			switch {
-			case p.Effect == string(cftunnel.PolicyEffectDeny) && (r.covers(about) || about.covers(r)):
+			case p.Effect == string(cftunnel.PolicyEffectDeny) &&
+				(r.covers(target) || target.covers(r)):
 				return false
-			case p.Effect == string(cftunnel.PolicyEffectAllow) && r.covers(about):
+			case p.Effect == string(cftunnel.PolicyEffectAllow) && r.covers(target):
 				allowed = true
 			}
 		}
@@ -130,9 +134,9 @@ func (t *apiToken) allows(need permission, about resource) bool {
 	return allowed
 }
 
-// gives reports whether the token may pass on a permission group for a resource: it must have that
-// itself.
-func (t *apiToken) gives(group *permissionGroup, to resource) bool {
+// canGrant reports whether the token may grant a permission group for a resource to another token.
+// It must have the permission itself.
+func (t *apiToken) canGrant(group *permissionGroup, to resource) bool {
 	need := permission{group.Name}
 	if product, ok := strings.CutSuffix(group.Name, " Read"); ok {
 		need = reading(product)
@@ -140,13 +144,13 @@ func (t *apiToken) gives(group *permissionGroup, to resource) bool {
 	return t.allows(need, to)
 }
 
-// resources returns what the resources of a policy are, or nothing for a form that the server does
-// not know: it is kept, and allows nothing. The name of a resource that cannot be one is invalid.
+// resources parses the resources of a policy. It leaves out resources of a form that the server
+// does not know, so they allow nothing. If a name is invalid, resources returns that name.
 func (s *Server) resources(all map[string]json.RawMessage) (list []resource, invalid string) {
 	for name, value := range all {
 		var within map[string]string
 		switch {
-		case string(value) == `"`+everything+`"`:
+		case string(value) == `"`+wildcard+`"`:
 			r, ok := s.parseResource(name)
 			if !ok {
 				return nil, name
@@ -161,7 +165,7 @@ func (s *Server) resources(all map[string]json.RawMessage) (list []resource, inv
 			}
 			for inner, value := range within {
 				r, ok := s.parseResource(inner)
-				if !ok || value != everything {
+				if !ok || value != wildcard {
 					return nil, inner
 				}
 				if outer.scope == cftunnel.TokenScopeAccount && r.scope == cftunnel.TokenScopeZone {
@@ -175,47 +179,55 @@ func (s *Server) resources(all map[string]json.RawMessage) (list []resource, inv
 	return list, ""
 }
 
-// parseResource reads the name of a resource. One of a kind that the server does not know has no
-// scope.
+// parseResource parses the name of a resource. The scope is empty if the server does not know this
+// type of resource.
 func (s *Server) parseResource(name string) (r resource, ok bool) {
 	name = strings.ToLower(name)
 	for _, scope := range []cftunnel.TokenScope{
-		cftunnel.TokenScopeZone, cftunnel.TokenScopeAccount, cftunnel.TokenScopeUser, cftunnel.TokenScopeR2Bucket,
+		cftunnel.TokenScopeZone, cftunnel.TokenScopeAccount, cftunnel.TokenScopeUser,
+		cftunnel.TokenScopeR2Bucket,
 	} {
 		id, found := strings.CutPrefix(name, string(scope)+".")
 		switch {
-		case !found || scope == cftunnel.TokenScopeAccount && strings.Contains(id, "."): // a kind of its own
-			continue
+		case !found, scope == cftunnel.TokenScopeAccount && strings.Contains(id, "."):
+			continue // another type of resource
 		case scope == cftunnel.TokenScopeR2Bucket:
 			return resource{scope: scope, id: id}, id != ""
 		}
-		return resource{scope: scope, id: id}, isAccountID(id) || id == everything && scope != cftunnel.TokenScopeUser
+		isWildcard := id == wildcard && scope != cftunnel.TokenScopeUser
+		return resource{scope: scope, id: id}, isHexID(id) || isWildcard
 	}
 	return resource{}, strings.HasPrefix(name, "com.cloudflare.") && !strings.HasSuffix(name, ".")
 }
 
-// authorize says why a token may not do what the route does, or nil. Every token may verify itself.
-func (s *Server) authorize(token *apiToken, r *route, values map[string]string, from netip.Addr) *answer {
+// authorize returns the error response if a token may not use a route, or nil. Every token may
+// verify itself.
+func (s *Server) authorize(
+	token *apiToken, r *route, values map[string]string, from netip.Addr,
+) *response {
 	if strings.HasSuffix(r.template, "/tokens/verify") {
 		return nil
 	}
 	now := s.now()
-	about := s.resourceOf(r, values)
-	var problem answer
+	target := s.resourceOf(r, values)
+	var problem response
 	switch {
 	case token.status(now) == cftunnel.TokenStatusExpired:
 		problem = failure(http.StatusUnauthorized, 10000, "Authentication error")
 	case token.status(now) != cftunnel.TokenStatusActive || now.Before(token.notBefore):
 		problem = failure(http.StatusForbidden, 9109, "Invalid access token")
 	case !token.condition.allows(from):
-		problem = failure(http.StatusForbidden, 9109, "Cannot use the access token from location: "+from.String())
-	case token.account != "" && about.scope == cftunnel.TokenScopeUser && strings.HasPrefix(r.template, "/user/"):
+		problem = failure(http.StatusForbidden, 9109,
+			"Cannot use the access token from location: "+from.String())
+	case token.account != "" && target.scope == cftunnel.TokenScopeUser &&
+		strings.HasPrefix(r.template, "/user/"):
 		problem = failure(http.StatusForbidden, 9109, "Valid user-level authentication not found")
-	case r.needs == nil && !(token.readOnly && r.method != http.MethodGet): // of Handle
+	case r.needs == nil && !(token.readOnly && r.method != http.MethodGet): // endpoints of Handle
 		return nil
-	case token.isOutside(about) || !token.allows(r.needs, about):
+	case token.isOutsideAccount(target) || !token.allows(r.needs, target):
 		if strings.Contains(r.template, "/tokens") {
-			problem = failure(http.StatusForbidden, 9109, "Unauthorized to access requested resource")
+			problem = failure(http.StatusForbidden, 9109,
+				"Unauthorized to access requested resource")
 		} else {
 			problem = failure(http.StatusForbidden, 10000, "Authentication error")
 		}
@@ -225,12 +237,11 @@ func (s *Server) authorize(token *apiToken, r *route, values map[string]string, 
 	return &problem
 }
 
-// isOutside reports whether something belongs to another account than the token, which is then of
-// no use there.
-func (t *apiToken) isOutside(about resource) bool {
-	account := about.account
-	if about.scope == cftunnel.TokenScopeAccount {
-		account = about.id
+// isOutsideAccount reports whether the token belongs to an account and the target to another one.
+func (t *apiToken) isOutsideAccount(target resource) bool {
+	account := target.account
+	if target.scope == cftunnel.TokenScopeAccount {
+		account = target.id
 	}
 	return t.account != "" && account != "" && account != t.account
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// refusedFor checks that a request is refused for so many more seconds.
-func (f *fake) refusedFor(seconds int) {
+// assertRefusedFor checks that a request is refused, with a Retry-After of this many seconds.
+func (f *fake) assertRefusedFor(seconds int) {
 	f.t.Helper()
-	r := f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel"))
 	require.Equal(f.t, http.StatusTooManyRequests, r.status)
 	var errors []struct{ Code int }
 	require.NoError(f.t, json.Unmarshal(r.envelope().Errors, &errors))
@@ -32,152 +32,155 @@ func (f *fake) refusedFor(seconds int) {
 	assert.False(f.t, f.lastRequest().Done)
 }
 
-func (f *fake) admitted() reply {
+func (f *fake) assertAllowed() response {
 	f.t.Helper()
-	r := f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	r := f.fetch(f.accountPath("/cfd_tunnel"))
 	r.result()
 	return r
 }
 
-func TestPastTheQuotaEverythingIsRefusedForAWholeWindow(t *testing.T) {
+func TestWithQuota_RefusesForWholeWindow(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithQuota(3, 5*time.Minute), tunneltest.WithClock(c.Now))
 	for range 3 {
-		f.admitted()
+		f.assertAllowed()
 		c.advance(time.Second)
 	}
-	c.advance(7 * time.Second) // ten seconds after noon
-	f.refusedFor(300)
+	c.advance(7 * time.Second) // 10s after noon
+	f.assertRefusedFor(300)
 	c.advance(100 * time.Second)
-	f.refusedFor(200)
+	f.assertRefusedFor(200)
 	c.advance(195 * time.Second)
-	f.refusedFor(5) // the three of the beginning are more than a window old
+	f.assertRefusedFor(5) // the allowed requests are older than the window
 	c.advance(4500 * time.Millisecond)
-	f.refusedFor(1) // rounded up, so that who waits so long has waited long enough
+	f.assertRefusedFor(1) // rounded up
 	c.advance(500*time.Millisecond - time.Nanosecond)
-	f.refusedFor(1)
+	f.assertRefusedFor(1)
 	c.advance(time.Nanosecond)
 	for range 3 {
-		f.admitted()
+		f.assertAllowed()
 	}
-	f.refusedFor(300)
+	f.assertRefusedFor(300)
 }
 
-func TestARefusalIsOfEveryOperation(t *testing.T) {
+func TestWithQuota_AllOperations(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.admitted()
+	f.assertAllowed()
 	for _, r := range []struct{ method, path string }{
-		{http.MethodPost, f.below("/cfd_tunnel")}, {http.MethodGet, f.below("/tunnels")}, {http.MethodDelete, f.below("/cfd_tunnel/" + nobody)},
+		{http.MethodPost, f.accountPath("/cfd_tunnel")}, {http.MethodGet, f.accountPath("/tunnels")}, {http.MethodDelete, f.accountPath("/cfd_tunnel/" + unknownID)},
 		{http.MethodGet, "/zones"}, {http.MethodGet, "/accounts/ffffffffffffffffffffffffffffffff/cfd_tunnel"},
 	} {
-		assert.Equal(t, http.StatusTooManyRequests, f.send(r.method, r.path, `{"name":"web"}`).status, "%s %s", r.method, r.path)
+		assert.Equal(t, http.StatusTooManyRequests,
+			f.send(r.method, r.path, `{"name":"web"}`).status, "%s %s", r.method, r.path)
 	}
 }
 
-// No window of any place holds more than the quota: requests late in one fixed window and early in the next count together.
-func TestTheWindowSlides(t *testing.T) {
+// Requests late in one window and early in the next count together.
+func TestWithQuota_SlidingWindow(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithQuota(2, 5*time.Minute), tunneltest.WithClock(c.Now))
-	f.admitted()
+	f.assertAllowed()
 	c.advance(200 * time.Second)
-	f.admitted()
+	f.assertAllowed()
 	c.advance(100 * time.Second)
-	f.admitted() // the first is a window old
+	f.assertAllowed() // the first request is older than the window
 	c.advance(199 * time.Second)
-	f.refusedFor(300)
+	f.assertRefusedFor(300)
 }
 
-func TestRequestsAtThePaceOfTheQuotaAreNeverRefused(t *testing.T) {
+func TestWithQuota_EvenlySpacedRequests(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithQuota(4, time.Minute), tunneltest.WithClock(c.Now))
 	for range 20 {
-		f.admitted()
+		f.assertAllowed()
 		c.advance(15 * time.Second)
 	}
 }
 
-func TestWithoutAQuotaNothingIsRefused(t *testing.T) {
+func TestWithQuota_None(t *testing.T) {
 	t.Parallel()
 	for _, opts := range [][]tunneltest.Option{nil, {tunneltest.WithQuota(0, time.Minute)}} {
 		f := start(t, append(opts, tunneltest.WithClock(func() time.Time { return noon }))...)
 		for range 5 {
-			f.admitted()
+			f.assertAllowed()
 		}
 	}
 }
 
-func TestHeadersOfTheQuota(t *testing.T) {
+func TestWithQuota_Headers(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithQuota(3, 5*time.Minute), tunneltest.WithClock(c.Now))
 	for _, ratelimit := range []string{`"default";r=2;t=300`, `"default";r=1;t=200`, `"default";r=0;t=100`} {
-		r := f.admitted()
+		r := f.assertAllowed()
 		assert.Equal(t, `"default";q=3;w=300`, r.header.Get("Ratelimit-Policy"))
 		assert.Equal(t, ratelimit, r.header.Get("Ratelimit"))
 		assert.Empty(t, r.header.Get("Retry-After"))
 		c.advance(100 * time.Second)
 	}
-	// By now the first is a window old.
-	assert.Equal(t, `"default";r=0;t=100`, f.admitted().header.Get("Ratelimit"))
-	refused := f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	// The first request is older than the window now.
+	assert.Equal(t, `"default";r=0;t=100`, f.assertAllowed().header.Get("Ratelimit"))
+	refused := f.fetch(f.accountPath("/cfd_tunnel"))
 	assert.Equal(t, http.StatusTooManyRequests, refused.status)
 	assert.Equal(t, `"default";q=3;w=300`, refused.header.Get("Ratelimit-Policy"))
 	assert.Regexp(t, `^"default";r=\d+;t=\d+$`, refused.header.Get("Ratelimit"))
 }
 
-func TestFailuresCarryTheHeadersOfTheQuotaToo(t *testing.T) {
+func TestWithQuota_HeadersOfErrors(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(10, time.Minute))
 	f.Inject(tunneltest.Fault{Status: 503})
 	for _, status := range []int{http.StatusServiceUnavailable, http.StatusNotFound} {
-		r := f.send(http.MethodGet, f.below("/cfd_tunnel/"+nobody), "")
+		r := f.fetch(f.accountPath("/cfd_tunnel/" + unknownID))
 		assert.Equal(t, status, r.status)
 		assert.Equal(t, `"default";q=10;w=60`, r.header.Get("Ratelimit-Policy"))
 	}
 }
 
-func TestFractionsOfASecondAreRoundedUp(t *testing.T) {
+func TestWithQuota_FractionalSeconds(t *testing.T) {
 	t.Parallel()
-	f := start(t, tunneltest.WithQuota(1, 1500*time.Millisecond), tunneltest.WithClock(func() time.Time { return noon }))
-	assert.Equal(t, `"default";q=1;w=2`, f.admitted().header.Get("Ratelimit-Policy"))
-	f.refusedFor(2)
+	f := start(t, tunneltest.WithQuota(1, 1500*time.Millisecond),
+		tunneltest.WithClock(func() time.Time { return noon }))
+	assert.Equal(t, `"default";q=1;w=2`, f.assertAllowed().header.Get("Ratelimit-Policy"))
+	f.assertRefusedFor(2)
 }
 
-// What fails counts like what succeeds.
-func TestFailuresCountAgainstTheQuota(t *testing.T) {
+// Failed requests count like successful ones.
+func TestWithQuota_FailuresCount(t *testing.T) {
 	t.Parallel()
-	f := start(t, tunneltest.WithQuota(3, time.Hour), tunneltest.WithClock(func() time.Time { return noon }))
+	f := start(t, tunneltest.WithQuota(3, time.Hour),
+		tunneltest.WithClock(func() time.Time { return noon }))
 	f.Inject(tunneltest.Fault{Status: 503})
 	f.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
-	_ = f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
-	_, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+	_ = f.fetch(f.accountPath("/cfd_tunnel"))
+	_, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	require.Error(t, err)
-	f.send(http.MethodGet, "/ips", "").fails(http.StatusNotFound, 7000)
-	f.refusedFor(3600)
+	f.fetch("/ips").assertError(http.StatusNotFound, 7000)
+	f.assertRefusedFor(3600)
 }
 
-func TestConcurrentRequestsNeverExceedTheQuota(t *testing.T) {
+func TestWithQuota_ConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(5, time.Hour))
-	var admitted atomic.Int32
+	var allowed atomic.Int32
 	var group sync.WaitGroup
 	for range 12 {
 		group.Go(func() {
-			r, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+			r, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 			if assert.NoError(t, err) && r.status == http.StatusOK {
-				admitted.Add(1)
+				allowed.Add(1)
 			}
 		})
 	}
 	group.Wait()
-	assert.EqualValues(t, 5, admitted.Load())
+	assert.EqualValues(t, 5, allowed.Load())
 }
 
-func TestTheClientWaitsForTheEndOfARefusal(t *testing.T) {
+func TestClient_WaitsForQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t, tunneltest.WithQuota(2, 10*time.Second))
@@ -193,15 +196,17 @@ func TestTheClientWaitsForTheEndOfARefusal(t *testing.T) {
 		assert.Equal(t, 10*time.Second, refusal.RetryAfter)
 
 		began := time.Now()
-		_, err = f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+		_, err = f.client(cftunnel.WithRetry(cftunnel.RetryPolicy{})).Tunnels.List(t.Context(),
+			cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 		assert.Equal(t, 10*time.Second, time.Since(began))
 	})
 }
 
-func TestRatelimitHeaderTellsOfARefusal(t *testing.T) {
+func TestWithQuota_HeaderOfRefusal(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
-	assert.Equal(t, `"default";r=0;t=3600`, f.send(http.MethodGet, f.below("/cfd_tunnel"), "").header.Get("Ratelimit"))
+	f.fetch(f.accountPath("/cfd_tunnel"))
+	assert.Equal(t, `"default";r=0;t=3600`,
+		f.fetch(f.accountPath("/cfd_tunnel")).header.Get("Ratelimit"))
 }

@@ -17,19 +17,20 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestRequestsAreKeptAsTheyCame(t *testing.T) {
+func TestRequests_Fields(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
 	assert.Empty(t, f.Requests())
 	body := `{"name":"web", "tunnel_secret":"` + secretOf(32, 1) + `"}`
-	_, err := f.tryWith(http.MethodPost, f.below("/cfd_tunnel?a=1&a=2&b=%26"), body, http.Header{
+	path := f.accountPath("/cfd_tunnel?a=1&a=2&b=%26")
+	_, err := f.tryWith(http.MethodPost, path, body, http.Header{
 		"Authorization": {"Bearer " + f.APIToken().Reveal()}, "X-Test": {"one", "two"},
 	})
 	require.NoError(t, err)
 	c.advance(time.Minute)
-	f.send(http.MethodDelete, f.below("/cfd_tunnel/a%2Fb"), "")
-	f.send(http.MethodGet, "/ips?x", "")
+	f.send(http.MethodDelete, f.accountPath("/cfd_tunnel/a%2Fb"), "")
+	f.fetch("/ips?x")
 
 	requests := f.Requests()
 	require.Len(t, requests, 3)
@@ -37,7 +38,7 @@ func TestRequestsAreKeptAsTheyCame(t *testing.T) {
 	assert.Equal(t, noon, first.Time)
 	assert.Equal(t, opCreate, first.Operation)
 	assert.Equal(t, http.MethodPost, first.Method)
-	assert.Equal(t, f.below("/cfd_tunnel"), first.Path)
+	assert.Equal(t, f.accountPath("/cfd_tunnel"), first.Path)
 	assert.Equal(t, url.Values{"a": {"1", "2"}, "b": {"&"}}, first.Query)
 	assert.Equal(t, []string{"one", "two"}, first.Header["X-Test"])
 	assert.Equal(t, body, first.Body.Reveal())
@@ -47,7 +48,7 @@ func TestRequestsAreKeptAsTheyCame(t *testing.T) {
 	second := requests[1]
 	assert.Equal(t, noon.Add(time.Minute), second.Time)
 	assert.Equal(t, opDelete, second.Operation)
-	assert.Equal(t, f.below("/cfd_tunnel/a%2Fb"), second.Path)
+	assert.Equal(t, f.accountPath("/cfd_tunnel/a%2Fb"), second.Path)
 	assert.Empty(t, second.Query)
 	assert.True(t, second.Body.IsZero())
 	assert.False(t, second.Done)
@@ -59,15 +60,15 @@ func TestRequestsAreKeptAsTheyCame(t *testing.T) {
 	assert.False(t, third.Done)
 }
 
-func TestReadsAreDoneToo(t *testing.T) {
+func TestRequests_DoneForReads(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	assert.True(t, f.lastRequest().Done)
 }
 
-// A retry must send the same bytes: that is what equal bodies are for.
-func TestEqualBodiesAreEqual(t *testing.T) {
+// Tests compare the bodies of retries.
+func TestRequests_EqualBodies(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, name := range []string{"web", "web", "other"} {
@@ -79,7 +80,7 @@ func TestEqualBodiesAreEqual(t *testing.T) {
 	assert.False(t, requests[0].Body == requests[2].Body)
 }
 
-func TestRequestsHoldNoCredentials(t *testing.T) {
+func TestRequests_NoCredentials(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	token := f.APIToken().Reveal()
@@ -89,12 +90,12 @@ func TestRequestsHoldNoCredentials(t *testing.T) {
 		{"Authorization": {"Bearer unknown-but-secret"}, "X-Auth-Key": {"unknown-but-secret"}},
 		{},
 	} {
-		_, err := f.tryWith(http.MethodGet, f.below("/cfd_tunnel"), "", header.Clone())
+		_, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "", header.Clone())
 		require.NoError(t, err)
 		kept := f.lastRequest().Header
 		for _, name := range []string{"Authorization", "X-Auth-Key"} {
 			if _, sent := header[name]; sent {
-				assert.Equal(t, []string{"[REDACTED]"}, kept[name], "that there was one can be seen")
+				assert.Equal(t, []string{"[REDACTED]"}, kept[name], "the header shows that there was one")
 			} else {
 				assert.NotContains(t, kept, name)
 			}
@@ -104,11 +105,12 @@ func TestRequestsHoldNoCredentials(t *testing.T) {
 	}
 }
 
-func TestPrintingARequestShowsNoSecret(t *testing.T) {
+func TestRequests_PrintedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	secret := secretOf(32, 7)
-	_, err := f.tryWith(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"web","tunnel_secret":"`+secret+`"}`, http.Header{
+	body := `{"name":"web","tunnel_secret":"` + secret + `"}`
+	_, err := f.tryWith(http.MethodPost, f.accountPath("/cfd_tunnel"), body, http.Header{
 		"Authorization": {"Bearer " + f.APIToken().Reveal()}, "X-Auth-Key": {f.APIToken().Reveal()},
 	})
 	require.NoError(t, err)
@@ -134,10 +136,10 @@ func TestPrintingARequestShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestReturnedRequestsAreCopies(t *testing.T) {
+func TestRequests_Copies(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.below("/cfd_tunnel?a=1"), "")
+	f.fetch(f.accountPath("/cfd_tunnel?a=1"))
 	mine := f.Requests()
 	before := fmt.Sprint(mine)
 	mine[0].Header.Set("Authorization", "changed")
@@ -149,12 +151,13 @@ func TestReturnedRequestsAreCopies(t *testing.T) {
 	assert.Equal(t, before, fmt.Sprint(f.Requests()))
 }
 
-// What a client has been answered is there to be seen, without waiting.
-func TestARequestIsCompleteWhenItIsAnswered(t *testing.T) {
+// When the client has the response, the record is complete.
+func TestRequests_CompleteAfterResponse(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for i := range 20 {
-		_, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: fmt.Sprint("web-", i)})
+		_, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: fmt.Sprint("web-", i)})
 		require.NoError(t, err)
 		require.Len(t, f.Requests(), i+1)
 		assert.True(t, f.lastRequest().Done)

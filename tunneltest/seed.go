@@ -9,39 +9,43 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// TunnelSeed describes a tunnel for [Server.Seed].
+// TunnelSeed describes a tunnel for [Server.Seed]. All fields are optional.
 type TunnelSeed struct {
-	// AccountID is the tunnel's account. The default is that of [Server.AccountID].
+	// AccountID is the account of the tunnel. The default is [Server.AccountID].
 	AccountID string
-	// Name is the tunnel's name. The default is a new one that begins with "seed-".
+	// Name is the name of the tunnel. The default is an unused name that begins with "seed-".
 	Name string
-	// Type is the kind of the tunnel. The default is [cftunnel.TunnelTypeCloudflared].
+	// Type is the type of the tunnel. The default is [cftunnel.TunnelTypeCloudflared].
 	Type cftunnel.TunnelType
-	// Status is the tunnel's status. The default is down if ConnsInactiveAt is set, and else
-	// inactive. A healthy or degraded tunnel has one connector, with four connections or two.
+	// Status is the status of the tunnel. The default is down if ConnsInactiveAt is set, and
+	// inactive otherwise. A healthy tunnel has one connector with four connections. A degraded
+	// tunnel has one connector with two connections.
 	Status cftunnel.TunnelStatus
-	// ConfigSource says where the configuration of a cloudflared tunnel is. The default is
+	// ConfigSource is the source of the configuration of a cloudflared tunnel. The default is
 	// [cftunnel.ConfigSourceCloudflare].
 	ConfigSource cftunnel.ConfigSource
-	// CreatedAt is when the tunnel was created. The default is now, or ConnsInactiveAt if that is
-	// earlier.
+	// CreatedAt is when the tunnel was created. The default is the current time, or ConnsInactiveAt
+	// if that is earlier.
 	CreatedAt time.Time
-	// ConnsInactiveAt is when the tunnel lost its last connection. The default for a tunnel that is
-	// down is now. For one that is healthy or degraded, it is the end of an earlier run.
+	// ConnsInactiveAt is when the tunnel lost its last connection. If Status is down, the default
+	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when an earlier
+	// connection ended.
 	ConnsInactiveAt time.Time
 }
 
-// Seed creates a tunnel without a request, and returns it as Get does. Its token is that of
-// [cftunnel.TunnelsService.Token]. Seed panics if no tunnel can be as described, for example if the
-// name is taken.
+// Seed creates a tunnel without a request and returns it as Get does.
+//
+// To get the token of the tunnel, call [cftunnel.TunnelsService.Token]. Seed panics if the seed is
+// invalid, for example if a tunnel of the account already has the name.
 func (s *Server) Seed(seed TunnelSeed) cftunnel.Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seed(seed)
 }
 
-// SeedTunnels creates n remotely managed tunnels in the account of AccountID, without requests, and
-// returns them as Get does.
+// SeedTunnels creates n remotely managed tunnels without a request and returns them as Get does.
+//
+// The tunnels belong to the account of [Server.AccountID].
 func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,18 +56,18 @@ func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
 	return seeded
 }
 
-// seed is Seed. The caller holds s.mu.
+// seed implements Seed. The caller holds s.mu.
 func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	accountID := cmp.Or(seed.AccountID, s.accountID)
-	if !isAccountID(accountID) {
-		panic("tunneltest: the account id of a seed is not 32 hexadecimal digits")
+	if !isHexID(accountID) {
+		panic("tunneltest: Seed: the account ID is not 32 hexadecimal digits")
 	}
 	a := s.account(accountID)
 	name := cmp.Or(seed.Name, a.newName())
 	if a.nameTaken(name, nil) {
-		panic(fmt.Sprintf("tunneltest: a seed with the name of another live tunnel, %q", name))
+		panic(fmt.Sprintf("tunneltest: Seed: another tunnel has the name %q", name))
 	}
-	now := s.stamp()
+	now := s.currentTime()
 	inactive := seed.ConnsInactiveAt.Truncate(time.Microsecond)
 	created := seed.CreatedAt.Truncate(time.Microsecond)
 	if created.IsZero() {
@@ -75,16 +79,16 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	kind := cmp.Or(seed.Type, cftunnel.TunnelTypeCloudflared)
 	source := cmp.Or(seed.ConfigSource, cftunnel.ConfigSourceCloudflare)
 	remote := kind == cftunnel.TunnelTypeCloudflared && source == cftunnel.ConfigSourceCloudflare
-	t := a.add(name, string(kind), remote, "", created)
-	t.ha.mode = cftunnel.HAModeNone // of a WARP connector
+	t := a.addTunnel(name, string(kind), remote, "", created)
+	t.ha.mode = cftunnel.HAModeNone
 	if seed.Status == "" && !inactive.IsZero() {
 		seed.Status = cftunnel.TunnelStatusDown
 	}
-	t.runAs(seed.Status, inactive, now)
-	return t.asRead(a)
+	t.setSeedStatus(seed.Status, inactive, now)
+	return t.toTunnel(a)
 }
 
-// newName returns a name that no live tunnel has.
+// newName returns an unused name.
 func (a *account) newName() string {
 	name := fmt.Sprintf("seed-%05d", len(a.tunnels)+1)
 	for n := 1; a.nameTaken(name, nil); n++ {
@@ -93,8 +97,8 @@ func (a *account) newName() string {
 	return name
 }
 
-// runAs gives a new tunnel the past that leads to a status.
-func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
+// setSeedStatus gives a new tunnel the connectors and the past activity of a status.
+func (t *tunnel) setSeedStatus(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	connections := 0
 	switch status {
 	case "", cftunnel.TunnelStatusInactive:
@@ -109,31 +113,31 @@ func (t *tunnel) runAs(status cftunnel.TunnelStatus, inactive, now time.Time) {
 	case cftunnel.TunnelStatusHealthy:
 		connections = connectionsPerConnector
 	default:
-		panic(fmt.Sprintf("tunneltest: a seed with the unknown status %q", status))
+		panic(fmt.Sprintf("tunneltest: Seed: unknown status %q", status))
 	}
 	up := t.created
 	if !inactive.IsZero() {
-		t.active = append(t.active, span{from: t.created, to: inactive})
+		t.activePeriods = append(t.activePeriods, period{from: t.created, to: inactive})
 		up = now
 	}
 	if connections > 0 {
-		t.run(connections, up)
+		t.addConnector(connections, up)
 	}
 }
 
-// run adds a connector.
-func (t *tunnel) run(connections int, now time.Time) *connector {
-	c := &connector{id: newUUID(), run: now, version: "2026.10.0", secret: t.secret}
+// addConnector adds a connector with this number of connections.
+func (t *tunnel) addConnector(connections int, now time.Time) *connector {
+	c := &connector{id: newUUID(), startedAt: now, version: "2026.10.0", secret: t.secret}
 	for i := range connections {
 		c.conns = append(c.conns, newConnection(i, now))
 	}
 	t.connectors = append(t.connectors, c)
-	t.follow(now)
+	t.updateActivity(now)
 	return c
 }
 
-// asRead returns the tunnel as Get does.
-func (t *tunnel) asRead(a *account) cftunnel.Tunnel {
+// toTunnel returns the tunnel as Get does.
+func (t *tunnel) toTunnel(a *account) cftunnel.Tunnel {
 	read := cftunnel.Tunnel{
 		ID: t.id, AccountTag: a.id, Name: t.name, Type: cftunnel.TunnelType(t.kind),
 		Status: t.status(), CreatedAt: t.created.UTC(), ConnsActiveAt: t.activeAt().UTC(),

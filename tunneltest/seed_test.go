@@ -19,44 +19,92 @@ func TestSeed(t *testing.T) {
 	month := noon.AddDate(0, -1, 0)
 	for name, test := range map[string]struct {
 		seed tunneltest.TunnelSeed
-		want cftunnel.Tunnel // its ID, account and metadata are those of the seed
+		want cftunnel.Tunnel // without the ID, account and metadata
 	}{
-		"nothing": {tunneltest.TunnelSeed{}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare", CreatedAt: noon, ConnsInactiveAt: noon,
-		}},
-		"names": {tunneltest.TunnelSeed{Name: "web", ConfigSource: cftunnel.ConfigSourceLocal}, cftunnel.Tunnel{
-			Name: "web", Status: "inactive", ConfigSource: "local", CreatedAt: noon, ConnsInactiveAt: noon,
-		}},
-		"another account": {tunneltest.TunnelSeed{AccountID: other}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare", CreatedAt: noon, ConnsInactiveAt: noon,
-		}},
-		"old": {tunneltest.TunnelSeed{CreatedAt: year}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare", CreatedAt: year, ConnsInactiveAt: year,
-		}},
-		"inactive since": {tunneltest.TunnelSeed{Status: "inactive", CreatedAt: year, ConnsInactiveAt: month}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare", CreatedAt: year, ConnsInactiveAt: month,
-		}},
-		"down since": {tunneltest.TunnelSeed{ConnsInactiveAt: month}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "down", ConfigSource: "cloudflare", CreatedAt: month, ConnsInactiveAt: month,
-		}},
-		"down": {tunneltest.TunnelSeed{Status: "down", CreatedAt: year}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "down", ConfigSource: "cloudflare", CreatedAt: year, ConnsInactiveAt: noon,
-		}},
-		"healthy": {tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare", CreatedAt: year, ConnsActiveAt: year,
-		}},
-		"healthy again": {tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year, ConnsInactiveAt: month}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare", CreatedAt: year, ConnsActiveAt: noon,
-		}},
-		"degraded": {tunneltest.TunnelSeed{Status: "degraded"}, cftunnel.Tunnel{
-			Name: "seed-00001", Status: "degraded", ConfigSource: "cloudflare", CreatedAt: noon, ConnsActiveAt: noon,
-		}},
-		"WARP connector": {tunneltest.TunnelSeed{Type: "warp_connector", Status: "healthy"}, cftunnel.Tunnel{
-			Name: "seed-00001", Type: "warp_connector", Status: "healthy", CreatedAt: noon, ConnsActiveAt: noon,
-		}},
-		"another kind": {tunneltest.TunnelSeed{Type: "gre", Name: "gre"}, cftunnel.Tunnel{
-			Name: "gre", Type: "gre", Status: "inactive", CreatedAt: noon, ConnsInactiveAt: noon,
-		}},
+		"nothing": {
+			tunneltest.TunnelSeed{},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
+				CreatedAt: noon, ConnsInactiveAt: noon,
+			},
+		},
+		"names": {
+			tunneltest.TunnelSeed{Name: "web", ConfigSource: cftunnel.ConfigSourceLocal},
+			cftunnel.Tunnel{
+				Name: "web", Status: "inactive", ConfigSource: "local",
+				CreatedAt: noon, ConnsInactiveAt: noon,
+			},
+		},
+		"another account": {
+			tunneltest.TunnelSeed{AccountID: other},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
+				CreatedAt: noon, ConnsInactiveAt: noon,
+			},
+		},
+		"old": {
+			tunneltest.TunnelSeed{CreatedAt: year},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
+				CreatedAt: year, ConnsInactiveAt: year,
+			},
+		},
+		"inactive since": {
+			tunneltest.TunnelSeed{Status: "inactive", CreatedAt: year, ConnsInactiveAt: month},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
+				CreatedAt: year, ConnsInactiveAt: month,
+			},
+		},
+		"down since": {
+			tunneltest.TunnelSeed{ConnsInactiveAt: month},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "down", ConfigSource: "cloudflare",
+				CreatedAt: month, ConnsInactiveAt: month,
+			},
+		},
+		"down": {
+			tunneltest.TunnelSeed{Status: "down", CreatedAt: year},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "down", ConfigSource: "cloudflare",
+				CreatedAt: year, ConnsInactiveAt: noon,
+			},
+		},
+		"healthy": {
+			tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare",
+				CreatedAt: year, ConnsActiveAt: year,
+			},
+		},
+		"healthy again": {
+			tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year, ConnsInactiveAt: month},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare",
+				CreatedAt: year, ConnsActiveAt: noon,
+			},
+		},
+		"degraded": {
+			tunneltest.TunnelSeed{Status: "degraded"},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Status: "degraded", ConfigSource: "cloudflare",
+				CreatedAt: noon, ConnsActiveAt: noon,
+			},
+		},
+		"WARP connector": {
+			tunneltest.TunnelSeed{Type: "warp_connector", Status: "healthy"},
+			cftunnel.Tunnel{
+				Name: "seed-00001", Type: "warp_connector", Status: "healthy",
+				CreatedAt: noon, ConnsActiveAt: noon,
+			},
+		},
+		"another type": {
+			tunneltest.TunnelSeed{Type: "gre", Name: "gre"},
+			cftunnel.Tunnel{
+				Name: "gre", Type: "gre", Status: "inactive",
+				CreatedAt: noon, ConnsInactiveAt: noon,
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +115,8 @@ func TestSeed(t *testing.T) {
 			if test.seed.AccountID != "" {
 				account = test.seed.AccountID
 			}
-			test.want.ID, test.want.AccountTag, test.want.Metadata = seeded.ID, account, seeded.Metadata
+			test.want.ID, test.want.AccountTag = seeded.ID, account
+			test.want.Metadata = seeded.Metadata
 			if test.want.Type == "" {
 				test.want.Type = cftunnel.TunnelTypeCloudflared
 			}
@@ -75,9 +124,10 @@ func TestSeed(t *testing.T) {
 
 			client, err := f.client().ForAccount(account)
 			require.NoError(t, err)
-			for read, err := range client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{}) {
+			tunnels := client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{})
+			for read, err := range tunnels {
 				require.NoError(t, err)
-				assert.Equal(t, &seeded, read, "as the API shows it")
+				assert.Equal(t, &seeded, read, "as the API returns it")
 			}
 		})
 	}
@@ -107,17 +157,18 @@ func TestSeed_Connectors(t *testing.T) {
 	}
 }
 
-func TestSeed_Past(t *testing.T) {
+func TestSeed_PastActivity(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
-	f.Seed(tunneltest.TunnelSeed{Name: "web", CreatedAt: noon.Add(-3 * time.Hour), ConnsInactiveAt: noon.Add(-time.Hour)})
+	f.Seed(tunneltest.TunnelSeed{Name: "web", CreatedAt: noon.Add(-3 * time.Hour),
+		ConnsInactiveAt: noon.Add(-time.Hour)})
 	during := noon.Add(-2 * time.Hour).Format(time.RFC3339)
 	assert.Equal(t, []string{"web"}, f.names("/cfd_tunnel?was_active_at="+during))
 	assert.Empty(t, f.names("/cfd_tunnel?was_inactive_at="+during))
 	assert.Empty(t, f.names("/cfd_tunnel?existed_at="+noon.Add(-4*time.Hour).Format(time.RFC3339)))
 }
 
-func TestSeed_Impossible(t *testing.T) {
+func TestSeed_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.Seed(tunneltest.TunnelSeed{Name: "web"})
@@ -126,6 +177,8 @@ func TestSeed_Impossible(t *testing.T) {
 	} {
 		assert.Panics(t, func() { f.Seed(seed) })
 	}
-	f.Seed(tunneltest.TunnelSeed{Name: "web", AccountID: strings.Repeat("f", 32)}) // another account
-	assert.True(t, strings.HasPrefix(f.Seed(tunneltest.TunnelSeed{}).Name, "seed-"), "the server still works")
+	// The name is not taken in another account.
+	f.Seed(tunneltest.TunnelSeed{Name: "web", AccountID: strings.Repeat("f", 32)})
+	assert.True(t, strings.HasPrefix(f.Seed(tunneltest.TunnelSeed{}).Name, "seed-"),
+		"the server still works")
 }

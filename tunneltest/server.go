@@ -1,19 +1,36 @@
-// Package tunneltest is a stateful fake of Cloudflare's API for tunnels, for the tests of programs that use it, through package cftunnel
-// or not. It keeps tunnels as the real API does, with its rules, errors and codes, counts requests against a quota, fails when it is told
-// to, and records what it was asked and what it did.
+// Package tunneltest provides a stateful fake of the Cloudflare Tunnel API for tests.
+//
+// The fake stores what a program creates, with the rules, errors and error codes of the real API.
+// The program under test can use package cftunnel or any other client.
 //
 //	srv := tunneltest.NewServer()
 //	defer srv.Close()
 //	client, err := srv.NewClient()
 //
-// Every well-formed account id is an account, with tunnels of its own. The API token works on all of them, and is taken as the key of the
-// old X-Auth-Email and X-Auth-Key pair too. Other tokens, of [Server.AddToken] or created by a request, may do what their policies say.
+// # Accounts and tokens
 //
-// [Server.Connect] and [Server.Disconnect] are a replica that starts and stops, [Server.Inject] makes requests fail, [WithQuota] refuses those
-// that are too many, and [Server.Requests] tells what was asked and done. The repository's docs/testing.md has a test for each.
+// Each account ID of 32 hexadecimal digits is an account with its own tunnels. The token that
+// [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the key of
+// the legacy X-Auth-Email and X-Auth-Key headers. Tokens that [Server.AddToken] or a request
+// creates have the permissions of their policies.
+//
+// # Existing tunnels and connectors
+//
+// [Server.Seed], [Server.SeedTunnels] and [Server.SeedZone] create tunnels and zones without a
+// request. [Server.Connect] and [Server.Disconnect] start and stop a connector of a tunnel.
+//
+// # Failures
+//
+// [Server.Inject] makes requests fail. [WithQuota] sets a rate limit. [Server.Requests] returns the
+// requests that the server received, and whether each was carried out.
+//
+// # Examples
+//
+// The page docs/testing.md of the repository has a complete test for each of these.
 package tunneltest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -29,10 +46,13 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// basePath is where the API is, as on the real server, so that a client which forgets its base URL's path fails.
+// basePath is the path of the real API's base URL. A client that drops the path of its base URL
+// fails against the fake too.
 const basePath = "/client/v4"
 
-// Server is the fake. Make it with [NewServer]. It is safe for concurrent use.
+// Server is a fake of the Cloudflare API. Create it with [NewServer].
+//
+// Its methods are safe for concurrent use.
 type Server struct {
 	accountID string
 	userID    string
@@ -45,7 +65,7 @@ type Server struct {
 	}
 
 	middleware []func(http.Handler) http.Handler
-	handler    http.Handler // the server's own, inside the middleware
+	handler    http.Handler // with the middleware
 
 	closing       chan struct{}
 	managementKey *ecdsa.PrivateKey // signs management tokens
@@ -57,90 +77,105 @@ type Server struct {
 		server *http.Server
 		url    string
 	}
-	own *http.ServeMux // of Handle
+	customMux *http.ServeMux // endpoints of Handle
 
-	mu         sync.Mutex
-	accounts   map[string]*account
-	zones      []*zone
-	tokens     map[cftunnel.Secret]*apiToken
-	tokenCount int                        // how many there ever were
-	remoteAddr netip.Addr                 // of requests; invalid for that of the connection
-	quotas     map[cftunnel.Secret]*quota // by the token
-	faults     []*Fault
-	requests   []*Request
-	keep       int // how many requests; negative for all
-	ownRoutes  []route
+	mu           sync.Mutex
+	accounts     map[string]*account
+	zones        []*zone
+	tokens       map[cftunnel.Secret]*apiToken
+	tokenCount   int                        // how many were ever created
+	remoteAddr   netip.Addr                 // client address; zero means that of the connection
+	quotas       map[cftunnel.Secret]*quota // by token
+	faults       []*Fault
+	requests     []*Request
+	recordLimit  int // how many requests to keep; negative means all
+	customRoutes []route
 }
 
 // Option configures a Server.
 type Option func(*Server)
 
-// WithAccountID names the account of [Server.AccountID]: 32 hexadecimal digits. The default is a random one.
+// WithAccountID sets the account ID that [Server.AccountID] returns: 32 hexadecimal digits. The
+// default is a random ID.
 func WithAccountID(id string) Option { return func(s *Server) { s.accountID = id } }
 
-// WithAPIToken sets the API token that the server accepts. The default is a random one.
+// WithAPIToken sets the API token that [Server.APIToken] returns. The default is a random token.
 func WithAPIToken(token string) Option {
 	return func(s *Server) { s.apiToken = cftunnel.NewSecret(token) }
 }
 
-// WithQuota refuses requests as the real API does: after n of one API token in any window, every request of that token is answered with 429
-// until a whole window has passed. There is no quota by default.
+// WithQuota sets a rate limit of n requests per window for each API token.
+//
+// As with the real API, if a token exceeds its quota, all requests with that token are refused with
+// status 429 until a whole window has passed. By default there is no quota.
 func WithQuota(n int, window time.Duration) Option {
 	return func(s *Server) { s.quota.limit, s.quota.window = n, window }
 }
 
-// WithLatency makes every request take at least so long before anything is done.
+// WithLatency delays each request by d before it is carried out. The default is no delay.
+//
+// To delay the response instead, use [Fault.Delay].
 func WithLatency(d time.Duration) Option { return func(s *Server) { s.latency = d } }
 
-// WithClock sets where the server's time comes from: the times in its answers, the quota's windows, and when a replica that was cleaned up
-// comes back. The default is time.Now.
+// WithClock sets the function that returns the current time. The default is time.Now.
+//
+// It applies to times in responses, to the expiry of tokens, to the windows of the quota, and to
+// the reconnection of connectors after a cleanup. Delays always use the real time, or that of a
+// testing/synctest bubble.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.now = now } }
 
-// WithMiddleware wraps the server's handler, for example to record responses. It applies to the
-// server's own port and to [Server.Handler]. If it is given several times, the first is outermost.
+// WithMiddleware wraps the server's handler, for example to record responses.
+//
+// It applies to [Server.URL] and to [Server.Handler]. If the option is given several times, the
+// first middleware is the outermost. [NewServer] panics if middleware is nil.
 func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
 	return func(s *Server) {
 		if middleware == nil {
-			panic("tunneltest: a middleware is nil")
+			panic("tunneltest: WithMiddleware: middleware is nil")
 		}
 		s.middleware = append(s.middleware, middleware)
 	}
 }
 
-// WithRecordLimit keeps only the last n requests for [Server.Requests], so that a server which runs
-// for long does not grow. The default is to keep all.
-func WithRecordLimit(n int) Option { return func(s *Server) { s.keep = n } }
+// WithRecordLimit sets how many requests [Server.Requests] returns: the last n. The default is all.
+//
+// Use it to limit the memory of a server that runs for a long time.
+func WithRecordLimit(n int) Option { return func(s *Server) { s.recordLimit = n } }
 
-// NewServer returns a fake without tunnels. It panics for options that no server can have. Unless
-// it is [InMemory], it listens on the loopback interface from the first call of URL, HTTPClient or
-// NewClient on; a test that serves Handler itself has nothing open.
+// NewServer returns a fake without tunnels. Call [Server.Close] to stop it.
+//
+// The server listens on a port of the loopback interface after the first call to [Server.URL],
+// [Server.HTTPClient] or [Server.NewClient]. It opens no port if it is [InMemory], or if only
+// [Server.Handler] is used. NewServer panics if an option is invalid.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
-		accountID: randomHex(16),
-		userID:    randomHex(16),
-		apiToken:  cftunnel.NewSecret(randomHex(20)),
-		now:       time.Now,
-		closing:   make(chan struct{}),
-		own:       http.NewServeMux(),
-		keep:      -1,
-		accounts:  map[string]*account{},
-		tokens:    map[cftunnel.Secret]*apiToken{},
-		quotas:    map[cftunnel.Secret]*quota{},
+		accountID:   randomHex(16),
+		userID:      randomHex(16),
+		apiToken:    cftunnel.NewSecret(randomHex(20)),
+		now:         time.Now,
+		closing:     make(chan struct{}),
+		customMux:   http.NewServeMux(),
+		recordLimit: -1,
+		accounts:    map[string]*account{},
+		tokens:      map[cftunnel.Secret]*apiToken{},
+		quotas:      map[cftunnel.Secret]*quota{},
 	}
 	for _, opt := range opts {
 		opt(s)
 	}
 	switch {
-	case !isAccountID(s.accountID):
-		panic("tunneltest: an account id is 32 hexadecimal digits")
+	case !isHexID(s.accountID):
+		panic("tunneltest: WithAccountID: the account ID is not 32 hexadecimal digits")
 	case s.apiToken.IsZero():
-		panic("tunneltest: the API token is empty")
-	case s.quota.limit < 0 || s.quota.limit > 0 && s.quota.window <= 0:
-		panic("tunneltest: a quota is of at least no requests in a window longer than nothing")
+		panic("tunneltest: WithAPIToken: the token is empty")
+	case s.quota.limit < 0:
+		panic("tunneltest: WithQuota: the number of requests must not be negative")
+	case s.quota.limit > 0 && s.quota.window <= 0:
+		panic("tunneltest: WithQuota: the window must be positive")
 	case s.now == nil:
-		panic("tunneltest: the clock is nil")
-	case s.keep < -1:
-		panic("tunneltest: a negative number of requests to keep")
+		panic("tunneltest: WithClock: the function is nil")
+	case s.recordLimit < -1:
+		panic("tunneltest: WithRecordLimit: the limit must not be negative")
 	}
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == logsPath {
@@ -161,11 +196,12 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// URL returns the base URL for clients. It ends in /client/v4. The URL of a server that is
-// [InMemory] is good for its HTTPClient only.
+// URL returns the base URL of the API. It ends in /client/v4.
+//
+// If the server is [InMemory], only [Server.HTTPClient] can connect to this URL.
 func (s *Server) URL() string { return s.start() + basePath }
 
-// start serves until Close, and returns the server's URL without a path.
+// start begins to serve, if it has not begun yet, and returns the server's URL without a path.
 func (s *Server) start() string {
 	s.listen.Lock()
 	defer s.listen.Unlock()
@@ -177,25 +213,27 @@ func (s *Server) start() string {
 	s.listen.url = "http://127.0.0.1"
 	if s.pipes == nil {
 		var err error
-		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 		if err != nil {
-			panic("tunneltest: no port to listen on: " + err.Error())
+			panic("tunneltest: listening on the loopback interface failed: " + err.Error())
 		}
 		s.listen.url = "http://" + listener.Addr().String()
 		s.listen.server.ReadHeaderTimeout = time.Minute
 	}
 	if s.isClosed() {
-		_ = listener.Close() // like the listener of a server that was closed
+		_ = listener.Close() // so that connections to a closed server are refused
 	}
 	go func() { _ = s.listen.server.Serve(listener) }()
 	return s.listen.url
 }
 
-// Handler returns what the server serves, to be served elsewhere. Paths begin with /client/v4. To cut a connection it panics with
-// http.ErrAbortHandler, which an http.Server understands.
+// Handler returns the server's HTTP handler, for use with another HTTP server.
+//
+// The paths of its requests begin with /client/v4. To cut a connection, the handler panics with
+// [http.ErrAbortHandler].
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Close ends the server and its connections, and every delay that is still under way.
+// Close stops the server, closes its connections, and ends all delays.
 func (s *Server) Close() {
 	s.listen.Lock()
 	defer s.listen.Unlock()
@@ -221,54 +259,68 @@ func (s *Server) isClosed() bool {
 	}
 }
 
-// AccountID returns the account that NewClient's clients work on and SeedTunnels fills.
+// AccountID returns the ID of the account that clients of [Server.NewClient] use.
+//
+// It is also the default account of [Server.Seed], [Server.SeedTunnels], [Server.SeedZone] and
+// [Server.AddToken].
 func (s *Server) AccountID() string { return s.accountID }
 
-// APIToken returns the API token that the server accepts.
+// APIToken returns an API token of the user with all permissions in all accounts.
 func (s *Server) APIToken() cftunnel.Secret { return s.apiToken }
 
-// NewClient returns a client of this server. It is paced to the server's quota, so that it meets no 429, or not at all where the server has
-// none; opts come after and win. To meet the quota, give WithoutRateLimit(). It pauses before a retry as any client does: a
-// [cftunnel.RetryPolicy] with a BaseDelay of a nanosecond keeps tests with faults short.
+// NewClient returns a client for the server, with the account ID of [Server.AccountID] and the
+// token of [Server.APIToken]. The options in opts override these defaults.
+//
+// The client's rate limit is the server's quota, so its requests are not refused with status 429.
+// To test what happens past the quota, use [cftunnel.WithoutRateLimit]. If the server has no quota,
+// the client has no rate limit.
+//
+// The client waits before a retry, as any client does. To make tests with faults fast, use
+// [cftunnel.WithRetry] with a BaseDelay of one nanosecond.
 func (s *Server) NewClient(opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	pacing := cftunnel.WithoutRateLimit()
 	if s.quota.limit > 0 {
 		pacing = cftunnel.WithRateLimit(s.quota.limit, s.quota.window)
 	}
-	own := []cftunnel.Option{
+	defaults := []cftunnel.Option{
 		cftunnel.WithBaseURL(s.URL()),
 		cftunnel.WithAPIToken(s.apiToken.Reveal()),
 		cftunnel.WithAccountID(s.accountID),
 		pacing,
 	}
 	if s.pipes != nil {
-		own = append(own, cftunnel.WithHTTPClient(s.HTTPClient()))
+		defaults = append(defaults, cftunnel.WithHTTPClient(s.HTTPClient()))
 	}
-	return cftunnel.NewClient(append(own, opts...)...)
+	return cftunnel.NewClient(append(defaults, opts...)...)
 }
 
-// Request is what the server keeps of a request.
+// Request is a request that the server received.
 type Request struct {
-	Time time.Time // when it came, by the server's clock
-	// Operation is the method and the path template, "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", empty where there is none. The
-	// comments of package cftunnel's methods name theirs.
+	// Time is when the request arrived, by the clock of [WithClock].
+	Time time.Time
+	// Operation is the method and the path template of the request, such as
+	// "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". The documentation of each method of
+	// package cftunnel names its operation. Operation is empty if the server has no such endpoint.
 	Operation string
-	// Method and Path are as they came, Path below the base URL.
+	// Method is the HTTP method. Path is the escaped path below the base URL.
 	Method, Path string
-	Query        url.Values // decoded
-	// Header has no credentials.
+	// Query has the decoded query parameters.
+	Query url.Values
+	// Header is the header of the request. Credentials are redacted.
 	Header http.Header
-	// Body may contain a tunnel's secret. Requests with the same body have equal ones. It is empty if
-	// the body was too large to be read.
+	// Body is the body of the request. It is a Secret because it can contain the secret of a
+	// tunnel. It is empty if the body was too large.
 	Body cftunnel.Secret
-	// Done reports whether the server carried the request out, whatever it then answered.
+	// Done reports whether the server carried out the request, even if the response says otherwise
+	// or was lost.
 	Done bool
-	// Status is what it answered, 0 where it cut the connection or has not answered yet.
+	// Status is the HTTP status of the response. It is 0 if the connection was cut or if there is
+	// no response yet.
 	Status int
 }
 
-// Requests returns every request so far, in the order in which they arrived, refused and cut ones
-// too. With [WithRecordLimit] it returns the last ones.
+// Requests returns the requests that the server has received, oldest first, including requests that
+// were refused or whose connection was cut. [WithRecordLimit] limits their number.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,20 +333,21 @@ func (s *Server) Requests() []Request {
 	return list
 }
 
-// keepRequest adds a request to the record. The caller holds s.mu.
-func (s *Server) keepRequest(r *Request) {
+// recordRequest adds a request to those that Requests returns. The caller holds s.mu.
+func (s *Server) recordRequest(r *Request) {
 	s.requests = append(s.requests, r)
-	if s.keep >= 0 && len(s.requests) >= 2*s.keep { // so that each is moved once at most
+	// Removing old requests only at twice the limit moves each request at most once.
+	if s.recordLimit >= 0 && len(s.requests) >= 2*s.recordLimit {
 		s.requests = slices.Clone(s.lastRequests())
 	}
 }
 
-// lastRequests returns the requests to keep. The caller holds s.mu.
+// lastRequests returns the requests within the record limit. The caller holds s.mu.
 func (s *Server) lastRequests() []*Request {
-	if s.keep < 0 || len(s.requests) <= s.keep {
+	if s.recordLimit < 0 || len(s.requests) <= s.recordLimit {
 		return s.requests
 	}
-	return s.requests[len(s.requests)-s.keep:]
+	return s.requests[len(s.requests)-s.recordLimit:]
 }
 
 func cloneValues(values url.Values) url.Values {
@@ -305,10 +358,11 @@ func cloneValues(values url.Values) url.Values {
 	return clone
 }
 
-// stamp is the time to keep in the state, as precise as answers tell it.
-func (s *Server) stamp() time.Time { return s.now().Truncate(time.Microsecond) }
+// currentTime returns the current time with the precision of the times in responses.
+func (s *Server) currentTime() time.Time { return s.now().Truncate(time.Microsecond) }
 
-// sleep waits unless the server is closed meanwhile. That the client has gone does not end it: a real server does not know either.
+// sleep waits for d or until the server is closed. It does not stop if the client disconnects,
+// because a real server does not notice that either.
 func (s *Server) sleep(d time.Duration) {
 	if d <= 0 {
 		return
@@ -325,7 +379,8 @@ func (s *Server) sleep(d time.Duration) {
 func newUUID() string {
 	id := []byte(randomHex(16))
 	id[12], id[16] = '4', "89ab"[id[16]%4]
-	return string(id[:8]) + "-" + string(id[8:12]) + "-" + string(id[12:16]) + "-" + string(id[16:20]) + "-" + string(id[20:])
+	parts := [][]byte{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}
+	return string(bytes.Join(parts, []byte("-")))
 }
 
 func randomHex(n int) string {

@@ -19,32 +19,33 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestURLEndsInTheBasePathOfTheRealAPI(t *testing.T) {
+func TestServer_URL(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/client/v4$`, srv.URL())
 	again := srv.URL()
-	assert.Equal(t, srv.URL(), again, "every call names the same listener")
+	assert.Equal(t, srv.URL(), again, "every call returns the same URL")
 }
 
-func TestRequestsBesideTheBasePathFindNoRoute(t *testing.T) {
+func TestServer_PathOutsideBase(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	right := f.below("/cfd_tunnel")
-	f.send(http.MethodGet, right, "").result()
+	right := f.accountPath("/cfd_tunnel")
+	f.fetch(right).result()
 	f.base = f.withoutPath()
 	for _, path := range []string{right, "/client" + right, "/client/v5" + right, "/client/v4x" + right} {
-		f.send(http.MethodGet, path, "").fails(http.StatusNotFound, 7000)
+		f.fetch(path).assertError(http.StatusNotFound, 7000)
 		assert.Empty(t, f.lastRequest().Operation, path)
 	}
 }
 
-func TestHandlerServesWithoutAListener(t *testing.T) {
+func TestHandler_WithoutListener(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	req := httptest.NewRequest(http.MethodGet, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", nil)
+	path := "/client/v4/accounts/" + srv.AccountID() + "/cfd_tunnel"
+	req := httptest.NewRequest(http.MethodGet, path, nil)
 	req.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
 	recorder := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(recorder, req)
@@ -54,8 +55,8 @@ func TestHandlerServesWithoutAListener(t *testing.T) {
 	assert.Equal(t, opList, srv.Requests()[0].Operation)
 }
 
-// Whoever serves the handler elsewhere sees the same tunnels as whoever goes by the URL.
-func TestHandlerAndURLShareTheState(t *testing.T) {
+// The handler on another HTTP server has the same state as the server's own URL.
+func TestHandler_SharesState(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.create("web")
@@ -65,28 +66,29 @@ func TestHandlerAndURLShareTheState(t *testing.T) {
 	assert.Equal(t, "web", f.get(id).Name)
 }
 
-func TestDefaultsAreRandomAndWellFormed(t *testing.T) {
+func TestNewServer_Defaults(t *testing.T) {
 	t.Parallel()
 	one, other := tunneltest.NewServer(), tunneltest.NewServer()
 	assert.Regexp(t, "^[0-9a-f]{32}$", one.AccountID())
 	assert.NotEqual(t, one.AccountID(), other.AccountID())
-	// API tokens of before 2026 are 40 plain characters.
+	// API tokens from before 2026 have 40 characters and no prefix.
 	assert.Regexp(t, "^[0-9a-f]{40}$", one.APIToken().Reveal())
 	assert.NotEqual(t, one.APIToken(), other.APIToken())
 }
 
-func TestOptionsNameAccountAndToken(t *testing.T) {
+func TestNewServer_AccountAndToken(t *testing.T) {
 	t.Parallel()
 	const account, token = "0123456789abcdef0123456789abcdef", "cfat_0123456789-abc"
 	f := start(t, tunneltest.WithAccountID(account), tunneltest.WithAPIToken(token))
 	assert.Equal(t, account, f.AccountID())
 	assert.Equal(t, token, f.APIToken().Reveal())
-	r, err := f.tryWith(http.MethodGet, "/accounts/"+account+"/cfd_tunnel", "", http.Header{"Authorization": {"Bearer " + token}})
+	r, err := f.tryWith(http.MethodGet, "/accounts/"+account+"/cfd_tunnel", "",
+		http.Header{"Authorization": {"Bearer " + token}})
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, r.status)
 }
 
-func TestNewClientWorksAtOnce(t *testing.T) {
+func TestNewClient(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -101,12 +103,13 @@ func TestNewClientWorksAtOnce(t *testing.T) {
 	assert.Equal(t, tunnel.ID, found.ID)
 }
 
-func TestNewClientsOptionsWin(t *testing.T) {
+func TestNewClient_Options(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	const account = "ffffffffffffffffffffffffffffffff"
-	client, err := srv.NewClient(cftunnel.WithAccountID(account), cftunnel.WithAPIToken("another"), cftunnel.WithUserAgent("own/1"))
+	client, err := srv.NewClient(cftunnel.WithAccountID(account), cftunnel.WithAPIToken("another"),
+		cftunnel.WithUserAgent("own/1"))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	assert.Equal(t, account, client.AccountID())
@@ -120,8 +123,8 @@ func TestNewClientsOptionsWin(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 }
 
-// A client that is paced below the quota is never refused; one that is not paced would be, at the fourth request.
-func TestNewClientIsPacedToTheQuota(t *testing.T) {
+// Without a rate limit, the fourth request would be refused.
+func TestNewClient_RateLimitIsQuota(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(3, time.Hour))
 	defer srv.Close()
@@ -138,7 +141,7 @@ func TestNewClientIsPacedToTheQuota(t *testing.T) {
 	assert.Less(t, len(srv.Requests()), 4)
 }
 
-func TestNewClientIsNotPacedWithoutAQuota(t *testing.T) {
+func TestNewClient_NoQuota(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -147,14 +150,15 @@ func TestNewClientIsNotPacedWithoutAQuota(t *testing.T) {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	// The default pace lets 120 through at once and then 3.56 a second: 230 more would not be in time.
+	// The default rate limit allows a burst of 120 and then 3.56 requests per second, so it could
+	// not send 350 requests before the deadline.
 	for i := range 350 {
 		_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: 1})
 		require.NoError(t, err, "request %d", i+1)
 	}
 }
 
-func TestEveryAccountHasTunnelsOfItsOwn(t *testing.T) {
+func TestServer_Accounts(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithAccountID("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
 	id, _ := f.create("web")
@@ -167,17 +171,17 @@ func TestEveryAccountHasTunnelsOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, page.Items)
 	tunnel, err := other.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
-	require.NoError(t, err, "a name is taken in its own account only")
+	require.NoError(t, err, "names are unique per account")
 	assert.Equal(t, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", tunnel.AccountTag)
 
 	same, err := f.client().ForAccount("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	require.NoError(t, err)
 	tunnel, err = same.Tunnels.Get(t.Context(), id)
-	require.NoError(t, err, "hexadecimal digits of either case are the same account")
+	require.NoError(t, err, "account IDs are case-insensitive")
 	assert.Equal(t, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", tunnel.AccountTag)
 }
 
-func TestClockGivesEveryTime(t *testing.T) {
+func TestWithClock(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -198,20 +202,22 @@ func TestClockGivesEveryTime(t *testing.T) {
 	assert.Equal(t, seeded, f.get(f.SeedTunnels(1)[0].ID).CreatedAt)
 }
 
-func TestLatencyComesBeforeTheWork(t *testing.T) {
+func TestWithLatency_BeforeWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t, tunneltest.WithLatency(250*time.Millisecond))
 		began := time.Now()
-		tunnel, err := f.client().Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+		tunnel, err := f.client().Tunnels.Create(t.Context(),
+			cftunnel.TunnelCreateParams{Name: "web"})
 		require.NoError(t, err)
 		assert.Equal(t, 250*time.Millisecond, time.Since(began))
-		assert.Equal(t, 250*time.Millisecond, tunnel.CreatedAt.Sub(began), "the tunnel is made when the latency has passed")
-		assert.True(t, f.lastRequest().Time.Equal(began), "the request is recorded when it comes")
+		assert.Equal(t, 250*time.Millisecond, tunnel.CreatedAt.Sub(began),
+			"the tunnel is created after the latency")
+		assert.True(t, f.lastRequest().Time.Equal(began), "the request is recorded when it arrives")
 	})
 }
 
-func TestLatencyDelaysEveryRequestAtOnce(t *testing.T) {
+func TestWithLatency_ConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := startInBubble(t, tunneltest.WithLatency(time.Second))
@@ -224,12 +230,12 @@ func TestLatencyDelaysEveryRequestAtOnce(t *testing.T) {
 			})
 		}
 		group.Wait()
-		assert.Equal(t, time.Second, time.Since(began), "requests do not queue behind each other")
+		assert.Equal(t, time.Second, time.Since(began), "requests do not wait for each other")
 	})
 }
 
-// A client that gave up leaves a tunnel behind: that is how programs come to orphans, so the fake must do it too.
-func TestWorkIsDoneThoughTheClientHasGone(t *testing.T) {
+// A request is carried out even if the client does not wait for the response.
+func TestServer_ClientTimeout(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []struct {
 		name  string
@@ -244,18 +250,20 @@ func TestWorkIsDoneThoughTheClientHasGone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := startInBubble(t, slow.opts...)
 				f.Inject(slow.fault)
-				_, err := f.client(cftunnel.WithTimeout(time.Second)).Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+				_, err := f.client(cftunnel.WithTimeout(time.Second)).Tunnels.Create(t.Context(),
+					cftunnel.TunnelCreateParams{Name: "web"})
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				time.Sleep(2 * time.Minute)
 				assert.True(t, f.lastRequest().Done)
-				_, err = f.client(cftunnel.WithTimeout(time.Hour)).Tunnels.FindByName(t.Context(), "web")
+				_, err = f.client(cftunnel.WithTimeout(time.Hour)).Tunnels.FindByName(t.Context(),
+					"web")
 				require.NoError(t, err)
 			})
 		})
 	}
 }
 
-func TestCloseTwice(t *testing.T) {
+func TestClose_Twice(t *testing.T) {
 	t.Parallel()
 	for _, listening := range []bool{false, true} {
 		t.Run(fmt.Sprintf("listening %t", listening), func(t *testing.T) {
@@ -270,37 +278,37 @@ func TestCloseTwice(t *testing.T) {
 	}
 }
 
-func TestCloseEndsTheListener(t *testing.T) {
+func TestClose_StopsListening(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.Close()
-	_, err := f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+	_, err := f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	require.Error(t, err)
-	assert.Len(t, f.Requests(), 1, "what was recorded is there after the end")
+	assert.Len(t, f.Requests(), 1, "requests are available after Close")
 }
 
-func TestCloseCutsRequestsInFlight(t *testing.T) {
+func TestClose_RequestInFlight(t *testing.T) {
 	t.Parallel()
 	arrived, once := make(chan struct{}), sync.Once{}
 	f := start(t, tunneltest.WithClock(func() time.Time {
-		// The server asks the time when a request comes.
+		// The server calls the clock when a request arrives.
 		once.Do(func() { close(arrived) })
 		return noon
 	}))
 	f.Inject(tunneltest.Fault{Delay: time.Hour})
-	answered := make(chan struct{})
+	responded := make(chan struct{})
 	go func() {
-		defer close(answered)
-		_, _ = f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+		defer close(responded)
+		_, _ = f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	}()
 	<-arrived
 	f.Close()
 	f.Close()
-	<-answered
+	<-responded
 }
 
-func TestCloseEndsDelays(t *testing.T) {
+func TestClose_EndsDelays(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []struct {
 		name string
@@ -317,26 +325,27 @@ func TestCloseEndsDelays(t *testing.T) {
 					f.Inject(tunneltest.Fault{Delay: time.Hour})
 				}
 				began := time.Now()
-				answered := make(chan struct{})
+				responded := make(chan struct{})
 				go func() {
-					defer close(answered)
-					_, _ = f.try(http.MethodGet, f.below("/cfd_tunnel"), "")
+					defer close(responded)
+					_, _ = f.try(http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 				}()
 				synctest.Wait()
 				require.Len(t, f.Requests(), 1)
 				f.Close()
-				<-answered
+				<-responded
 				assert.Zero(t, time.Since(began))
 			})
 		})
 	}
 }
 
-func TestSeedTunnelsAreWhatGetReturns(t *testing.T) {
+func TestSeedTunnels_EqualGet(t *testing.T) {
 	t.Parallel()
-	// Nanoseconds and a time zone, neither of which an answer has.
+	// Responses have neither nanoseconds nor a time zone.
 	at := time.Date(2026, time.October, 5, 14, 0, 0, 123456789, time.FixedZone("CEST", 2*60*60))
-	f := start(t, tunneltest.WithClock(func() time.Time { return at }), tunneltest.WithAccountID("ABCDEF0123456789abcdef0123456789"))
+	f := start(t, tunneltest.WithClock(func() time.Time { return at }),
+		tunneltest.WithAccountID("ABCDEF0123456789abcdef0123456789"))
 	seeded := f.SeedTunnels(3)
 	require.Len(t, seeded, 3)
 	for i := range seeded {
@@ -350,10 +359,11 @@ func TestSeedTunnelsAreWhatGetReturns(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelTypeCloudflared, seeded[0].Type)
 	assert.Equal(t, cftunnel.TunnelStatusInactive, seeded[0].Status)
 	assert.Equal(t, "abcdef0123456789abcdef0123456789", seeded[0].AccountTag)
-	assert.Equal(t, time.Date(2026, time.October, 5, 12, 0, 0, 123456000, time.UTC), seeded[0].CreatedAt)
+	assert.Equal(t, time.Date(2026, time.October, 5, 12, 0, 0, 123456000, time.UTC),
+		seeded[0].CreatedAt)
 }
 
-func TestSeedTunnelsAreDistinctAcrossCalls(t *testing.T) {
+func TestSeedTunnels_Distinct(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	names, ids := map[string]bool{}, map[string]bool{}
@@ -367,7 +377,7 @@ func TestSeedTunnelsAreDistinctAcrossCalls(t *testing.T) {
 	assert.Empty(t, f.SeedTunnels(0))
 }
 
-func TestSeedTunnelsHaveTokensThatRun(t *testing.T) {
+func TestSeedTunnels_Tokens(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	seeded := f.SeedTunnels(2)
@@ -382,8 +392,8 @@ func TestSeedTunnelsHaveTokensThatRun(t *testing.T) {
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.get(seeded[1].ID).Status)
 }
 
-// What a caller does with the tunnels that it was given must not reach the server.
-func TestSeedTunnelsAreCopies(t *testing.T) {
+// Changes of the returned tunnels do not change the server.
+func TestSeedTunnels_Copies(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	seeded := f.SeedTunnels(1)
@@ -391,12 +401,13 @@ func TestSeedTunnelsAreCopies(t *testing.T) {
 	assert.JSONEq(t, "{}", string(f.get(seeded[0].ID).Metadata))
 }
 
-// It is the race detector that judges here.
-func TestConcurrentUse(t *testing.T) {
+// This test is for the race detector.
+func TestServer_ConcurrentUse(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1_000_000, time.Hour))
 	defer srv.Close()
-	client, err := srv.NewClient(cftunnel.WithoutRateLimit(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := srv.NewClient(cftunnel.WithoutRateLimit(),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	const workers = 8
@@ -404,14 +415,16 @@ func TestConcurrentUse(t *testing.T) {
 	for i := range workers {
 		group.Go(func() {
 			ctx := t.Context()
-			tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: fmt.Sprintf("tunnel-%d", i)})
+			tunnel, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: fmt.Sprintf("tunnel-%d", i)})
 			if !assert.NoError(t, err) {
 				return
 			}
 			connector, err := srv.Connect(tunnel.Token)
 			assert.NoError(t, err)
 			srv.Inject(tunneltest.Fault{Operation: opDelete, Header: http.Header{"X-Test": {"1"}}})
-			_, err = client.Tunnels.Update(ctx, tunnel.ID, cftunnel.TunnelUpdateParams{Name: fmt.Sprintf("renamed-%d", i)})
+			_, err = client.Tunnels.Update(ctx, tunnel.ID,
+				cftunnel.TunnelUpdateParams{Name: fmt.Sprintf("renamed-%d", i)})
 			assert.NoError(t, err)
 			_, err = client.Tunnels.Token(ctx, tunnel.ID)
 			assert.NoError(t, err)
@@ -434,15 +447,15 @@ func TestConcurrentUse(t *testing.T) {
 	group.Wait()
 	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
-	assert.Len(t, page.Items, workers, "the seeded ones are left")
+	assert.Len(t, page.Items, workers, "the seeded tunnels remain")
 	for _, r := range srv.Requests() {
 		assert.Equal(t, http.StatusOK, r.Status, "%s", r.Operation)
 		assert.True(t, r.Done)
 	}
 }
 
-// Of many who want one name at the same time, one gets it.
-func TestConcurrentCreatesOfOneName(t *testing.T) {
+// Only one of several concurrent creates with the same name succeeds.
+func TestTunnelsCreate_ConcurrentSameName(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	const workers = 8
@@ -450,7 +463,7 @@ func TestConcurrentCreatesOfOneName(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range statuses {
 		group.Go(func() {
-			r, err := f.try(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"web"}`)
+			r, err := f.try(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"web"}`)
 			assert.NoError(t, err)
 			statuses[i] = r.status
 		})
@@ -463,14 +476,16 @@ func TestConcurrentCreatesOfOneName(t *testing.T) {
 	assert.Equal(t, map[int]int{http.StatusOK: 1, http.StatusConflict: workers - 1}, counts)
 }
 
-func TestABodyThatBreaksOffIsNotCarriedOut(t *testing.T) {
+func TestServer_IncompleteBody(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	broken := io.MultiReader(strings.NewReader(`{"name":"web"}`), failingReader{})
-	req := httptest.NewRequest(http.MethodPost, "/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", broken)
+	req := httptest.NewRequest(http.MethodPost,
+		"/client/v4/accounts/"+srv.AccountID()+"/cfd_tunnel", broken)
 	req.Header.Set("Authorization", "Bearer "+srv.APIToken().Reveal())
-	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { srv.Handler().ServeHTTP(httptest.NewRecorder(), req) })
+	assert.PanicsWithValue(t, http.ErrAbortHandler,
+		func() { srv.Handler().ServeHTTP(httptest.NewRecorder(), req) })
 	require.Len(t, srv.Requests(), 1)
 	assert.False(t, srv.Requests()[0].Done)
 	assert.Zero(t, srv.Requests()[0].Status)
@@ -480,7 +495,7 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestURLOfAClosedServerRefuses(t *testing.T) {
+func TestClose_BeforeURL(t *testing.T) {
 	t.Parallel()
 	srv := tunneltest.NewServer()
 	srv.Close()
@@ -491,10 +506,10 @@ func TestURLOfAClosedServerRefuses(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestPrintOfAServerShowsNoToken(t *testing.T) {
+func TestServer_PrintedWithoutToken(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(10, time.Hour))
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	f.fetch(f.accountPath("/cfd_tunnel"))
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
 		assert.NotContains(t, fmt.Sprintf(verb, f.Server), f.APIToken().Reveal())
 	}

@@ -10,23 +10,23 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Numbers of the real service.
+// Limits of the real service.
 const (
 	connectionsPerConnector = 4
 	maxConnectors           = 25
 )
 
-// account is the tunnels of one account, in the order of their creation.
+// account is the state of one account.
 type account struct {
-	id      string
-	tunnels []*tunnel
-	byID    map[string]*tunnel
-	cleaned []*tunnel // those that replicas may come back to
+	id        string
+	tunnels   []*tunnel // in the order of creation
+	byID      map[string]*tunnel
+	cleanedUp []*tunnel // those with connectors that may reconnect
 
 	virtualNetworks []*virtualNetwork
 	ipRoutes        []*ipRoute
 	hostnameRoutes  []*hostnameRoute
-	// pools holds the tunnels that are origins of each load balancer's pool by its name.
+	// pools has the IDs of the tunnels in each pool of a load balancer, by the name of the pool.
 	pools map[string][]string
 }
 
@@ -35,29 +35,29 @@ type tunnel struct {
 	id, name, kind string
 	created        time.Time
 	deleted        time.Time
-	remote         bool // its configuration is kept by the API
+	remote         bool // remotely managed
 	secret         string
 	metadata       json.RawMessage
 	connectors     []*connector
-	away           []*connector // cleaned up, and about to come back
-	active         []span
-	seededInactive time.Time // conns_inactive_at of a tunnel that never ran, unless zero
+	reconnecting   []*connector // cleaned up; they reconnect later
+	activePeriods  []period
+	seededInactive time.Time // conns_inactive_at of a tunnel that was never active, if set
 	config         configuration
 	ha             ha
 }
 
-// span is a time during which a tunnel had connections; its end is zero while it lasts.
-type span struct{ from, to time.Time }
+// period is a time during which a tunnel had connections. If it has not ended, to is zero.
+type period struct{ from, to time.Time }
 
-// connector is one running cloudflared.
+// connector is a running cloudflared or WARP.
 type connector struct {
-	id      string
-	run     time.Time
-	version string
-	secret  string // of the token that it runs with
-	conns   []connection
-	back    time.Time // when it connects again after a clean-up
-	logs    connectorLogs
+	id          string
+	startedAt   time.Time
+	version     string
+	secret      string // the secret of the tunnel when the connector started
+	conns       []connection
+	reconnectAt time.Time // after a cleanup
+	logs        connectorLogs
 }
 
 type connection struct {
@@ -65,37 +65,41 @@ type connection struct {
 	opened   time.Time
 }
 
-// account returns the account of this id. The caller holds s.mu.
+// account returns the account with this ID, and creates it if necessary. The caller holds s.mu.
 func (s *Server) account(id string) *account {
 	id = strings.ToLower(id)
 	a := s.accounts[id]
 	if a == nil {
 		a = &account{id: id, byID: map[string]*tunnel{}}
-		a.addDefaultNetwork(s.stamp())
+		a.addDefaultNetwork(s.currentTime())
 		s.accounts[id] = a
 	}
 	return a
 }
 
-// add makes a tunnel.
-func (a *account) add(name, kind string, remote bool, secret string, now time.Time) *tunnel {
+// addTunnel creates a tunnel.
+func (a *account) addTunnel(name, kind string, remote bool, secret string, now time.Time) *tunnel {
 	if secret == "" {
 		secret = cftunnel.NewTunnelSecret().Reveal()
 	}
 	t := &tunnel{
-		id: newUUID(), name: name, kind: kind, created: now, remote: remote, secret: secret, metadata: json.RawMessage("{}"),
+		id: newUUID(), name: name, kind: kind, created: now, remote: remote, secret: secret,
+		metadata: json.RawMessage("{}"),
 	}
 	a.tunnels = append(a.tunnels, t)
 	a.byID[t.id] = t
 	return t
 }
 
-// nameTaken reports whether a live tunnel other than this one has the name.
-func (a *account) nameTaken(name string, but *tunnel) bool {
-	return slices.ContainsFunc(a.tunnels, func(t *tunnel) bool { return t != but && t.name == name && t.deleted.IsZero() })
+// nameTaken reports whether a tunnel that is not deleted has the name. It ignores the tunnel
+// except, which can be nil.
+func (a *account) nameTaken(name string, except *tunnel) bool {
+	return slices.ContainsFunc(a.tunnels, func(t *tunnel) bool {
+		return t != except && t.name == name && t.deleted.IsZero()
+	})
 }
 
-// tokenFields is what a tunnel token holds.
+// tokenFields are the fields of a tunnel token.
 type tokenFields struct {
 	Account string `json:"a"`
 	Tunnel  string `json:"t"`
@@ -110,7 +114,7 @@ func (a *account) token(t *tunnel) string {
 	return base64.StdEncoding.EncodeToString(fields)
 }
 
-// connections counts those of all its connectors.
+// connections returns the number of connections of all connectors.
 func (t *tunnel) connections() int {
 	n := 0
 	for _, c := range t.connectors {
@@ -125,31 +129,31 @@ func (t *tunnel) status() cftunnel.TunnelStatus {
 		return cftunnel.TunnelStatusHealthy
 	case conns > 0:
 		return cftunnel.TunnelStatusDegraded
-	case len(t.active) > 0:
+	case len(t.activePeriods) > 0:
 		return cftunnel.TunnelStatusDown
 	}
 	return cftunnel.TunnelStatusInactive
 }
 
 func (t *tunnel) isActive() bool {
-	return len(t.active) > 0 && t.active[len(t.active)-1].to.IsZero()
+	return len(t.activePeriods) > 0 && t.activePeriods[len(t.activePeriods)-1].to.IsZero()
 }
 
-// activeAt is when the tunnel came up, zero while it is not.
+// activeAt returns when the tunnel became active, or zero if it is not active.
 func (t *tunnel) activeAt() time.Time {
 	if !t.isActive() {
 		return time.Time{}
 	}
-	return t.active[len(t.active)-1].from
+	return t.activePeriods[len(t.activePeriods)-1].from
 }
 
-// inactiveAt is when it went down, zero while it is up.
+// inactiveAt returns when the tunnel became inactive, or zero if it is active.
 func (t *tunnel) inactiveAt() time.Time {
 	switch {
 	case t.isActive():
 		return time.Time{}
-	case len(t.active) > 0:
-		return t.active[len(t.active)-1].to
+	case len(t.activePeriods) > 0:
+		return t.activePeriods[len(t.activePeriods)-1].to
 	case !t.seededInactive.IsZero():
 		return t.seededInactive
 	}
@@ -161,72 +165,79 @@ func (t *tunnel) existedAt(at time.Time) bool {
 }
 
 func (t *tunnel) wasActiveAt(at time.Time) bool {
-	return slices.ContainsFunc(t.active, func(s span) bool { return !s.from.After(at) && (s.to.IsZero() || s.to.After(at)) })
+	return slices.ContainsFunc(t.activePeriods, func(p period) bool {
+		return existed(p.from, p.to, at)
+	})
 }
 
-// drop takes connectors away.
-func (t *tunnel) drop(gone func(*connector) bool, now time.Time) {
+// removeConnectors removes the connectors that match.
+func (t *tunnel) removeConnectors(match func(*connector) bool, now time.Time) {
 	for _, c := range t.connectors {
-		if gone(c) {
+		if match(c) {
 			c.logs.end()
 		}
 	}
-	t.connectors = slices.DeleteFunc(t.connectors, gone)
-	t.follow(now)
+	t.connectors = slices.DeleteFunc(t.connectors, match)
+	t.updateActivity(now)
 }
 
-// reconnectAfter is how long a replica that was cleaned up takes to come back.
+// reconnectAfter is how long after a cleanup a connector reconnects.
 const reconnectAfter = time.Second
 
-// cleanUp drops connectors that still run: they come back if their token is still good then.
-func (t *tunnel) cleanUp(gone func(*connector) bool, now time.Time) {
+// cleanUp disconnects the connectors that match. They reconnect later, unless their token is
+// rotated.
+func (t *tunnel) cleanUp(match func(*connector) bool, now time.Time) {
 	for _, c := range t.connectors {
-		if gone(c) {
-			c.back = now.Add(reconnectAfter)
-			t.away = append(t.away, c)
+		if match(c) {
+			c.reconnectAt = now.Add(reconnectAfter)
+			t.reconnecting = append(t.reconnecting, c)
 		}
 	}
-	t.drop(gone, now)
+	t.removeConnectors(match, now)
 }
 
-// comeBack lets in whoever's time has come. A token that was rotated meanwhile is refused, for good.
-func (t *tunnel) comeBack(now time.Time) {
-	for i := 0; i < len(t.away); {
-		c := t.away[i]
-		if c.back.After(now) {
+// reconnectDue reconnects the connectors whose reconnectAt has passed. Connectors whose token was
+// rotated never reconnect.
+func (t *tunnel) reconnectDue(now time.Time) {
+	for i := 0; i < len(t.reconnecting); {
+		c := t.reconnecting[i]
+		if c.reconnectAt.After(now) {
 			i++
 			continue
 		}
-		t.away = slices.Delete(t.away, i, i+1)
+		t.reconnecting = slices.Delete(t.reconnecting, i, i+1)
 		if c.secret != t.secret || !t.deleted.IsZero() {
 			continue
 		}
 		for j := range c.conns {
-			c.conns[j] = newConnection(j, c.back)
+			c.conns[j] = newConnection(j, c.reconnectAt)
 		}
 		t.connectors = append(t.connectors, c)
-		t.follow(c.back)
+		t.updateActivity(c.reconnectAt)
 	}
 }
 
-// comeBack lets replicas in whose time has come. The caller holds s.mu.
-func (s *Server) comeBack() {
-	now := s.stamp()
+// reconnectDue reconnects the due connectors of all tunnels. The caller holds s.mu.
+func (s *Server) reconnectDue() {
+	now := s.currentTime()
 	for _, a := range s.accounts {
-		for _, t := range a.cleaned {
-			t.comeBack(now)
+		for _, t := range a.cleanedUp {
+			t.reconnectDue(now)
 		}
-		a.cleaned = slices.DeleteFunc(a.cleaned, func(t *tunnel) bool { return len(t.away) == 0 })
+		a.cleanedUp = slices.DeleteFunc(a.cleanedUp, func(t *tunnel) bool {
+			return len(t.reconnecting) == 0
+		})
 	}
 }
 
-// follow keeps what depends on the connectors in step with them: the times of activity, and who is active.
-func (t *tunnel) follow(now time.Time) {
-	t.elect()
+// updateActivity updates the active periods and the active connector after a change of the
+// connectors.
+func (t *tunnel) updateActivity(now time.Time) {
+	t.electActive()
 	switch has := t.connections() > 0; {
 	case has && !t.isActive():
-		t.active = append(t.active, span{from: now})
+		t.activePeriods = append(t.activePeriods, period{from: now})
 	case !has && t.isActive():
-		t.active[len(t.active)-1].to = now
+		t.activePeriods[len(t.activePeriods)-1].to = now
 	}
 }

@@ -13,10 +13,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// terraform makes the requests of Terraform's Cloudflare provider v5 and reads the answers into what it keeps as state.
+// terraform sends the requests of Terraform's Cloudflare provider v5, and decodes the responses
+// into Terraform's state.
 type terraform struct{ *fake }
 
-// terraformTunnel is the state of a tunnel, of either kind. Nil is null in the state; a time that is no RFC 3339 would end the run.
+// terraformTunnel is the state of a tunnel or a WARP connector. Decoding fails if a time is not
+// RFC 3339.
 type terraformTunnel struct {
 	ID              *string         `json:"id"`
 	AccountTag      *string         `json:"account_tag"`
@@ -45,8 +47,8 @@ type terraformConfig struct {
 	Config    json.RawMessage `json:"config"`
 }
 
-// do sends a request below the account. It reads any 200 as the result.
-func (tf terraform) do(method, path, body string, result any) reply {
+// do sends a request below the account. If the status is 200, it decodes the result.
+func (tf terraform) do(method, path, body string, result any) response {
 	tf.t.Helper()
 	header := http.Header{
 		"Authorization":               {"Bearer " + tf.APIToken().Reveal()},
@@ -59,12 +61,12 @@ func (tf terraform) do(method, path, body string, result any) reply {
 	if body != "" {
 		header.Set("Content-Type", "application/json")
 	}
-	answer, err := tf.tryWith(method, tf.below(path), body, header)
+	resp, err := tf.tryWith(method, tf.accountPath(path), body, header)
 	require.NoError(tf.t, err)
-	if answer.status == http.StatusOK && result != nil {
-		require.NoError(tf.t, json.Unmarshal(answer.envelope().Result, result), "%s", answer.body)
+	if resp.status == http.StatusOK && result != nil {
+		require.NoError(tf.t, json.Unmarshal(resp.envelope().Result, result), "%s", resp.body)
 	}
-	return answer
+	return resp
 }
 
 // apply creates a tunnel.
@@ -75,20 +77,21 @@ func (tf terraform) apply(path, body string) (state terraformTunnel) {
 	return state
 }
 
-// refresh reads a tunnel's state anew. A 404 alone takes it out of the state.
+// refresh reads the state of a tunnel. Only a status 404 would remove it from the state.
 func (tf terraform) refresh(path string, id *string) (state terraformTunnel) {
 	tf.t.Helper()
 	require.Equal(tf.t, http.StatusOK, tf.do(http.MethodGet, path+"/"+*id, "", &state).status)
 	return state
 }
 
-func TestTerraformAppliesATunnel(t *testing.T) {
+func TestTerraform_Tunnel(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	secret := secretOf(32, 7)
-	created := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web","tunnel_secret":"`+secret+`"}`)
+	created := tf.apply("/cfd_tunnel",
+		`{"config_src":"cloudflare","name":"web","tunnel_secret":"`+secret+`"}`)
 	state := tf.refresh("/cfd_tunnel", created.ID)
-	// Nothing that was configured reads back as another value: a plan after an apply is empty.
+	// The configured values are unchanged, so the plan after an apply is empty.
 	assert.Equal(t, created.ID, state.ID)
 	assert.Equal(t, new("web"), state.Name)
 	assert.Equal(t, new("cloudflare"), state.ConfigSource)
@@ -111,18 +114,20 @@ func TestTerraformAppliesATunnel(t *testing.T) {
 
 	for _, change := range []string{`{"name":"web-2"}`, `{"tunnel_secret":"` + secretOf(32, 8) + `"}`} {
 		var changed terraformTunnel
-		require.Equal(t, http.StatusOK, tf.do(http.MethodPatch, "/cfd_tunnel/"+*created.ID, change, &changed).status)
+		require.Equal(t, http.StatusOK,
+			tf.do(http.MethodPatch, "/cfd_tunnel/"+*created.ID, change, &changed).status)
 		assert.Equal(t, new("web-2"), changed.Name)
 		assert.Equal(t, changed, tf.refresh("/cfd_tunnel", created.ID))
 	}
 	_, err = tf.Connect(cftunnel.NewSecret(token))
-	require.Error(t, err, "the secret is another")
+	require.Error(t, err, "the secret was changed")
 
-	require.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
+	require.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
 	assert.Equal(t, []string{"web-2"}, tf.names("/cfd_tunnel?is_deleted=true"))
 }
 
-func TestTerraformAppliesAConfiguration(t *testing.T) {
+func TestTerraform_Configuration(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	tunnel := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web"}`)
@@ -138,7 +143,8 @@ func TestTerraformAppliesAConfiguration(t *testing.T) {
 		`{"ingress":[{"service":"http_status:404"}],"originRequest":{"connectTimeout":10,"noTLSVerify":true}}`,
 	} {
 		var applied, read terraformConfig
-		require.Equal(t, http.StatusOK, tf.do(http.MethodPut, path, `{"config":`+config+`}`, &applied).status)
+		require.Equal(t, http.StatusOK,
+			tf.do(http.MethodPut, path, `{"config":`+config+`}`, &applied).status)
 		require.Equal(t, http.StatusOK, tf.do(http.MethodGet, path, "", &read).status)
 		assert.Equal(t, applied, read)
 		assert.JSONEq(t, config, string(read.Config))
@@ -148,26 +154,27 @@ func TestTerraformAppliesAConfiguration(t *testing.T) {
 		assert.Equal(t, tunnel.AccountTag, read.AccountID)
 	}
 	noCatchAll := `{"config":{"ingress":[{"hostname":"a.example.com","service":"http://localhost"}]}}`
-	tf.do(http.MethodPut, path, noCatchAll, nil).fails(http.StatusBadRequest, 1056)
+	tf.do(http.MethodPut, path, noCatchAll, nil).assertError(http.StatusBadRequest, 1056)
 }
 
-func TestTerraformDoesNotNoticeADeletion(t *testing.T) {
+func TestTerraform_DeletedTunnel(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	created := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web"}`)
 	tf.delete(*created.ID)
 	state := tf.refresh("/cfd_tunnel", created.ID)
-	assert.NotNil(t, state.DeletedAt, "which it keeps as any other field")
+	assert.NotNil(t, state.DeletedAt, "Terraform keeps it as any other field")
 	assert.Equal(t, new("web"), state.Name)
 	assert.Nil(t, state.ConfigSource)
-	// Its configuration is gone, and that shows.
-	tf.do(http.MethodGet, "/cfd_tunnel/"+*created.ID+"/configurations", "", nil).fails(http.StatusNotFound, 1055)
-	// Made anew by the same name, it is another tunnel.
+	// Its configuration does not exist any more.
+	tf.do(http.MethodGet, "/cfd_tunnel/"+*created.ID+"/configurations", "", nil).
+		assertError(http.StatusNotFound, 1055)
+	// A new tunnel with the same name has another ID.
 	again := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web"}`)
 	assert.NotEqual(t, created.ID, again.ID)
 }
 
-func TestTerraformFailsToDestroyATunnelThatRuns(t *testing.T) {
+func TestTerraform_DestroyHealthyTunnel(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	created := tf.apply("/cfd_tunnel", `{"config_src":"cloudflare","name":"web"}`)
@@ -179,12 +186,14 @@ func TestTerraformFailsToDestroyATunnelThatRuns(t *testing.T) {
 	assert.NotNil(t, state.ConnsActiveAt)
 	assert.Nil(t, state.ConnsInactiveAt)
 
-	tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).fails(http.StatusBadRequest, 1022)
+	tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).
+		assertError(http.StatusBadRequest, 1022)
 	tf.Disconnect(replica)
-	assert.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
+	assert.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/cfd_tunnel/"+*created.ID, "", nil).status)
 }
 
-func TestTerraformAppliesAWARPConnector(t *testing.T) {
+func TestTerraform_WARPConnector(t *testing.T) {
 	t.Parallel()
 	tf := terraform{start(t)}
 	created := tf.apply("/warp_connector", `{"ha":false,"name":"net"}`)
@@ -200,14 +209,15 @@ func TestTerraformAppliesAWARPConnector(t *testing.T) {
 	var changed terraformTunnel
 	tf.do(http.MethodPatch, "/warp_connector/"+*created.ID, `{"name":"net-2"}`, &changed)
 	assert.Equal(t, changed, tf.refresh("/warp_connector", created.ID))
-	assert.Equal(t, http.StatusOK, tf.do(http.MethodDelete, "/warp_connector/"+*created.ID, "", nil).status)
+	assert.Equal(t, http.StatusOK,
+		tf.do(http.MethodDelete, "/warp_connector/"+*created.ID, "", nil).status)
 	assert.NotNil(t, tf.refresh("/warp_connector", created.ID).DeletedAt)
 }
 
-// The data source of several tunnels asks until a page is empty.
-func TestTerraformReadsLists(t *testing.T) {
+// The data source of several tunnels reads pages until a page is empty.
+func TestTerraform_List(t *testing.T) {
 	t.Parallel()
-	f, ids := town(t)
+	f, ids := startWithTunnels(t)
 	for _, c := range []struct {
 		filter url.Values
 		names  []string
@@ -235,14 +245,15 @@ func TestTerraformReadsLists(t *testing.T) {
 						query.Del("page")
 					}
 					var tunnels []terraformTunnel
-					answer := tf.do(http.MethodGet, path+"?"+query.Encode(), "", &tunnels)
-					require.Equal(t, http.StatusOK, answer.status)
+					resp := tf.do(http.MethodGet, path+"?"+query.Encode(), "", &tunnels)
+					require.Equal(t, http.StatusOK, resp.status)
 					for _, tunnel := range tunnels {
 						names = append(names, *tunnel.Name)
 						assert.Equal(t, ids[*tunnel.Name], *tunnel.ID)
 					}
 					if page == "2" {
-						assert.Equal(t, "[]", string(answer.envelope().Result), "which ends it")
+						assert.Equal(t, "[]", string(resp.envelope().Result),
+							"the last page is empty")
 					}
 				}
 				assert.Equal(t, c.names, names)

@@ -12,50 +12,52 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Token is an API token of the server.
+// Token describes an API token for [Server.AddToken]. All fields are optional.
 type Token struct {
-	// Text is the secret of the token. The zero Secret gets a random one, with the prefix of its
-	// owner.
+	// Text is the text of the token. The default is a random text with the prefix of the owner:
+	// "cfut_" for users, "cfat_" for accounts.
 	Text cftunnel.Secret
-	// Owner defaults to what the prefix of Text says, or else to the user.
+	// Owner is the owner of the token. The default is the account if Text begins with "cfat_", and
+	// the user otherwise.
 	Owner cftunnel.TokenOwner
-	// AccountID is the account that owns the token, if an account does. The default is that of
+	// AccountID is the account that owns the token, if the owner is an account. The default is
 	// [Server.AccountID].
 	AccountID string
-	// Name is what the operations on API tokens show. The default is "test token".
+	// Name is the name of the token. The default is "test token".
 	Name string
-	// Policies are what the token may do. nil allows everything: a user's token in every account,
-	// an account's token in its own. An empty list allows nothing.
+	// Policies list what the token allows and denies. nil allows everything in all accounts, or in
+	// the account that owns the token. An empty non-nil slice allows nothing.
 	Policies []cftunnel.TokenPolicy
-	// Condition restricts the addresses that the token is used from: see [Server.SetRemoteAddr].
-	// nil restricts nothing.
+	// Condition restricts the addresses of the clients that may use the token. To set the address
+	// of a client, use [Server.SetRemoteAddr]. nil allows all addresses.
 	Condition *cftunnel.TokenCondition
-	// Status defaults to active.
+	// Status is the status of the token. The default is [cftunnel.TokenStatusActive].
 	Status cftunnel.TokenStatus
-	// NotBefore and ExpiresOn are the times between which the token works. Zero is no limit.
+	// NotBefore and ExpiresOn are when the token becomes valid and when it expires. Zero means no
+	// limit.
 	NotBefore, ExpiresOn time.Time
-	// ReadOnly leaves the permission groups to write out of Policies, and refuses requests other than
-	// GET to endpoints of [Server.Handle].
+	// ReadOnly removes the permission groups that allow writing from Policies. Endpoints of
+	// [Server.Handle] then accept only GET requests with the token.
 	ReadOnly bool
 }
 
-// Beginnings of the tokens of users and of accounts, since 2026.
+// Prefixes of the tokens of users and accounts. Tokens that were created before 2026 have none.
 const (
 	userPrefix    = "cfut_"
 	accountPrefix = "cfat_"
 )
 
-// AddToken adds an API token to that of [Server.APIToken], and returns its secret. It replaces a
-// token with the same secret.
+// AddToken adds an API token and returns its text.
 //
-// It is the account's dashboard: unlike a token that a request creates, this one can have any
-// policy.
+// It replaces an existing token with the same text. Unlike a token that a request creates, the
+// token can have any policy. AddToken panics if token.Condition is invalid.
 func (s *Server) AddToken(token Token) cftunnel.Secret {
 	if token.Owner == "" && strings.HasPrefix(token.Text.Reveal(), accountPrefix) {
 		token.Owner = cftunnel.TokenOwnerAccount
 	}
 	t := &apiToken{
-		name: cmp.Or(token.Name, "test token"), secret: token.Text, state: cmp.Or(token.Status, cftunnel.TokenStatusActive),
+		name: cmp.Or(token.Name, "test token"), secret: token.Text,
+		state:     cmp.Or(token.Status, cftunnel.TokenStatusActive),
 		notBefore: token.NotBefore, expiry: token.ExpiresOn, readOnly: token.ReadOnly,
 	}
 	if token.Owner == cftunnel.TokenOwnerAccount {
@@ -81,18 +83,18 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 	convert(token.Condition, &restriction)
 	condition, problem := parseCondition(restriction)
 	if problem != nil {
-		panic("tunneltest: a token with a condition that the API refuses")
+		panic("tunneltest: AddToken: the API does not allow the condition")
 	}
 	t.condition = condition
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.policies = s.stored(policies)
+	t.policies = s.storedPolicies(policies)
 	s.addToken(t)
 	return t.secret
 }
 
-// convert copies a value by its JSON.
+// convert copies a value by way of JSON.
 func convert(from, to any) {
 	raw, err := json.Marshal(from)
 	if err == nil {
@@ -103,15 +105,16 @@ func convert(from, to any) {
 	}
 }
 
-// SetRemoteAddr sets the address that later requests come from, for the conditions of tokens. The
-// zero Addr is that of the connection.
+// SetRemoteAddr sets the client address of later requests, for tests of [Token.Condition].
+//
+// The zero Addr, the default, means the address of the connection.
 func (s *Server) SetRemoteAddr(addr netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remoteAddr = addr.Unmap()
 }
 
-// addressOf returns where a request comes from. The caller holds s.mu.
+// addressOf returns the client address of a request. The caller holds s.mu.
 func (s *Server) addressOf(r *http.Request) netip.Addr {
 	if s.remoteAddr.IsValid() {
 		return s.remoteAddr
@@ -119,10 +122,10 @@ func (s *Server) addressOf(r *http.Request) netip.Addr {
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return from.Addr().Unmap()
 	}
-	return netip.AddrFrom4([4]byte{127, 0, 0, 1}) // a connection in memory
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1}) // an in-memory connection
 }
 
-// credential is what a request is counted by.
+// credential returns the token or key of a request. The quota is counted for each of them.
 func credential(header http.Header) cftunnel.Secret {
 	if authorization := header.Get("Authorization"); authorization != "" {
 		return cftunnel.NewSecret(strings.TrimPrefix(authorization, "Bearer "))
@@ -130,12 +133,13 @@ func credential(header http.Header) cftunnel.Secret {
 	return cftunnel.NewSecret(header.Get("X-Auth-Key"))
 }
 
-// authenticate finds the token of a request, or says what is wrong with its credentials. The caller
-// holds s.mu.
-func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
-	var problem answer
+// authenticate returns the token of a request, or the error response if its credentials are
+// invalid. The caller holds s.mu.
+func (s *Server) authenticate(header http.Header) (*apiToken, *response) {
+	var problem response
 	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
-	isPair := header.Get("Authorization") == "" && header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
+	isPair := header.Get("Authorization") == "" &&
+		header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
 	token := s.tokens[credential(header)]
 	switch {
 	case token != nil && (isBearer || isPair):
@@ -143,7 +147,8 @@ func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
 	case isPair:
 		problem = failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
 	case header.Get("Authorization") == "":
-		problem = failure(http.StatusBadRequest, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+		problem = failure(http.StatusBadRequest, 9106,
+			"Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 	case !isBearer || !isPlainToken(bearer):
 		problem = failure(http.StatusBadRequest, 6003, "Invalid request headers",
 			apiError{Code: 6111, Message: "Invalid format for Authorization header"})
@@ -153,15 +158,16 @@ func (s *Server) authenticate(header http.Header) (*apiToken, *answer) {
 	return nil, &problem
 }
 
-// isPlainToken reports whether a bearer token looks like an API token; a tunnel token does not.
+// isPlainToken reports whether a bearer token has the form of an API token. Tunnel tokens do not.
 func isPlainToken(token string) bool {
-	return token != "" && !strings.HasPrefix(token, "eyJ") && strings.Trim(token, tokenCharacters) == ""
+	return token != "" && !strings.HasPrefix(token, "eyJ") &&
+		strings.Trim(token, tokenCharacters) == ""
 }
 
 const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// verifyToken serves the endpoints of both owners.
-func (s *Server) verifyToken(c *call) answer {
+// verifyToken serves the verify endpoints of users and accounts.
+func (s *Server) verifyToken(c *call) response {
 	owner := ""
 	if c.account != nil {
 		owner = c.account.id
@@ -170,14 +176,14 @@ func (s *Server) verifyToken(c *call) answer {
 		return failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
 	status := c.token.status(s.now())
-	var remarks []message
+	var messages []message
 	if status == cftunnel.TokenStatusActive {
-		remarks = []message{{Code: 10000, Message: "This API Token is valid and active"}}
+		messages = []message{{Code: 10000, Message: "This API Token is valid and active"}}
 	}
-	return resultFirst(struct {
+	return successResultFirst(struct {
 		ID        string               `json:"id"`
 		Status    cftunnel.TokenStatus `json:"status"`
 		NotBefore *timestamp           `json:"not_before,omitempty"`
 		ExpiresOn *timestamp           `json:"expires_on,omitempty"`
-	}{c.token.id, status, orNull(c.token.notBefore), orNull(c.token.expiry)}, remarks...)
+	}{c.token.id, status, nullTime(c.token.notBefore), nullTime(c.token.expiry)}, messages...)
 }

@@ -14,50 +14,52 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// sendAs is send with another API token.
-func (f *fake) sendAs(token cftunnel.Secret, method, path, body string) reply {
+// sendAs is like send, with another API token.
+func (f *fake) sendAs(token cftunnel.Secret, method, path, body string) response {
 	f.t.Helper()
-	r, err := f.tryWith(method, path, body, http.Header{"Authorization": {"Bearer " + token.Reveal()}})
+	r, err := f.tryWith(method, path, body,
+		http.Header{"Authorization": {"Bearer " + token.Reveal()}})
 	require.NoError(f.t, err)
 	return r
 }
 
-// clientAs is client with another API token.
+// clientAs is like client, with another API token.
 func (f *fake) clientAs(token cftunnel.Secret) *cftunnel.Client {
 	f.t.Helper()
 	return f.client(cftunnel.WithAPIToken(token.Reveal()))
 }
 
-func TestAddTokenMakesATokenThatWorks(t *testing.T) {
+func TestAddToken(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	ofUser, ofAccount := f.AddToken(tunneltest.Token{}), f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	ofUser := f.AddToken(tunneltest.Token{})
+	ofAccount := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	given := cftunnel.NewSecret(strings.Repeat("a", 40))
 	assert.Equal(t, given, f.AddToken(tunneltest.Token{Text: given}))
 	assert.True(t, strings.HasPrefix(ofUser.Reveal(), "cfut_"))
 	assert.True(t, strings.HasPrefix(ofAccount.Reveal(), "cfat_"))
 	assert.NotEqual(t, ofUser, f.AddToken(tunneltest.Token{}))
 	for _, token := range []cftunnel.Secret{ofUser, ofAccount, given, f.APIToken()} {
-		f.sendAs(token, http.MethodGet, f.below("/cfd_tunnel"), "").result()
+		f.sendAs(token, http.MethodGet, f.accountPath("/cfd_tunnel"), "").result()
 		_, err := f.clientAs(token).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 	}
 }
 
-func TestATokenOfTheSameTextTakesThePlaceOfTheOneBefore(t *testing.T) {
+func TestAddToken_SameText(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 	f.AddToken(tunneltest.Token{Text: f.APIToken(), Status: cftunnel.TokenStatusDisabled})
-	refused := f.send(http.MethodGet, f.below("/cfd_tunnel"), "")
+	refused := f.fetch(f.accountPath("/cfd_tunnel"))
 	assert.Equal(t, "false", string(refused.envelope().Success))
 	assert.NotEqual(t, http.StatusOK, refused.status)
 	f.AddToken(tunneltest.Token{Text: f.APIToken()})
-	f.send(http.MethodGet, f.below("/cfd_tunnel"), "").result()
+	f.fetch(f.accountPath("/cfd_tunnel")).result()
 }
 
-// Which of 401 and 403 answers a dead token is not known: clients go by the status.
-func TestADeadTokenDoesNothing(t *testing.T) {
+// Whether the real status is 401 or 403 is not known.
+func TestAddToken_Unusable(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -65,11 +67,12 @@ func TestADeadTokenDoesNothing(t *testing.T) {
 	for name, token := range map[string]tunneltest.Token{
 		"disabled":      {Status: cftunnel.TokenStatusDisabled},
 		"expired":       {Status: cftunnel.TokenStatusExpired},
-		"out of time":   {ExpiresOn: noon},
+		"past expiry":   {ExpiresOn: noon},
 		"not yet valid": {NotBefore: noon.Add(time.Second)},
 		"of an account": {Owner: cftunnel.TokenOwnerAccount, Status: cftunnel.TokenStatusDisabled},
-		"beyond its time, and disabled before": {
-			Status: cftunnel.TokenStatusDisabled, NotBefore: noon.Add(-time.Hour), ExpiresOn: noon.Add(-time.Minute),
+		"expired after it was disabled": {
+			Status:    cftunnel.TokenStatusDisabled,
+			NotBefore: noon.Add(-time.Hour), ExpiresOn: noon.Add(-time.Minute),
 		},
 	} {
 		text := f.AddToken(token)
@@ -82,7 +85,7 @@ func TestADeadTokenDoesNothing(t *testing.T) {
 			{http.MethodGet, "/warp_connector", ""},
 			{http.MethodGet, "/tunnels", ""},
 		} {
-			refused := f.sendAs(text, r.method, f.below(r.path), r.body)
+			refused := f.sendAs(text, r.method, f.accountPath(r.path), r.body)
 			assert.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, refused.status, "%s: %s %s", name, r.method, r.path)
 			assert.Contains(t, []string{"[10000]", "[9109]"}, asJSON(t, refused.codes()), name)
 			assert.Equal(t, "false", string(refused.envelope().Success))
@@ -94,8 +97,8 @@ func TestADeadTokenDoesNothing(t *testing.T) {
 	assert.False(t, f.get(id).IsDeleted())
 }
 
-// codes are those of a failure's errors.
-func (r reply) codes() []int {
+// codes returns the error codes of a response.
+func (r response) codes() []int {
 	r.t.Helper()
 	var errors []struct{ Code int }
 	require.NoError(r.t, json.Unmarshal(r.envelope().Errors, &errors))
@@ -106,27 +109,29 @@ func (r reply) codes() []int {
 	return codes
 }
 
-func TestATokenWorksWithinItsTime(t *testing.T) {
+func TestAddToken_NotBeforeAndExpiresOn(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
-	token := f.AddToken(tunneltest.Token{NotBefore: noon.Add(time.Hour), ExpiresOn: noon.Add(2 * time.Hour)})
+	token := f.AddToken(tunneltest.Token{NotBefore: noon.Add(time.Hour),
+		ExpiresOn: noon.Add(2 * time.Hour)})
 	works := func() bool {
 		t.Helper()
-		return f.sendAs(token, http.MethodGet, f.below("/cfd_tunnel"), "").status == http.StatusOK
+		r := f.sendAs(token, http.MethodGet, f.accountPath("/cfd_tunnel"), "")
+		return r.status == http.StatusOK
 	}
 	assert.False(t, works())
 	c.advance(time.Hour - time.Nanosecond)
 	assert.False(t, works())
 	c.advance(time.Nanosecond)
-	assert.True(t, works(), "from the time it begins")
+	assert.True(t, works(), "at NotBefore")
 	c.advance(time.Hour - time.Nanosecond)
 	assert.True(t, works())
 	c.advance(time.Nanosecond)
-	assert.False(t, works(), "until the time it ends")
+	assert.False(t, works(), "at ExpiresOn")
 }
 
-func TestAReadOnlyTokenReadsAndNoMore(t *testing.T) {
+func TestAddToken_ReadOnly(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, tunnelToken := f.create("web")
@@ -140,13 +145,14 @@ func TestAReadOnlyTokenReadsAndNoMore(t *testing.T) {
 		tunnelPath + "/configurations", warpPath, warpPath + "/connections", warpPath + "/connectors/" + warpConnector,
 		warpPath + "/configurations",
 	} {
-		assert.Equal(t, http.StatusOK, f.sendAs(token, http.MethodGet, f.below(path), "").status, path)
+		assert.Equal(t, http.StatusOK,
+			f.sendAs(token, http.MethodGet, f.accountPath(path), "").status, path)
 	}
 	for _, c := range []struct{ method, path, body string }{
 		{http.MethodPost, "/cfd_tunnel", `{"name":"other"}`},
 		{http.MethodPatch, tunnelPath, `{"name":"other"}`},
 		{http.MethodDelete, tunnelPath + "?cascade=true", ""},
-		{http.MethodGet, tunnelPath + "/token", ""}, // though a read, it needs the permission to write
+		{http.MethodGet, tunnelPath + "/token", ""}, // needs the permission to write
 		{http.MethodDelete, tunnelPath + "/connections", ""},
 		{http.MethodPut, tunnelPath + "/configurations", catchAll},
 		{http.MethodPost, tunnelPath + "/management", `{"resources":["logs"]}`},
@@ -158,8 +164,8 @@ func TestAReadOnlyTokenReadsAndNoMore(t *testing.T) {
 		{http.MethodPut, warpPath + "/configurations", `{"ha_mode":"disabled"}`},
 		{http.MethodPut, warpPath + "/failover", `{"client_id":"` + warpConnector + `"}`},
 	} {
-		r := f.sendAs(token, c.method, f.below(c.path), c.body)
-		r.fails(http.StatusForbidden, 10000)
+		r := f.sendAs(token, c.method, f.accountPath(c.path), c.body)
+		r.assertError(http.StatusForbidden, 10000)
 		assert.False(t, f.lastRequest().Done, "%s %s", c.method, c.path)
 	}
 	assert.Equal(t, []string{"web", "warp"}, f.names("/tunnels"))
@@ -172,35 +178,39 @@ func TestAReadOnlyTokenReadsAndNoMore(t *testing.T) {
 
 func verifyPath(f *fake, owner cftunnel.TokenOwner) string {
 	if owner == cftunnel.TokenOwnerAccount {
-		return f.below("/tokens/verify")
+		return f.accountPath("/tokens/verify")
 	}
 	return "/user/tokens/verify"
 }
 
-func TestVerificationTellsWhatATokenIs(t *testing.T) {
+func TestTokensVerify(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
 	const before, after = `"2026-10-05T11:00:00.000000Z"`, `"2026-10-05T13:00:00.000000Z"`
 	earlier, later := noon.Add(-time.Hour), noon.Add(time.Hour)
-	const active, disabled, expired = cftunnel.TokenStatusActive, cftunnel.TokenStatusDisabled, cftunnel.TokenStatusExpired
+	const (
+		active   = cftunnel.TokenStatusActive
+		disabled = cftunnel.TokenStatusDisabled
+		expired  = cftunnel.TokenStatusExpired
+	)
 	ids := map[string]bool{}
 	for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
 		for _, token := range []struct {
 			name                 string
 			token                tunneltest.Token
 			status               cftunnel.TokenStatus
-			notBefore, expiresOn string // empty where the answer lacks it
+			notBefore, expiresOn string // empty if the response does not have it
 			isUsable             bool
 		}{
 			{"active", tunneltest.Token{}, active, "", "", true},
-			{"with bounds", tunneltest.Token{NotBefore: earlier, ExpiresOn: later}, active, before, after, true},
+			{"with both times", tunneltest.Token{NotBefore: earlier, ExpiresOn: later}, active, before, after, true},
 			{"not yet valid", tunneltest.Token{NotBefore: later}, active, after, "", false},
 			{"disabled", tunneltest.Token{Status: disabled, ExpiresOn: later}, disabled, "", after, false},
 			{"expired", tunneltest.Token{Status: expired}, expired, "", "", false},
-			{"out of time", tunneltest.Token{ExpiresOn: earlier}, expired, "", before, false},
-			{"out of time now", tunneltest.Token{ExpiresOn: noon}, expired, "", `"2026-10-05T12:00:00.000000Z"`, false},
-			{"disabled before its time ran out", tunneltest.Token{Status: disabled, ExpiresOn: earlier}, disabled, "", before, false},
+			{"past expiry", tunneltest.Token{ExpiresOn: earlier}, expired, "", before, false},
+			{"at expiry", tunneltest.Token{ExpiresOn: noon}, expired, "", `"2026-10-05T12:00:00.000000Z"`, false},
+			{"disabled before expiry", tunneltest.Token{Status: disabled, ExpiresOn: earlier}, disabled, "", before, false},
 			{"read-only", tunneltest.Token{ReadOnly: true}, active, "", "", true},
 		} {
 			token.token.Owner = owner
@@ -217,7 +227,8 @@ func TestVerificationTellsWhatATokenIs(t *testing.T) {
 				assert.Equal(t, value, string(fields[key]), "%s: %s", token.name, key)
 			}
 			assert.Len(t, fields, len(want), token.name)
-			assert.NotContains(t, string(f.sendAs(text, http.MethodGet, verifyPath(f, owner), "").body), text.Reveal())
+			r := f.sendAs(text, http.MethodGet, verifyPath(f, owner), "")
+			assert.NotContains(t, string(r.body), text.Reveal())
 
 			verification, err := f.clientAs(text).Tokens.Verify(t.Context())
 			require.NoError(t, err, token.name)
@@ -225,18 +236,19 @@ func TestVerificationTellsWhatATokenIs(t *testing.T) {
 				ID: verification.ID, Status: token.status, Owner: owner,
 				NotBefore: token.token.NotBefore, ExpiresOn: token.token.ExpiresOn,
 			}, verification, token.name)
-			assert.Equal(t, asJSON(t, verification.ID), string(fields["id"]), "the id stays the same")
+			assert.Equal(t, asJSON(t, verification.ID), string(fields["id"]),
+				"the ID does not change")
 			assert.Equal(t, token.isUsable, verification.Usable(noon), token.name)
 		}
 	}
-	assert.Len(t, ids, 18, "each token has an id of its own")
+	assert.Len(t, ids, 18, "each token has its own ID")
 }
 
-// A message comes with a success too, under a code that means a failure elsewhere.
-func TestVerificationOfAnActiveTokenSaysSoInAMessage(t *testing.T) {
+// The response has a message, with a code that means an error in other responses.
+func TestTokensVerify_Message(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	r := f.send(http.MethodGet, "/user/tokens/verify", "")
+	r := f.fetch("/user/tokens/verify")
 	assert.Equal(t, "[]", string(r.envelope().Errors))
 	messages := members[[]json.RawMessage](t, r.envelope().Messages)
 	require.Len(t, messages, 1)
@@ -246,10 +258,11 @@ func TestVerificationOfAnActiveTokenSaysSoInAMessage(t *testing.T) {
 	assert.Equal(t, "null", string(message["type"]))
 
 	disabled := f.AddToken(tunneltest.Token{Status: cftunnel.TokenStatusDisabled})
-	assert.Equal(t, "[]", string(f.sendAs(disabled, http.MethodGet, "/user/tokens/verify", "").envelope().Messages))
+	assert.Equal(t, "[]",
+		string(f.sendAs(disabled, http.MethodGet, "/user/tokens/verify", "").envelope().Messages))
 }
 
-func TestATokensStatusRunsOut(t *testing.T) {
+func TestTokensVerify_Expiry(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -262,22 +275,27 @@ func TestATokensStatusRunsOut(t *testing.T) {
 	}
 }
 
-func TestATokenIsVerifiedWhereItsOwnerIs(t *testing.T) {
+func TestTokensVerify_OtherOwner(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	ofUser, ofAccount := f.AddToken(tunneltest.Token{}), f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	ofUser := f.AddToken(tunneltest.Token{})
+	ofAccount := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
 	unknown := cftunnel.NewSecret(strings.Repeat("a", 40))
-	f.sendAs(ofAccount, http.MethodGet, "/user/tokens/verify", "").fails(http.StatusUnauthorized, 1000)
-	f.sendAs(ofUser, http.MethodGet, f.below("/tokens/verify"), "").fails(http.StatusUnauthorized, 1000)
-	for _, path := range []string{"/user/tokens/verify", f.below("/tokens/verify")} {
-		f.sendAs(unknown, http.MethodGet, path, "").fails(http.StatusUnauthorized, 1000)
-		f.sendAs(cftunnel.NewSecret("eyJhIjoiYSJ9"), http.MethodGet, path, "").fails(http.StatusBadRequest, 6003)
+	f.sendAs(ofAccount, http.MethodGet, "/user/tokens/verify", "").
+		assertError(http.StatusUnauthorized, 1000)
+	f.sendAs(ofUser, http.MethodGet, f.accountPath("/tokens/verify"), "").
+		assertError(http.StatusUnauthorized, 1000)
+	for _, path := range []string{"/user/tokens/verify", f.accountPath("/tokens/verify")} {
+		f.sendAs(unknown, http.MethodGet, path, "").assertError(http.StatusUnauthorized, 1000)
+		f.sendAs(cftunnel.NewSecret("eyJhIjoiYSJ9"), http.MethodGet, path, "").
+			assertError(http.StatusBadRequest, 6003)
 		r, err := f.tryWith(http.MethodGet, path, "", http.Header{})
 		require.NoError(t, err)
-		r.fails(http.StatusBadRequest, 9106)
-		f.sendAs(ofUser, http.MethodPost, path, "").fails(http.StatusMethodNotAllowed, 10000)
+		r.assertError(http.StatusBadRequest, 9106)
+		f.sendAs(ofUser, http.MethodPost, path, "").assertError(http.StatusMethodNotAllowed, 10000)
 	}
-	f.sendAs(ofAccount, http.MethodGet, "/accounts/0123/tokens/verify", "").fails(http.StatusNotFound, 7003)
+	f.sendAs(ofAccount, http.MethodGet, "/accounts/0123/tokens/verify", "").
+		assertError(http.StatusNotFound, 7003)
 
 	_, err := f.clientAs(ofAccount).Tokens.VerifyUser(t.Context())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
@@ -286,19 +304,20 @@ func TestATokenIsVerifiedWhereItsOwnerIs(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 }
 
-// Tokens of before 2026 do not tell whose they are.
-func TestTheClientFindsTheOwnerOfAnOlderToken(t *testing.T) {
+// Tokens from before 2026 have no prefix that shows the owner.
+func TestClient_OwnerOfTokenWithoutPrefix(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for letter, owner := range map[string]cftunnel.TokenOwner{"a": cftunnel.TokenOwnerUser, "b": cftunnel.TokenOwnerAccount} {
-		token := f.AddToken(tunneltest.Token{Text: cftunnel.NewSecret(strings.Repeat(letter, 40)), Owner: owner})
+		token := f.AddToken(tunneltest.Token{Text: cftunnel.NewSecret(strings.Repeat(letter, 40)),
+			Owner: owner})
 		verification, err := f.clientAs(token).Tokens.Verify(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, owner, verification.Owner)
 	}
 }
 
-func TestTheServersOwnTokenIsAUsers(t *testing.T) {
+func TestAPIToken_Owner(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	client, err := f.NewClient()
@@ -309,18 +328,18 @@ func TestTheServersOwnTokenIsAUsers(t *testing.T) {
 	assert.True(t, verification.Usable(time.Now()))
 }
 
-func TestEachTokenHasTheWholeQuotaToItself(t *testing.T) {
+func TestWithQuota_EachToken(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithQuota(2, time.Minute), tunneltest.WithClock(c.Now))
 	other := f.AddToken(tunneltest.Token{})
-	ask := func(token cftunnel.Secret) reply {
-		return f.sendAs(token, http.MethodGet, f.below("/cfd_tunnel"), "")
+	ask := func(token cftunnel.Secret) response {
+		return f.sendAs(token, http.MethodGet, f.accountPath("/cfd_tunnel"), "")
 	}
 	for range 2 {
-		f.admitted()
+		f.assertAllowed()
 	}
-	f.refusedFor(60)
+	f.assertRefusedFor(60)
 	for _, ratelimit := range []string{`"default";r=1;t=60`, `"default";r=0;t=60`} {
 		r := ask(other)
 		r.result()
@@ -329,26 +348,26 @@ func TestEachTokenHasTheWholeQuotaToItself(t *testing.T) {
 	c.advance(30 * time.Second)
 	refused := ask(other)
 	assert.Equal(t, http.StatusTooManyRequests, refused.status)
-	assert.Equal(t, "60", refused.header.Get("Retry-After"), "its refusal began later")
-	f.refusedFor(30)
+	assert.Equal(t, "60", refused.header.Get("Retry-After"), "it exceeded its quota later")
+	f.assertRefusedFor(30)
 	c.advance(30 * time.Second)
-	f.admitted()
+	f.assertAllowed()
 	assert.Equal(t, http.StatusTooManyRequests, ask(other).status)
 }
 
-// The old pair of email and key counts as the token that it is.
-func TestAKeyHasOneQuotaHoweverItIsSent(t *testing.T) {
+// The quota of a token also applies if the token is sent as a key.
+func TestWithQuota_KeyAndToken(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithQuota(1, time.Hour))
-	f.admitted()
-	r, err := f.tryWith(http.MethodGet, f.below("/cfd_tunnel"), "", http.Header{
+	f.assertAllowed()
+	r, err := f.tryWith(http.MethodGet, f.accountPath("/cfd_tunnel"), "", http.Header{
 		"X-Auth-Email": {"me@example.com"}, "X-Auth-Key": {f.APIToken().Reveal()},
 	})
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusTooManyRequests, r.status)
 }
 
-func TestAccountsTokenIsOfOneAccount(t *testing.T) {
+func TestTokensVerify_OtherAccount(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	token := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})

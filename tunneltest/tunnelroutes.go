@@ -10,20 +10,19 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// tunnelRouteRoutes is the call of `cloudflared tunnel route dns` and `tunnel route lb`. It needs
-// "DNS Write" of the zone in the path.
+// tunnelRouteRoutes has the operation of `cloudflared tunnel route dns` and `tunnel route lb`.
 var tunnelRouteRoutes = []route{
 	{http.MethodPut, "/zones/{zone_id}/tunnels/{tunnel_id}/routes", (*Server).routeTunnel, dnsWrite},
 }
 
-// What became of each part of a route.
+// Results for the parts of a route.
 const (
 	routeNew       = "new"
 	routeUpdated   = "updated"
 	routeUnchanged = "unchanged"
 )
 
-func (s *Server) routeTunnel(c *call) answer {
+func (s *Server) routeTunnel(c *call) response {
 	z, problem := s.zone(c)
 	if problem != nil {
 		return *problem
@@ -41,7 +40,7 @@ func (s *Server) routeTunnel(c *call) answer {
 		Pool      string `json:"lb_pool"`
 	}
 	if json.Unmarshal(c.body, &body) != nil {
-		return *bad("The request's body is no JSON object of the right shape")
+		return *badRequest("The request's body is not a valid JSON object")
 	}
 	switch {
 	case body.Type == "dns" && body.Hostname != "":
@@ -49,24 +48,24 @@ func (s *Server) routeTunnel(c *call) answer {
 	case body.Type == "lb" && body.Balancer != "" && body.Pool != "":
 		return s.routeBalancer(z, account, t, body.Balancer, body.Pool)
 	}
-	return *bad("type must be dns, with user_hostname, or lb, with lb_name and lb_pool")
+	return *badRequest("type must be dns, with user_hostname, or lb, with lb_name and lb_pool")
 }
 
-// routeDNS points a hostname to a tunnel. A hostname without a dot is not overwritten, whatever the
-// request says.
-func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) answer {
+// routeDNS points a hostname to a tunnel. It never overwrites the records of a hostname that was
+// given without a dot.
+func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) response {
 	name := z.fullName(hostname)
 	if ingress.CheckHostname(name) != nil {
-		return *bad("user_hostname is invalid")
+		return *badRequest("user_hostname is invalid")
 	}
 	fields := recordFields{
 		Type: "CNAME", Name: name, Content: cftunnel.TunnelHostname(t.id), Proxied: true,
 	}
-	if problem := fields.tidy(z); problem != nil {
+	if problem := fields.normalize(z); problem != nil {
 		return *problem
 	}
 	result := routeNew
-	for _, r := range z.recordsOf(name) {
+	for _, r := range z.addressRecords(name) {
 		if r.Type == "CNAME" && r.Content == fields.Content && r.Proxied {
 			return success(map[string]string{"cname": routeUnchanged, "name": name})
 		}
@@ -77,12 +76,12 @@ func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) a
 		z.removeRecord(r)
 		result = routeUpdated
 	}
-	z.addRecord(fields, s.stamp())
+	z.addRecord(fields, s.currentTime())
 	return success(map[string]string{"cname": result, "name": name})
 }
 
-// routeBalancer makes a tunnel an origin of a load balancer's pool.
-func (s *Server) routeBalancer(z *zone, a *account, t *tunnel, balancer, pool string) answer {
+// routeBalancer adds a tunnel to a pool of a load balancer.
+func (s *Server) routeBalancer(z *zone, a *account, t *tunnel, balancer, pool string) response {
 	name := z.fullName(balancer)
 	result := map[string]string{"load_balancer": routeUnchanged, "pool": routeUnchanged}
 	switch origins, exists := a.pools[pool]; {

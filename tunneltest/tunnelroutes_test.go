@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// routeResult is what cloudflared decodes the response to a route into.
+// routeResult is the result of a route as cloudflared decodes it.
 type routeResult struct {
 	CName        string `json:"cname"`
 	Name         string `json:"name"`
@@ -18,20 +18,17 @@ type routeResult struct {
 	Pool         string `json:"pool"`
 }
 
-// route is `cloudflared tunnel route`.
+// route sends the request of `cloudflared tunnel route`.
 func (f zoneFake) route(tunnelID, body string) (result routeResult) {
 	f.t.Helper()
 	require.NoError(f.t, json.Unmarshal(f.tryRoute(tunnelID, body).result(), &result))
 	return result
 }
 
-func (f zoneFake) tryRoute(tunnelID, body string) reply {
+func (f zoneFake) tryRoute(tunnelID, body string) response {
 	f.t.Helper()
-	return f.send(
-		http.MethodPut, strings.Replace(
-			f.records, "dns_records", "tunnels/"+tunnelID+"/routes", 1,
-		), body,
-	)
+	return f.send(http.MethodPut,
+		strings.Replace(f.records, "dns_records", "tunnels/"+tunnelID+"/routes", 1), body)
 }
 
 func TestTunnelRoutes_DNS(t *testing.T) {
@@ -44,54 +41,42 @@ func TestTunnelRoutes_DNS(t *testing.T) {
 
 	assert.Equal(t, routeResult{CName: "new", Name: "app.example.com"}, f.route(one, route))
 	assert.Equal(t, routeResult{CName: "unchanged", Name: "app.example.com"}, f.route(one, route))
-	assert.Equal(
-		t, routeResult{CName: "unchanged", Name: "app.example.com"}, f.route(one, overwrite),
-	)
-	f.tryRoute(other, route).fails(http.StatusBadRequest, 1003)
+	assert.Equal(t, routeResult{CName: "unchanged", Name: "app.example.com"},
+		f.route(one, overwrite))
+	f.tryRoute(other, route).assertError(http.StatusBadRequest, 1003)
 	assert.Equal(t, one+".cfargotunnel.com", f.content("app.example.com"))
-	assert.Equal(
-		t, routeResult{CName: "updated", Name: "app.example.com"}, f.route(other, overwrite),
-	)
+	assert.Equal(t, routeResult{CName: "updated", Name: "app.example.com"},
+		f.route(other, overwrite))
 	assert.Equal(t, other+".cfargotunnel.com", f.content("app.example.com"))
 
-	// One that is not proxied is not what was asked for.
+	// A record that is not proxied does not count as unchanged.
 	f.path(`{"type":"CNAME","name":"plain","content":"` + one + `.cfargotunnel.com"}`)
-	f.tryRoute(
-		one, `{"type":"dns","user_hostname":"plain.example.com"}`,
-	).fails(http.StatusBadRequest, 1003)
+	f.tryRoute(one, `{"type":"dns","user_hostname":"plain.example.com"}`).
+		assertError(http.StatusBadRequest, 1003)
 
 	f.path(`{"type":"A","name":"web","content":"192.0.2.1"}`)
 	f.path(`{"type":"AAAA","name":"web","content":"2001:db8::1"}`)
 	f.path(`{"type":"TXT","name":"web","content":"x"}`)
-	f.tryRoute(
-		one, `{"type":"dns","user_hostname":"web.example.com"}`,
-	).fails(http.StatusBadRequest, 1003)
-	f.tryRoute(
-		one, `{"type":"dns","user_hostname":"web","overwrite_existing":true}`,
-	).fails(http.StatusBadRequest, 1003)
-	assert.Equal(
-		t, "updated", f.route(
-			one, `{"type":"dns","user_hostname":"web.example.com","overwrite_existing":true}`,
-		).CName,
-	)
-	names, _ := f.send(http.MethodGet, f.records+"?name=web.example.com", "").namesIn()
+	f.tryRoute(one, `{"type":"dns","user_hostname":"web.example.com"}`).
+		assertError(http.StatusBadRequest, 1003)
+	f.tryRoute(one, `{"type":"dns","user_hostname":"web","overwrite_existing":true}`).
+		assertError(http.StatusBadRequest, 1003)
+	assert.Equal(t, "updated",
+		f.route(one,
+			`{"type":"dns","user_hostname":"web.example.com","overwrite_existing":true}`).CName)
+	names, _ := f.fetch(f.records + "?name=web.example.com").namesIn()
 	assert.Len(t, names, 2, "the TXT record stays")
 
-	// A host outside the zone gets the zone's name appended.
-	assert.Equal(
-		t, routeResult{
-			CName: "new", Name: "app.other.test.example.com",
-		}, f.route(one, `{"type":"dns","user_hostname":"app.other.test"}`),
-	)
+	// The name of the zone is appended to a hostname outside the zone.
+	assert.Equal(t, routeResult{CName: "new", Name: "app.other.test.example.com"},
+		f.route(one, `{"type":"dns","user_hostname":"app.other.test"}`))
 }
 
-// content is that of the one record of a name.
+// content returns the content of the only record with this name.
 func (f zoneFake) content(name string) string {
 	f.t.Helper()
 	var records []struct{ Content string }
-	require.NoError(
-		f.t, json.Unmarshal(f.send(http.MethodGet, f.records+"?name="+name, "").result(), &records),
-	)
+	require.NoError(f.t, json.Unmarshal(f.fetch(f.records+"?name="+name).result(), &records))
 	require.Len(f.t, records, 1)
 	return records[0].Content
 }
@@ -104,34 +89,19 @@ func TestTunnelRoutes_LoadBalancer(t *testing.T) {
 	route := func(name, pool string) string {
 		return `{"type":"lb","lb_name":"` + name + `","lb_pool":"` + pool + `"}`
 	}
-	assert.Equal(
-		t, routeResult{
-			LoadBalancer: "new", Pool: "new",
-		}, f.route(one, route("lb.example.com", "p")),
-	)
-	assert.Equal(
-		t, routeResult{
-			LoadBalancer: "unchanged", Pool: "unchanged",
-		}, f.route(one, route("lb.example.com", "p")),
-	)
-	assert.Equal(
-		t, routeResult{
-			LoadBalancer: "unchanged", Pool: "updated",
-		}, f.route(other, route("lb.example.com", "p")),
-	)
-	assert.Equal(
-		t, routeResult{
-			LoadBalancer: "updated", Pool: "new",
-		}, f.route(one, route("lb.example.com", "q")),
-	)
-	assert.Equal(
-		t, routeResult{
-			LoadBalancer: "new", Pool: "unchanged",
-		}, f.route(one, route("lb2.example.com", "q")),
-	)
+	assert.Equal(t, routeResult{LoadBalancer: "new", Pool: "new"},
+		f.route(one, route("lb.example.com", "p")))
+	assert.Equal(t, routeResult{LoadBalancer: "unchanged", Pool: "unchanged"},
+		f.route(one, route("lb.example.com", "p")))
+	assert.Equal(t, routeResult{LoadBalancer: "unchanged", Pool: "updated"},
+		f.route(other, route("lb.example.com", "p")))
+	assert.Equal(t, routeResult{LoadBalancer: "updated", Pool: "new"},
+		f.route(one, route("lb.example.com", "q")))
+	assert.Equal(t, routeResult{LoadBalancer: "new", Pool: "unchanged"},
+		f.route(one, route("lb2.example.com", "q")))
 }
 
-func TestTunnelRoutes_Refused(t *testing.T) {
+func TestTunnelRoutes_Invalid(t *testing.T) {
 	t.Parallel()
 	f := startWithZone(t)
 	id, _ := f.fake.create("one")
@@ -142,12 +112,11 @@ func TestTunnelRoutes_Refused(t *testing.T) {
 		assert.Equal(t, http.StatusBadRequest, f.tryRoute(id, body).status, body)
 	}
 	route := `{"type":"dns","user_hostname":"app.example.com"}`
-	assert.Equal(t, http.StatusNotFound, f.tryRoute(nobody, route).status)
+	assert.Equal(t, http.StatusNotFound, f.tryRoute(unknownID, route).status)
 	f.delete(id)
 	assert.Equal(t, http.StatusNotFound, f.tryRoute(id, route).status)
-	f.send(
-		http.MethodPut, "/zones/"+strings.Repeat("0", 32)+"/tunnels/"+id+"/routes", route,
-	).fails(http.StatusNotFound, 7003)
-	names, _ := f.send(http.MethodGet, f.records, "").namesIn()
+	f.send(http.MethodPut, "/zones/"+strings.Repeat("0", 32)+"/tunnels/"+id+"/routes", route).
+		assertError(http.StatusNotFound, 7003)
+	names, _ := f.fetch(f.records).namesIn()
 	assert.Empty(t, names)
 }

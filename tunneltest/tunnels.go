@@ -15,7 +15,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// tunnelRoutes is the operations on tunnels and WARP connectors.
+// tunnelRoutes are the operations on tunnels and WARP connectors.
 var tunnelRoutes = []route{
 	{http.MethodPost, "/accounts/{account_id}/cfd_tunnel", (*Server).createTunnel, tunnelsWrite},
 	{http.MethodGet, "/accounts/{account_id}/cfd_tunnel", (*Server).listTunnels, tunnelsRead},
@@ -44,7 +44,7 @@ var tunnelRoutes = []route{
 	{http.MethodPut, "/accounts/{account_id}/warp_connector/{tunnel_id}/configurations", (*Server).putHA, warpWrite},
 }
 
-// tunnelJSON is a tunnel as answers have it, in the order in which they have it.
+// tunnelJSON is a tunnel in a response. Its fields are in the order of the API.
 type tunnelJSON struct {
 	ID              string                `json:"id"`
 	AccountTag      string                `json:"account_tag"`
@@ -70,13 +70,14 @@ type credentialsJSON struct {
 	TunnelSecret string
 }
 
-// json is the tunnel as GET and lists have it: without connections, which left them in October 2026, and when it is deleted without
-// config_src.
+// json returns the tunnel as in responses to GET and in lists. They have no connections since
+// October 2026, and no config_src if the tunnel is deleted.
 func (t *tunnel) json(a *account) tunnelJSON {
 	j := tunnelJSON{
-		ID: t.id, AccountTag: a.id, Name: t.name, Type: t.kind, Metadata: t.metadata, Status: t.status(),
-		CreatedAt: timestamp{t.created}, DeletedAt: orNull(t.deleted),
-		ConnsActiveAt: orNull(t.activeAt()), ConnsInactiveAt: orNull(t.inactiveAt()),
+		ID: t.id, AccountTag: a.id, Name: t.name, Type: t.kind, Metadata: t.metadata,
+		Status:    t.status(),
+		CreatedAt: timestamp{t.created}, DeletedAt: nullTime(t.deleted),
+		ConnsActiveAt: nullTime(t.activeAt()), ConnsInactiveAt: nullTime(t.inactiveAt()),
 	}
 	if t.kind == string(cftunnel.TunnelTypeCloudflared) {
 		j.RemoteConfig = new(t.remote)
@@ -90,24 +91,26 @@ func (t *tunnel) json(a *account) tunnelJSON {
 	return j
 }
 
-// change is the body of a create or an update.
-type change struct {
+// tunnelBody is the body of a create or an update.
+type tunnelBody struct {
 	Name         string                `json:"name"`
 	ConfigSource cftunnel.ConfigSource `json:"config_src"`
 	Secret       string                `json:"tunnel_secret"`
 }
 
-// read decodes the body and checks what both kinds of change have in common.
-func (c *change) read(body []byte) *answer {
+// read decodes the body and checks the fields that a create and an update have in common.
+func (c *tunnelBody) read(body []byte) *response {
 	if err := json.Unmarshal(body, c); err != nil || string(bytes.TrimSpace(body)) == "null" {
-		return bad("The request's body is no JSON object of the right shape")
+		return badRequest("The request's body is not a valid JSON object")
 	}
 	if c.Secret == "" {
 		return nil
 	}
 	raw, err := base64.StdEncoding.DecodeString(c.Secret)
 	if err != nil || len(raw) < minSecretBytes {
-		return bad(fmt.Sprintf("tunnel_secret must be at least %d bytes in base64", minSecretBytes))
+		return badRequest(
+			fmt.Sprintf("tunnel_secret must be at least %d bytes in base64", minSecretBytes),
+		)
 	}
 	return nil
 }
@@ -115,42 +118,44 @@ func (c *change) read(body []byte) *answer {
 // minSecretBytes is the length of the shortest tunnel secret.
 const minSecretBytes = 16
 
-func bad(message string) *answer {
+func badRequest(message string) *response {
 	a := failure(http.StatusBadRequest, 1001, message)
 	return &a
 }
 
-func nameTaken() answer {
-	return failure(http.StatusConflict, 1013, "A tunnel of this name exists already")
+func nameTaken() response {
+	return failure(http.StatusConflict, 1013, "A tunnel with this name already exists")
 }
 
-func notFound() answer { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
+func notFound() response { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
 
-func (s *Server) createTunnel(c *call) answer {
-	var body change
+func (s *Server) createTunnel(c *call) response {
+	var body tunnelBody
 	if problem := body.read(c.body); problem != nil {
 		return *problem
 	}
 	switch {
 	case strings.TrimSpace(body.Name) == "":
-		return *bad("name is required")
-	case body.ConfigSource != "" && body.ConfigSource != cftunnel.ConfigSourceLocal && body.ConfigSource != cftunnel.ConfigSourceCloudflare:
-		return *bad("config_src must be local or cloudflare")
+		return *badRequest("name is required")
+	case body.ConfigSource != "" && body.ConfigSource != cftunnel.ConfigSourceLocal &&
+		body.ConfigSource != cftunnel.ConfigSourceCloudflare:
+		return *badRequest("config_src must be local or cloudflare")
 	case c.account.nameTaken(body.Name, nil):
 		return nameTaken()
 	}
 	remote := body.ConfigSource == cftunnel.ConfigSourceCloudflare
-	t := c.account.add(body.Name, string(cftunnel.TunnelTypeCloudflared), remote, body.Secret, s.stamp())
+	kind := string(cftunnel.TunnelTypeCloudflared)
+	t := c.account.addTunnel(body.Name, kind, remote, body.Secret, s.currentTime())
 	j := t.json(c.account)
-	// The answer to a create tells the source of the configuration by remote_config alone.
-	j.ConfigSource = ""
+	j.ConfigSource = "" // the response to a create has only remote_config
 	j.Connections = &[]any{}
 	j.Credentials = &credentialsJSON{c.account.id, t.id, t.name, t.secret}
 	j.Token = c.account.token(t)
 	return success(j)
 }
 
-// tunnel returns the one that the path names, of a kind that the path is for, or nil.
+// tunnel returns the tunnel of the path, which can be deleted. It returns nil if there is no such
+// tunnel or if the path is for another type of tunnel.
 func (c *call) tunnel() *tunnel {
 	t := c.account.byID[strings.ToLower(c.values["tunnel_id"])]
 	if t == nil || !strings.Contains(c.route.template, "/"+t.kind+"/") {
@@ -159,7 +164,7 @@ func (c *call) tunnel() *tunnel {
 	return t
 }
 
-// liveTunnel is tunnel, but for deleted ones.
+// liveTunnel returns the tunnel of the path, or nil if there is none or it is deleted.
 func (c *call) liveTunnel() *tunnel {
 	if t := c.tunnel(); t != nil && t.deleted.IsZero() {
 		return t
@@ -167,7 +172,7 @@ func (c *call) liveTunnel() *tunnel {
 	return nil
 }
 
-func (s *Server) getTunnel(c *call) answer {
+func (s *Server) getTunnel(c *call) response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -175,18 +180,18 @@ func (s *Server) getTunnel(c *call) answer {
 	return success(t.json(c.account))
 }
 
-func (s *Server) updateTunnel(c *call) answer {
+func (s *Server) updateTunnel(c *call) response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
 	}
-	var body change
+	var body tunnelBody
 	if problem := body.read(c.body); problem != nil {
 		return *problem
 	}
 	switch {
 	case body.Name != "" && strings.TrimSpace(body.Name) == "":
-		return *bad("name must not be blank")
+		return *badRequest("name must not be blank")
 	case c.account.nameTaken(body.Name, t):
 		return nameTaken()
 	}
@@ -196,23 +201,24 @@ func (s *Server) updateTunnel(c *call) answer {
 	return success(j)
 }
 
-// deleteTunnel answers for a tunnel that is deleted already as it did the first time, so that a repeated request does no harm.
-func (s *Server) deleteTunnel(c *call) answer {
+// deleteTunnel succeeds if the tunnel is already deleted, so that a request can be repeated.
+func (s *Server) deleteTunnel(c *call) response {
 	t := c.tunnel()
 	switch {
 	case t == nil:
 		return notFound()
 	case t.connections() > 0 && c.query.Get("cascade") != "true":
-		return failure(http.StatusBadRequest, 1022, "The tunnel has active connections. Clean them up before it is deleted.")
+		return failure(http.StatusBadRequest, 1022,
+			"The tunnel has active connections. Clean them up before you delete it.")
 	case t.deleted.IsZero():
-		t.drop(func(*connector) bool { return true }, s.stamp())
-		t.deleted = s.stamp()
+		t.removeConnectors(func(*connector) bool { return true }, s.currentTime())
+		t.deleted = s.currentTime()
 		c.account.deleteRoutesOf(t)
 	}
 	return success(t.json(c.account))
 }
 
-func (s *Server) tunnelToken(c *call) answer {
+func (s *Server) tunnelToken(c *call) response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -220,9 +226,9 @@ func (s *Server) tunnelToken(c *call) answer {
 	return success(c.account.token(t))
 }
 
-// listTunnels serves lists of one kind and of all.
-func (s *Server) listTunnels(c *call) answer {
-	keep, problem := filter(c.query, c.route.template)
+// listTunnels serves the lists of one type of tunnel and of all types.
+func (s *Server) listTunnels(c *call) response {
+	keep, problem := tunnelFilter(c.query, c.route.template)
 	if problem != nil {
 		return *problem
 	}
@@ -232,13 +238,14 @@ func (s *Server) listTunnels(c *call) answer {
 			found = append(found, t)
 		}
 	}
-	return onePage(c.query, found, func(t *tunnel) tunnelJSON { return t.json(c.account) })
+	return pageResponse(c.query, found, func(t *tunnel) tunnelJSON { return t.json(c.account) })
 }
 
-// filter reads the query of a list. Parameters that it does not know are ignored, as the API does.
-func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
+// tunnelFilter returns the filter in the query of a list. Like the API, it ignores unknown
+// parameters.
+func tunnelFilter(query url.Values, template string) (func(*tunnel) bool, *response) {
 	var tests []func(*tunnel) bool
-	// Since December 2025 a list without is_deleted is of live tunnels.
+	// Since December 2025 a list has deleted tunnels only if is_deleted is true.
 	deleted := query.Get("is_deleted") == "true"
 	tests = append(tests, func(t *tunnel) bool { return t.deleted.IsZero() != deleted })
 	types := query.Get("tun_types")
@@ -246,7 +253,9 @@ func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
 		types = kind
 	}
 	if types != "" {
-		tests = append(tests, func(t *tunnel) bool { return slices.Contains(strings.Split(types, ","), t.kind) })
+		tests = append(tests, func(t *tunnel) bool {
+			return slices.Contains(strings.Split(types, ","), t.kind)
+		})
 	}
 	for name, test := range map[string]func(t *tunnel, value string) bool{
 		"name":           func(t *tunnel, value string) bool { return t.name == value },
@@ -261,9 +270,11 @@ func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
 		}
 	}
 	for name, test := range map[string]func(t *tunnel, at time.Time) bool{
-		"existed_at":      (*tunnel).existedAt,
-		"was_active_at":   (*tunnel).wasActiveAt,
-		"was_inactive_at": func(t *tunnel, at time.Time) bool { return t.existedAt(at) && !t.wasActiveAt(at) },
+		"existed_at":    (*tunnel).existedAt,
+		"was_active_at": (*tunnel).wasActiveAt,
+		"was_inactive_at": func(t *tunnel, at time.Time) bool {
+			return t.existedAt(at) && !t.wasActiveAt(at)
+		},
 	} {
 		value := query.Get(name)
 		if value == "" {
@@ -271,7 +282,7 @@ func filter(query url.Values, template string) (func(*tunnel) bool, *answer) {
 		}
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return nil, bad(name + " must be a time as in RFC 3339")
+			return nil, badRequest(name + " must be an RFC 3339 time")
 		}
 		tests = append(tests, func(t *tunnel) bool { return test(t, at) })
 	}

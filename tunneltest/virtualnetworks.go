@@ -18,8 +18,7 @@ const (
 	virtualNetworkPath  = virtualNetworksPath + "/{virtual_network_id}"
 )
 
-// virtualNetworkRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and
-// Write for the others.
+// virtualNetworkRoutes are the operations on virtual networks.
 var virtualNetworkRoutes = []route{
 	{http.MethodPost, virtualNetworksPath, (*Server).createVirtualNetwork, networksWrite},
 	{http.MethodGet, virtualNetworksPath, (*Server).listVirtualNetworks, networksRead},
@@ -28,14 +27,14 @@ var virtualNetworkRoutes = []route{
 	{http.MethodDelete, virtualNetworkPath, (*Server).deleteVirtualNetwork, networksWrite},
 }
 
-// virtualNetwork keeps routes of the same CIDR apart.
+// virtualNetwork is a set of IP routes. Several virtual networks can have routes for the same CIDR.
 type virtualNetwork struct {
 	id, name, comment string
 	isDefault         bool
 	created, deleted  time.Time
 }
 
-// virtualNetworkJSON is a virtual network as responses have it.
+// virtualNetworkJSON is a virtual network in a response.
 type virtualNetworkJSON struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
@@ -48,17 +47,17 @@ type virtualNetworkJSON struct {
 func (n *virtualNetwork) json() virtualNetworkJSON {
 	return virtualNetworkJSON{
 		ID: n.id, Name: n.name, Comment: n.comment, IsDefault: n.isDefault,
-		CreatedAt: timestamp{n.created}, DeletedAt: orNull(n.deleted),
+		CreatedAt: timestamp{n.created}, DeletedAt: nullTime(n.deleted),
 	}
 }
 
-// Longest texts, in characters.
+// Maximum lengths of texts, in characters.
 const (
 	maxVirtualNetworkText = 256
 	maxRouteComment       = 100
 )
 
-// addDefaultNetwork gives a new account the virtual network that each one begins with.
+// addDefaultNetwork adds the virtual network that every account has.
 func (a *account) addDefaultNetwork(now time.Time) {
 	first := &virtualNetwork{id: randomUUID(), name: "default", isDefault: true, created: now}
 	a.virtualNetworks = append(a.virtualNetworks, first)
@@ -66,10 +65,10 @@ func (a *account) addDefaultNetwork(now time.Time) {
 
 func (a *account) defaultNetwork() *virtualNetwork {
 	i := slices.IndexFunc(a.virtualNetworks, func(n *virtualNetwork) bool { return n.isDefault })
-	return a.virtualNetworks[i] // there is always one
+	return a.virtualNetworks[i] // every account has one
 }
 
-// liveNetwork returns the virtual network of this ID, or nil.
+// liveNetwork returns the virtual network with this ID, or nil if there is none or it is deleted.
 func (a *account) liveNetwork(id string) *virtualNetwork {
 	for _, n := range a.virtualNetworks {
 		if strings.EqualFold(n.id, id) && n.deleted.IsZero() {
@@ -88,13 +87,13 @@ func (a *account) networkName(id string) string {
 	return ""
 }
 
-func (a *account) networkNameTaken(name string, but *virtualNetwork) bool {
+func (a *account) networkNameTaken(name string, except *virtualNetwork) bool {
 	return slices.ContainsFunc(a.virtualNetworks, func(n *virtualNetwork) bool {
-		return n != but && n.name == name && n.deleted.IsZero()
+		return n != except && n.name == name && n.deleted.IsZero()
 	})
 }
 
-// makeDefault takes the place of the default virtual network before.
+// makeDefault makes a virtual network the default one.
 func (a *account) makeDefault(network *virtualNetwork) {
 	a.defaultNetwork().isDefault = false
 	network.isDefault = true
@@ -102,15 +101,15 @@ func (a *account) makeDefault(network *virtualNetwork) {
 
 // virtualNetworkBody is the body of a create or an update.
 type virtualNetworkBody struct {
-	computed
+	readOnlyMembers
 	Name             *string `json:"name"`
 	Comment          *string `json:"comment"`
 	IsDefaultNetwork *bool   `json:"is_default_network"`
-	IsDefault        *bool   `json:"is_default"` // the old name
+	IsDefault        *bool   `json:"is_default"` // deprecated name
 }
 
-// read decodes the body and checks what a create and an update have in common.
-func (b *virtualNetworkBody) read(c *call) *answer {
+// read decodes the body and checks the fields that a create and an update have in common.
+func (b *virtualNetworkBody) read(c *call) *response {
 	if problem := readObject(c.body, b); problem != nil {
 		return problem
 	}
@@ -119,26 +118,26 @@ func (b *virtualNetworkBody) read(c *call) *answer {
 	}
 	switch {
 	case b.Name != nil && strings.TrimSpace(*b.Name) == "":
-		return bad("name must not be blank")
+		return badRequest("name must not be blank")
 	case tooLong(b.Name, maxVirtualNetworkText), tooLong(b.Comment, maxVirtualNetworkText):
-		return bad("name and comment have at most 256 characters")
+		return badRequest("name and comment must have at most 256 characters")
 	}
 	return nil
 }
 
-func (s *Server) createVirtualNetwork(c *call) answer {
+func (s *Server) createVirtualNetwork(c *call) response {
 	var body virtualNetworkBody
 	if problem := body.read(c); problem != nil {
 		return *problem
 	}
 	switch {
 	case body.Name == nil:
-		return *bad("name is required")
+		return *badRequest("name is required")
 	case c.account.networkNameTaken(*body.Name, nil):
 		return networkNameTaken()
 	}
-	n := &virtualNetwork{id: randomUUID(), name: *body.Name, created: s.stamp()}
-	set(&n.comment, body.Comment)
+	n := &virtualNetwork{id: randomUUID(), name: *body.Name, created: s.currentTime()}
+	setIfPresent(&n.comment, body.Comment)
 	if body.IsDefaultNetwork != nil && *body.IsDefaultNetwork {
 		c.account.makeDefault(n)
 	}
@@ -146,9 +145,9 @@ func (s *Server) createVirtualNetwork(c *call) answer {
 	return success(n.json())
 }
 
-// listVirtualNetworks responds with all of them at once, as the documentation says, unless the
-// query asks for pages.
-func (s *Server) listVirtualNetworks(c *call) answer {
+// listVirtualNetworks returns all virtual networks, as the API documents. If the query has page or
+// per_page, it returns one page.
+func (s *Server) listVirtualNetworks(c *call) response {
 	isDefault := c.query.Get("is_default_network")
 	if isDefault == "" {
 		isDefault = c.query.Get("is_default")
@@ -162,12 +161,12 @@ func (s *Server) listVirtualNetworks(c *call) answer {
 		}
 	}
 	if c.query.Has("page") || c.query.Has("per_page") {
-		return onePage(c.query, found, (*virtualNetwork).json)
+		return pageResponse(c.query, found, (*virtualNetwork).json)
 	}
 	return success(allJSON(found, (*virtualNetwork).json))
 }
 
-func (s *Server) getVirtualNetwork(c *call) answer {
+func (s *Server) getVirtualNetwork(c *call) response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
@@ -175,7 +174,7 @@ func (s *Server) getVirtualNetwork(c *call) answer {
 	return success(n.json())
 }
 
-func (s *Server) updateVirtualNetwork(c *call) answer {
+func (s *Server) updateVirtualNetwork(c *call) response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
@@ -185,14 +184,15 @@ func (s *Server) updateVirtualNetwork(c *call) answer {
 		return *problem
 	}
 	wanted := *n
-	set(&wanted.name, body.Name)
-	set(&wanted.comment, body.Comment)
-	set(&wanted.isDefault, body.IsDefaultNetwork)
+	setIfPresent(&wanted.name, body.Name)
+	setIfPresent(&wanted.comment, body.Comment)
+	setIfPresent(&wanted.isDefault, body.IsDefaultNetwork)
 	switch {
-	case body.any() || wanted == *n:
-		return changesNothing()
+	case body.isSet() || wanted == *n:
+		return invalidPatch()
 	case n.isDefault && !wanted.isDefault:
-		return *bad("An account has one default virtual network: make another one the default")
+		return *badRequest("An account needs a default virtual network: " +
+			"make another virtual network the default instead")
 	case c.account.networkNameTaken(wanted.name, n):
 		return networkNameTaken()
 	}
@@ -203,8 +203,9 @@ func (s *Server) updateVirtualNetwork(c *call) answer {
 	return success(n.json())
 }
 
-// deleteVirtualNetwork deletes routes with it only if it is forced to.
-func (s *Server) deleteVirtualNetwork(c *call) answer {
+// deleteVirtualNetwork deletes the routes of the virtual network if the parameter force is true. If
+// it is not, a virtual network with routes is not deleted.
+func (s *Server) deleteVirtualNetwork(c *call) response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
@@ -213,11 +214,11 @@ func (s *Server) deleteVirtualNetwork(c *call) answer {
 	force := c.query.Get("force") == "true"
 	switch {
 	case n.isDefault:
-		return *bad("The default virtual network cannot be deleted")
+		return *badRequest("The default virtual network cannot be deleted")
 	case !force && slices.ContainsFunc(c.account.ipRoutes, inNetwork):
 		return failure(http.StatusConflict, 1001, "The virtual network is in use by routes")
 	}
-	n.deleted = s.stamp()
+	n.deleted = s.currentTime()
 	for _, r := range c.account.ipRoutes {
 		if inNetwork(r) {
 			r.deleted = n.deleted
@@ -226,22 +227,22 @@ func (s *Server) deleteVirtualNetwork(c *call) answer {
 	return success(n.json())
 }
 
-func networkNameTaken() answer {
-	return failure(http.StatusConflict, 1014, "A virtual network of this name exists already")
+func networkNameTaken() response {
+	return failure(http.StatusConflict, 1014, "A virtual network with this name already exists")
 }
 
-func networkNotFound() answer {
+func networkNotFound() response {
 	return failure(http.StatusNotFound, 1046, "Virtual network not found")
 }
 
-// changesNothing is what the API makes of a PATCH without a change, or with members that nobody can
-// set.
-func changesNothing() answer {
+// invalidPatch returns the API's error response to a PATCH that changes nothing or has read-only
+// members.
+func invalidPatch() response {
 	return failure(http.StatusInternalServerError, 1000, "An internal error has occurred")
 }
 
-// computed are members of private networks that nobody can set.
-type computed struct {
+// readOnlyMembers are members of routes and virtual networks that a request cannot set.
+type readOnlyMembers struct {
 	ID                 json.RawMessage `json:"id"`
 	CreatedAt          json.RawMessage `json:"created_at"`
 	DeletedAt          json.RawMessage `json:"deleted_at"`
@@ -250,45 +251,44 @@ type computed struct {
 	VirtualNetworkName json.RawMessage `json:"virtual_network_name"`
 }
 
-func (c *computed) any() bool {
+func (c *readOnlyMembers) isSet() bool {
 	return c.ID != nil || c.CreatedAt != nil || c.DeletedAt != nil ||
 		c.TunnelType != nil || c.TunnelName != nil || c.VirtualNetworkName != nil
 }
 
 // readObject decodes a body that must be a JSON object.
-func readObject(body []byte, into any) *answer {
+func readObject(body []byte, into any) *response {
 	isObject := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 	if !isObject || json.Unmarshal(body, into) != nil {
-		return bad("Could not parse input")
+		return badRequest("Could not parse input")
 	}
 	return nil
 }
 
-// set sets what the body has.
-func set[T any](field *T, value *T) {
+// setIfPresent sets a field if the body has a value for it.
+func setIfPresent[T any](field *T, value *T) {
 	if value != nil {
 		*field = *value
 	}
 }
 
-func tooLong(
-	text *string, most int,
-) bool {
-	return text != nil && utf8.RuneCountInString(*text) > most
+// tooLong reports whether a text has more than limit characters.
+func tooLong(text *string, limit int) bool {
+	return text != nil && utf8.RuneCountInString(*text) > limit
 }
 
-// matches compares an ID with a parameter of a list, if it is there.
+// matches reports whether an ID equals a parameter of a list, or the parameter is missing.
 func matches(query url.Values, name, id string) bool {
 	return query.Get(name) == "" || strings.EqualFold(query.Get(name), id)
 }
 
-// matchesText compares a whole text with a parameter of a list, if it is there.
+// matchesText reports whether a text equals a parameter of a list, or the parameter is missing.
 func matchesText(query url.Values, name, text string) bool {
 	return query.Get(name) == "" || query.Get(name) == text
 }
 
-// matchesBool compares a bool with the text of a parameter, of which any but true and false filters
-// nothing.
+// matchesBool reports whether a bool equals the text of a parameter. Texts other than true and
+// false match both.
 func matchesBool(text string, value bool) bool {
 	return text == fmt.Sprint(value) || text != "true" && text != "false"
 }

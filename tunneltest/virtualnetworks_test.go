@@ -13,7 +13,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// networkOf is a virtual network or a route as responses have it.
+// networkOf is a virtual network or a route in a response.
 type networkOf struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
@@ -30,34 +30,33 @@ type networkOf struct {
 }
 
 // object decodes a result that is a virtual network or a route.
-func (r reply) object() (object networkOf) {
+func (r response) object() (object networkOf) {
 	r.t.Helper()
 	require.NoError(r.t, json.Unmarshal(r.result(), &object))
 	return object
 }
 
-// objects decodes a result that is a list of them.
-func (r reply) objects() (list []networkOf) {
+// objects decodes a result that is a list of virtual networks or routes.
+func (r response) objects() (list []networkOf) {
 	r.t.Helper()
 	require.NoError(r.t, json.Unmarshal(r.result(), &list))
 	return list
 }
 
-// listed returns what is listed below the account: names, networks or hostnames in the server's
-// order.
-func (f *fake) listed(path string) []string {
+// listNames returns the names, networks or hostnames of a list, in the order of the server.
+func (f *fake) listNames(path string) []string {
 	f.t.Helper()
 	names := []string{}
-	for _, object := range f.send(http.MethodGet, f.below(path), "").objects() {
+	for _, object := range f.fetch(f.accountPath(path)).objects() {
 		names = append(names, object.Name+object.Network+object.Hostname)
 	}
 	return names
 }
 
-// add creates something below the account.
+// add creates a virtual network or a route.
 func (f *fake) add(path, body string) networkOf {
 	f.t.Helper()
-	return f.send(http.MethodPost, f.below(path), body).object()
+	return f.send(http.MethodPost, f.accountPath(path), body).object()
 }
 
 const (
@@ -66,65 +65,64 @@ const (
 	hosts  = "/zerotrust/routes/hostname"
 )
 
-func TestVirtualNetworks_AccountBeginsWithDefault(t *testing.T) {
+func TestVirtualNetworks_DefaultOfNewAccount(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	list := f.send(http.MethodGet, f.below(vnets), "").objects()
+	list := f.fetch(f.accountPath(vnets)).objects()
 	require.Len(t, list, 1)
 	assert.True(t, list[0].IsDefault)
 	assert.Nil(t, list[0].DeletedAt)
 
-	other := f.send(http.MethodGet, "/accounts/"+strings.Repeat("0", 32)+vnets, "").objects()
+	other := f.fetch("/accounts/" + strings.Repeat("0", 32) + vnets).objects()
 	require.Len(t, other, 1)
 	assert.NotEqual(t, list[0].ID, other[0].ID)
 }
 
-func TestVirtualNetworks_Shapes(t *testing.T) {
+func TestVirtualNetworks_Responses(t *testing.T) {
 	t.Parallel()
-	f, c := startShapes(t)
-	created := f.send(http.MethodPost, f.below(vnets), `{"name":"blue","comment":"lab"}`)
-	path := f.below(vnets + "/" + created.object().ID)
-	shape := func(deleted string) string {
-		return `{"id":"` + created.object().ID + `","name":"blue","comment":"lab","is_default_network":false,"created_at":` + born +
+	f, c := startWithFixedTime(t)
+	created := f.send(http.MethodPost, f.accountPath(vnets), `{"name":"blue","comment":"lab"}`)
+	path := f.accountPath(vnets + "/" + created.object().ID)
+	wantJSON := func(deleted string) string {
+		return `{"id":"` + created.object().ID + `","name":"blue","comment":"lab","is_default_network":false,"created_at":` + createdAt +
 			`,"deleted_at":` + deleted + `}`
 	}
-	created.is(wrapped(shape("null")))
-	f.send(http.MethodGet, path, "").is(wrapped(shape("null")))
-	f.send(http.MethodGet, f.below(vnets+"?name=blue"), "").is(wrapped("[" + shape("null") + "]"))
-	f.send(http.MethodGet, f.below(vnets+"?name=blue&per_page=1000"), "").
-		is(wrappedPage("["+shape("null")+"]", 1))
+	created.assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null")))
+	f.fetch(f.accountPath(vnets + "?name=blue")).
+		assertBody(envelopeWith("[" + wantJSON("null") + "]"))
+	f.fetch(f.accountPath(vnets + "?name=blue&per_page=1000")).
+		assertBody(pageWith("["+wantJSON("null")+"]", 1))
 	c.advance(time.Hour)
-	f.send(http.MethodDelete, path, "").is(wrapped(shape(later)))
+	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater)))
 }
 
-func TestVirtualNetworks_ExactlyOneDefault(t *testing.T) {
+func TestVirtualNetworks_OneDefault(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	defaults := func() []string { return f.listed(vnets + "?is_default_network=true") }
-	first := f.send(http.MethodGet, f.below(vnets), "").objects()[0]
+	defaults := func() []string { return f.listNames(vnets + "?is_default_network=true") }
+	first := f.fetch(f.accountPath(vnets)).objects()[0]
 	for _, body := range []string{`{"name":"a","is_default_network":true}`, `{"name":"b","is_default":true}`} {
 		assert.True(t, f.add(vnets, body).IsDefault, body)
 	}
 	assert.Equal(t, []string{"b"}, defaults())
-	assert.True(
-		t,
-		f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":true}`).
-			object().
-			IsDefault,
-	)
+	assert.True(t,
+		f.send(http.MethodPatch, f.accountPath(vnets+"/"+first.ID), `{"is_default_network":true}`).
+			object().IsDefault)
 	assert.Equal(t, []string{first.Name}, defaults())
-	assert.Equal(t, defaults(), f.listed(vnets+"?is_default=true"))
-	assert.Equal(t, []string{"a", "b"}, f.listed(vnets+"?is_default=false"))
+	assert.Equal(t, defaults(), f.listNames(vnets+"?is_default=true"))
+	assert.Equal(t, []string{"a", "b"}, f.listNames(vnets+"?is_default=false"))
 
-	f.send(http.MethodPatch, f.below(vnets+"/"+first.ID), `{"is_default_network":false}`).
-		fails(http.StatusBadRequest, 1001)
-	f.send(http.MethodDelete, f.below(vnets+"/"+first.ID), "").fails(http.StatusBadRequest, 1001)
-	f.send(http.MethodDelete, f.below(vnets+"/"+first.ID+"?force=true"), "").
-		fails(http.StatusBadRequest, 1001)
+	f.send(http.MethodPatch, f.accountPath(vnets+"/"+first.ID), `{"is_default_network":false}`).
+		assertError(http.StatusBadRequest, 1001)
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+first.ID), "").
+		assertError(http.StatusBadRequest, 1001)
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+first.ID+"?force=true"), "").
+		assertError(http.StatusBadRequest, 1001)
 	assert.Equal(t, []string{first.Name}, defaults())
 }
 
-func TestVirtualNetworks_DeletionRules(t *testing.T) {
+func TestVirtualNetworks_Delete(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	tunnel, _ := f.create("web")
@@ -132,30 +130,32 @@ func TestVirtualNetworks_DeletionRules(t *testing.T) {
 	for _, network := range []networkOf{blue, green} {
 		f.add(
 			routes,
-			`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+network.ID+`"}`,
+			`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`",`+
+				`"virtual_network_id":"`+network.ID+`"}`,
 		)
 	}
-	bluePath := f.below(vnets + "/" + blue.ID)
-	f.send(http.MethodDelete, bluePath, "").fails(http.StatusConflict, 1001)
-	f.send(http.MethodDelete, bluePath+"?force=false", "").fails(http.StatusConflict, 1001)
-	assert.Len(t, f.listed(routes+"?is_deleted=false"), 2)
+	bluePath := f.accountPath(vnets + "/" + blue.ID)
+	f.send(http.MethodDelete, bluePath, "").assertError(http.StatusConflict, 1001)
+	f.send(http.MethodDelete, bluePath+"?force=false", "").assertError(http.StatusConflict, 1001)
+	assert.Len(t, f.listNames(routes+"?is_deleted=false"), 2)
 	assert.NotNil(t, f.send(http.MethodDelete, bluePath+"?force=true", "").object().DeletedAt)
-	left := f.send(http.MethodGet, f.below(routes+"?is_deleted=false"), "").objects()
-	require.Len(t, left, 1, "its routes went with it")
+	left := f.fetch(f.accountPath(routes + "?is_deleted=false")).objects()
+	require.Len(t, left, 1, "its routes were deleted too")
 	assert.Equal(t, green.ID, left[0].VNetID)
 
-	f.send(http.MethodGet, bluePath, "").fails(http.StatusNotFound, 1046)
-	f.send(http.MethodPatch, bluePath, `{"comment":"x"}`).fails(http.StatusNotFound, 1046)
-	f.send(http.MethodDelete, bluePath, "").fails(http.StatusNotFound, 1046)
-	f.send(http.MethodPost, f.below(routes), `{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+blue.ID+`"}`).
-		fails(http.StatusNotFound, 1046)
-	assert.Equal(t, []string{"default", "blue", "green"}, f.listed(vnets))
-	assert.Equal(t, []string{"default", "green"}, f.listed(vnets+"?is_deleted=false"))
-	assert.Equal(t, []string{"blue"}, f.listed(vnets+"?is_deleted=true"))
+	f.fetch(bluePath).assertError(http.StatusNotFound, 1046)
+	f.send(http.MethodPatch, bluePath, `{"comment":"x"}`).assertError(http.StatusNotFound, 1046)
+	f.send(http.MethodDelete, bluePath, "").assertError(http.StatusNotFound, 1046)
+	f.send(http.MethodPost, f.accountPath(routes),
+		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","virtual_network_id":"`+blue.ID+`"}`).
+		assertError(http.StatusNotFound, 1046)
+	assert.Equal(t, []string{"default", "blue", "green"}, f.listNames(vnets))
+	assert.Equal(t, []string{"default", "green"}, f.listNames(vnets+"?is_deleted=false"))
+	assert.Equal(t, []string{"blue"}, f.listNames(vnets+"?is_deleted=true"))
 
-	f.send(http.MethodDelete, f.below(routes+"/"+left[0].ID), "").object()
-	f.send(http.MethodDelete, f.below(vnets+"/"+green.ID), "").object()
-	assert.NotEqual(t, blue.ID, f.add(vnets, `{"name":"blue"}`).ID, "its name is free again")
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+left[0].ID), "").object()
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+green.ID), "").object()
+	assert.NotEqual(t, blue.ID, f.add(vnets, `{"name":"blue"}`).ID, "its name is available again")
 }
 
 func TestVirtualNetworks_Updates(t *testing.T) {
@@ -163,22 +163,23 @@ func TestVirtualNetworks_Updates(t *testing.T) {
 	f := start(t)
 	blue := f.add(vnets, `{"name":"blue","comment":"lab"}`)
 	f.add(vnets, `{"name":"green"}`)
-	path := f.below(vnets + "/" + blue.ID)
+	path := f.accountPath(vnets + "/" + blue.ID)
 	changed := f.send(http.MethodPatch, path, `{"name":"teal"}`).object()
 	assert.Equal(t, networkOf{ID: blue.ID, Name: "teal", Comment: "lab"}, changed)
 	assert.Empty(t, f.send(http.MethodPatch, path, `{"comment":""}`).object().Comment)
 	for _, body := range []string{`{}`, `{"name":"teal"}`, `{"is_default_network":false}`, `{"comment":"new","id":"` + blue.ID + `"}`, `{"name":null}`} {
-		f.send(http.MethodPatch, path, body).fails(http.StatusInternalServerError, 1000)
+		f.send(http.MethodPatch, path, body).assertError(http.StatusInternalServerError, 1000)
 	}
-	f.send(http.MethodPatch, path, `{"name":"green"}`).fails(http.StatusConflict, 1014)
-	f.send(http.MethodPost, f.below(vnets), `{"name":"green"}`).fails(http.StatusConflict, 1014)
+	f.send(http.MethodPatch, path, `{"name":"green"}`).assertError(http.StatusConflict, 1014)
+	f.send(http.MethodPost, f.accountPath(vnets), `{"name":"green"}`).
+		assertError(http.StatusConflict, 1014)
 	long := strings.Repeat("é", 257)
 	for _, body := range []string{``, `[]`, `null`, `{"name":7}`, `{"name":" "}`, `{"name":"` + long + `"}`, `{"comment":"` + long + `"}`} {
-		f.send(http.MethodPatch, path, body).fails(http.StatusBadRequest, 1001)
-		f.send(http.MethodPost, f.below(vnets), body).fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPatch, path, body).assertError(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.accountPath(vnets), body).assertError(http.StatusBadRequest, 1001)
 	}
 	f.send(http.MethodPatch, path, `{"comment":"`+strings.Repeat("é", 256)+`"}`).object()
-	assert.Equal(t, []string{"default", "teal", "green"}, f.listed(vnets))
+	assert.Equal(t, []string{"default", "teal", "green"}, f.listNames(vnets))
 }
 
 func TestVirtualNetworks_Pages(t *testing.T) {
@@ -187,17 +188,14 @@ func TestVirtualNetworks_Pages(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		f.add(vnets, `{"name":"`+name+`"}`)
 	}
-	assert.Nil(t, f.send(http.MethodGet, f.below(vnets), "").envelope().ResultInfo, "all at once")
-	assert.Equal(t, []string{"default", "a"}, f.listed(vnets+"?per_page=2"))
-	page := f.send(http.MethodGet, f.below(vnets+"?per_page=2&page=2"), "")
+	assert.Nil(t, f.fetch(f.accountPath(vnets)).envelope().ResultInfo, "the list is not paginated")
+	assert.Equal(t, []string{"default", "a"}, f.listNames(vnets+"?per_page=2"))
+	page := f.fetch(f.accountPath(vnets + "?per_page=2&page=2"))
 	assert.Len(t, page.objects(), 2)
-	assert.JSONEq(
-		t,
-		`{"count":2,"page":2,"per_page":2,"total_count":4}`,
-		string(page.envelope().ResultInfo),
-	)
-	assert.Empty(t, f.listed(vnets+"?per_page=2&page=3"))
-	f.send(http.MethodGet, f.below(vnets+"?per_page=none"), "").fails(http.StatusBadRequest, 1001)
+	assert.JSONEq(t, `{"count":2,"page":2,"per_page":2,"total_count":4}`,
+		string(page.envelope().ResultInfo))
+	assert.Empty(t, f.listNames(vnets+"?per_page=2&page=3"))
+	f.fetch(f.accountPath(vnets+"?per_page=none")).assertError(http.StatusBadRequest, 1001)
 }
 
 func TestPrivateNetworks_Permissions(t *testing.T) {
@@ -206,7 +204,7 @@ func TestPrivateNetworks_Permissions(t *testing.T) {
 	token := f.AddToken(tunneltest.Token{ReadOnly: true})
 	header := http.Header{"Authorization": {"Bearer " + token.Reveal()}}
 	for _, path := range []string{vnets, routes, hosts, routes + "/ip/10.0.0.1"} {
-		r, err := f.tryWith(http.MethodGet, f.below(path), "", header)
+		r, err := f.tryWith(http.MethodGet, f.accountPath(path), "", header)
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusOK, r.status, path)
 	}
@@ -214,27 +212,27 @@ func TestPrivateNetworks_Permissions(t *testing.T) {
 		for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodDelete} {
 			path := path
 			if method != http.MethodPost {
-				path += "/" + nobody
+				path += "/" + unknownID
 			}
-			r, err := f.tryWith(method, f.below(path), "{}", header)
+			r, err := f.tryWith(method, f.accountPath(path), "{}", header)
 			require.NoError(t, err)
-			r.fails(http.StatusForbidden, 10000)
+			r.assertError(http.StatusForbidden, 10000)
 		}
 	}
 }
 
-// A client that forgets an id must not reach the collection.
+// A request without an ID must not apply to the collection.
 func TestPrivateNetworks_PathWithoutID(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, path := range []string{vnets, routes, hosts} {
 		for _, end := range []string{"", "/"} {
-			f.send(http.MethodDelete, f.below(path+end), "").
-				fails(http.StatusMethodNotAllowed, 10000)
-			f.send(http.MethodPatch, f.below(path+end), "{}").
-				fails(http.StatusMethodNotAllowed, 10000)
+			f.send(http.MethodDelete, f.accountPath(path+end), "").
+				assertError(http.StatusMethodNotAllowed, 10000)
+			f.send(http.MethodPatch, f.accountPath(path+end), "{}").
+				assertError(http.StatusMethodNotAllowed, 10000)
 		}
 	}
-	f.send(http.MethodPost, f.below(routes+"/network/10.0.0.0%2F8"), "{}").
-		fails(http.StatusNotFound, 7000)
+	f.send(http.MethodPost, f.accountPath(routes+"/network/10.0.0.0%2F8"), "{}").
+		assertError(http.StatusNotFound, 7000)
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// createWARP makes a WARP connector and returns its id and token.
+// createWARP creates a WARP connector and returns its ID and token.
 func (f *fake) createWARP(name string, ha bool) (id string, token cftunnel.Secret) {
 	f.t.Helper()
-	tunnel, err := f.client().WARPConnectors.Create(f.t.Context(), cftunnel.WARPConnectorCreateParams{Name: name, HA: ha})
+	tunnel, err := f.client().WARPConnectors.Create(f.t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: name, HA: ha})
 	require.NoError(f.t, err)
 	token, err = f.client().WARPConnectors.Token(f.t.Context(), tunnel.ID)
 	require.NoError(f.t, err)
@@ -30,7 +31,7 @@ func (f *fake) getWARP(id string) *cftunnel.Tunnel {
 	return tunnel
 }
 
-// haStatuses are those of a WARP connector's connectors, by their ids.
+// haStatuses returns the HA status of each connector of a WARP connector, by ID.
 func (f *fake) haStatuses(id string) map[string]cftunnel.HAStatus {
 	f.t.Helper()
 	connectors, err := f.client().WARPConnectors.Connectors(f.t.Context(), id)
@@ -42,51 +43,54 @@ func (f *fake) haStatuses(id string) map[string]cftunnel.HAStatus {
 	return statuses
 }
 
-func TestAWARPConnectorAsAnswersHaveIt(t *testing.T) {
+func TestWARPConnectors_Fields(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	for _, body := range []string{`{"name":"plain"}`, `{"name":"single","ha":false}`, `{"name":"ha","ha":true}`} {
-		created := f.send(http.MethodPost, f.below("/warp_connector"), body)
-		id, name := created.text("id"), created.text("name")
+		created := f.send(http.MethodPost, f.accountPath("/warp_connector"), body)
+		id, name := created.stringField("id"), created.stringField("name")
 		assert.JSONEq(t, body, f.lastRequest().Body.Reveal())
-		for answer, r := range map[string]reply{
+		for operation, r := range map[string]response{
 			"create": created,
-			"get":    f.send(http.MethodGet, f.below("/warp_connector/"+id), ""),
-			"update": f.send(http.MethodPatch, f.below("/warp_connector/"+id), `{"name":"`+name+`"}`),
+			"get":    f.fetch(f.accountPath("/warp_connector/" + id)),
+			"update": f.send(http.MethodPatch, f.accountPath("/warp_connector/"+id), `{"name":"`+name+`"}`),
 		} {
 			fields := r.fields()
 			for _, absent := range []string{"remote_config", "config_src", "tunnel_secret", "ha"} {
-				assert.NotContains(t, fields, absent, answer)
+				assert.NotContains(t, fields, absent, operation)
 			}
 			for key, value := range map[string]string{
 				"id": asJSON(t, id), "account_tag": asJSON(t, f.AccountID()), "name": asJSON(t, name), "tun_type": `"warp_connector"`,
 				"status": `"inactive"`, "created_at": `"2026-10-05T12:00:00.000000Z"`, "deleted_at": "null", "conns_active_at": "null",
 				"conns_inactive_at": `"2026-10-05T12:00:00.000000Z"`,
 			} {
-				assert.Equal(t, value, string(fields[key]), "%s: %s", answer, key)
+				assert.Equal(t, value, string(fields[key]), "%s: %s", operation, key)
 			}
 		}
-		assert.NotContains(t, f.send(http.MethodGet, f.below("/warp_connector/"+id), "").fields(), "token")
+		assert.NotContains(t, f.fetch(f.accountPath("/warp_connector/"+id)).fields(), "token")
 	}
 }
 
-func TestWARPConnectorsThatAreRefused(t *testing.T) {
+func TestWARPConnectors_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.create("tunnel")
 	f.createWARP("warp", false)
-	f.send(http.MethodPost, f.below("/warp_connector"), `{"name":"warp"}`).fails(http.StatusConflict, 1013)
-	f.send(http.MethodPost, f.below("/warp_connector"), `{"name":"tunnel"}`).fails(http.StatusConflict, 1013)
-	f.send(http.MethodPost, f.below("/cfd_tunnel"), `{"name":"warp"}`).fails(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"warp"}`).
+		assertError(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/warp_connector"), `{"name":"tunnel"}`).
+		assertError(http.StatusConflict, 1013)
+	f.send(http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"warp"}`).
+		assertError(http.StatusConflict, 1013)
 	for _, body := range []string{``, `null`, `[]`, `{}`, `{"name":" "}`, `{"name":1}`, `{"name":"other","ha":"yes"}`} {
-		r := f.send(http.MethodPost, f.below("/warp_connector"), body)
+		r := f.send(http.MethodPost, f.accountPath("/warp_connector"), body)
 		assert.Equal(t, http.StatusBadRequest, r.status, body)
 		assert.Equal(t, "false", string(r.envelope().Success), body)
 	}
-	assert.Equal(t, []string{"warp"}, f.names("/warp_connector"), "a refused create makes nothing")
+	assert.Equal(t, []string{"warp"}, f.names("/warp_connector"), "a refused create changes nothing")
 }
 
-func TestEachKindIsListedWithItsOwn(t *testing.T) {
+func TestTunnelsList_Types(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.create("tunnel")
@@ -106,7 +110,8 @@ func TestEachKindIsListedWithItsOwn(t *testing.T) {
 		assert.Equal(t, names, f.names(path), path)
 	}
 
-	for tunnel, err := range f.client().WARPConnectors.All(t.Context(), cftunnel.TunnelListParams{}) {
+	connectors := f.client().WARPConnectors.All(t.Context(), cftunnel.TunnelListParams{})
+	for tunnel, err := range connectors {
 		require.NoError(t, err)
 		assert.Equal(t, warp, tunnel.ID)
 		assert.Equal(t, cftunnel.TunnelTypeWARPConnector, tunnel.Type)
@@ -119,8 +124,8 @@ func TestEachKindIsListedWithItsOwn(t *testing.T) {
 	assert.Len(t, page.Items, 2)
 }
 
-// What an id of the one kind names is not found on the paths of the other.
-func TestKindsDoNotMix(t *testing.T) {
+// A tunnel is not found on the paths of another type.
+func TestTunnels_OtherType(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	tunnel, _ := f.create("tunnel")
@@ -136,45 +141,46 @@ func TestKindsDoNotMix(t *testing.T) {
 		{http.MethodDelete, "/warp_connector/" + tunnel, ""},
 		{http.MethodGet, "/warp_connector/" + tunnel + "/configurations", ""},
 		{http.MethodPut, "/warp_connector/" + tunnel + "/configurations", `{"ha_mode":"none"}`},
-		{http.MethodPut, "/warp_connector/" + tunnel + "/failover", `{"client_id":"` + nobody + `"}`},
+		{http.MethodPut, "/warp_connector/" + tunnel + "/failover", `{"client_id":"` + unknownID + `"}`},
 	} {
-		f.send(c.method, f.below(c.path), c.body).lacks(c.method + " " + c.path)
+		f.send(c.method, f.accountPath(c.path), c.body).assertNotFound(c.method + " " + c.path)
 	}
 	assert.Equal(t, []string{"tunnel", "warp"}, f.names("/tunnels"))
 }
 
-func TestTheTokenOfAWARPConnectorIsOpaqueAndFollowsItsSecret(t *testing.T) {
+func TestWARPConnectors_Token(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.createWARP("warp", true)
 	_, other := f.createWARP("other", true)
 	assert.NotEqual(t, token, other)
-	assert.NotRegexp(t, "^eyJ", token.Reveal(), "it has not the form of a cloudflared tunnel's")
+	assert.NotRegexp(t, "^eyJ", token.Reveal(), "not a token of a cloudflared tunnel")
 	again, err := f.client().WARPConnectors.Token(t.Context(), id)
 	require.NoError(t, err)
-	assert.Equal(t, token, again, "it stays while the secret does")
+	assert.Equal(t, token, again, "unchanged as long as the secret is unchanged")
 	connector := f.connect(token)
 
 	secret := secretOf(32, 3)
-	updated := f.send(http.MethodPatch, f.below("/warp_connector/"+id), `{"tunnel_secret":"`+secret+`"}`)
+	updated := f.send(http.MethodPatch, f.accountPath("/warp_connector/"+id),
+		`{"tunnel_secret":"`+secret+`"}`)
 	assert.NotContains(t, string(updated.body), secret)
-	assert.NotEqual(t, token.Reveal(), updated.text("token"))
+	assert.NotEqual(t, token.Reveal(), updated.stringField("token"))
 	again, err = f.client().WARPConnectors.Token(t.Context(), id)
 	require.NoError(t, err)
-	assert.Equal(t, updated.text("token"), again.Reveal())
+	assert.Equal(t, updated.stringField("token"), again.Reveal())
 	_, err = f.Connect(token)
-	require.Error(t, err, "the old token opens nothing new")
+	require.Error(t, err, "the old token opens no new connections")
 	assert.NotContains(t, err.Error(), token.Reveal())
-	assert.Equal(t, map[string]cftunnel.HAStatus{connector: cftunnel.HAStatusActive}, f.haStatuses(id), "what stands stays up")
+	assert.Equal(t, map[string]cftunnel.HAStatus{connector: cftunnel.HAStatusActive}, f.haStatuses(id), "existing connections stay up")
 	f.connect(again)
 }
 
-func TestAWARPConnectorsConnectorAsAnswersHaveIt(t *testing.T) {
+func TestWARPConnectors_ConnectorFields(t *testing.T) {
 	t.Parallel()
 	f := start(t, tunneltest.WithClock(newClock(noon).Now))
 	id, token := f.createWARP("warp", true)
 	connector := f.connect(token)
-	r := f.send(http.MethodGet, f.below("/warp_connector/"+id+"/connections"), "")
+	r := f.fetch(f.accountPath("/warp_connector/" + id + "/connections"))
 	assert.Empty(t, string(r.envelope().ResultInfo))
 	list := members[[]json.RawMessage](t, r.result())
 	require.Len(t, list, 1)
@@ -189,35 +195,39 @@ func TestAWARPConnectorsConnectorAsAnswersHaveIt(t *testing.T) {
 		keys := keysOf(t, conn)
 		assert.NotContains(t, keys, "uuid")
 		assert.Subset(t, keys, []string{"id", "client_id", "client_version", "colo_name", "opened_at", "origin_ip"})
-		assert.Equal(t, asJSON(t, connector), string(members[map[string]json.RawMessage](t, conn)["client_id"]))
+		assert.Equal(t, asJSON(t, connector),
+			string(members[map[string]json.RawMessage](t, conn)["client_id"]))
 	}
-	assert.Equal(t, string(list[0]), string(f.send(http.MethodGet, f.below("/warp_connector/"+id+"/connectors/"+connector), "").result()))
+	assert.Equal(t, string(list[0]),
+		string(f.fetch(f.accountPath("/warp_connector/"+id+"/connectors/"+connector)).result()))
 
 	one, err := f.client().WARPConnectors.Connector(t.Context(), id, connector)
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.HAStatusActive, one.HAStatus)
 	require.NotEmpty(t, one.Connections)
 	assert.NotEmpty(t, one.Connections[0].ID)
-	_, err = f.client().WARPConnectors.Connector(t.Context(), id, nobody)
+	_, err = f.client().WARPConnectors.Connector(t.Context(), id, unknownID)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-func TestAWARPConnectorFollowsItsConnectors(t *testing.T) {
+func TestWARPConnectors_Status(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
 	id, token := f.createWARP("warp", false)
-	assert.Equal(t, "[]", string(f.send(http.MethodGet, f.below("/warp_connector/"+id+"/connections"), "").result()))
+	assert.Equal(t, "[]",
+		string(f.fetch(f.accountPath("/warp_connector/"+id+"/connections")).result()))
 	up := c.advance(time.Hour)
 	connector := f.connect(token)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, f.getWARP(id).Status)
 	assert.Equal(t, up, f.getWARP(id).ConnsActiveAt)
-	f.send(http.MethodDelete, f.below("/warp_connector/"+id), "").fails(http.StatusBadRequest, 1022)
+	f.send(http.MethodDelete, f.accountPath("/warp_connector/"+id), "").
+		assertError(http.StatusBadRequest, 1022)
 	_, err := f.client().WARPConnectors.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{})
 	require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 
-	// There is no endpoint to clean them up.
-	cleanup := f.send(http.MethodDelete, f.below("/warp_connector/"+id+"/connections"), "")
+	// The API has no endpoint for a cleanup of WARP connectors.
+	cleanup := f.send(http.MethodDelete, f.accountPath("/warp_connector/"+id+"/connections"), "")
 	assert.Equal(t, "false", string(cleanup.envelope().Success))
 	assert.Contains(t, f.haStatuses(id), connector)
 
@@ -233,19 +243,20 @@ func TestAWARPConnectorFollowsItsConnectors(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestCascadeDeletesAWARPConnectorThatRuns(t *testing.T) {
+func TestWARPConnectors_DeleteCascade(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.createWARP("warp", true)
 	f.connect(token)
 	f.connect(token)
-	deleted, err := f.client().WARPConnectors.Delete(t.Context(), id, cftunnel.TunnelDeleteParams{Cascade: true})
+	deleted, err := f.client().WARPConnectors.Delete(t.Context(), id,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	assert.Empty(t, f.haStatuses(id))
 }
 
-func TestOneConnectorIsActiveAndTheOthersStandBy(t *testing.T) {
+func TestWARPConnectors_Failover(t *testing.T) {
 	t.Parallel()
 	const active, passive = cftunnel.HAStatusActive, cftunnel.HAStatusPassive
 	type statuses = map[string]cftunnel.HAStatus
@@ -254,21 +265,26 @@ func TestOneConnectorIsActiveAndTheOthersStandBy(t *testing.T) {
 	first, second, third := f.connect(token), f.connect(token), f.connect(token)
 	assert.Equal(t, statuses{first: active, second: passive, third: passive}, f.haStatuses(id))
 
-	r := f.send(http.MethodPut, f.below("/warp_connector/"+id+"/failover"), `{"client_id":"`+third+`"}`)
+	r := f.send(http.MethodPut, f.accountPath("/warp_connector/"+id+"/failover"),
+		`{"client_id":"`+third+`"}`)
 	assert.Equal(t, "null", string(r.result()))
 	assert.Equal(t, statuses{first: passive, second: passive, third: active}, f.haStatuses(id))
 	require.NoError(t, f.client().WARPConnectors.Failover(t.Context(), id, second))
 	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id))
 	require.NoError(t, f.client().WARPConnectors.Failover(t.Context(), id, second))
-	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id), "it was active already")
+	assert.Equal(t, statuses{first: passive, second: active, third: passive}, f.haStatuses(id),
+		"it was already active")
 
 	fourth := f.connect(token)
-	assert.Equal(t, statuses{first: passive, second: active, third: passive, fourth: passive}, f.haStatuses(id), "a newcomer stands by")
+	assert.Equal(t, statuses{first: passive, second: active, third: passive, fourth: passive},
+		f.haStatuses(id), "a new connector is passive")
 	f.Disconnect(third)
-	assert.Equal(t, statuses{first: passive, second: active, fourth: passive}, f.haStatuses(id), "one that stood by is not missed")
+	assert.Equal(t, statuses{first: passive, second: active, fourth: passive}, f.haStatuses(id),
+		"a passive connector stopped")
 	f.Disconnect(first)
 	f.Disconnect(second)
-	assert.Equal(t, statuses{fourth: active}, f.haStatuses(id), "who stands by takes over")
+	assert.Equal(t, statuses{fourth: active}, f.haStatuses(id),
+		"a passive connector becomes active")
 	third = f.connect(token)
 	assert.Equal(t, statuses{third: passive, fourth: active}, f.haStatuses(id))
 	f.Disconnect(third)
@@ -277,7 +293,7 @@ func TestOneConnectorIsActiveAndTheOthersStandBy(t *testing.T) {
 	assert.Equal(t, statuses{f.connect(token): active}, f.haStatuses(id))
 }
 
-func TestFailoversThatAreRefused(t *testing.T) {
+func TestWARPConnectors_InvalidFailover(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.createWARP("warp", true)
@@ -295,26 +311,27 @@ func TestFailoversThatAreRefused(t *testing.T) {
 		status         int
 	}{
 		{"not highly available", single, `{"client_id":"` + ofSingle + `"}`, http.StatusBadRequest},
-		{"connector of another", id, `{"client_id":"` + ofOther + `"}`, http.StatusBadRequest},
-		{"unknown connector", id, `{"client_id":"` + nobody + `"}`, http.StatusBadRequest},
+		{"connector of another WARP connector", id, `{"client_id":"` + ofOther + `"}`, http.StatusBadRequest},
+		{"unknown connector", id, `{"client_id":"` + unknownID + `"}`, http.StatusBadRequest},
 		{"no connector", id, `{}`, http.StatusBadRequest},
 		{"connector of another type", id, `{"client_id":1}`, http.StatusBadRequest},
 		{"no body", id, ``, http.StatusBadRequest},
-		{"unknown WARP connector", nobody, `{"client_id":"` + first + `"}`, http.StatusNotFound},
+		{"unknown WARP connector", unknownID, `{"client_id":"` + first + `"}`, http.StatusNotFound},
 		{"deleted WARP connector", gone, `{"client_id":"` + first + `"}`, http.StatusNotFound},
 	} {
-		r := f.send(http.MethodPut, f.below("/warp_connector/"+c.id+"/failover"), c.body)
+		r := f.send(http.MethodPut, f.accountPath("/warp_connector/"+c.id+"/failover"), c.body)
 		assert.Equal(t, c.status, r.status, c.name)
 		assert.Equal(t, "false", string(r.envelope().Success), c.name)
 		assert.False(t, f.lastRequest().Done, c.name)
 	}
 	assert.Equal(t, cftunnel.HAStatusActive, f.haStatuses(id)[first])
 	assert.Equal(t, cftunnel.HAStatusActive, f.haStatuses(other)[ofOther])
-	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), single, ofSingle), cftunnel.ErrBadRequest)
+	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), single, ofSingle),
+		cftunnel.ErrBadRequest)
 }
 
-// Several machines run a WARP connector only where it is highly available.
-func TestAWARPConnectorThatIsNotHARunsOnce(t *testing.T) {
+// Only a highly available WARP connector can have several connectors.
+func TestConnect_SecondConnectorWithoutHA(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, token := f.createWARP("warp", false)
@@ -327,18 +344,18 @@ func TestAWARPConnectorThatIsNotHARunsOnce(t *testing.T) {
 	f.connect(token)
 }
 
-// haConfiguration is how a WARP connector is highly available.
-func (f *fake) haConfiguration(id string) reply {
+// haConfiguration gets the HA configuration of a WARP connector.
+func (f *fake) haConfiguration(id string) response {
 	f.t.Helper()
-	return f.send(http.MethodGet, f.below("/warp_connector/"+id+"/configurations"), "")
+	return f.fetch(f.accountPath("/warp_connector/" + id + "/configurations"))
 }
 
-func (f *fake) configureHA(id, body string) reply {
+func (f *fake) configureHA(id, body string) response {
 	f.t.Helper()
-	return f.send(http.MethodPut, f.below("/warp_connector/"+id+"/configurations"), body)
+	return f.send(http.MethodPut, f.accountPath("/warp_connector/"+id+"/configurations"), body)
 }
 
-func TestAnHAConfigurationThatWasNeverSet(t *testing.T) {
+func TestWARPConfiguration_NeverSet(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -358,12 +375,14 @@ func TestAnHAConfigurationThatWasNeverSet(t *testing.T) {
 
 		configuration, err := f.client().WARPConnectors.Configuration(t.Context(), id)
 		require.NoError(t, err)
-		assert.Equal(t, &cftunnel.WARPConfiguration{TunnelID: id, HAMode: configuration.HAMode, CreatedAt: noon}, configuration)
-		assert.Contains(t, []cftunnel.HAMode{cftunnel.HAModeNone, cftunnel.HAModeDisabled}, configuration.HAMode, "there is nothing yet to move")
+		assert.Equal(t,
+			&cftunnel.WARPConfiguration{TunnelID: id, HAMode: configuration.HAMode,
+				CreatedAt: noon}, configuration)
+		assert.Contains(t, []cftunnel.HAMode{cftunnel.HAModeNone, cftunnel.HAModeDisabled}, configuration.HAMode, "HA is not configured yet")
 	}
 }
 
-func TestBothFormsOfTheHAConfiguration(t *testing.T) {
+func TestWARPConfiguration_Put(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -397,10 +416,11 @@ func TestBothFormsOfTheHAConfiguration(t *testing.T) {
 		c.advance(time.Minute)
 		assert.Equal(t, string(put.result()), string(f.haConfiguration(id).result()))
 	}
-	assert.Equal(t, "0", string(f.haConfiguration(other).fields()["configuration_version"]), "each has its own")
+	assert.Equal(t, "0", string(f.haConfiguration(other).fields()["configuration_version"]),
+		"each WARP connector has its own configuration")
 }
 
-func TestTheClientConfiguresHA(t *testing.T) {
+func TestClient_WARPConfiguration(t *testing.T) {
 	t.Parallel()
 	c := newClock(noon)
 	f := start(t, tunneltest.WithClock(c.Now))
@@ -412,8 +432,8 @@ func TestTheClientConfiguresHA(t *testing.T) {
 		{HAMode: cftunnel.HAModeDisabled},
 	} {
 		want := &cftunnel.WARPConfiguration{
-			TunnelID: id, Version: i + 1, HAMode: params.HAMode, FNRID: params.FNRID, VIPs: params.VIPs, VIPsPrevious: params.VIPsPrevious,
-			CreatedAt: noon, UpdatedAt: at,
+			TunnelID: id, Version: i + 1, HAMode: params.HAMode, FNRID: params.FNRID,
+			VIPs: params.VIPs, VIPsPrevious: params.VIPsPrevious, CreatedAt: noon, UpdatedAt: at,
 		}
 		updated, err := f.client().WARPConnectors.UpdateConfiguration(t.Context(), id, params)
 		require.NoError(t, err)
@@ -424,7 +444,7 @@ func TestTheClientConfiguresHA(t *testing.T) {
 	}
 }
 
-func TestHAConfigurationsThatAreRefused(t *testing.T) {
+func TestWARPConfiguration_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id, _ := f.createWARP("warp", true)
@@ -433,7 +453,10 @@ func TestHAConfigurationsThatAreRefused(t *testing.T) {
 	_, err := f.client().WARPConnectors.Delete(t.Context(), gone, cftunnel.TunnelDeleteParams{})
 	require.NoError(t, err)
 	before := string(f.configureHA(id, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`).result())
-	const vips, both = `{"vips":[{"address":"10.0.0.1"}]}`, `{"fnr_id":"eni-1","vips":[{"address":"10.0.0.1"}]}`
+	const (
+		vips = `{"vips":[{"address":"10.0.0.1"}]}`
+		both = `{"fnr_id":"eni-1","vips":[{"address":"10.0.0.1"}]}`
+	)
 	for _, c := range []struct {
 		name, id, body string
 		status         int
@@ -454,7 +477,7 @@ func TestHAConfigurationsThatAreRefused(t *testing.T) {
 		{"none with a resource", id, `{"ha_mode":"none","config":{"fnr_id":"eni-1"}}`, http.StatusBadRequest},
 		{"disabled with addresses", id, `{"ha_mode":"disabled","config":` + vips + `}`, http.StatusBadRequest},
 		{"not highly available", single, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`, http.StatusBadRequest},
-		{"unknown WARP connector", nobody, `{"ha_mode":"none"}`, http.StatusNotFound},
+		{"unknown WARP connector", unknownID, `{"ha_mode":"none"}`, http.StatusNotFound},
 		{"deleted WARP connector", gone, `{"ha_mode":"none"}`, http.StatusNotFound},
 	} {
 		r := f.configureHA(c.id, c.body)
@@ -462,22 +485,25 @@ func TestHAConfigurationsThatAreRefused(t *testing.T) {
 		assert.Equal(t, "false", string(r.envelope().Success), c.name)
 		assert.Equal(t, "null", string(r.envelope().Result), c.name)
 	}
-	assert.Equal(t, before, string(f.haConfiguration(id).result()), "a refused configuration changes nothing")
-	f.haConfiguration(nobody).lacks("unknown WARP connector")
-	f.haConfiguration(gone).lacks("deleted WARP connector")
+	assert.Equal(t, before, string(f.haConfiguration(id).result()),
+		"a refused configuration changes nothing")
+	f.haConfiguration(unknownID).assertNotFound("unknown WARP connector")
+	f.haConfiguration(gone).assertNotFound("deleted WARP connector")
 	_, err = f.client().WARPConnectors.UpdateConfiguration(t.Context(), single,
 		cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeAWS, FNRID: "eni-1"})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 }
 
-func TestFailoverToAnOfflineConnectorIsRefused(t *testing.T) {
+func TestWARPConnectors_FailoverToOffline(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	warp, err := f.client().WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	warp, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
 	require.NoError(t, err)
 	active, passive := f.connect(warp.Token), f.connect(warp.Token)
 	f.SetConnections(passive, 0)
-	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), warp.ID, passive), cftunnel.ErrBadRequest)
+	require.ErrorIs(t, f.client().WARPConnectors.Failover(t.Context(), warp.ID, passive),
+		cftunnel.ErrBadRequest)
 	connectors, err := f.client().WARPConnectors.Connectors(t.Context(), warp.ID)
 	require.NoError(t, err)
 	assert.Equal(t, active, connectors[0].ID)

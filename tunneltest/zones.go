@@ -13,28 +13,29 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// zoneRoutes needs "Zone Read".
+// zoneRoutes are the operations on zones.
 var zoneRoutes = []route{
 	{http.MethodGet, "/zones", (*Server).listZones, zonesRead},
 }
 
-// zone is a DNS zone with its records, in the order of their creation.
+// zone is a DNS zone.
 type zone struct {
 	id, name string
-	account  string // the id
+	account  string // ID
 	created  time.Time
-	records  []*dnsRecord
-	// balancers holds the pools of each load balancer by its name.
+	records  []*dnsRecord // in the order of creation
+	// balancers has the names of the pools of each load balancer, by the name of the load balancer.
 	balancers map[string][]string
 }
 
-// SeedZone adds an active zone, such as example.com, to the account of [Server.AccountID], and
-// returns its ID. If the account has the zone already, it returns that one's. It panics if name is
-// not the name of a zone.
+// SeedZone creates an active zone, such as "example.com", without a request and returns its ID.
+//
+// The zone belongs to the account of [Server.AccountID]. If the account already has the zone,
+// SeedZone returns its ID. SeedZone panics if name is not a valid zone name.
 func (s *Server) SeedZone(name string) (zoneID string) {
 	name = ingress.ASCII(name)
 	if ingress.CheckHostname(name) != nil || strings.Contains(name, "*") {
-		panic("tunneltest: a zone has a name such as example.com")
+		panic("tunneltest: SeedZone: the name must be a domain name such as example.com")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,14 +46,14 @@ func (s *Server) SeedZone(name string) (zoneID string) {
 		}
 	}
 	z := &zone{
-		id: randomHex(16), name: name, account: account, created: s.stamp(),
+		id: randomHex(16), name: name, account: account, created: s.currentTime(),
 		balancers: map[string][]string{},
 	}
 	s.zones = append(s.zones, z)
 	return z.id
 }
 
-// zoneByID returns a zone, or nil. The caller holds s.mu.
+// zoneByID returns the zone with this ID, or nil. The caller holds s.mu.
 func (s *Server) zoneByID(id string) *zone {
 	for _, z := range s.zones {
 		if strings.EqualFold(z.id, id) {
@@ -62,14 +63,14 @@ func (s *Server) zoneByID(id string) *zone {
 	return nil
 }
 
-// canRead reports whether a token may read a zone. A token that is limited to some
-// zones sees no others.
+// canRead reports whether a token may read a zone. Lists have only the zones that their token may
+// read.
 func (s *Server) canRead(token *apiToken, z *zone) bool {
 	return token.allows(zonesRead, s.zoneResource(z.id))
 }
 
-// zone returns the zone of the path, or what the API says if there is none.
-func (s *Server) zone(c *call) (*zone, *answer) {
+// zone returns the zone of the path, or an error response.
+func (s *Server) zone(c *call) (*zone, *response) {
 	if z := s.zoneByID(c.values["zone_id"]); z != nil {
 		return z, nil
 	}
@@ -78,7 +79,7 @@ func (s *Server) zone(c *call) (*zone, *answer) {
 	return nil, &problem
 }
 
-// zoneJSON is a zone as responses have it.
+// zoneJSON is a zone in a response.
 type zoneJSON struct {
 	ID                  string            `json:"id"`
 	Name                string            `json:"name"`
@@ -125,22 +126,22 @@ func (z *zone) json() zoneJSON {
 
 func (z *zone) accountName() string { return "Account " + z.account[:8] }
 
-// zoneOrders are what zones can be sorted by.
+// zoneOrders are the sort orders of zones, by the value of the order parameter.
 var zoneOrders = map[string]func(a, b *zone) int{
 	"name":         func(a, b *zone) int { return cmp.Compare(a.name, b.name) },
-	"status":       func(_, _ *zone) int { return 0 }, // all are active
+	"status":       func(_, _ *zone) int { return 0 }, // all zones are active
 	"account.id":   func(a, b *zone) int { return cmp.Compare(a.account, b.account) },
 	"account.name": func(a, b *zone) int { return cmp.Compare(a.account, b.account) },
 }
 
-// Sizes of a page of zones.
+// Limits of per_page for zones.
 const (
 	minZonesPerPage     = 5
 	defaultZonesPerPage = 20
 	maxZonesPerPage     = 50
 )
 
-func (s *Server) listZones(c *call) answer {
+func (s *Server) listZones(c *call) response {
 	tests := queryTests[*zone]{
 		"name":   func(z *zone, value string) bool { return matchesOperator(z.name, value) },
 		"status": func(_ *zone, value string) bool { return value == "active" },
@@ -160,10 +161,11 @@ func (s *Server) listZones(c *call) answer {
 	}
 	sortByQuery(found, c.query, zoneOrders, "")
 	limits := pageLimits{minZonesPerPage, defaultZonesPerPage, maxZonesPerPage}
-	return countedPage(c.query, limits, found, (*zone).json)
+	return pageWithTotalPages(c.query, limits, found, (*zone).json)
 }
 
-// matchesOperator compares as the name of a zone is compared, which can have an operator before it.
+// matchesOperator compares a text with a value that can have an operator, such as
+// "contains:example".
 func matchesOperator(text, value string) bool {
 	operator, operand, found := strings.Cut(value, ":")
 	if !found {
@@ -185,28 +187,28 @@ func matchesOperator(text, value string) bool {
 	return false
 }
 
-// queryTests are the filters of a list by their names in the query.
+// queryTests are the filters of a list, by the name of the parameter.
 type queryTests[T any] map[string]func(item T, value string) bool
 
-// filter returns whether an item is in the list: it passes all filters of the query, or with
-// match=any one of them.
+// filter returns a function that reports whether an item matches the query: all of its filters, or
+// one of them if the query has match=any.
 func (tests queryTests[T]) filter(query url.Values) func(T) bool {
-	var asked []func(T) bool
+	var filters []func(T) bool
 	for name, test := range tests {
 		if value := query.Get(name); value != "" {
-			asked = append(asked, func(item T) bool { return test(item, value) })
+			filters = append(filters, func(item T) bool { return test(item, value) })
 		}
 	}
 	return func(item T) bool {
 		passes := func(test func(T) bool) bool { return test(item) }
-		if query.Get("match") == "any" && len(asked) > 0 {
-			return slices.ContainsFunc(asked, passes)
+		if query.Get("match") == "any" && len(filters) > 0 {
+			return slices.ContainsFunc(filters, passes)
 		}
-		return !slices.ContainsFunc(asked, func(test func(T) bool) bool { return !test(item) })
+		return !slices.ContainsFunc(filters, func(test func(T) bool) bool { return !test(item) })
 	}
 }
 
-// sortByQuery sorts as order and direction say, or by default.
+// sortByQuery sorts items by the parameters order and direction. byDefault is the default order.
 func sortByQuery[T any](
 	items []T, query url.Values, orders map[string]func(a, b T) int, byDefault string,
 ) {
@@ -222,14 +224,14 @@ func sortByQuery[T any](
 	})
 }
 
-// pageLimits bounds per_page.
+// pageLimits are the limits and the default of per_page.
 type pageLimits struct{ least, byDefault, most int64 }
 
-// countedPage responds with the page of a list that the query asks for. Its result_info has the
-// number of pages, as the lists of zones and records have it.
-func countedPage[T, J any](
+// pageWithTotalPages returns the page of items that the query selects. Its result_info has
+// total_pages, as in lists of zones and records.
+func pageWithTotalPages[T, J any](
 	query url.Values, limits pageLimits, items []T, toJSON func(T) J,
-) answer {
+) response {
 	number, perPage := int64(1), limits.byDefault
 	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
 		if query.Get(name) == "" {
@@ -237,9 +239,9 @@ func countedPage[T, J any](
 		}
 		n, err := strconv.ParseInt(query.Get(name), 10, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return *bad(name + " must be a whole number from 1")
+			return *badRequest(name + " must be a whole number from 1")
 		}
-		*value = n // out of range, it is the largest there is
+		*value = n // the largest int64 if the number is out of range
 	}
 	perPage = min(max(perPage, limits.least), limits.most)
 	total := int64(len(items))
@@ -252,7 +254,7 @@ func countedPage[T, J any](
 		result = append(result, toJSON(item))
 	}
 	pages := (total + perPage - 1) / perPage
-	return page(result, resultInfo{
+	return successPage(result, resultInfo{
 		Count: len(result), Page: number, PerPage: perPage, TotalCount: total, TotalPages: &pages,
 	})
 }

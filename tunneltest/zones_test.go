@@ -12,7 +12,7 @@ import (
 )
 
 // namesIn returns the names of the items of a list, and its result_info.
-func (r reply) namesIn() (names []string, info map[string]int) {
+func (r response) namesIn() (names []string, info map[string]int) {
 	r.t.Helper()
 	var items []struct {
 		Name string `json:"name"`
@@ -35,7 +35,7 @@ func TestSeedZone(t *testing.T) {
 	assert.NotEqual(t, id, other)
 
 	var zones []map[string]any
-	require.NoError(t, json.Unmarshal(f.send(http.MethodGet, "/zones", "").result(), &zones))
+	require.NoError(t, json.Unmarshal(f.fetch("/zones").result(), &zones))
 	require.Len(t, zones, 2)
 	assert.Equal(t, id, zones[0]["id"])
 	assert.Equal(t, "example.com", zones[0]["name"])
@@ -73,7 +73,7 @@ func TestListZones_Filters(t *testing.T) {
 		"status=active":                        {"b.test", "a.test", "sub.a.test"},
 		"status=pending":                       nil,
 		"account.id=" + f.AccountID():          {"b.test", "a.test", "sub.a.test"},
-		"account.id=" + nobody:                 nil,
+		"account.id=" + unknownID:              nil,
 		"account.name=contains:account":        {"b.test", "a.test", "sub.a.test"},
 		"status=pending&name=a.test":           nil,
 		"status=pending&name=a.test&match=any": {"a.test"},
@@ -83,7 +83,7 @@ func TestListZones_Filters(t *testing.T) {
 		"order=unknown":                        {"b.test", "a.test", "sub.a.test"},
 		"unknown=1":                            {"b.test", "a.test", "sub.a.test"},
 	} {
-		names, _ := f.send(http.MethodGet, "/zones?"+query, "").namesIn()
+		names, _ := f.fetch("/zones?" + query).namesIn()
 		assert.Equal(t, want, names, query)
 	}
 }
@@ -104,13 +104,11 @@ func TestListZones_Pages(t *testing.T) {
 		"name=nothing":             {"page": 1, "per_page": 20, "count": 0, "total_count": 0, "total_pages": 0},
 		"page=9999999999999999999": {"page": math.MaxInt, "per_page": 20, "count": 0, "total_count": 53, "total_pages": 3},
 	} {
-		_, info := f.send(http.MethodGet, "/zones?"+query, "").namesIn()
+		_, info := f.fetch("/zones?" + query).namesIn()
 		assert.Equal(t, want, info, query)
 	}
 	for _, query := range []string{"page=0", "page=x", "per_page=-1"} {
-		assert.Equal(
-			t, http.StatusBadRequest, f.send(http.MethodGet, "/zones?"+query, "").status, query,
-		)
+		assert.Equal(t, http.StatusBadRequest, f.fetch("/zones?"+query).status, query)
 	}
 }
 
@@ -118,9 +116,9 @@ func TestListZones_NoRoute(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	id := f.SeedZone("a.test")
-	f.send(http.MethodPost, "/zones", "{}").fails(http.StatusMethodNotAllowed, 10000)
-	f.send(http.MethodGet, "/zones/"+id, "").fails(http.StatusNotFound, 7000)
-	f.send(http.MethodGet, "/zones/"+id+"/", "").fails(http.StatusMethodNotAllowed, 10000)
-	f.send(http.MethodGet, "/zones", "").result()
+	f.send(http.MethodPost, "/zones", "{}").assertError(http.StatusMethodNotAllowed, 10000)
+	f.fetch("/zones/"+id).assertError(http.StatusNotFound, 7000)
+	f.fetch("/zones/"+id+"/").assertError(http.StatusMethodNotAllowed, 10000)
+	f.fetch("/zones").result()
 	assert.Equal(t, "GET /zones", f.lastRequest().Operation)
 }

@@ -15,47 +15,41 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// addRoute makes a route in a virtual network, or in the default one.
+// addRoute creates a route in a virtual network, or in the default one if networkID is empty.
 func (f *fake) addRoute(network, tunnelID, networkID string) networkOf {
 	f.t.Helper()
-	return f.add(
-		routes,
-		fmt.Sprintf(
-			`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`,
-			network,
-			tunnelID,
-			networkID,
-		),
-	)
+	return f.add(routes,
+		fmt.Sprintf(`{"network":%q,"tunnel_id":%q,"virtual_network_id":%q}`, network, tunnelID,
+			networkID))
 }
 
-func TestRoutes_Shapes(t *testing.T) {
+func TestRoutes_Responses(t *testing.T) {
 	t.Parallel()
-	f, c := startShapes(t)
-	network := f.send(http.MethodGet, f.below(vnets), "").objects()[0].ID
+	f, c := startWithFixedTime(t)
+	network := f.fetch(f.accountPath(vnets)).objects()[0].ID
 	tunnel, _ := f.create("web")
-	created := f.send(
-		http.MethodPost,
-		f.below(routes),
-		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`,
-	)
-	path := f.below(routes + "/" + created.object().ID)
-	shape := func(deleted, names string) string {
-		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + born + `,"deleted_at":` + deleted +
-			`,"network":"10.0.0.0/8","tunnel_id":"` + tunnel + `","virtual_network_id":"` + network + `"` + names + `}`
+	created := f.send(http.MethodPost, f.accountPath(routes),
+		`{"network":"10.0.0.0/8","tunnel_id":"`+tunnel+`","comment":"lab"}`)
+	path := f.accountPath(routes + "/" + created.object().ID)
+	wantJSON := func(deleted, names string) string {
+		return `{"id":"` + created.object().ID + `","comment":"lab","created_at":` + createdAt +
+			`,"deleted_at":` + deleted +
+			`,"network":"10.0.0.0/8","tunnel_id":"` + tunnel + `","virtual_network_id":"` +
+			network + `"` + names + `}`
 	}
 	named := `,"tun_type":"cfd_tunnel","tunnel_name":"web","virtual_network_name":"default"`
-	created.is(wrapped(shape("null", "")))
-	f.send(http.MethodGet, path, "").is(wrapped(shape("null", "")))
-	f.send(http.MethodGet, f.below(routes), "").is(wrappedPage("["+shape("null", named)+"]", 1))
-	f.send(http.MethodGet, f.below(routes+"/ip/10.1.2.3"), "").is(wrapped(shape("null", named)))
-	f.send(http.MethodGet, f.below(routes+"/ip/192.0.2.1"), "").is(wrapped("null"))
+	created.assertBody(envelopeWith(wantJSON("null", "")))
+	f.fetch(path).assertBody(envelopeWith(wantJSON("null", "")))
+	f.fetch(f.accountPath(routes)).assertBody(pageWith("["+wantJSON("null", named)+"]", 1))
+	f.fetch(f.accountPath(routes + "/ip/10.1.2.3")).
+		assertBody(envelopeWith(wantJSON("null", named)))
+	f.fetch(f.accountPath(routes + "/ip/192.0.2.1")).assertBody(envelopeWith("null"))
 	c.advance(time.Hour)
-	f.send(http.MethodDelete, path, "").is(wrapped(shape(later, "")))
-	f.send(http.MethodGet, path, "").is(wrapped(shape(later, "")))
+	f.send(http.MethodDelete, path, "").assertBody(envelopeWith(wantJSON(hourLater, "")))
+	f.fetch(path).assertBody(envelopeWith(wantJSON(hourLater, "")))
 }
 
-func TestRoutes_OneOfEachCIDRInAVirtualNetwork(t *testing.T) {
+func TestRoutes_DuplicateCIDR(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
@@ -63,8 +57,9 @@ func TestRoutes_OneOfEachCIDRInAVirtualNetwork(t *testing.T) {
 	blue := f.add(vnets, `{"name":"blue"}`)
 	first := f.addRoute("10.0.0.0/8", web, "")
 	for _, network := range []string{"10.0.0.0/8", "10.1.2.3/8", "::ffff:10.0.0.0/104"} {
-		f.send(http.MethodPost, f.below(routes), `{"network":"`+network+`","tunnel_id":"`+shop+`"}`).
-			fails(http.StatusConflict, 1014)
+		f.send(http.MethodPost, f.accountPath(routes),
+			`{"network":"`+network+`","tunnel_id":"`+shop+`"}`).
+			assertError(http.StatusConflict, 1014)
 	}
 	second := f.addRoute("10.0.0.0/8", shop, blue.ID)
 	third := f.addRoute("10.0.0.0/9", shop, "")
@@ -73,12 +68,14 @@ func TestRoutes_OneOfEachCIDRInAVirtualNetwork(t *testing.T) {
 	} {
 		assert.Equal(t, stored, f.addRoute(network, web, "").Network)
 	}
-	f.send(http.MethodPatch, f.below(routes+"/"+third.ID), `{"network":"10.0.0.0/8"}`).
-		fails(http.StatusConflict, 1014)
-	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
-		fails(http.StatusConflict, 1014)
-	f.send(http.MethodDelete, f.below(routes+"/"+first.ID), "").object()
-	f.send(http.MethodPatch, f.below(routes+"/"+second.ID), `{"virtual_network_id":"`+first.VNetID+`"}`).
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+third.ID), `{"network":"10.0.0.0/8"}`).
+		assertError(http.StatusConflict, 1014)
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID),
+		`{"virtual_network_id":"`+first.VNetID+`"}`).
+		assertError(http.StatusConflict, 1014)
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+first.ID), "").object()
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+second.ID),
+		`{"virtual_network_id":"`+first.VNetID+`"}`).
 		object()
 }
 
@@ -89,7 +86,7 @@ func TestRoutes_Updates(t *testing.T) {
 	shop, _ := f.create("shop")
 	blue := f.add(vnets, `{"name":"blue"}`)
 	r := f.addRoute("10.0.0.0/8", web, "")
-	path := f.below(routes + "/" + r.ID)
+	path := f.accountPath(routes + "/" + r.ID)
 	for _, step := range []struct {
 		body   string
 		change func(*networkOf)
@@ -102,15 +99,15 @@ func TestRoutes_Updates(t *testing.T) {
 	} {
 		step.change(&r)
 		assert.Equal(t, r, f.send(http.MethodPatch, path, step.body).object())
-		f.send(http.MethodPatch, path, step.body).fails(http.StatusInternalServerError, 1000)
+		f.send(http.MethodPatch, path, step.body).assertError(http.StatusInternalServerError, 1000)
 	}
-	f.send(http.MethodPatch, path, `{}`).fails(http.StatusInternalServerError, 1000)
+	f.send(http.MethodPatch, path, `{}`).assertError(http.StatusInternalServerError, 1000)
 	f.send(http.MethodPatch, path, `{"comment":"x","tunnel_name":"web"}`).
-		fails(http.StatusInternalServerError, 1000)
-	assert.Equal(t, r, f.send(http.MethodGet, path, "").object())
+		assertError(http.StatusInternalServerError, 1000)
+	assert.Equal(t, r, f.fetch(path).object())
 }
 
-func TestRoutes_Refusals(t *testing.T) {
+func TestRoutes_Invalid(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
@@ -125,34 +122,37 @@ func TestRoutes_Refusals(t *testing.T) {
 		{`"network":"10.0.0.0/33"`, http.StatusBadRequest, 1001},
 		{`"network":""`, http.StatusBadRequest, 1001},
 		{`"network":8`, http.StatusBadRequest, 1001},
-		{`"tunnel_id":"` + nobody + `"`, http.StatusNotFound, 1002},
+		{`"tunnel_id":"` + unknownID + `"`, http.StatusNotFound, 1002},
 		{`"tunnel_id":"` + gone + `"`, http.StatusNotFound, 1002},
-		{`"virtual_network_id":"` + nobody + `"`, http.StatusNotFound, 1046},
+		{`"virtual_network_id":"` + unknownID + `"`, http.StatusNotFound, 1046},
 		{`"comment":"` + strings.Repeat("x", 101) + `"`, http.StatusBadRequest, 1001},
 	} {
-		f.send(http.MethodPatch, f.below(routes+"/"+r.ID), "{"+c.members+"}").
-			fails(c.status, c.code)
-		// The last of two members with the same name counts.
-		f.send(http.MethodPost, f.below(routes), `{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).
-			fails(c.status, c.code)
+		f.send(http.MethodPatch, f.accountPath(routes+"/"+r.ID), "{"+c.members+"}").
+			assertError(c.status, c.code)
+		// The last of several members with the same name applies.
+		f.send(http.MethodPost, f.accountPath(routes),
+			`{"network":"10.1.0.0/16","tunnel_id":"`+web+`",`+c.members+`}`).
+			assertError(c.status, c.code)
 	}
 	for _, body := range []string{``, `[]`, `{"network":"10.1.0.0/16"}`, `{"tunnel_id":"` + web + `"}`} {
-		f.send(http.MethodPost, f.below(routes), body).fails(http.StatusBadRequest, 1001)
+		f.send(http.MethodPost, f.accountPath(routes), body).
+			assertError(http.StatusBadRequest, 1001)
 	}
-	f.send(http.MethodGet, f.below(routes+"/"+nobody), "").fails(http.StatusNotFound, 1015)
-	f.send(http.MethodPatch, f.below(routes+"/"+nobody), `{"comment":"x"}`).
-		fails(http.StatusNotFound, 1015)
-	f.send(http.MethodDelete, f.below(routes+"/"+nobody), "").fails(http.StatusNotFound, 1015)
-	f.send(http.MethodGet, f.below(routes+"/ip/office"), "").fails(http.StatusBadRequest, 1001)
-	f.send(http.MethodGet, f.below(routes+"/ip/10.0.0.1?virtual_network_id="+nobody), "").
-		fails(http.StatusNotFound, 1046)
+	f.fetch(f.accountPath(routes+"/"+unknownID)).assertError(http.StatusNotFound, 1015)
+	f.send(http.MethodPatch, f.accountPath(routes+"/"+unknownID), `{"comment":"x"}`).
+		assertError(http.StatusNotFound, 1015)
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+unknownID), "").
+		assertError(http.StatusNotFound, 1015)
+	f.fetch(f.accountPath(routes+"/ip/office")).assertError(http.StatusBadRequest, 1001)
+	f.fetch(f.accountPath(routes+"/ip/10.0.0.1?virtual_network_id="+unknownID)).
+		assertError(http.StatusNotFound, 1046)
 	for _, query := range []string{"network_subset=office", "network_superset=10.0.0.0/33", "existed_at=noon", "page=0"} {
-		f.send(http.MethodGet, f.below(routes+"?"+query), "").fails(http.StatusBadRequest, 1001)
+		f.fetch(f.accountPath(routes+"?"+query)).assertError(http.StatusBadRequest, 1001)
 	}
-	assert.Equal(t, []string{"10.0.0.0/8"}, f.listed(routes))
+	assert.Equal(t, []string{"10.0.0.0/8"}, f.listNames(routes))
 }
 
-func TestRoutes_GoWithTheirTunnel(t *testing.T) {
+func TestRoutes_TunnelDeleted(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
@@ -161,29 +161,21 @@ func TestRoutes_GoWithTheirTunnel(t *testing.T) {
 	h := f.add(hosts, `{"hostname":"wiki.internal","tunnel_id":"`+web+`"}`)
 	kept := f.addRoute("10.1.0.0/16", shop, "")
 	f.delete(web)
-	f.send(http.MethodDelete, f.below(routes+"/"+r.ID), "").fails(http.StatusNotFound, 1015)
-	f.send(http.MethodGet, f.below(hosts+"/"+h.ID), "").fails(http.StatusNotFound, 1001)
-	assert.Equal(t, []string{kept.Network}, f.listed(routes+"?is_deleted=false"))
-	assert.Empty(t, f.listed(hosts+"?is_deleted=false"))
-	assert.Equal(
-		t,
-		"null",
-		string(f.send(http.MethodGet, f.below(routes+"/ip/10.2.0.1"), "").result()),
-	)
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+r.ID), "").
+		assertError(http.StatusNotFound, 1015)
+	f.fetch(f.accountPath(hosts+"/"+h.ID)).assertError(http.StatusNotFound, 1001)
+	assert.Equal(t, []string{kept.Network}, f.listNames(routes+"?is_deleted=false"))
+	assert.Empty(t, f.listNames(hosts+"?is_deleted=false"))
+	assert.Equal(t, "null", string(f.fetch(f.accountPath(routes+"/ip/10.2.0.1")).result()))
 
-	connector, err := f.client().WARPConnectors.Create(
-		t.Context(),
-		cftunnel.WARPConnectorCreateParams{Name: "net"},
-	)
+	connector, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"})
 	require.NoError(t, err)
 	f.addRoute("10.0.0.0/8", connector.ID, "")
-	_, err = f.client().WARPConnectors.Delete(
-		t.Context(),
-		connector.ID,
-		cftunnel.TunnelDeleteParams{},
-	)
+	_, err = f.client().WARPConnectors.Delete(t.Context(), connector.ID,
+		cftunnel.TunnelDeleteParams{})
 	require.NoError(t, err)
-	assert.Equal(t, []string{kept.Network}, f.listed(routes+"?is_deleted=false"))
+	assert.Equal(t, []string{kept.Network}, f.listNames(routes+"?is_deleted=false"))
 }
 
 func TestRoutes_Lookup(t *testing.T) {
@@ -197,7 +189,7 @@ func TestRoutes_Lookup(t *testing.T) {
 	f.addRoute("2001:db8::/32", web, "")
 	f.addRoute("10.1.0.0/20", web, blue.ID)
 	gone := f.addRoute("10.1.1.1/32", web, "")
-	f.send(http.MethodDelete, f.below(routes+"/"+gone.ID), "").object()
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+gone.ID), "").object()
 	in, only := "?virtual_network_id="+blue.ID, "?default_virtual_network_fallback=false&virtual_network_id="+blue.ID
 	for request, network := range map[string]string{
 		"10.2.0.1": "10.0.0.0/8", "10.1.2.1": "10.1.0.0/16", "10.1.1.1": "10.1.1.0/24", "11.0.0.1": "", "2001:db8::1": "2001:db8::/32",
@@ -205,7 +197,7 @@ func TestRoutes_Lookup(t *testing.T) {
 		"10.1.1.1" + in: "10.1.0.0/20", "10.2.0.1" + in: "10.0.0.0/8", "11.0.0.1" + in: "",
 		"10.1.1.1" + only: "10.1.0.0/20", "10.2.0.1" + only: "",
 	} {
-		r := f.send(http.MethodGet, f.below(routes+"/ip/"+request), "")
+		r := f.fetch(f.accountPath(routes + "/ip/" + request))
 		if network == "" {
 			assert.Equal(t, "null", string(r.result()), request)
 			continue
@@ -220,10 +212,8 @@ func TestRoutes_Filters(t *testing.T) {
 	f := start(t, tunneltest.WithClock(c.Now))
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	connector, err := f.client().WARPConnectors.Create(
-		t.Context(),
-		cftunnel.WARPConnectorCreateParams{Name: "net"},
-	)
+	connector, err := f.client().WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "net"})
 	require.NoError(t, err)
 	blue := f.add(vnets, `{"name":"blue"}`)
 	eight := f.addRoute("10.0.0.0/8", web, "")
@@ -233,7 +223,7 @@ func TestRoutes_Filters(t *testing.T) {
 	f.addRoute("2001:db8::/32", web, "")
 	old := f.addRoute("192.168.0.0/16", web, "")
 	c.advance(time.Hour)
-	f.send(http.MethodDelete, f.below(routes+"/"+old.ID), "").object()
+	f.send(http.MethodDelete, f.accountPath(routes+"/"+old.ID), "").object()
 	c.advance(time.Hour)
 	f.addRoute("192.168.0.0/24", web, "")
 	for query, networks := range map[string]string{
@@ -259,22 +249,15 @@ func TestRoutes_Filters(t *testing.T) {
 		"per_page=2&page=2&is_deleted=false":                         "10.1.1.0/24 172.16.0.0/12",
 		"per_page=2&page=9":                                          "",
 	} {
-		assert.Equal(t, strings.Fields(networks), f.listed(routes+"?"+query), query)
+		assert.Equal(t, strings.Fields(networks), f.listNames(routes+"?"+query), query)
 	}
-	assert.JSONEq(
-		t,
-		`{"count":1,"page":2,"per_page":6,"total_count":7}`,
-		string(
-			f.send(http.MethodGet, f.below(routes+"?per_page=6&page=2"), "").envelope().ResultInfo,
-		),
-	)
-	// Names follow what is renamed.
-	f.send(http.MethodPatch, f.below("/cfd_tunnel/"+web), `{"name":"web-2"}`).result()
-	f.send(http.MethodPatch, f.below(vnets+"/"+blue.ID), `{"name":"teal"}`).result()
-	named := f.send(http.MethodGet, f.below(routes+"?virtual_network_id="+url.QueryEscape(blue.ID)), "").objects()[0]
-	assert.Equal(
-		t,
-		[]string{"web-2", "teal", "cfd_tunnel"},
-		[]string{named.Tunnel, named.VNetName, named.Type},
-	)
+	assert.JSONEq(t, `{"count":1,"page":2,"per_page":6,"total_count":7}`,
+		string(f.fetch(f.accountPath(routes+"?per_page=6&page=2")).envelope().ResultInfo))
+	// The names in lists are the current names.
+	f.send(http.MethodPatch, f.accountPath("/cfd_tunnel/"+web), `{"name":"web-2"}`).result()
+	f.send(http.MethodPatch, f.accountPath(vnets+"/"+blue.ID), `{"name":"teal"}`).result()
+	named := f.fetch(f.accountPath(routes + "?virtual_network_id=" + url.QueryEscape(blue.ID))).
+		objects()[0]
+	assert.Equal(t, []string{"web-2", "teal", "cfd_tunnel"},
+		[]string{named.Tunnel, named.VNetName, named.Type})
 }

@@ -7,23 +7,24 @@ import (
 	"time"
 )
 
-// answer is what an operation comes to.
-type answer struct {
+// response is the response to a request.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// succeeded reports whether the status is of success. The API itself sends only 200.
-func (a answer) succeeded() bool { return a.status >= 200 && a.status < 300 }
+// succeeded reports whether the status is 2xx. The API only sends 200, but a handler of Handle can
+// send another status.
+func (a response) succeeded() bool { return a.status >= 200 && a.status < 300 }
 
-// resultInfo is what a page says of itself. The tunnel family has no total_pages.
+// resultInfo describes a page of a list.
 type resultInfo struct {
 	Count      int   `json:"count"`
 	Page       int64 `json:"page"`
 	PerPage    int64 `json:"per_page"`
 	TotalCount int64 `json:"total_count"`
-	// TotalPages is nil for lists that do not report it.
+	// TotalPages is nil for lists that do not report it, such as the lists of tunnels.
 	TotalPages *int64 `json:"total_pages,omitempty"`
 }
 
@@ -34,7 +35,7 @@ type apiError struct {
 	Chain   []apiError `json:"error_chain,omitempty"`
 }
 
-// envelope is what every answer is wrapped in.
+// envelope is the common form of all responses.
 type envelope struct {
 	Success    bool        `json:"success"`
 	Errors     []apiError  `json:"errors"`
@@ -43,19 +44,19 @@ type envelope struct {
 	ResultInfo *resultInfo `json:"result_info,omitempty"`
 }
 
-// message is a remark beside the result.
+// message is an informational message in a response.
 type message struct {
 	Code    int     `json:"code"`
 	Message string  `json:"message"`
 	Type    *string `json:"type"`
 }
 
-func success(result any, messages ...message) answer {
+func success(result any, messages ...message) response {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, Messages: messages})
 }
 
-// resultFirst is success as the services for API tokens write it.
-func resultFirst(result any, messages ...message) answer {
+// successResultFirst is success with the field order of the endpoints for API tokens.
+func successResultFirst(result any, messages ...message) response {
 	return marshal(http.StatusOK, struct {
 		Result   any        `json:"result"`
 		Success  bool       `json:"success"`
@@ -64,16 +65,16 @@ func resultFirst(result any, messages ...message) answer {
 	}{result, true, []apiError{}, append([]message{}, messages...)})
 }
 
-func page(result any, info resultInfo) answer {
+func successPage(result any, info resultInfo) response {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, ResultInfo: &info})
 }
 
-func failure(status, code int, text string, chain ...apiError) answer {
+func failure(status, code int, text string, chain ...apiError) response {
 	return encode(status, envelope{Errors: []apiError{{Code: code, Message: text, Chain: chain}}})
 }
 
-// encode sends empty lists as such: clients take null for a mistake.
-func encode(status int, e envelope) answer {
+// encode encodes an envelope. Lists without items are [], not null.
+func encode(status int, e envelope) response {
 	if e.Errors == nil {
 		e.Errors = []apiError{}
 	}
@@ -83,32 +84,32 @@ func encode(status int, e envelope) answer {
 	return marshal(status, e)
 }
 
-func marshal(status int, e any) answer {
+func marshal(status int, e any) response {
 	body, err := json.Marshal(e)
 	if err != nil {
 		panic("tunneltest: " + err.Error())
 	}
-	return answer{status: status, body: body}
+	return response{status: status, body: body}
 }
 
-// timestamp is a time as the API writes it.
+// timestamp is a time in a response.
 type timestamp struct{ time.Time }
 
-// MarshalJSON writes microseconds and Z.
+// MarshalJSON formats the time in UTC with microseconds, as the API does.
 func (t timestamp) MarshalJSON() ([]byte, error) {
 	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000000Z"`)), nil
 }
 
-// orNull is nil for a time that has not come.
-func orNull(t time.Time) *timestamp {
+// nullTime returns nil, which is encoded as null, for the zero time.
+func nullTime(t time.Time) *timestamp {
 	if t.IsZero() {
 		return nil
 	}
 	return &timestamp{t}
 }
 
-// write sends the answer, as the fault has it.
-func (a answer) write(w http.ResponseWriter, f Fault) {
+// write sends the response with the header and the cut of a fault.
+func (a response) write(w http.ResponseWriter, f Fault) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cf-Ray", randomHex(8)+"-FRA")
@@ -122,7 +123,7 @@ func (a answer) write(w http.ResponseWriter, f Fault) {
 		}
 	}
 	if f.Cut == CutInside {
-		// An empty body is cut too: one byte of it never comes.
+		// If the body is empty, promise one byte, so that the response is incomplete.
 		header.Set("Content-Length", strconv.Itoa(max(len(a.body), 1)))
 		w.WriteHeader(a.status)
 		_, _ = w.Write(a.body[:len(a.body)/2])

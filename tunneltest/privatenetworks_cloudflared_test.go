@@ -12,11 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The requests of cloudflared and of Terraform's provider about private networks, as they were seen
-// on the wire.
+// These tests send recorded requests of cloudflared and of Terraform's provider.
 
-// strictNetwork has what cloudflared decodes virtual networks and routes into: a network that is no
-// CIDR would end it, and so would a time that is neither RFC 3339 nor null.
+// strictNetwork is a virtual network or a route as cloudflared decodes it. Decoding fails if a
+// network is not a CIDR, or if a time is neither RFC 3339 nor null.
 type strictNetwork struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
@@ -42,9 +41,10 @@ func (c *cidr) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// program sends a request as cloudflared does and reads the response as strictly: success is 200,
-// Content-Type is compared whole, messages are strings.
-func (f *fake) program(
+// sendAsCloudflared sends a request as cloudflared does. It checks the response as strictly as
+// cloudflared: the status is 200, the Content-Type is exactly application/json, and messages are
+// strings.
+func (f *fake) sendAsCloudflared(
 	method, path, body string,
 ) (result json.RawMessage, info *struct{ Page, Count int }) {
 	f.t.Helper()
@@ -56,7 +56,7 @@ func (f *fake) program(
 	if body != "" {
 		header.Set("Content-Type", "application/json")
 	}
-	r, err := f.tryWith(method, f.below(path), body, header)
+	r, err := f.tryWith(method, f.accountPath(path), body, header)
 	require.NoError(f.t, err)
 	require.Equal(f.t, http.StatusOK, r.status, "%s", r.body)
 	require.Equal(f.t, []string{"application/json"}, r.header["Content-Type"])
@@ -73,16 +73,16 @@ func (f *fake) program(
 	return envelope.Result, envelope.Info
 }
 
-func (f *fake) programNetwork(method, path, body string) (network strictNetwork) {
+func (f *fake) networkAsCloudflared(method, path, body string) (network strictNetwork) {
 	f.t.Helper()
-	result, _ := f.program(method, path, body)
+	result, _ := f.sendAsCloudflared(method, path, body)
 	require.NoError(f.t, json.Unmarshal(result, &network), "%s", result)
 	return network
 }
 
-func (f *fake) programList(path string) (names []string) {
+func (f *fake) listAsCloudflared(path string) (names []string) {
 	f.t.Helper()
-	result, _ := f.program(http.MethodGet, path, "")
+	result, _ := f.sendAsCloudflared(http.MethodGet, path, "")
 	var list []strictNetwork
 	require.NoError(f.t, json.Unmarshal(result, &list), "%s", result)
 	for _, network := range list {
@@ -91,21 +91,15 @@ func (f *fake) programList(path string) (names []string) {
 	return names
 }
 
-func TestPrivateNetworks_VirtualNetworksOfPrograms(t *testing.T) {
+func TestVirtualNetworks_CloudflaredAndTerraform(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	tunnel, _ := f.create("web")
 	// vnet add, Terraform's create
-	blue := f.programNetwork(
-		http.MethodPost,
-		vnets,
-		`{"name":"blue","comment":"","is_default_network":false}`,
-	)
-	green := f.programNetwork(
-		http.MethodPost,
-		vnets,
-		`{"name":"green","comment":"lab","is_default_network":true}`,
-	)
+	blue := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`)
+	green := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"green","comment":"lab","is_default_network":true}`)
 	assert.False(t, blue.IsDefault)
 	assert.True(t, green.IsDefault)
 	assert.True(t, green.DeletedAt.IsZero())
@@ -121,71 +115,50 @@ func TestPrivateNetworks_VirtualNetworksOfPrograms(t *testing.T) {
 		"?is_deleted=true":                          "",
 		"?is_default_network=true&is_deleted=false": "green", // Terraform's data source
 	} {
-		assert.Equal(
-			t,
-			strings.Fields(names),
-			append([]string{}, f.programList(vnets+query)...),
-			query,
-		)
+		assert.Equal(t, strings.Fields(names),
+			append([]string{}, f.listAsCloudflared(vnets+query)...), query)
 	}
 
 	// Terraform's read, vnet update
-	assert.Equal(t, blue, f.programNetwork(http.MethodGet, vnets+"/"+blue.ID, ""))
+	assert.Equal(t, blue, f.networkAsCloudflared(http.MethodGet, vnets+"/"+blue.ID, ""))
 	blue.Name, blue.Comment = "teal", "x"
-	assert.Equal(
-		t,
-		blue,
-		f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"name":"teal","comment":"x"}`),
-	)
+	assert.Equal(t, blue,
+		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID,
+			`{"name":"teal","comment":"x"}`))
 	blue.IsDefault = true
-	assert.Equal(
-		t,
-		blue,
-		f.programNetwork(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`),
-	)
+	assert.Equal(t, blue,
+		f.networkAsCloudflared(http.MethodPatch, vnets+"/"+blue.ID, `{"is_default_network":true}`))
 
 	// vnet delete, without and with -f
 	f.addRoute("10.0.0.0/8", tunnel, green.ID)
-	f.send(http.MethodDelete, f.below(vnets+"/"+green.ID), "").fails(http.StatusConflict, 1001)
-	assert.False(
-		t,
-		f.programNetwork(
-			http.MethodDelete,
-			vnets+"/"+green.ID+"?force=true",
-			"",
-		).DeletedAt.IsZero(),
-	)
-	assert.Empty(t, f.programList(routes+"?is_deleted=false&page=1&tun_types=cfd_tunnel"))
+	f.send(http.MethodDelete, f.accountPath(vnets+"/"+green.ID), "").
+		assertError(http.StatusConflict, 1001)
+	assert.False(t,
+		f.networkAsCloudflared(http.MethodDelete, vnets+"/"+green.ID+"?force=true",
+			"").DeletedAt.IsZero())
+	assert.Empty(t, f.listAsCloudflared(routes+"?is_deleted=false&page=1&tun_types=cfd_tunnel"))
 }
 
-func TestPrivateNetworks_RoutesOfPrograms(t *testing.T) {
+func TestRoutes_CloudflaredAndTerraform(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	web, _ := f.create("web")
 	shop, _ := f.create("shop")
-	blue := f.programNetwork(
-		http.MethodPost,
-		vnets,
-		`{"name":"blue","comment":"","is_default_network":false}`,
-	)
+	blue := f.networkAsCloudflared(http.MethodPost, vnets,
+		`{"name":"blue","comment":"","is_default_network":false}`)
 	// route ip add, Terraform's create
-	ten := f.programNetwork(
-		http.MethodPost,
-		routes,
-		`{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`,
-	)
+	ten := f.networkAsCloudflared(http.MethodPost, routes,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+web+`","comment":""}`)
 	assert.Equal(t, cidr("10.0.0.0/8"), ten.Network)
 	assert.Equal(t, web, ten.TunnelID)
-	f.programNetwork(
+	f.networkAsCloudflared(
 		http.MethodPost,
 		routes,
-		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab","virtual_network_id":"`+blue.ID+`"}`,
+		`{"network":"10.0.0.0/8","tunnel_id":"`+shop+`","comment":"lab",`+
+			`"virtual_network_id":"`+blue.ID+`"}`,
 	)
-	f.programNetwork(
-		http.MethodPost,
-		routes,
-		`{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`,
-	)
+	f.networkAsCloudflared(http.MethodPost, routes,
+		`{"network":"2001:db8::/32","tunnel_id":"`+web+`","comment":""}`)
 
 	// route ip show
 	const show = routes + "?is_deleted=false&page=1&tun_types=cfd_tunnel"
@@ -200,8 +173,8 @@ func TestPrivateNetworks_RoutesOfPrograms(t *testing.T) {
 		// the lookup of a CIDR for route ip delete
 		"&network_subset=10.0.0.0%2F8&network_superset=10.0.0.0%2F8&virtual_network_id=" + blue.ID: "10.0.0.0/8",
 	} {
-		result, info := f.program(http.MethodGet, show+query, "")
-		require.NotNil(t, info, "cloudflared goes by result_info")
+		result, info := f.sendAsCloudflared(http.MethodGet, show+query, "")
+		require.NotNil(t, info, "cloudflared requires result_info")
 		var list []strictNetwork
 		require.NoError(t, json.Unmarshal(result, &list))
 		found := []string{}
@@ -213,52 +186,35 @@ func TestPrivateNetworks_RoutesOfPrograms(t *testing.T) {
 		assert.Equal(t, strings.Fields(networks), found, query)
 		assert.Equal(t, len(found), info.Count)
 	}
-	// Terraform asks page by page until one is empty.
+	// Terraform reads pages until a page is empty.
 	var pages [][]string
 	for _, page := range []string{"1", "2", "3"} {
-		pages = append(pages, f.programList(routes+"?is_deleted=false&per_page=2&page="+page))
+		pages = append(pages, f.listAsCloudflared(routes+"?is_deleted=false&per_page=2&page="+page))
 	}
 	assert.Equal(t, [][]string{{"10.0.0.0/8", "10.0.0.0/8"}, {"2001:db8::/32"}, nil}, pages)
 
 	// Terraform's read and update
-	assert.Equal(t, ten, f.programNetwork(http.MethodGet, routes+"/"+ten.ID, ""))
+	assert.Equal(t, ten, f.networkAsCloudflared(http.MethodGet, routes+"/"+ten.ID, ""))
 	ten.Comment = "office"
-	assert.Equal(
-		t,
-		ten,
-		f.programNetwork(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`),
-	)
+	assert.Equal(t, ten,
+		f.networkAsCloudflared(http.MethodPatch, routes+"/"+ten.ID, `{"comment":"office"}`))
 	ten.Network, ten.TunnelID = "10.0.0.0/9", shop
-	assert.Equal(
-		t,
-		ten,
-		f.programNetwork(
-			http.MethodPatch,
-			routes+"/"+ten.ID,
-			`{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`,
-		),
-	)
+	assert.Equal(t, ten,
+		f.networkAsCloudflared(http.MethodPatch, routes+"/"+ten.ID,
+			`{"network":"10.0.0.0/9","tunnel_id":"`+shop+`"}`))
 
 	// route ip get
-	assert.Equal(t, ten.ID, f.programNetwork(http.MethodGet, routes+"/ip/10.1.2.3", "").ID)
-	assert.Equal(
-		t,
-		shop,
-		f.programNetwork(
-			http.MethodGet,
-			routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID,
-			"",
-		).TunnelID,
-	)
-	assert.Equal(
-		t,
-		cidr("2001:db8::/32"),
-		f.programNetwork(http.MethodGet, routes+"/ip/2001:db8::1", "").Network,
-	)
-	result, _ := f.program(http.MethodGet, routes+"/ip/192.0.2.1", "")
+	assert.Equal(t, ten.ID, f.networkAsCloudflared(http.MethodGet, routes+"/ip/10.1.2.3", "").ID)
+	assert.Equal(t, shop,
+		f.networkAsCloudflared(http.MethodGet, routes+"/ip/10.200.0.1?virtual_network_id="+blue.ID,
+			"").TunnelID)
+	assert.Equal(t, cidr("2001:db8::/32"),
+		f.networkAsCloudflared(http.MethodGet, routes+"/ip/2001:db8::1", "").Network)
+	result, _ := f.sendAsCloudflared(http.MethodGet, routes+"/ip/192.0.2.1", "")
 	assert.Equal(t, "null", string(result))
 
 	// route ip delete
-	assert.False(t, f.programNetwork(http.MethodDelete, routes+"/"+ten.ID, "").DeletedAt.IsZero())
-	assert.Equal(t, []string{"10.0.0.0/8", "2001:db8::/32"}, f.programList(show))
+	assert.False(t,
+		f.networkAsCloudflared(http.MethodDelete, routes+"/"+ten.ID, "").DeletedAt.IsZero())
+	assert.Equal(t, []string{"10.0.0.0/8", "2001:db8::/32"}, f.listAsCloudflared(show))
 }

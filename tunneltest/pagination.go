@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxPerPage is how many items a page has at most, and if the query does not say.
+// maxPerPage is the largest and the default number of items per page.
 const maxPerPage = 1000
 
-// onePage responds with the page of items that the query asks for.
-func onePage[T, J any](query url.Values, items []T, toJSON func(T) J) answer {
+// pageResponse returns the page of items that the query selects.
+func pageResponse[T, J any](query url.Values, items []T, toJSON func(T) J) response {
 	number, perPage := int64(1), int64(maxPerPage)
 	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
 		if query.Get(name) == "" {
@@ -19,9 +19,9 @@ func onePage[T, J any](query url.Values, items []T, toJSON func(T) J) answer {
 		}
 		n, err := strconv.ParseInt(query.Get(name), 10, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return *bad(name + " must be a whole number from 1")
+			return *badRequest(name + " must be a whole number from 1")
 		}
-		*value = n // out of range, it is the largest there is
+		*value = n // the largest int64 if the number is out of range
 	}
 	perPage = min(perPage, maxPerPage)
 	total := int64(len(items))
@@ -31,7 +31,7 @@ func onePage[T, J any](query url.Values, items []T, toJSON func(T) J) answer {
 	}
 	result := allJSON(items[from:min(from+perPage, total)], toJSON)
 	info := resultInfo{Count: len(result), Page: number, PerPage: perPage, TotalCount: total}
-	return page(result, info)
+	return successPage(result, info)
 }
 
 func allJSON[T, J any](items []T, toJSON func(T) J) []J {
@@ -42,7 +42,7 @@ func allJSON[T, J any](items []T, toJSON func(T) J) []J {
 	return list
 }
 
-// existed reports whether something that was created and deleted then existed at a time.
+// existed reports whether an object with these times of creation and deletion existed at a time.
 func existed(created, deleted, at time.Time) bool {
 	return !created.After(at) && (deleted.IsZero() || deleted.After(at))
 }

@@ -14,8 +14,8 @@ const (
 	ipRoutePath  = ipRoutesPath + "/{route_id}"
 )
 
-// ipRouteRoutes needs "Cloudflare One Networks" or "Cloudflare Tunnel", Read for GET and Write for
-// the others. The endpoints by CIDR, /teamnet/routes/network/…, ended in September 2025.
+// ipRouteRoutes are the operations on IP routes. The API removed the endpoints by CIDR,
+// /teamnet/routes/network/…, in September 2025.
 var ipRouteRoutes = []route{
 	{http.MethodPost, ipRoutesPath, (*Server).createIPRoute, networksWrite},
 	{http.MethodGet, ipRoutesPath, (*Server).listIPRoutes, networksRead},
@@ -25,16 +25,16 @@ var ipRouteRoutes = []route{
 	{http.MethodGet, ipRoutesPath + "/ip/{ip}", (*Server).lookUpIPRoute, networksRead},
 }
 
-// ipRoute leads a CIDR of a virtual network to a tunnel.
+// ipRoute routes a CIDR of a virtual network to a tunnel.
 type ipRoute struct {
 	id, comment      string
 	network          netip.Prefix // masked
 	tunnel           *tunnel
-	networkID        string // of the virtual network
+	networkID        string // ID of the virtual network
 	created, deleted time.Time
 }
 
-// ipRouteJSON is a route as responses have it.
+// ipRouteJSON is a route in a response.
 type ipRouteJSON struct {
 	ID               string     `json:"id"`
 	Comment          string     `json:"comment"`
@@ -47,12 +47,13 @@ type ipRouteJSON struct {
 
 func (r *ipRoute) json() ipRouteJSON {
 	return ipRouteJSON{
-		ID: r.id, Comment: r.comment, CreatedAt: timestamp{r.created}, DeletedAt: orNull(r.deleted),
+		ID: r.id, Comment: r.comment,
+		CreatedAt: timestamp{r.created}, DeletedAt: nullTime(r.deleted),
 		Network: r.network.String(), TunnelID: r.tunnel.id, VirtualNetworkID: r.networkID,
 	}
 }
 
-// namedRouteJSON is a route as lists and the lookup have it.
+// namedRouteJSON is a route in a response to a list or a lookup.
 type namedRouteJSON struct {
 	ipRouteJSON
 	TunnelType         string `json:"tun_type"`
@@ -64,7 +65,7 @@ func (a *account) namedRoute(r *ipRoute) namedRouteJSON {
 	return namedRouteJSON{r.json(), r.tunnel.kind, r.tunnel.name, a.networkName(r.networkID)}
 }
 
-// deleteRoutesOf deletes the routes of both kinds that lead to a deleted tunnel.
+// deleteRoutesOf deletes the IP routes and hostname routes of a deleted tunnel.
 func (a *account) deleteRoutesOf(t *tunnel) {
 	for _, r := range a.ipRoutes {
 		if r.tunnel == t && r.deleted.IsZero() {
@@ -78,7 +79,8 @@ func (a *account) deleteRoutesOf(t *tunnel) {
 	}
 }
 
-// liveTunnelByID returns the tunnel of any kind that a route can lead to, or nil.
+// liveTunnelByID returns the tunnel of any type with this ID, or nil if there is none or it is
+// deleted.
 func (a *account) liveTunnelByID(id string) *tunnel {
 	if t := a.byID[strings.ToLower(id)]; t != nil && t.deleted.IsZero() {
 		return t
@@ -86,7 +88,8 @@ func (a *account) liveTunnelByID(id string) *tunnel {
 	return nil
 }
 
-// routeExists reports whether another live route has the CIDR in the virtual network.
+// routeExists reports whether another route, which is not deleted, has the CIDR in the virtual
+// network.
 func (a *account) routeExists(wanted *ipRoute) bool {
 	return slices.ContainsFunc(a.ipRoutes, func(r *ipRoute) bool {
 		return r.id != wanted.id && r.deleted.IsZero() &&
@@ -96,19 +99,19 @@ func (a *account) routeExists(wanted *ipRoute) bool {
 
 // ipRouteBody is the body of a create or an update.
 type ipRouteBody struct {
-	computed
+	readOnlyMembers
 	Network          *string `json:"network"`
 	TunnelID         *string `json:"tunnel_id"`
-	VirtualNetworkID *string `json:"virtual_network_id"` // "" is as if it were absent
+	VirtualNetworkID *string `json:"virtual_network_id"` // "" is ignored
 	Comment          *string `json:"comment"`
 }
 
-// apply sets what the body has.
-func (b *ipRouteBody) apply(a *account, r *ipRoute) *answer {
+// apply sets the fields of r that the body has.
+func (b *ipRouteBody) apply(a *account, r *ipRoute) *response {
 	if b.Network != nil {
 		network, ok := parseNetwork(*b.Network)
 		if !ok {
-			return bad("Could not parse input: invalid address")
+			return badRequest("Could not parse input: invalid address")
 		}
 		r.network = network
 	}
@@ -126,14 +129,14 @@ func (b *ipRouteBody) apply(a *account, r *ipRoute) *answer {
 		r.networkID = network.id
 	}
 	if tooLong(b.Comment, maxRouteComment) {
-		return bad("comment has at most 100 characters")
+		return badRequest("comment must have at most 100 characters")
 	}
-	set(&r.comment, b.Comment)
+	setIfPresent(&r.comment, b.Comment)
 	return nil
 }
 
-// parseNetwork masks host bits and reads a bare address as a network of its own. Whether the API
-// does is not known.
+// parseNetwork parses a CIDR and clears its host bits. It accepts an address without a prefix
+// length as a network of one address. Whether the API does so is not known.
 func parseNetwork(text string) (netip.Prefix, bool) {
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -150,15 +153,16 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	return prefix.Masked(), true
 }
 
-func (s *Server) createIPRoute(c *call) answer {
+func (s *Server) createIPRoute(c *call) response {
 	var body ipRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
 		return *problem
 	}
 	if body.Network == nil || body.TunnelID == nil {
-		return *bad("network and tunnel_id are required")
+		return *badRequest("network and tunnel_id are required")
 	}
-	r := &ipRoute{id: randomUUID(), networkID: c.account.defaultNetwork().id, created: s.stamp()}
+	networkID := c.account.defaultNetwork().id
+	r := &ipRoute{id: randomUUID(), networkID: networkID, created: s.currentTime()}
 	if problem := body.apply(c.account, r); problem != nil {
 		return *problem
 	}
@@ -169,7 +173,7 @@ func (s *Server) createIPRoute(c *call) answer {
 	return success(r.json())
 }
 
-func (s *Server) listIPRoutes(c *call) answer {
+func (s *Server) listIPRoutes(c *call) response {
 	keep, problem := routeFilter(c.query)
 	if problem != nil {
 		return *problem
@@ -180,11 +184,12 @@ func (s *Server) listIPRoutes(c *call) answer {
 			found = append(found, r)
 		}
 	}
-	return onePage(c.query, found, c.account.namedRoute)
+	return pageResponse(c.query, found, c.account.namedRoute)
 }
 
-// routeFilter reads the query of a list. Without is_deleted a list has live and deleted routes.
-func routeFilter(query url.Values) (func(*ipRoute) bool, *answer) {
+// routeFilter returns the filter in the query of a list. If there is no is_deleted, the list
+// includes deleted routes.
+func routeFilter(query url.Values) (func(*ipRoute) bool, *response) {
 	var within, containing netip.Prefix
 	for name, prefix := range map[string]*netip.Prefix{
 		"network_subset": &within, "network_superset": &containing,
@@ -194,7 +199,7 @@ func routeFilter(query url.Values) (func(*ipRoute) bool, *answer) {
 		}
 		var ok bool
 		if *prefix, ok = parseNetwork(query.Get(name)); !ok {
-			return nil, bad("Could not parse input: invalid address")
+			return nil, badRequest("Could not parse input: invalid address")
 		}
 	}
 	at, problem := timeOf(query, "existed_at")
@@ -218,24 +223,24 @@ func routeFilter(query url.Values) (func(*ipRoute) bool, *answer) {
 	}, nil
 }
 
-// contains reports whether inner is outer or a part of it.
+// contains reports whether inner is equal to outer or part of it.
 func contains(outer, inner netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }
 
-// timeOf reads a parameter that is a time, zero if it is absent.
-func timeOf(query url.Values, name string) (time.Time, *answer) {
+// timeOf parses a parameter that is a time. It returns the zero time if the parameter is missing.
+func timeOf(query url.Values, name string) (time.Time, *response) {
 	if query.Get(name) == "" {
 		return time.Time{}, nil
 	}
 	at, err := time.Parse(time.RFC3339, query.Get(name))
 	if err != nil {
-		return time.Time{}, bad(name + " must be a time as in RFC 3339")
+		return time.Time{}, badRequest(name + " must be an RFC 3339 time")
 	}
 	return at, nil
 }
 
-// ipRoute returns the one that the path names, or nil.
+// ipRoute returns the route of the path, which can be deleted, or nil.
 func (c *call) ipRoute() *ipRoute {
 	for _, r := range c.account.ipRoutes {
 		if strings.EqualFold(r.id, c.values["route_id"]) {
@@ -245,8 +250,8 @@ func (c *call) ipRoute() *ipRoute {
 	return nil
 }
 
-// getIPRoute responds with a deleted route too, as for tunnels. Whether the API does is not known.
-func (s *Server) getIPRoute(c *call) answer {
+// getIPRoute also returns deleted routes, as for tunnels. Whether the API does so is not known.
+func (s *Server) getIPRoute(c *call) response {
 	r := c.ipRoute()
 	if r == nil {
 		return routeNotFound()
@@ -254,7 +259,7 @@ func (s *Server) getIPRoute(c *call) answer {
 	return success(r.json())
 }
 
-func (s *Server) updateIPRoute(c *call) answer {
+func (s *Server) updateIPRoute(c *call) response {
 	r := c.ipRoute()
 	if r == nil || !r.deleted.IsZero() {
 		return routeNotFound()
@@ -268,8 +273,8 @@ func (s *Server) updateIPRoute(c *call) answer {
 		return *problem
 	}
 	switch {
-	case body.any() || wanted == *r:
-		return changesNothing()
+	case body.isSet() || wanted == *r:
+		return invalidPatch()
 	case c.account.routeExists(&wanted):
 		return routeExists()
 	}
@@ -277,20 +282,20 @@ func (s *Server) updateIPRoute(c *call) answer {
 	return success(r.json())
 }
 
-func (s *Server) deleteIPRoute(c *call) answer {
+func (s *Server) deleteIPRoute(c *call) response {
 	r := c.ipRoute()
 	if r == nil || !r.deleted.IsZero() {
 		return routeNotFound()
 	}
-	r.deleted = s.stamp()
+	r.deleted = s.currentTime()
 	return success(r.json())
 }
 
-// lookUpIPRoute responds with null if no route contains the address.
-func (s *Server) lookUpIPRoute(c *call) answer {
+// lookUpIPRoute returns the result null if no route contains the address.
+func (s *Server) lookUpIPRoute(c *call) response {
 	address, err := netip.ParseAddr(c.values["ip"])
 	if err != nil || address.Zone() != "" {
-		return *bad("Could not parse input: invalid address")
+		return *badRequest("Could not parse input: invalid address")
 	}
 	networks := []*virtualNetwork{c.account.defaultNetwork()}
 	if id := c.query.Get("virtual_network_id"); id != "" {
@@ -311,7 +316,7 @@ func (s *Server) lookUpIPRoute(c *call) answer {
 	return success(nil)
 }
 
-// longestMatch returns the route of the longest prefix that contains the address, or nil.
+// longestMatch returns the route with the longest prefix that contains the address, or nil.
 func (a *account) longestMatch(network *virtualNetwork, address netip.Addr) *ipRoute {
 	var best *ipRoute
 	for _, r := range a.ipRoutes {
@@ -323,16 +328,16 @@ func (a *account) longestMatch(network *virtualNetwork, address netip.Addr) *ipR
 	return best
 }
 
-func routeExists() answer {
+func routeExists() response {
 	return failure(http.StatusConflict, 1014,
 		"You already have a route defined for this exact IP subnet")
 }
 
-func routeNotFound() answer { return failure(http.StatusNotFound, 1015, "Route not found") }
+func routeNotFound() response { return failure(http.StatusNotFound, 1015, "Route not found") }
 
-// noTunnelForRoute has the code that an unknown tunnel has elsewhere. Which one it has here is not
-// known.
-func noTunnelForRoute() *answer {
+// noTunnelForRoute returns the error response for an unknown tunnel in a request body. The real
+// code is not known.
+func noTunnelForRoute() *response {
 	a := failure(http.StatusNotFound, 1002, "Tunnel not found")
 	return &a
 }
