@@ -602,7 +602,7 @@ func ExampleError() {
 	// Output:
 	// false true
 	// 409 1013 8f2ab-FRA 1
-	// cftunnel: POST /accounts/0123456789abcdef0123456789abcdef/cfd_tunnel: 409 Conflict; 1013: A tunnel of this name exists already (ray 8f2ab-FRA)
+	// cftunnel: POST /accounts/0123456789abcdef0123456789abcdef/cfd_tunnel: 409 Conflict; 1013: A tunnel with this name already exists (ray 8f2ab-FRA)
 }
 
 // What has no sentinel is found by the API's code, also where that is only in the chain behind another error.

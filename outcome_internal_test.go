@@ -33,7 +33,7 @@ var (
 	roll   = request{operation: once(op("x", http.MethodPut, "/x", ""))}
 )
 
-// meaning is what a response means, in the words of docs/operating.md.
+// meaning is what a response means, in the words of docs/errors-and-retries.md.
 type meaning int
 
 const (
