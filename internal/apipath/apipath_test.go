@@ -12,7 +12,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-func TestExpandPutsEachValueInItsPlace(t *testing.T) {
+func TestExpand_EachName(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{"account": "1", "tunnel": "2"}
 
@@ -24,7 +24,7 @@ func TestExpandPutsEachValueInItsPlace(t *testing.T) {
 	assert.Equal(t, "/accounts/1/cfd_tunnel/2/token", path)
 }
 
-func TestExpandLeavesATemplateWithoutNamesAlone(t *testing.T) {
+func TestExpand_TemplateWithoutNames(t *testing.T) {
 	t.Parallel()
 	path, err := apipath.Expand("/user/tokens/verify", func(string) (string, error) {
 		return "", errors.New("nothing was to be asked")
@@ -34,7 +34,7 @@ func TestExpandLeavesATemplateWithoutNamesAlone(t *testing.T) {
 	assert.Equal(t, "/user/tokens/verify", path)
 }
 
-func TestExpandEscapesWhatWouldLeaveTheSegment(t *testing.T) {
+func TestExpand_EscapesValues(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
 		"../../zones/1?x=", "a/b", "a?b=c", "a#b", "a%2fb", "a b", "a\r\nHost: elsewhere", "{tunnel}", "ü",
@@ -58,7 +58,7 @@ func TestExpandEscapesWhatWouldLeaveTheSegment(t *testing.T) {
 	}
 }
 
-func TestExpandStopsAtAValueThatIsRefused(t *testing.T) {
+func TestExpand_ValueError(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
 
@@ -69,7 +69,7 @@ func TestExpandStopsAtAValueThatIsRefused(t *testing.T) {
 }
 
 // Such a segment would make the path that of another resource.
-func TestExpandRefusesWhatIsNoSegment(t *testing.T) {
+func TestExpand_RejectsDotSegments(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"", ".", ".."} {
 		t.Run(value, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestExpandRefusesWhatIsNoSegment(t *testing.T) {
 	assert.Equal(t, "/a/.../z", path)
 }
 
-func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
+func TestRelative_Path(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"accounts":           "/accounts",
@@ -111,7 +111,7 @@ func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
 	}
 }
 
-func TestRelativeTakesTheQueryApart(t *testing.T) {
+func TestRelative_Query(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]url.Values{
 		"a?":                   {},
@@ -134,7 +134,7 @@ func TestRelativeTakesTheQueryApart(t *testing.T) {
 	}
 }
 
-func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
+func TestRelative_Rejected(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, path, reason string }{
 		{"absolute", "https://example.com/a", "absolute"},
@@ -197,7 +197,7 @@ func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
 	}
 }
 
-func TestAccountIDIsThirtyTwoHexDigits(t *testing.T) {
+func TestAccountID_Digits(t *testing.T) {
 	t.Parallel()
 	const good = "0123456789abcdefABCDEF0123456789"
 	require.NoError(t, apipath.AccountID(good))
@@ -223,7 +223,7 @@ func TestAccountIDIsThirtyTwoHexDigits(t *testing.T) {
 	}
 }
 
-func TestUUIDHasDashesAndNothingAround(t *testing.T) {
+func TestUUID_Form(t *testing.T) {
 	t.Parallel()
 	const good = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 	require.NoError(t, apipath.UUID(good))
@@ -249,7 +249,7 @@ func TestUUIDHasDashesAndNothingAround(t *testing.T) {
 }
 
 // An id that is wrong may be a secret in the wrong place.
-func TestReasonsDoNotHoldTheValue(t *testing.T) {
+func TestErrors_OmitTheValue(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t-s3cr3t"
 	long := secret + strings.Repeat("x", 32-len(secret))
@@ -272,7 +272,7 @@ func TestReasonsDoNotHoldTheValue(t *testing.T) {
 	}
 }
 
-func TestWord(t *testing.T) {
+func TestOpaqueID_Characters(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1bedc50d-42b3-473c-b108-ff3d10c0d925", "a", "7", "replica_7", "a.b", "-a", strings.Repeat("a", 128)} {
 		require.NoError(t, apipath.OpaqueID(id), id)

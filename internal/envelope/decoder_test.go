@@ -10,7 +10,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 )
 
-func TestNoPoolKeepsTheBytesOfAnAnswer(t *testing.T) {
+func TestDecode_LeavesNoBytesInPool(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{"success":true,"result_info":{"page":1,"per_page":20,"count":3}}`)
 	before := string(body)

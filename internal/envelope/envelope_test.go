@@ -26,7 +26,7 @@ func decode(t *testing.T, body string) *envelope.Envelope {
 	return e
 }
 
-func TestAWholeAnswerIsRead(t *testing.T) {
+func TestDecode_WholeResponse(t *testing.T) {
 	t.Parallel()
 	var result *thing
 	e, err := envelope.Decode([]byte(`{
@@ -44,7 +44,7 @@ func TestAWholeAnswerIsRead(t *testing.T) {
 	assert.True(t, e.HasResult)
 }
 
-func TestAnErrorIsReadWithAllThatItHas(t *testing.T) {
+func TestDecode_WholeError(t *testing.T) {
 	t.Parallel()
 	e := decode(t, `{"success": false, "result": null, "messages": [], "errors": [{
 		"code": 1056, "message": "bad rules", "documentation_url": "https://example.com/1056", "source": {"pointer": "/config"},
@@ -62,7 +62,7 @@ func TestAnErrorIsReadWithAllThatItHas(t *testing.T) {
 	}, e)
 }
 
-func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
+func TestDecode_ErrorForms(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name, raw string
@@ -118,7 +118,7 @@ func TestErrorsAndMessagesAreReadInEveryForm(t *testing.T) {
 	}
 }
 
-func TestSuccessIsTrueOrFalseOrNotThere(t *testing.T) {
+func TestDecode_Success(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]*bool{
 		`{"success": true}`:    new(true),
@@ -143,7 +143,7 @@ func TestSuccessIsTrueOrFalseOrNotThere(t *testing.T) {
 	}
 }
 
-func TestTheResultOfAFailureMayBeAnything(t *testing.T) {
+func TestDecode_FailureWithAnyResult(t *testing.T) {
 	t.Parallel()
 	for _, success := range []string{`"success": false,`, `"success": null,`, ``} {
 		for _, result := range []string{`null`, `{}`, `[]`, `"text"`, `3`, `true`, `{"id": 3}`, `{"id": {"deep": []}}`, `[{"id": "a"}]`} {
@@ -159,7 +159,7 @@ func TestTheResultOfAFailureMayBeAnything(t *testing.T) {
 	}
 }
 
-func TestTheResultOfASuccessMustBeOfItsType(t *testing.T) {
+func TestDecode_SuccessWithWrongResult(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`[]`, `"text"`, `3`, `true`, `{"id": 3}`, `{"size": "many"}`, `{"size": ""}`, `{"size": 1.5}`} {
 		t.Run(result, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestTheResultOfASuccessMustBeOfItsType(t *testing.T) {
 	}
 }
 
-func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
+func TestDecode_MissingResult(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"success": true, "result": null}`, `{"success": true}`} {
 		t.Run(body, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestAResultThatIsNotThereLeavesAPointerNil(t *testing.T) {
 	}
 }
 
-func TestEachAnswerHasValuesOfItsOwn(t *testing.T) {
+func TestDecode_ValuesAreNotShared(t *testing.T) {
 	t.Parallel()
 	var first, second []thing
 	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
@@ -207,7 +207,7 @@ func TestEachAnswerHasValuesOfItsOwn(t *testing.T) {
 	assert.Equal(t, []envelope.Detail{{Code: 2}}, two.Errors)
 }
 
-func TestWhatIsNoEnvelopeIsAnError(t *testing.T) {
+func TestDecode_NotAnEnvelope(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"empty":              ``,
@@ -240,7 +240,7 @@ func TestWhatIsNoEnvelopeIsAnError(t *testing.T) {
 }
 
 // Results hold tokens, and a decoder's own words quote what it cannot read.
-func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
+func TestDecode_ErrorOmitsTheResponse(t *testing.T) {
 	t.Parallel()
 	const secret = "531800885318008853180088"
 	type result struct {
@@ -275,7 +275,7 @@ func TestAnErrorTextHoldsNothingOfTheAnswer(t *testing.T) {
 	}
 }
 
-func TestNullIsNoAnswer(t *testing.T) {
+func TestDecode_Null(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", " null\n", "\tnull\r\n"} {
 		e, err := envelope.Decode([]byte(body), nil)
@@ -290,7 +290,7 @@ func TestNullIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestResultInfoIsReadAsFarAsItIsNumbers(t *testing.T) {
+func TestDecode_ResultInfo(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name, raw string
@@ -330,7 +330,7 @@ func TestResultInfoIsReadAsFarAsItIsNumbers(t *testing.T) {
 	assert.Nil(t, decode(t, `{"success": true}`).Info, "missing")
 }
 
-func TestADeepChainIsCutOff(t *testing.T) {
+func TestDecode_DeepChain(t *testing.T) {
 	t.Parallel()
 	const levels = 4000
 	for name, link := range map[string][2]string{
@@ -354,7 +354,7 @@ func TestADeepChainIsCutOff(t *testing.T) {
 	}
 }
 
-func TestAChainThatIsTooDeepForJSONIsAnErrorAndNoCrash(t *testing.T) {
+func TestDecode_ChainTooDeepForJSON(t *testing.T) {
 	t.Parallel()
 	const levels = 1_000_000
 	began := time.Now()
@@ -364,7 +364,7 @@ func TestAChainThatIsTooDeepForJSONIsAnErrorAndNoCrash(t *testing.T) {
 	assert.Less(t, time.Since(began), 5*time.Second)
 }
 
-func TestOfVeryManyErrorsTheFirstAreKept(t *testing.T) {
+func TestDecode_ManyErrors(t *testing.T) {
 	t.Parallel()
 	const count = 5_000
 	var list strings.Builder
@@ -383,7 +383,7 @@ func TestOfVeryManyErrorsTheFirstAreKept(t *testing.T) {
 	}
 }
 
-func TestOfALongChainTheFirstAreKept(t *testing.T) {
+func TestDecode_LongChain(t *testing.T) {
 	t.Parallel()
 	chain := strings.TrimSuffix(strings.Repeat(`{"code": 3},`, 5_000), ",")
 	e := decode(t, `{"success": false, "errors": [{"code": 1, "error_chain": [`+chain+`]}]}`)
@@ -394,7 +394,7 @@ func TestOfALongChainTheFirstAreKept(t *testing.T) {
 }
 
 // A list is given room on the word of its first item, which may be of any length beside the others.
-func TestAListIsReadWholeHoweverLongItsItemsAre(t *testing.T) {
+func TestDecode_ListWithItemsOfAnyLength(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5_000)
 	for name, ids := range map[string][]string{
@@ -420,7 +420,7 @@ func TestAListIsReadWholeHoweverLongItsItemsAre(t *testing.T) {
 	}
 }
 
-func TestADecoderServesManyAtOnce(t *testing.T) {
+func TestDecode_Concurrent(t *testing.T) {
 	t.Parallel()
 	results := make(chan string, 8)
 	for n := range cap(results) {
@@ -438,7 +438,7 @@ func TestADecoderServesManyAtOnce(t *testing.T) {
 	assert.ElementsMatch(t, []string{"0", "1", "2", "3", "4", "5", "6", "7"}, ids)
 }
 
-func TestANumberMustFit(t *testing.T) {
+func TestDecode_NumberOutOfRange(t *testing.T) {
 	t.Parallel()
 	for _, number := range []string{"128", "-129", "9223372036854775808", "1.0", "1e1"} {
 		var result struct {

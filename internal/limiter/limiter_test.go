@@ -105,7 +105,7 @@ func (r *recorder) record() {
 	r.times = append(r.times, time.Now())
 }
 
-func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
+func TestLimiter_NeverExceedsQuota(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		requests int
@@ -140,7 +140,7 @@ func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
 	}
 }
 
-func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
+func TestLimiter_NeverExceedsQuotaWithCancelsAndHolds(t *testing.T) {
 	t.Parallel()
 	for _, requests := range []int{1, 2, 19, 20, 100} {
 		t.Run(fmt.Sprint(requests), func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 	}
 }
 
-func TestATenthPassesAtOnceAndTheRestEvenly(t *testing.T) {
+func TestLimiter_BurstThenEvenRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		times := passes(t, limiter.New(1200, 5*time.Minute, patience), 120+1068)
@@ -201,7 +201,7 @@ func TestATenthPassesAtOnceAndTheRestEvenly(t *testing.T) {
 	})
 }
 
-func TestASmallQuotaIsUsedToTheFull(t *testing.T) {
+func TestLimiter_SmallQuota(t *testing.T) {
 	t.Parallel()
 	for _, requests := range []int{1, 2, 5, 19, 20} {
 		t.Run(fmt.Sprint(requests), func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestASmallQuotaIsUsedToTheFull(t *testing.T) {
 	}
 }
 
-func TestTheBurstFillsUpAgainWhileNobodyCalls(t *testing.T) {
+func TestLimiter_BurstRefills(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(100, time.Minute, patience)
@@ -226,7 +226,7 @@ func TestTheBurstFillsUpAgainWhileNobodyCalls(t *testing.T) {
 	})
 }
 
-func TestCallersAreServedInOrder(t *testing.T) {
+func TestLimiter_Order(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(5, 5*time.Second, patience)
@@ -257,7 +257,7 @@ func TestCallersAreServedInOrder(t *testing.T) {
 	})
 }
 
-func TestOneWhoComesAsAHoldEndsDoesNotOvertakeTheQueue(t *testing.T) {
+func TestLimiter_NewCallerDoesNotOvertakeQueue(t *testing.T) {
 	t.Parallel()
 	// Who runs first at that instant is chance.
 	for range 20 {
@@ -283,7 +283,7 @@ func TestOneWhoComesAsAHoldEndsDoesNotOvertakeTheQueue(t *testing.T) {
 	}
 }
 
-func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
+func TestLimiter_CanceledCallersUseNoTokens(t *testing.T) {
 	t.Parallel()
 	for name, cancelled := range map[string]int{"none": 0, "the one with the reservation": 1, "a hundred": 100} {
 		t.Run(name, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
 	}
 }
 
-func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
+func TestLimiter_CanceledCallersLeaveQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -337,7 +337,7 @@ func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
 	})
 }
 
-func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
+func TestLimiter_CanceledCallerReturnsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*limiter.Limiter, context.Context){
 		"before a token":      func(*limiter.Limiter, context.Context) {},
@@ -364,7 +364,7 @@ func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
 	}
 }
 
-func TestAContextThatHasEndedTakesNothing(t *testing.T) {
+func TestLimiter_EndedContextUsesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, time.Minute, patience)
@@ -378,7 +378,7 @@ func TestAContextThatHasEndedTakesNothing(t *testing.T) {
 	})
 }
 
-func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
+func TestLimiter_DeadlineTooEarly(t *testing.T) {
 	t.Parallel()
 	// One every ten seconds: the first of those ahead is through in ten, so the next in ten more than there are ahead.
 	for _, ahead := range []int{0, 1, 2, 20} {
@@ -410,7 +410,7 @@ func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
 }
 
 // One who comes just as the front of the queue leaves with its token must not count it twice.
-func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
+func TestLimiter_ServedCallerIsNotCountedTwice(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
@@ -440,7 +440,7 @@ func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
 	}
 }
 
-func TestAWaitIsJudgedByWhatIsLeftOfIt(t *testing.T) {
+func TestLimiter_DeadlineAfterPartOfTheWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -455,7 +455,7 @@ func TestAWaitIsJudgedByWhatIsLeftOfIt(t *testing.T) {
 	})
 }
 
-func TestAHoldKeepsEverybodyBack(t *testing.T) {
+func TestLimiter_HoldDelaysAllCallers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const rest = time.Minute
@@ -481,7 +481,7 @@ func TestAHoldKeepsEverybodyBack(t *testing.T) {
 	})
 }
 
-func TestAHoldKeepsBackThoseWhomTheBurstWouldLetThrough(t *testing.T) {
+func TestLimiter_HoldDelaysBurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1200, 5*time.Minute, patience)
@@ -490,7 +490,7 @@ func TestAHoldKeepsBackThoseWhomTheBurstWouldLetThrough(t *testing.T) {
 	})
 }
 
-func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
+func TestLimiter_NoBurstAfterHold(t *testing.T) {
 	t.Parallel()
 	for _, callers := range []int{3, 200} {
 		t.Run(fmt.Sprintf("%d who waited", callers), func(t *testing.T) {
@@ -535,7 +535,7 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 }
 
 // The bucket seldom holds whole tokens when a hold ends.
-func TestExactlyOnePassesWhenAHoldEnds(t *testing.T) {
+func TestLimiter_OneCallerAtEndOfHold(t *testing.T) {
 	t.Parallel()
 	for _, gathered := range []float64{1, 1.01, 1.5, 1.99, 2, 2.99, 10.99, 119.99, 500} {
 		t.Run(fmt.Sprint(gathered), func(t *testing.T) {
@@ -553,7 +553,7 @@ func TestExactlyOnePassesWhenAHoldEnds(t *testing.T) {
 	}
 }
 
-func TestAHoldInThePastChangesNothing(t *testing.T) {
+func TestLimiter_HoldInThePast(t *testing.T) {
 	t.Parallel()
 	for name, ago := range map[string]time.Duration{"now": 0, "a moment ago": 1, "an hour ago": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -573,7 +573,7 @@ func TestAHoldInThePastChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
+func TestLimiter_HoldRejectsNewCaller(t *testing.T) {
 	t.Parallel()
 	const maxHold = 30 * time.Second
 	cases := []struct {
@@ -619,7 +619,7 @@ func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
+func TestLimiter_HoldRejectsWaiters(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name                    string
@@ -657,7 +657,7 @@ func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
 	}
 }
 
-func TestAHoldSendsAwayOnlyThoseForWhomItIsTooLong(t *testing.T) {
+func TestLimiter_HoldRejectsOnlyLateWaiters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -682,7 +682,7 @@ func TestAHoldSendsAwayOnlyThoseForWhomItIsTooLong(t *testing.T) {
 	})
 }
 
-func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
+func TestLimiter_DeadlineWithQueueBehindHold(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name     string
@@ -719,7 +719,7 @@ func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
 	}
 }
 
-func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
+func TestLimiter_HoldAddsNoToken(t *testing.T) {
 	t.Parallel()
 	for _, rest := range []time.Duration{time.Millisecond, 3 * time.Second, 9 * time.Second} {
 		t.Run(rest.String(), func(t *testing.T) {
@@ -738,7 +738,7 @@ func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
 	}
 }
 
-func TestAReservationIsGivenBackToThoseWhoComeAsAHoldBegins(t *testing.T) {
+func TestLimiter_HoldReturnsReservation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -752,7 +752,7 @@ func TestAReservationIsGivenBackToThoseWhoComeAsAHoldBegins(t *testing.T) {
 	})
 }
 
-func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
+func TestLimiter_HoldRejectsLateWaiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -779,7 +779,7 @@ func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
 	})
 }
 
-func TestOneWhomAHoldMakesLateCostsTheNextNothing(t *testing.T) {
+func TestLimiter_RejectedWaiterUsesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)
@@ -799,7 +799,7 @@ func TestOneWhomAHoldMakesLateCostsTheNextNothing(t *testing.T) {
 	})
 }
 
-func TestAHoldIsNeverShortened(t *testing.T) {
+func TestLimiter_HoldIsNeverShortened(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]func() *limiter.Limiter{
 		"with a quota":    func() *limiter.Limiter { return limiter.New(10, time.Second, patience) },
@@ -823,7 +823,7 @@ func TestAHoldIsNeverShortened(t *testing.T) {
 	}
 }
 
-func TestAHoldCanBeMadeLonger(t *testing.T) {
+func TestLimiter_HoldIsExtended(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]func() *limiter.Limiter{
 		"with a quota":    func() *limiter.Limiter { return limiter.New(1, time.Second, time.Minute) },
@@ -852,7 +852,7 @@ func TestAHoldCanBeMadeLonger(t *testing.T) {
 	}
 }
 
-func TestAHoldCanComeAgain(t *testing.T) {
+func TestLimiter_RepeatedHolds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1200, 5*time.Minute, patience)
@@ -865,7 +865,7 @@ func TestAHoldCanComeAgain(t *testing.T) {
 	})
 }
 
-func TestHeldTellsTheRest(t *testing.T) {
+func TestLimiter_Held(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.Before(nil, patience)
@@ -879,7 +879,7 @@ func TestHeldTellsTheRest(t *testing.T) {
 	})
 }
 
-func TestAGateWithoutAQuotaOnlyHolds(t *testing.T) {
+func TestBefore_NoPacing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.Before(nil, patience)
@@ -899,7 +899,7 @@ func TestAGateWithoutAQuotaOnlyHolds(t *testing.T) {
 	})
 }
 
-func TestTheErrorsSayHowLong(t *testing.T) {
+func TestLimiter_ErrorTexts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, patience)

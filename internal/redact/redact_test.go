@@ -34,7 +34,7 @@ func redactorOf(header http.Header, body []byte) *redact.Redactor {
 	return b
 }
 
-func TestASecretIsRedactedInEveryFormOfAnEcho(t *testing.T) {
+func TestRedact_EveryEscaping(t *testing.T) {
 	t.Parallel()
 	asJSON, err := json.Marshal(secret)
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestASecretIsRedactedInEveryFormOfAnEcho(t *testing.T) {
 	}
 }
 
-func TestAnAuthorizationIsRedactedWithAndWithoutItsScheme(t *testing.T) {
+func TestRedact_AuthorizationHeader(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
 	for echo, want := range map[string]string{
@@ -82,7 +82,7 @@ func TestAnAuthorizationIsRedactedWithAndWithoutItsScheme(t *testing.T) {
 	}
 }
 
-func TestHeadersAreSecretByTheirNames(t *testing.T) {
+func TestRedact_HeaderNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
@@ -97,7 +97,7 @@ func TestHeadersAreSecretByTheirNames(t *testing.T) {
 	}
 }
 
-func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
+func TestRedact_NestedBody(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(nil, []byte(`{
 		"name": "plain-name", "count": 3, "enabled": true, "nothing": null, "TUNNEL_SECRET": "top-secret",
@@ -112,7 +112,7 @@ func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 	assert.Equal(t, "plain-name plain-item 3 true", redacted(redactor, "plain-name plain-item 3 true"))
 }
 
-func TestABodyOfAnyShapeIsRead(t *testing.T) {
+func TestRedact_BodyOfAnyShape(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`} {
 		redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
@@ -122,7 +122,7 @@ func TestABodyOfAnyShapeIsRead(t *testing.T) {
 	assert.Equal(t, "[REDACTED]", redacted(redactor, "abc-def"))
 }
 
-func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
+func TestRedact_TextWithoutSecret(t *testing.T) {
 	t.Parallel()
 	const text = "tunnel name taken: \"a\" <b> %2B \x00 ü"
 	for name, redactor := range map[string]*redact.Redactor{
@@ -136,7 +136,7 @@ func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
 }
 
 // With the shorter one replaced first, the tail of the longer would stay.
-func TestASecretThatBeginsLikeAnotherIsRedactedWhole(t *testing.T) {
+func TestRedact_CommonPrefix(t *testing.T) {
 	t.Parallel()
 	const short, long = "abc-def", "abc-def-ghi"
 	for name, redactor := range map[string]*redact.Redactor{
@@ -148,7 +148,7 @@ func TestASecretThatBeginsLikeAnotherIsRedactedWhole(t *testing.T) {
 	}
 }
 
-func TestASecretInsideAnotherIsRedactedWithIt(t *testing.T) {
+func TestRedact_SecretInsideAnother(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
 
@@ -156,7 +156,7 @@ func TestASecretInsideAnotherIsRedactedWithIt(t *testing.T) {
 }
 
 // A percent escape in lower case must not make the letters around it so.
-func TestOnlyTheDigitsOfAnEscapeMayBeInLowerCase(t *testing.T) {
+func TestRedact_LowerCaseEscapes(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
 
@@ -165,7 +165,7 @@ func TestOnlyTheDigitsOfAnEscapeMayBeInLowerCase(t *testing.T) {
 }
 
 // The tail of the one that begins later must not stay.
-func TestSecretsThatOverlapAreRedactedWhole(t *testing.T) {
+func TestRedact_OverlappingSecrets(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "abcdef", "defghi", "ghijkl"
 	for name, redactor := range map[string]*redact.Redactor{
@@ -188,7 +188,7 @@ func TestSecretsThatOverlapAreRedactedWhole(t *testing.T) {
 	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "one that overlaps itself")
 }
 
-func TestATextTooShortForASecretDoesNotRedactPartsOfWords(t *testing.T) {
+func TestRedact_ShortSecret(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
 
@@ -196,7 +196,7 @@ func TestATextTooShortForASecretDoesNotRedactPartsOfWords(t *testing.T) {
 	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be one")
 }
 
-func TestOneRedactorServesManyAtOnce(t *testing.T) {
+func TestRedact_Concurrent(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
 	texts := make(chan string, 8)
@@ -208,7 +208,7 @@ func TestOneRedactorServesManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestPartsOfALongSecretAreRedactedTooHoweverTheRestIsEscaped(t *testing.T) {
+func TestRedact_PartsOfALongSecret(t *testing.T) {
 	t.Parallel()
 	b := redactorOf(http.Header{"X-Auth-Key": {"abcdefghi1+2klmnopqrst/uv=="}}, nil)
 	for echo, want := range map[string]string{
@@ -223,7 +223,7 @@ func TestPartsOfALongSecretAreRedactedTooHoweverTheRestIsEscaped(t *testing.T) {
 	}
 }
 
-func TestWordsOfASecretAreLeftAlone(t *testing.T) {
+func TestRedact_WordsOfASecret(t *testing.T) {
 	t.Parallel()
 	b := redactorOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
 	const text = "the operator of a readonly account, operator@example.com"
@@ -231,7 +231,7 @@ func TestWordsOfASecretAreLeftAlone(t *testing.T) {
 	assert.Equal(t, "[REDACTED]", redacted(b, "readonly-token"))
 }
 
-func TestSecretsOfQueriesAndCookiesAreRedacted(t *testing.T) {
+func TestRedact_QueriesAndCookies(t *testing.T) {
 	t.Parallel()
 	b := new(redact.Redactor)
 	b.AddURL("https://example.com/a?token=query-secret&name=visible")
@@ -239,7 +239,7 @@ func TestSecretsOfQueriesAndCookiesAreRedacted(t *testing.T) {
 	assert.Equal(t, "[REDACTED] visible [REDACTED]", redacted(b, "query-secret visible cookie-secret"))
 }
 
-func TestSecretsOfEarlierAttemptsStayKnown(t *testing.T) {
+func TestRedact_EarlierAttempts(t *testing.T) {
 	t.Parallel()
 	b := new(redact.Redactor)
 	b.AddHeader(http.Header{"Authorization": {"Bearer first-token"}})

@@ -21,7 +21,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-func TestStatusIsRepeatedWhereTheServerIsBusyOrBroken(t *testing.T) {
+func TestRetryableStatus_AllCodes(t *testing.T) {
 	t.Parallel()
 	repeated := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
 	for code := 100; code < 600; code++ {
@@ -30,7 +30,7 @@ func TestStatusIsRepeatedWhereTheServerIsBusyOrBroken(t *testing.T) {
 	assert.False(t, retry.RetryableStatus(0), "no answer at all")
 }
 
-func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
+func TestTransient_Errors(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name string
@@ -53,7 +53,7 @@ func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsReadInEveryForm(t *testing.T) {
+func TestParseRetryAfter_Forms(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
@@ -111,7 +111,7 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 	assert.Zero(t, retry.ParseRetryAfter(nil, now), "no header at all")
 }
 
-func TestDelaysStayWithinTheirBounds(t *testing.T) {
+func TestDelays_Bounds(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ base, max time.Duration }{
 		{500 * time.Millisecond, 30 * time.Second},
@@ -138,7 +138,7 @@ func TestDelaysStayWithinTheirBounds(t *testing.T) {
 }
 
 // Full jitter: callers that failed together must not come back together.
-func TestDelaysAreSpreadOverTheirWholeRange(t *testing.T) {
+func TestDelays_FullJitter(t *testing.T) {
 	t.Parallel()
 	const calls, tenths = 2000, 10
 	base, max := time.Second, 8*time.Second

@@ -125,7 +125,7 @@ func ownClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
+func TestClientDo_RequestAndResponse(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 300_000)
 	for _, body := range []string{"", `{"name":"a"}`, large} {
@@ -158,7 +158,7 @@ func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
 	}
 }
 
-func TestARefusedConnectionWasNotSentOn(t *testing.T) {
+func TestClientDo_ConnectionRefused(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -171,7 +171,7 @@ func TestARefusedConnectionWasNotSentOn(t *testing.T) {
 	assert.Zero(t, resp.StatusCode)
 }
 
-func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
+func TestClientDo_TLSHandshakeFails(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -185,7 +185,7 @@ func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
 	assert.False(t, resp.Sent)
 }
 
-func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
+func TestClientDo_CanceledWhileDialing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		// net/http lets a dial go on when its request has gone.
@@ -203,7 +203,7 @@ func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
 	})
 }
 
-func TestAContextThatHasEndedSendsNothing(t *testing.T) {
+func TestClientDo_EndedContext(t *testing.T) {
 	t.Parallel()
 	cancelled, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the caller's own reason"))
@@ -231,7 +231,7 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 	assert.Zero(t, requests.Load())
 }
 
-func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
+func TestClientDo_RoundTripperWithoutTrace(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken })}
@@ -242,7 +242,7 @@ func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
 	assert.True(t, resp.Sent)
 }
 
-func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
+func TestClientDo_ConnectionCutBeforeResponse(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
 	}
 }
 
-func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
+func TestClientDo_InvalidRequest(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*roundtrip.Request){
 		"URL": func(r *roundtrip.Request) { r.URL = "http://[" },
@@ -277,7 +277,7 @@ func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
 }
 
 // The caller names method and path itself, and a query can hold what no error text should.
-func TestAnErrorDoesNotRepeatTheURL(t *testing.T) {
+func TestClientDo_ErrorOmitsURL(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })}
 
@@ -301,7 +301,7 @@ var slow = map[string]struct {
 	}, http.StatusOK},
 }
 
-func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
+func TestClientDo_Timeout(t *testing.T) {
 	t.Parallel()
 	for name, c := range slow {
 		t.Run(name, func(t *testing.T) {
@@ -330,7 +330,7 @@ func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
 	}
 }
 
-func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
+func TestClientDo_ContextEnds(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("the caller's own reason")
 	const after = 3 * time.Second
@@ -378,7 +378,7 @@ func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
 }
 
 // A transport can report the end of its caller's context as an error of its own.
-func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
+func TestClientDo_ContextErrorInChain(t *testing.T) {
 	t.Parallel()
 	own := errors.New("i/o timeout")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -393,7 +393,7 @@ func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
 	assert.ErrorIs(t, resp.Err, own)
 }
 
-func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
+func TestClientDo_TransportReturnsContextError(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
@@ -442,7 +442,7 @@ func compressed(text string) []byte {
 	return b.Bytes()
 }
 
-func TestABodyUpToTheLimitIsRead(t *testing.T) {
+func TestClientDo_MaxBytes(t *testing.T) {
 	t.Parallel()
 	// The larger ones are longer than the buffer that a Content-Length is trusted to ask for.
 	cases := []struct {
@@ -486,7 +486,7 @@ func TestABodyUpToTheLimitIsRead(t *testing.T) {
 	}
 }
 
-func TestAnAnnouncedBodyBeyondTheLimitIsNotWaitedFor(t *testing.T) {
+func TestClientDo_ContentLengthTooLarge(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(maxBytes+1))
@@ -509,7 +509,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
+func TestClientDo_EndlessBody(t *testing.T) {
 	t.Parallel()
 	endless := &countingReader{}
 	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -526,7 +526,7 @@ func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
 }
 
 // A server must not make us allocate what it only announces.
-func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
+func TestClientDo_ContentLengthIsNotAllocated(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.FormatInt(math.MaxInt64, 10))
@@ -539,7 +539,7 @@ func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
 	})
 }
 
-func TestACutBodyIsAnErrorBesideTheStatus(t *testing.T) {
+func TestClientDo_CutBody(t *testing.T) {
 	t.Parallel()
 	whole := compressed(strings.Repeat("a text that compresses ", 100))
 	for name, cut := range map[string]struct{ header, body string }{
@@ -597,7 +597,7 @@ func warm(t *testing.T, client *http.Client, target string) {
 	require.Equal(t, "ok", string(resp.Body))
 }
 
-func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
+func TestClientDo_TransportRetryIsObserved(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	target, client := dying(t, &requests), ownClient(t)
@@ -622,7 +622,7 @@ func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
 	assert.True(t, resp.Sent)
 }
 
-func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
+func TestClientDo_RefusedRetryEndsAttempt(t *testing.T) {
 	t.Parallel()
 	target, client := listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
 		readRequest(reader)
@@ -662,7 +662,7 @@ func (c reluctant) Close() error {
 }
 
 // net/http looks at the context and writes at the same time, so that it is chance which comes first.
-func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
+func TestClientDo_RefusedRetryIsNotWritten(t *testing.T) {
 	t.Parallel()
 	const rounds = 50
 	repeats := make(chan string, rounds)
@@ -701,7 +701,7 @@ func (shared) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{NegotiatedProtocol: "h2"}
 }
 
-func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
+func TestClientDo_RefusedRetryWithResponse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		wrap   func(net.Conn) net.Conn
@@ -785,7 +785,7 @@ func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *h
 	return strings.Replace(target, "http://", "https://", 1), &http.Client{Transport: transport}
 }
 
-func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
+func TestClientDo_HTTP2RefusedRetry(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		var streams, connections atomic.Int32
@@ -808,7 +808,7 @@ func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
 }
 
 // net/http cannot know whether a write may be repeated.
-func TestHTTP2_WriteIsNotRepeatedByTheTransport(t *testing.T) {
+func TestClientDo_HTTP2WriteIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		for _, body := range []string{"", "{}"} {
@@ -829,7 +829,7 @@ func TestHTTP2_WriteIsNotRepeatedByTheTransport(t *testing.T) {
 	}
 }
 
-func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
+func TestClientDo_PostIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	headers := map[string]http.Header{
 		"no header":         {},
@@ -869,7 +869,7 @@ func (c dumb) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
+func TestClientDo_FailedWriteCountsAsSent(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	target := listen(t, func(_ int, conn net.Conn, reader *bufio.Reader) {
@@ -895,7 +895,7 @@ func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
 	assert.Equal(t, int32(1), requests.Load())
 }
 
-func TestAnIdempotencyKeyChangesNothingElse(t *testing.T) {
+func TestClientDo_IdempotencyKey(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		t.Run(method, func(t *testing.T) {
@@ -932,7 +932,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
-func TestEveryBodyIsClosed(t *testing.T) {
+func TestClientDo_ClosesBody(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		reader io.Reader
@@ -956,7 +956,7 @@ func TestEveryBodyIsClosed(t *testing.T) {
 	}
 }
 
-func TestTheAttemptsContextEndsWithIt(t *testing.T) {
+func TestClientDo_CancelsItsContext(t *testing.T) {
 	t.Parallel()
 	var attempt context.Context
 	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -970,7 +970,7 @@ func TestTheAttemptsContextEndsWithIt(t *testing.T) {
 	assert.Error(t, attempt.Err(), "a timer would be left until the time-out")
 }
 
-func TestAConnectionIsUsedAgain(t *testing.T) {
+func TestClientDo_ReusesConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := pipenet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -985,7 +985,7 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 	})
 }
 
-func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
+func TestNewTransport_HTTP2(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Proto)
@@ -1006,14 +1006,14 @@ func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
 	}
 }
 
-func TestTheDefaultTransportsAreNobodyElses(t *testing.T) {
+func TestNewTransport_NotShared(t *testing.T) {
 	t.Parallel()
 	first, second := roundtrip.NewTransport(), roundtrip.NewTransport()
 	assert.NotSame(t, first, second)
 	assert.NotSame(t, http.DefaultTransport, roundtrip.NewTransport())
 }
 
-func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
+func TestNewTransport_EndlessHeaders(t *testing.T) {
 	t.Parallel()
 	target := listen(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 		readRequest(requests)
@@ -1040,7 +1040,7 @@ type failingBody struct{ err error }
 
 func (r failingBody) Read([]byte) (int, error) { return 0, r.err }
 
-func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
+func TestClientDo_HTTP2NotProcessed(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
 	for name, test := range map[string]struct {
@@ -1079,7 +1079,7 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 	}
 }
 
-func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
+func TestNewTransport_HandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := pipenet.ServeTLS(t, http.NotFoundHandler())
@@ -1115,7 +1115,7 @@ func (v *valve) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
+func TestNewTransport_SilentConnectionLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })

@@ -33,7 +33,7 @@ func TestWrite_ReplacesTheFile(t *testing.T) {
 	assert.Len(t, left, 3)
 }
 
-func TestWrite_ReplacesALink(t *testing.T) {
+func TestWrite_ReplacesLink(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	target, link := filepath.Join(folder, "target"), filepath.Join(folder, "link")

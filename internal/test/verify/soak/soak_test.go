@@ -28,7 +28,7 @@ func newTestRound(t *testing.T, s settings) *round {
 	return newRound(t.Context(), r, s, 1, stats)
 }
 
-func TestRound_Agrees(t *testing.T) {
+func TestRound_NoProblems(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
