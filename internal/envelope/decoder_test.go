@@ -18,7 +18,7 @@ func TestDecode_LeavesNoBytesInPool(t *testing.T) {
 		_, err := envelope.Decode(body, nil)
 		require.NoError(t, err)
 		other := jx.GetDecoder()
-		other.Reset(strings.NewReader(`["what another part of the program reads"]`))
+		other.Reset(strings.NewReader(`["text of another part of the program"]`))
 		_ = other.Skip()
 		require.Equal(t, before, string(body))
 	}

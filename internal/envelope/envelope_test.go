@@ -83,12 +83,12 @@ func TestDecode_ErrorForms(t *testing.T) {
 		{"code as a float", `[{"code": 1013.0}]`, []envelope.Detail{{Code: 1013}}},
 		{"code with an exponent", `[{"code": 1.013e3}]`, []envelope.Detail{{Code: 1013}}},
 		{"code as hexadecimal", `[{"code": "0x1p4"}, {"code": "0x10"}, {"code": "1e1"}]`, []envelope.Detail{{}, {}, {}}},
-		{"code that is no number", `[{"code": "many", "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
+		{"code that is not a number", `[{"code": "many", "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
 		{"code as an object", `[{"code": {}, "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
 		{"code null", `[{"code": null, "message": "boom"}]`, []envelope.Detail{{Message: "boom"}}},
-		{"code of not a number", `[{"code": "NaN"}, {"code": "Inf"}, {"code": "-Inf"}]`, []envelope.Detail{{}, {}, {}}},
+		{"code NaN or infinite", `[{"code": "NaN"}, {"code": "Inf"}, {"code": "-Inf"}]`, []envelope.Detail{{}, {}, {}}},
 		{"code beyond 32 bits", `[{"code": 4294967296}, {"code": -1e300}]`, []envelope.Detail{{}, {}}},
-		{"numbers that no float holds", `[{"code": 1e999, "message": "boom"}, -1e999, {"code": 7, "more": 1e999}]`,
+		{"numbers too large for a float", `[{"code": 1e999, "message": "boom"}, -1e999, {"code": 7, "more": 1e999}]`,
 			[]envelope.Detail{{Message: "boom"}, {}, {Code: 7}}},
 		{"largest code", `[{"code": 2147483647}]`, []envelope.Detail{{Code: 2147483647}}},
 		{"message of the wrong type", `[{"code": 7, "message": ["boom"]}]`, []envelope.Detail{{Code: 7}}},
@@ -168,7 +168,8 @@ func TestDecode_SuccessWithWrongResult(t *testing.T) {
 			e, err := envelope.Decode([]byte(`{"success": true, "result": `+result+`}`), &into)
 			require.Error(t, err)
 			assert.Nil(t, e)
-			assert.Equal(t, new(true), decode(t, `{"success": true, "result": `+result+`}`).Success, "where nobody wants it")
+			skipped := decode(t, `{"success": true, "result": `+result+`}`)
+			assert.Equal(t, new(true), skipped.Success, "without a result to decode into")
 		})
 	}
 }
@@ -239,7 +240,7 @@ func TestDecode_NotAnEnvelope(t *testing.T) {
 	}
 }
 
-// Results hold tokens, and a decoder's own words quote what it cannot read.
+// Results may have tokens, and the errors of a decoder quote values.
 func TestDecode_ErrorOmitsTheResponse(t *testing.T) {
 	t.Parallel()
 	const secret = "531800885318008853180088"
@@ -249,14 +250,14 @@ func TestDecode_ErrorOmitsTheResponse(t *testing.T) {
 		Text string    `json:"text"`
 	}
 	for name, c := range map[string]struct{ body, want string }{
-		"number that is too large": {`{"success": true, "result": {"size": ` + secret + `}}`, "size"},
-		"string for a number":      {`{"success": true, "result": {"size": "` + secret + `"}}`, "size"},
-		"number for a string":      {`{"success": true, "result": {"text": ` + secret + `}}`, "text"},
-		"string for an object":     {`{"success": true, "result": "` + secret + `"}`, "result"},
-		"no time":                  {`{"success": true, "result": {"at": "` + secret + `"}}`, ""},
-		"no JSON":                  {secret + ` and more`, "JSON"},
-		"garbage inside":           {`{"success": true, "result": ` + secret + `x}`, "JSON"},
-		"cut":                      {`{"success": true, "result": {"text": "` + secret, "JSON"},
+		"number too large":     {`{"success": true, "result": {"size": ` + secret + `}}`, "size"},
+		"string for a number":  {`{"success": true, "result": {"size": "` + secret + `"}}`, "size"},
+		"number for a string":  {`{"success": true, "result": {"text": ` + secret + `}}`, "text"},
+		"string for an object": {`{"success": true, "result": "` + secret + `"}`, "result"},
+		"not a time":           {`{"success": true, "result": {"at": "` + secret + `"}}`, ""},
+		"not JSON":             {secret + ` and more`, "JSON"},
+		"garbage inside":       {`{"success": true, "result": ` + secret + `x}`, "JSON"},
+		"cut":                  {`{"success": true, "result": {"text": "` + secret, "JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -284,7 +285,7 @@ func TestDecode_Null(t *testing.T) {
 
 		var result *thing
 		e, err = envelope.Decode([]byte(body), &result)
-		require.Error(t, err, "where a result is wanted")
+		require.Error(t, err, "with a result to decode into")
 		assert.Nil(t, e)
 		assert.Nil(t, result)
 	}
@@ -302,16 +303,16 @@ func TestDecode_ResultInfo(t *testing.T) {
 		{"number", `1`, nil},
 		{"bool", `true`, nil},
 		{"empty", `{}`, &envelope.Info{}},
-		{"part of it", `{"page": 1, "count": 20}`, &envelope.Info{Page: 1, Count: 20}},
-		{"others only", `{"cursor": "x", "total_pages": 4}`, &envelope.Info{}},
+		{"some members", `{"page": 1, "count": 20}`, &envelope.Info{Page: 1, Count: 20}},
+		{"only other members", `{"cursor": "x", "total_pages": 4}`, &envelope.Info{}},
 		{"strings", `{"page": "1", "per_page": "50", "count": "7", "total_count": "57"}`, &envelope.Info{Page: 1, PerPage: 50, Count: 7, TotalCount: 57}},
 		{"floats", `{"page": 1.0, "per_page": 5e1, "total_count": 57.9}`, &envelope.Info{Page: 1, PerPage: 50, TotalCount: 57}},
 		{"nulls", `{"page": null, "per_page": 50}`, &envelope.Info{PerPage: 50}},
 		{"wrong types", `{"page": {}, "per_page": [], "count": true, "total_count": "many"}`, &envelope.Info{}},
-		{"one wrong, the rest right", `{"page": "first", "per_page": 50}`, &envelope.Info{PerPage: 50}},
+		{"one wrong type", `{"page": "first", "per_page": 50}`, &envelope.Info{PerPage: 50}},
 		{"negative", `{"page": -1, "total_count": "-57"}`, &envelope.Info{Page: -1, TotalCount: -57}},
 		{"huge", `{"page": 1, "count": 2147483648, "total_count": 1e300, "per_page": "99999999999999999999"}`, &envelope.Info{Page: 1}},
-		{"beyond any float", `{"page": 1, "per_page": 50, "count": 1e999, "total_count": -1e999, "total_pages": 1e999}`, &envelope.Info{Page: 1, PerPage: 50}},
+		{"too large for a float", `{"page": 1, "per_page": 50, "count": 1e999, "total_count": -1e999, "total_pages": 1e999}`, &envelope.Info{Page: 1, PerPage: 50}},
 		{"strings of other numbers", `{"page": "0x1p4", "per_page": 50, "count": "1e1"}`, &envelope.Info{PerPage: 50}},
 		{"hugely negative", `{"page": 1, "count": -2147483649, "total_count": -1e300}`, &envelope.Info{Page: 1}},
 	}
@@ -348,7 +349,7 @@ func TestDecode_DeepChain(t *testing.T) {
 				require.Equal(t, 1, list[0].Code)
 				depth++
 			}
-			assert.Greater(t, depth, 5, "the reason is often deep")
+			assert.Greater(t, depth, 5, "the reason is often deep in the chain")
 			assert.Less(t, depth, 20)
 		})
 	}
@@ -393,7 +394,7 @@ func TestDecode_LongChain(t *testing.T) {
 	assert.Less(t, len(e.Errors[0].Chain), 100)
 }
 
-// A list is given room on the word of its first item, which may be of any length beside the others.
+// The decoder allocates a list by the length of its first item. The other items may have any length.
 func TestDecode_ListWithItemsOfAnyLength(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5_000)
