@@ -16,16 +16,16 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// secret has a character for every kind of escaping, and no letter in upper case.
+// secret has a character for every kind of escaping, and no upper-case letter.
 const secret = `"q8+/z<&>"'\é="`
 
-// inner returns what stands between quotes.
+// inner returns the text between the quotes.
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
-// redacted is a text as it is shown.
+// redacted returns text with its secrets redacted.
 func redacted(r *redact.Redactor, text string) string { return r.Redact(text, 1<<20) }
 
-// redactorOf returns a redactor that has looked for its secrets, so that tests can share it.
+// redactorOf returns a redactor that has collected its secrets, so that subtests can share it.
 func redactorOf(header http.Header, body []byte) *redact.Redactor {
 	b := new(redact.Redactor)
 	b.AddHeader(header)
@@ -41,16 +41,16 @@ func TestRedact_EveryEscaping(t *testing.T) {
 	var page strings.Builder
 	require.NoError(t, template.Must(template.New("page").Parse("{{.}}")).Execute(&page, secret))
 	echoes := map[string]string{
-		"raw":                     secret,
-		"query":                   url.QueryEscape(secret),
-		"query, digits in lower":  strings.ToLower(url.QueryEscape(secret)),
-		"path":                    url.PathEscape(secret),
-		"path, digits in lower":   strings.ToLower(url.PathEscape(secret)),
-		"HTML":                    html.EscapeString(secret),
-		"HTML of a html/template": page.String(),
-		"JSON":                    inner(string(asJSON)),
-		"Go":                      inner(strconv.Quote(secret)),
-		"slashes only":            strings.ReplaceAll(secret, "/", `\/`),
+		"raw":                      secret,
+		"query":                    url.QueryEscape(secret),
+		"query, lower-case digits": strings.ToLower(url.QueryEscape(secret)),
+		"path":                     url.PathEscape(secret),
+		"path, lower-case digits":  strings.ToLower(url.PathEscape(secret)),
+		"HTML":                     html.EscapeString(secret),
+		"html/template":            page.String(),
+		"JSON":                     inner(string(asJSON)),
+		"Go":                       inner(strconv.Quote(secret)),
+		"slashes only":             strings.ReplaceAll(secret, "/", `\/`),
 	}
 	body, err := json.Marshal(map[string]string{"tunnel_secret": secret})
 	require.NoError(t, err)
@@ -72,11 +72,11 @@ func TestRedact_AuthorizationHeader(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
 	for echo, want := range map[string]string{
-		"unknown token cfut_abc.":        "unknown token [REDACTED].",
-		"header Bearer cfut_abc.":        "header [REDACTED].",
-		"header Bearer+cfut_abc.":        "header [REDACTED].",
-		"header bearer cfut_abc.":        "header bearer [REDACTED].",
-		"a Bearer token was to be given": "a Bearer token was to be given",
+		"unknown token cfut_abc.":    "unknown token [REDACTED].",
+		"header Bearer cfut_abc.":    "header [REDACTED].",
+		"header Bearer+cfut_abc.":    "header [REDACTED].",
+		"header bearer cfut_abc.":    "header bearer [REDACTED].",
+		"a Bearer token is required": "a Bearer token is required",
 	} {
 		assert.Equal(t, want, redacted(redactor, echo))
 	}
@@ -114,7 +114,9 @@ func TestRedact_NestedBody(t *testing.T) {
 
 func TestRedact_BodyOfAnyShape(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`} {
+	for _, body := range []string{
+		"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`,
+	} {
 		redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
 		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"), body)
 	}
@@ -135,7 +137,7 @@ func TestRedact_TextWithoutSecret(t *testing.T) {
 	}
 }
 
-// With the shorter one replaced first, the tail of the longer would stay.
+// If the shorter secret were replaced first, the rest of the longer one would stay.
 func TestRedact_CommonPrefix(t *testing.T) {
 	t.Parallel()
 	const short, long = "abc-def", "abc-def-ghi"
@@ -144,7 +146,8 @@ func TestRedact_CommonPrefix(t *testing.T) {
 		"long first":      redactorOf(http.Header{"X-Auth-Key": {long, short}}, nil),
 		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
 	} {
-		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x", redacted(redactor, "abc-def-ghi, abc-def, abc-def-x"), name)
+		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x",
+			redacted(redactor, "abc-def-ghi, abc-def, abc-def-x"), name)
 	}
 }
 
@@ -155,22 +158,23 @@ func TestRedact_SecretInsideAnother(t *testing.T) {
 	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "outer-inner-outer, inner"))
 }
 
-// A percent escape in lower case must not make the letters around it so.
+// A percent escape in lower case does not mean that the letters around it are in lower case.
 func TestRedact_LowerCaseEscapes(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
 
-	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
+	assert.Equal(t, "[REDACTED], [REDACTED]",
+		redacted(redactor, "AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
 	assert.Equal(t, "ab%2b%2fcd%25ef", redacted(redactor, "ab%2b%2fcd%25ef"))
 }
 
-// The tail of the one that begins later must not stay.
+// The end of the secret that begins later must not stay.
 func TestRedact_OverlappingSecrets(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "abcdef", "defghi", "ghijkl"
 	for name, redactor := range map[string]*redact.Redactor{
 		"in order":        redactorOf(http.Header{"X-Auth-Key": {first, second, third}}, nil),
-		"in disorder":     redactorOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
+		"out of order":    redactorOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
 		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + second}}, []byte(`{"secret":["`+first+`","`+third+`"]}`)),
 	} {
 		for text, want := range map[string]string{
@@ -185,15 +189,16 @@ func TestRedact_OverlappingSecrets(t *testing.T) {
 		}
 	}
 	repeating := redactorOf(http.Header{"X-Auth-Key": {"abab"}}, nil)
-	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "one that overlaps itself")
+	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "a secret that overlaps itself")
 }
 
 func TestRedact_ShortSecret(t *testing.T) {
 	t.Parallel()
-	redactor := redactorOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
+	header := http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}
+	redactor := redactorOf(header, []byte(`{"secret":"tun","token":["n","four"]}`))
 
 	assert.Equal(t, "tunnel name n", redacted(redactor, "tunnel name n"))
-	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be one")
+	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be a secret")
 }
 
 func TestRedact_Concurrent(t *testing.T) {
@@ -225,7 +230,9 @@ func TestRedact_PartsOfALongSecret(t *testing.T) {
 
 func TestRedact_WordsOfASecret(t *testing.T) {
 	t.Parallel()
-	b := redactorOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
+	b := redactorOf(http.Header{
+		"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"},
+	}, nil)
 	const text = "the operator of a readonly account, operator@example.com"
 	assert.Equal(t, text, redacted(b, text))
 	assert.Equal(t, "[REDACTED]", redacted(b, "readonly-token"))

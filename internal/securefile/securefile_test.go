@@ -18,7 +18,7 @@ func TestWrite_ReplacesTheFile(t *testing.T) {
 	for _, name := range []string{"new", "old", strings.Repeat("n", 250)} {
 		path := filepath.Join(folder, name)
 		if name == "old" {
-			require.NoError(t, os.WriteFile(path, []byte("something longer than what comes"), 0o666))
+			require.NoError(t, os.WriteFile(path, []byte("longer than the new content"), 0o666))
 		}
 		require.NoError(t, securefile.Write(path, []byte("content")))
 		content, err := os.ReadFile(path)

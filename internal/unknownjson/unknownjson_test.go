@@ -22,7 +22,7 @@ type known struct {
 	hidden int
 }
 
-// inner keeps its own members, as the types of a configuration do.
+// inner keeps its own members, like the types of a configuration.
 type inner struct {
 	Size *int `json:"size,omitempty"`
 
