@@ -292,7 +292,7 @@ func TestLimiter_NewCallerDoesNotOvertakeQueue(t *testing.T) {
 
 func TestLimiter_CanceledCallersUseNoTokens(t *testing.T) {
 	t.Parallel()
-	for name, cancelled := range map[string]int{"none": 0, "with the reservation": 1, "100": 100} {
+	for name, canceled := range map[string]int{"none": 0, "with the reservation": 1, "100": 100} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestLimiter_CanceledCallersUseNoTokens(t *testing.T) {
 				l := limiter.New(1, 9900*time.Millisecond, maxHold)
 				waitTimes(t, l, 1)
 				ctx, cancel := context.WithCancel(t.Context())
-				callers := make([]*caller, cancelled)
+				callers := make([]*caller, canceled)
 				for i := range callers {
 					callers[i] = queue(ctx, l)
 				}
@@ -376,10 +376,10 @@ func TestLimiter_EndedContextUsesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, time.Minute, maxHold)
-		cancelled, cancel := context.WithCancel(t.Context())
+		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		atOnce(t, func() {
-			require.ErrorIs(t, l.Wait(cancelled), context.Canceled)
+			require.ErrorIs(t, l.Wait(canceled), context.Canceled)
 			late := within(t, -time.Second)
 			require.ErrorIs(t, l.Wait(late), context.DeadlineExceeded) //nolint:contextcheck // another context
 			waitTimes(t, l, 1)                                         //nolint:contextcheck // the test's context
