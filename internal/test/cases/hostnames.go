@@ -13,7 +13,7 @@ const (
 	record  = records + "/{dns_record_id}"
 )
 
-// hostnameMethods has those about zones, DNS records and public hostnames.
+// hostnameMethods has the methods for zones, DNS records and public hostnames.
 var hostnameMethods = map[string]Method{
 	"Zones.List": {
 		V7: "Zones.List", V0: "ListZones",
