@@ -101,7 +101,7 @@ func (w *worker) publishedName() string {
 // checkSite compares the public hostnames with those that the worker has published.
 func (w *worker) checkSite() error {
 	got := map[string]string{}
-	err := w.mustRead("Hostnames", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	err := w.mustRead("Hostnames", func(ctx context.Context, opts ...option) error {
 		clear(got)
 		list, err := w.hostnames().List(ctx, w.site.tunnelID, opts...)
 		for _, h := range list {

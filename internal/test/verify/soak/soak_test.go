@@ -163,7 +163,7 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 		"success":                      {true, nil, ""},
 		"success, not carried out":     {false, nil, "name is"},
 		"error, not carried out":       {false, io.ErrUnexpectedEOF, ""},
-		"error, carried out":           {true, io.ErrUnexpectedEOF, "carried out, but its error"},
+		"error, carried out":           {true, io.ErrUnexpectedEOF, "was carried out, but its error"},
 		"unknown, not carried out":     {false, unknown, ""},
 		"unknown, carried out":         {true, unknown, ""},
 		"error that no fault explains": {false, cftunnel.ErrNotFound, "unexpected error"},
