@@ -33,8 +33,8 @@ func Expand(template string, value func(name string) (string, error)) (string, e
 	}
 }
 
-// Relative checks a path from a caller. It returns the path, escaped and with one leading slash, and
-// the query that followed it.
+// Relative checks a path from a caller. It returns the path, escaped and with one leading slash,
+// and the query that followed it.
 func Relative(path string) (string, url.Values, error) {
 	u, err := url.Parse(path)
 	switch {
@@ -108,8 +108,8 @@ func AccountID(id string) error {
 	return HexID(id)
 }
 
-// HexID returns an error if id is not a valid ID of an account, a zone, a DNS record or an API token.
-// The error does not contain the value, which may be a secret that was passed by mistake.
+// HexID returns an error if id is not a valid ID of an account, a zone, a DNS record or an API
+// token. The error does not contain the value, which may be a secret that was passed by mistake.
 func HexID(id string) error {
 	if id == "" {
 		return errors.New("is empty")

@@ -7,8 +7,8 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// Other decoders, such as encoding/json, have no memory limit. This file estimates how much memory a
-// value needs before another decoder decodes it.
+// Other decoders, such as encoding/json, have no memory limit. This file estimates how much memory
+// a value needs before another decoder decodes it.
 
 // costs is an upper bound, in bytes, of the memory that the parts of a value need.
 type costs struct {
@@ -34,9 +34,9 @@ const (
 	growth = 3
 )
 
-// costsOf returns the costs of a type that this package does not decode itself. It counts every part
-// as if it were the largest type inside t. keepsUnknown is set for a type that keeps its unknown
-// members, and whose inner types do too.
+// costsOf returns the costs of a type that this package does not decode itself. It counts every
+// part as if it were the largest type inside t. keepsUnknown is set for a type that keeps its
+// unknown members, and whose inner types do too.
 func costsOf(t reflect.Type, keepsUnknown bool) costs {
 	c := costs{}
 	if keepsUnknown {
@@ -81,8 +81,8 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 	return c
 }
 
-// ofMember returns the cost of an object's nth member, counted from 1, and the number of members that
-// need a map so far.
+// ofMember returns the cost of an object's nth member, counted from 1, and the number of members
+// that need a map so far.
 func (c *costs) ofMember(n, inMap int, key []byte) (cost, nowInMap int) {
 	cost = len(key) + c.member
 	if n == 1 {

@@ -89,8 +89,8 @@ func planOf(t reflect.Type) *plan {
 	return p
 }
 
-// newPlan returns the plan for t. outer are the types that contain t: a type that contains itself is
-// left to encoding/json.
+// newPlan returns the plan for t. outer are the types that contain t: a type that contains itself
+// is left to encoding/json.
 func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	p := &plan{}
 	if slices.Contains(outer, t) {
@@ -184,8 +184,8 @@ type reader struct {
 	depth  int // nesting depth of lists
 	// strings are the latest strings: the next item of a list often has the same ones.
 	strings []string
-	// order has the index of the field for each member of the latest object. The next object usually
-	// has its members in the same order.
+	// order has the index of the field for each member of the latest object. The next object
+	// usually has its members in the same order.
 	order [16]uint8
 }
 
@@ -261,8 +261,8 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 	}
 }
 
-// mistyped skips a value whose type is not that of its field. A syntax error in the value is reported
-// first.
+// mistyped skips a value whose type is not that of its field. A syntax error in the value is
+// reported first.
 func (r *reader) mistyped(t jx.Type) error {
 	if err := r.json.Skip(); err != nil {
 		return err

@@ -15,9 +15,9 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// Limits for errors and messages, because a hostile response may have any number of them. maxDetails
-// is the maximum number of errors, and of messages, including those in chains. maxChain is the maximum
-// depth of a chain.
+// Limits for errors and messages, because a hostile response may have any number of them.
+// maxDetails is the maximum number of errors, and of messages, including those in chains. maxChain
+// is the maximum depth of a chain.
 const (
 	maxDetails = 32
 	maxChain   = 8
@@ -51,8 +51,8 @@ type Detail struct {
 type Info struct{ Page, PerPage, Count, TotalCount int }
 
 // Decode decodes a response and stores its result in the value that result points to. If result is
-// nil, it skips the result. If the response cannot be decoded, the value is zero and Decode returns an
-// error that does not quote the response.
+// nil, it skips the result. If the response cannot be decoded, the value is zero and Decode returns
+// an error that does not quote the response.
 func Decode(body []byte, result any) (*Envelope, error) {
 	e, err := decode(body, result)
 	if err == nil || result == nil {
@@ -66,9 +66,9 @@ func Decode(body []byte, result any) (*Envelope, error) {
 	return nil, err
 }
 
-// DecodeItems decodes the items of a result that was decoded as a list of json.RawMessage. It stores
-// item i in the value that item(i) points to, as [Decode] does with a result. The raw items count to
-// the memory that decoding may use.
+// DecodeItems decodes the items of a result that was decoded as a list of json.RawMessage. It
+// stores item i in the value that item(i) points to, as [Decode] does with a result. The raw items
+// count to the memory that decoding may use.
 func DecodeItems(items []json.RawMessage, item func(i int) any) error {
 	memory := baseMemory
 	for _, data := range items {
@@ -269,8 +269,8 @@ func infoOf(data []byte) *Info {
 	return info
 }
 
-// number decodes a JSON number or a string of digits. It returns 0 for anything else, and for numbers
-// beyond 32 bits.
+// number decodes a JSON number or a string of digits. It returns 0 for anything else, and for
+// numbers beyond 32 bits.
 func number(data []byte) int {
 	var f float64
 	if data[0] == '"' {

@@ -394,7 +394,8 @@ func TestDecode_LongChain(t *testing.T) {
 	assert.Less(t, len(e.Errors[0].Chain), 100)
 }
 
-// The decoder allocates a list by the length of its first item. The other items may have any length.
+// The decoder allocates a list by the length of its first item. The other items may have any
+// length.
 func TestDecode_ListWithItemsOfAnyLength(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 5_000)

@@ -14,8 +14,8 @@ const (
 	wildcard = "*."
 )
 
-// CheckHostname returns an error if a hostname cannot be published. A wildcard such as *.example.com is
-// allowed, and so are upper case and one final dot, which [ASCII] removes.
+// CheckHostname returns an error if a hostname cannot be published. A wildcard such as
+// *.example.com is allowed, and so are upper case and one final dot, which [ASCII] removes.
 func CheckHostname(name string) error {
 	name = strings.TrimSuffix(name, ".")
 	rest := strings.TrimPrefix(name, wildcard)
@@ -61,8 +61,8 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// ASCII returns a hostname in the form of DNS and of requests: in lower case, in Punycode, and without
-// a final dot.
+// ASCII returns a hostname in the form of DNS and of requests: in lower case, in Punycode, and
+// without a final dot.
 func ASCII(name string) string {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if isASCII(name) {
@@ -83,8 +83,8 @@ func SameHostname(a, b string) bool { return ASCII(a) == ASCII(b) }
 // AnyHost reports whether the hostname of a rule matches every host.
 func AnyHost(hostname string) bool { return hostname == "" || hostname == "*" }
 
-// coversHost reports whether outer matches every host that inner matches. The hostname *.example.com
-// matches a.example.com and a.b.example.com, but not example.com.
+// coversHost reports whether outer matches every host that inner matches. The hostname
+// *.example.com matches a.example.com and a.b.example.com, but not example.com.
 func coversHost(outer, inner string) bool {
 	if AnyHost(outer) {
 		return true

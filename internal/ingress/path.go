@@ -8,9 +8,9 @@ import (
 // budget is the maximum number of steps of one comparison. Usual paths need less than 1% of it.
 const budget = 4_000_000
 
-// coversPath reports whether every request path that the expression inner matches is also matched by
-// one of the expressions outer. An empty expression matches every path. A path begins with a slash and
-// has no control characters.
+// coversPath reports whether every request path that the expression inner matches is also matched
+// by one of the expressions outer. An empty expression matches every path. A path begins with a
+// slash and has no control characters.
 //
 // It returns false if it cannot decide, because inner does not compile or because the comparison
 // would take too long.
@@ -117,8 +117,8 @@ func (s *search) advance(current state, r rune) {
 	}
 }
 
-// follow returns the instructions, reachable from a state, that may consume the character r. If r is
-// -1, the path ends. follow reports whether inner has matched, and whether one of outer has.
+// follow returns the instructions, reachable from a state, that may consume the character r. If r
+// is -1, the path ends. follow reports whether inner has matched, and whether one of outer has.
 func (s *search) follow(current state, r rune) (at []int, matched, covered bool) {
 	holds := syntax.EmptyOpContext(current.previous, r)
 	visited := make([]bool, len(s.insts))

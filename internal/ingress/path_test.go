@@ -76,8 +76,8 @@ func TestCoversPath(t *testing.T) {
 	assert.True(t, ingress.CoversPath(nil, `x^`))
 }
 
-// The result must agree with a test of many paths. The expressions are so small that every difference
-// between two of them shows in one of these paths.
+// The result must agree with a test of many paths. The expressions are so small that every
+// difference between two of them shows in one of these paths.
 func TestCoversPath_AgreesWithRegexp(t *testing.T) {
 	t.Parallel()
 	var paths []string

@@ -20,9 +20,9 @@ func (m Match) Same(other Match) bool {
 // together with the rules before it, matches all requests of the new rule. If there is none, Place
 // returns len(rules).
 //
-// At this index the new rule gets requests, and every later rule that got requests before still gets
-// some. The only exception is the rule now at the index, if it matches exactly the same requests as
-// the new rule with a different path, such as .* instead of no path.
+// At this index the new rule gets requests, and every later rule that got requests before still
+// gets some. The only exception is the rule now at the index, if it matches exactly the same
+// requests as the new rule with a different path, such as .* instead of no path.
 func Place(rules []Match, rule Match) int {
 	place := len(rules)
 	var indexes []int // of the rules that match all hosts of the new one

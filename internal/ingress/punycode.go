@@ -18,8 +18,8 @@ const (
 	initialN    = 128
 )
 
-// punycode returns the label in Punycode with the prefix "xn--", by RFC 3492, section 6.3. The label
-// must be in lower case. punycode does not normalize it.
+// punycode returns the label in Punycode with the prefix "xn--", by RFC 3492, section 6.3. The
+// label must be in lower case. punycode does not normalize it.
 func punycode(label string) string {
 	runes := []rune(label)
 	var out strings.Builder

@@ -76,9 +76,9 @@ func seconds(n float64) time.Duration {
 	return time.Duration(min(n, longest) * float64(time.Second)).Round(time.Millisecond)
 }
 
-// New returns a limiter that releases at most the given number of requests in any window: a burst of
-// up to 10% of them, the rest spread evenly. It rejects a caller that a hold would delay for longer
-// than maxHold.
+// New returns a limiter that releases at most the given number of requests in any window: a burst
+// of up to 10% of them, the rest spread evenly. It rejects a caller that a hold would delay for
+// longer than maxHold.
 func New(requests int, window, maxHold time.Duration) *Limiter {
 	burst := max(1, requests/10)
 	// In any window the limiter releases at most burst + rate·window requests. It leaves 1% of the
@@ -103,12 +103,12 @@ func Before(next Next, maxHold time.Duration) *Limiter {
 	return &Limiter{queue: &queue{next: next, holdChanged: make(chan struct{})}, maxHold: maxHold}
 }
 
-// WithMaxHold returns a limiter with the same quota and holds. Its callers wait at most d for the end
-// of a hold.
+// WithMaxHold returns a limiter with the same quota and holds. Its callers wait at most d for the
+// end of a hold.
 func (l *Limiter) WithMaxHold(d time.Duration) *Limiter { return &Limiter{l.queue, d} }
 
-// Hold delays all callers until the given time, including those that already wait. It rejects waiters
-// that would then be too late for their deadline. It never shortens a hold.
+// Hold delays all callers until the given time, including those that already wait. It rejects
+// waiters that would then be too late for their deadline. It never shortens a hold.
 func (l *Limiter) Hold(until time.Time) {
 	if l.hold(until) {
 		if next, ok := l.next.(interface{ Hold(until time.Time) }); ok {
@@ -120,8 +120,9 @@ func (l *Limiter) Hold(until time.Time) {
 // firstThrottle is the first hold after a 429 without a Retry-After.
 const firstThrottle = 5 * time.Second
 
-// Throttled begins a hold because of a 429. after is the time from the Retry-After header. If it is 0,
-// the hold lasts 5s, doubled with each such 429 until [Limiter.Recovered], up to the maxHold of l.
+// Throttled begins a hold because of a 429. after is the time from the Retry-After header. If it is
+// 0, the hold lasts 5s, doubled with each such 429 until [Limiter.Recovered], up to the maxHold of
+// l.
 func (l *Limiter) Throttled(after time.Duration) {
 	now := time.Now()
 	if after == 0 {
@@ -186,9 +187,10 @@ func (l *Limiter) Held() time.Duration {
 	return max(0, time.Until(l.until))
 }
 
-// Wait blocks until its caller may send one request. It fails at once with a [*HeldError] if the hold
-// lasts longer than the context or maxHold, and with a [*PaceError] if the quota does not allow the
-// request before the context's deadline. When the context ends, it returns the context's error.
+// Wait blocks until its caller may send one request. It fails at once with a [*HeldError] if the
+// hold lasts longer than the context or maxHold, and with a [*PaceError] if the quota does not
+// allow the request before the context's deadline. When the context ends, it returns the context's
+// error.
 func (l *Limiter) Wait(ctx context.Context) error {
 	for {
 		if err := l.wait(ctx); err != nil || l.next == nil {
@@ -280,8 +282,8 @@ func (q *queue) checkWait(w *waiter, now time.Time, ahead int) error {
 	start, tokens := now, q.rate.TokensAt(now)
 	switch {
 	case q.until.After(now):
-		// When the hold ends, at most one token is available. The reservation of the first waiter is
-		// returned.
+		// When the hold ends, at most one token is available. The reservation of the first waiter
+		// is returned.
 		start, tokens = q.until, q.rate.TokensAt(q.until)
 		if q.reserved {
 			tokens++
@@ -316,8 +318,8 @@ func (q *queue) checkHold(w *waiter, now time.Time) error {
 }
 
 // waitForToken waits for the end of a hold and then for a token. The caller must be first in the
-// queue; it has left the queue when waitForToken returns. Only the first waiter has a reservation, so
-// canceling a reservation returns the whole token.
+// queue; it has left the queue when waitForToken returns. Only the first waiter has a reservation,
+// so canceling a reservation returns the whole token.
 func (q *queue) waitForToken(w *waiter) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

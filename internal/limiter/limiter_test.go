@@ -21,8 +21,8 @@ import (
 
 const maxHold = time.Hour
 
-// waitTimes calls Wait n times, one after another, and returns the time of each release, counted from
-// now.
+// waitTimes calls Wait n times, one after another, and returns the time of each release, counted
+// from now.
 func waitTimes(t *testing.T, l *limiter.Limiter, n int) []time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -84,8 +84,8 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// requireQuota requires that no window, including both ends, has more than the given number of times.
-// The times must be sorted.
+// requireQuota requires that no window, including both ends, has more than the given number of
+// times. The times must be sorted.
 func requireQuota(t *testing.T, times []time.Time, requests int, window time.Duration) {
 	t.Helper()
 	for i := requests; i < len(times); i++ {
@@ -765,8 +765,8 @@ func TestLimiter_HoldReturnsReservation(t *testing.T) {
 		waitTimes(t, l, 1)
 		queue(t.Context(), l)
 		l.Hold(time.Now().Add(15 * time.Second))
-		// The caller with the reservation is released at the end of the hold, even if its goroutine has
-		// not run since the hold began.
+		// The caller with the reservation is released at the end of the hold, even if its goroutine
+		// has not run since the hold began.
 		began := time.Now()
 		require.NoError(t, l.Wait(within(t, 26*time.Second)))
 		assert.InDelta(t, 25*time.Second, time.Since(began), float64(time.Microsecond))
@@ -778,8 +778,8 @@ func TestLimiter_HoldRejectsLateWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter.New(1, 9900*time.Millisecond, maxHold)
 		waitTimes(t, l, 1)
-		// Without the hold, each caller would be in time. With the hold, they are released after 60, 70,
-		// 80, 90 and 100 seconds.
+		// Without the hold, each caller would be in time. With the hold, they are released after
+		// 60, 70, 80, 90 and 100 seconds.
 		var inTime []*caller
 		for place := range 5 {
 			released := time.Duration(60+10*place) * time.Second

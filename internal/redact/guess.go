@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// This file guesses secrets that the client did not send: a token in an unexpected part of a response,
-// or one that an error of the caller quotes.
+// This file guesses secrets that the client did not send: a token in an unexpected part of a
+// response, or one that an error of the caller quotes.
 
 // tokenPrefixes are the prefixes of Cloudflare's tokens and keys, and of JSON objects in base64.
 var tokenPrefixes = []string{"cfut_", "cfat_", "cfk_", "eyJ"}
@@ -44,11 +44,12 @@ func hideTokens(v view, hide func(from, to int)) {
 // isOfToken reports whether a token with a prefix can have the character c.
 func isOfToken(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("_-+/=.%", c) >= 0 }
 
-// hideRandom hides text that looks random: it often changes between upper case, lower case and digits.
-// The text may be split into several pieces. IDs of accounts, zones and tunnels are not hidden.
+// hideRandom hides text that looks random: it often changes between upper case, lower case and
+// digits. The text may be split into several pieces. IDs of accounts, zones and tunnels are not
+// hidden.
 func hideRandom(v view, hide func(from, to int)) {
-	// joined are the latest pieces that are separated only by joints. all are the latest pieces that are
-	// separated by anything except words.
+	// joined are the latest pieces that are separated only by joints. all are the latest pieces
+	// that are separated by anything except words.
 	var joined, all run
 	flush := func(r *run, isToken bool) {
 		if isToken {
@@ -121,8 +122,8 @@ func (r *run) add(p run) {
 	r.hasUpper, r.hasLower = r.hasUpper || p.hasUpper, r.hasLower || p.hasLower
 }
 
-// isToken reports whether joined pieces look like a token. Several pieces in one case are more likely
-// a hostname.
+// isToken reports whether joined pieces look like a token. Several pieces in one case are more
+// likely a hostname.
 func (r *run) isToken() bool {
 	isName := r.pieces > 1 && !(r.hasUpper && r.hasLower)
 	return r.length >= minToken && 5*r.changes >= r.length && !isName
@@ -156,8 +157,8 @@ func class(c byte) characterClass {
 	return lower
 }
 
-// idLength returns the length of the UUID or of the 32 hexadecimal digits at the beginning of text. It
-// returns 0 if there is neither.
+// idLength returns the length of the UUID or of the 32 hexadecimal digits at the beginning of text.
+// It returns 0 if there is neither.
 func idLength(text []byte) int {
 	n := 0
 	isDash := func(n int) bool { return text[n] == '-' && (n == 8 || n == 13 || n == 18 || n == 23) }

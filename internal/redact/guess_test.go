@@ -124,7 +124,8 @@ func TestRedact_SentSecretInPieces(t *testing.T) {
 	}
 }
 
-// The test does not know how fast its machine is, so it compares with the time to validate the body.
+// The test does not know how fast its machine is, so it compares with the time to validate the
+// body.
 //
 //nolint:paralleltest // other tests would count too
 func TestRedact_WorkIsBounded(t *testing.T) {

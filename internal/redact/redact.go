@@ -1,5 +1,5 @@
-// Package redact removes secrets from error texts and responses: those that the client sent, and text
-// that looks like a secret.
+// Package redact removes secrets from error texts and responses: those that the client sent, and
+// text that looks like a secret.
 package redact
 
 import (
@@ -19,15 +19,16 @@ const Mark = "[REDACTED]"
 const (
 	// minLength is the minimum length of a secret. Shorter secrets would match parts of words.
 	minLength = 4
-	// gramLength is the length of the pieces by which a secret is recognized if the server cut, split
-	// or escaped it. Pieces have only the letters and digits of the secret.
+	// gramLength is the length of the pieces by which a secret is recognized if the server cut,
+	// split or escaped it. Pieces have only the letters and digits of the secret.
 	gramLength = 8
 	// minWordLength is the minimum length for recognizing a secret without a digit by its pieces.
 	minWordLength = 16
-	// maxForm is the number of bytes after the kept text in which the rest of a secret is looked for.
+	// maxForm is the number of bytes after the kept text in which the rest of a secret is looked
+	// for.
 	maxForm = 4 << 10
-	// maxSecrets and maxCount are the maximum size, in bytes, and the maximum number of all secrets. If
-	// there are more, the whole text is redacted.
+	// maxSecrets and maxCount are the maximum size, in bytes, and the maximum number of all
+	// secrets. If there are more, the whole text is redacted.
 	maxSecrets = 64 << 10
 	maxCount   = 1000
 )
@@ -37,9 +38,9 @@ type (
 	start [minLength]byte
 )
 
-// Redactor redacts the secrets of one call, in every form in which a server is likely to repeat them,
-// and text that looks like a secret. It collects the secrets from the requests when it redacts the
-// first text. It is not safe for concurrent use.
+// Redactor redacts the secrets of one call, in every form in which a server is likely to repeat
+// them, and text that looks like a secret. It collects the secrets from the requests when it
+// redacts the first text. It is not safe for concurrent use.
 type Redactor struct {
 	// These are the parts of requests whose secrets are not collected yet.
 	header  http.Header

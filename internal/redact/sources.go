@@ -57,8 +57,8 @@ type level struct{ isObject, isSecret bool }
 // many secrets, so that a long body costs little.
 func (r *Redactor) addBody(body []byte) {
 	levels := []level{{}}
-	// name reports whether the next string is the name of a member, isSecret whether the next value is
-	// in a member with the name of a secret.
+	// name reports whether the next string is the name of a member, isSecret whether the next value
+	// is in a member with the name of a secret.
 	name, isSecret := false, false
 	for i := 0; i < len(body) && !r.withhold; i++ {
 		switch body[i] {

@@ -45,8 +45,8 @@ func decodedView(s string) (view, bool) {
 	return v, true
 }
 
-// decodeOne decodes the escaped character or the tag at the beginning of s. c is 0 for a tag and for a
-// character that is not ASCII. length is 0 if s begins with neither.
+// decodeOne decodes the escaped character or the tag at the beginning of s. c is 0 for a tag and
+// for a character that is not ASCII. length is 0 if s begins with neither.
 func decodeOne(s string) (c byte, length int) {
 	switch s[0] {
 	case '%':
@@ -78,8 +78,8 @@ func decodeOne(s string) (c byte, length int) {
 	return 0, 0
 }
 
-// entity decodes a numeric HTML entity. For a named one it returns a space, since no named entity is a
-// letter or a digit in ASCII.
+// entity decodes a numeric HTML entity. For a named one it returns a space, since no named entity
+// is a letter or a digit in ASCII.
 func entity(s string) (c byte, length int) {
 	const longestEntity = 12
 	end := strings.IndexByte(s[:min(len(s), longestEntity)], ';')

@@ -14,8 +14,8 @@ import (
 // maxRetryAfter is the maximum that is used of a Retry-After header.
 const maxRetryAfter = 24 * time.Hour
 
-// RetryableStatus reports whether a request may be retried after a response with this status, if its
-// method allows a retry.
+// RetryableStatus reports whether a request may be retried after a response with this status, if
+// its method allows a retry.
 func RetryableStatus(code int) bool {
 	switch code {
 	case http.StatusTooManyRequests, http.StatusInternalServerError,
@@ -25,17 +25,17 @@ func RetryableStatus(code int) bool {
 	return 520 <= code && code <= 530
 }
 
-// Transient reports whether an attempt that failed with err, without a complete response, may succeed
-// if it is retried. An invalid certificate, or a server that does not use TLS, is not fixed within
-// seconds.
+// Transient reports whether an attempt that failed with err, without a complete response, may
+// succeed if it is retried. An invalid certificate, or a server that does not use TLS, is not fixed
+// within seconds.
 func Transient(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	return !certificate && !record && !errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// Delays are the delays between the attempts of one call, with full jitter: delay n is random between
-// 0 and base·2ⁿ, and at most max.
+// Delays are the delays between the attempts of one call, with full jitter: delay n is random
+// between 0 and base·2ⁿ, and at most max.
 type Delays struct{ bound, max time.Duration }
 
 // NewDelays returns the delays of one call.
@@ -56,8 +56,8 @@ func (d *Delays) Next() time.Duration {
 }
 
 // ParseRetryAfter returns the delay in a Retry-After header, at most one day. It returns 0 if the
-// header is missing or invalid. A date is compared with the Date header of the response, or with now
-// if there is none.
+// header is missing or invalid. A date is compared with the Date header of the response, or with
+// now if there is none.
 func ParseRetryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {

@@ -45,15 +45,15 @@ type Request struct {
 	Retries     RetryObserver
 }
 
-// RetryObserver is called before net/http itself sends a request again: a GET whose reused connection
-// is dead, or an HTTP/2 request that the server did not process. If OnRetry returns an error, the
-// request is not sent again and the attempt ends with that error.
+// RetryObserver is called before net/http itself sends a request again: a GET whose reused
+// connection is dead, or an HTTP/2 request that the server did not process. If OnRetry returns an
+// error, the request is not sent again and the attempt ends with that error.
 type RetryObserver interface{ OnRetry(context.Context) error }
 
 // Response is the outcome of one attempt.
 type Response struct {
-	// StatusCode is zero if there was no response. If the body is incomplete, StatusCode, Header and
-	// Err are all set.
+	// StatusCode is zero if there was no response. If the body is incomplete, StatusCode, Header
+	// and Err are all set.
 	StatusCode int
 	Header     http.Header
 	// Body is valid until Release.
@@ -61,8 +61,8 @@ type Response struct {
 	// Sent reports whether the server may have processed the request.
 	Sent bool
 	Err  error
-	// Secrets are the credentials that were sent to a proxy. They are set only if the response or the
-	// error may come from the proxy.
+	// Secrets are the credentials that were sent to a proxy. They are set only if the response or
+	// the error may come from the proxy.
 	Secrets []string
 
 	buffer *buffer // holds Body; nil if there is none
@@ -108,8 +108,8 @@ const grace = 25 * time.Millisecond
 // Do sends r and reads its response. It returns when the context or the timeout ends, even if the
 // transport does not return. The caller must call [Response.Release].
 func (c *Client) Do(ctx context.Context, r Request) Response {
-	// Without this check, a transport that returns an error for an ended context would look like one
-	// that sends the request without reporting it to httptrace.
+	// Without this check, a transport that returns an error for an ended context would look like
+	// one that sends the request without reporting it to httptrace.
 	if err := ctx.Err(); err != nil {
 		return Response{Err: err}
 	}
@@ -248,8 +248,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maxPooledBuffer is the maximum size of a buffer that is kept for reuse. A page of 1,000 tunnels is
-// smaller.
+// maxPooledBuffer is the maximum size of a buffer that is kept for reuse. A page of 1,000 tunnels
+// is smaller.
 const maxPooledBuffer = 1 << 20
 
 func (c *Client) putBuffer(b *buffer) {
@@ -294,7 +294,8 @@ func (b *buffer) read(
 	return body, nil
 }
 
-// readChunks reads at most n bytes into several slices. A growing buffer would need twice the memory.
+// readChunks reads at most n bytes into several slices. A growing buffer would need twice the
+// memory.
 func readChunks(body io.Reader, n int64) (chunks [][]byte, err error) {
 	for n > 0 && err == nil {
 		chunk := make([]byte, min(n, maxPooledBuffer))

@@ -102,8 +102,8 @@ func inBubble(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *htt
 	synctest.Test(t, func(t *testing.T) { test(t, pipenet.Serve(t, handler).Client(t)) })
 }
 
-// listen accepts connections on a loopback address until the test ends. It passes each one to serve,
-// with its number, and closes it when serve returns.
+// listen accepts connections on a loopback address until the test ends. It passes each one to
+// serve, with its number, and closes it when serve returns.
 func listen(t *testing.T, serve func(number int, conn net.Conn, requests *bufio.Reader)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -598,8 +598,9 @@ func TestClientDo_CutBody(t *testing.T) {
 	}
 }
 
-// serveDying responds to the first request of the first connection and closes that connection after it
-// has read the second request, like a server that closes idle connections. It counts the requests.
+// serveDying responds to the first request of the first connection and closes that connection after
+// it has read the second request, like a server that closes idle connections. It counts the
+// requests.
 func serveDying(t *testing.T, requests *atomic.Int32) string {
 	t.Helper()
 	return listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
@@ -675,7 +676,8 @@ func TestClientDo_RefusedRetryEndsAttempt(t *testing.T) {
 	assert.True(t, resp.Sent)
 }
 
-// slowCloseConn lets other goroutines run before it closes, including those that are about to write.
+// slowCloseConn lets other goroutines run before it closes, including those that are about to
+// write.
 type slowCloseConn struct{ net.Conn }
 
 func (c slowCloseConn) Close() error {
@@ -1122,8 +1124,8 @@ func TestNewTransport_HandshakeTimeout(t *testing.T) {
 	})
 }
 
-// droppingConn is a connection that delivers no more data once drop is set, like a network that drops
-// packets.
+// droppingConn is a connection that delivers no more data once drop is set, like a network that
+// drops packets.
 type droppingConn struct {
 	net.Conn
 	drop atomic.Bool

@@ -32,9 +32,9 @@ func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) conte
 // maxSkipped is the maximum number of connections that one attempt skips.
 const maxSkipped = 100
 
-// skips reports whether a retry must not use a connection that it got. If one idle connection is dead,
-// others usually are too, so a retry skips them until it gets a new one. net/http tries the next
-// connection if it cannot write a GET request.
+// skips reports whether a retry must not use a connection that it got. If one idle connection is
+// dead, others usually are too, so a retry skips them until it gets a new one. net/http tries the
+// next connection if it cannot write a GET request.
 func (c *connection) skips(info httptrace.GotConnInfo) bool {
 	if !c.isRead || !info.Reused || info.Conn == nil || c.http2.Load() {
 		return false
@@ -59,8 +59,8 @@ func (c *connection) allowRetry(ctx context.Context) bool {
 	return err == nil
 }
 
-// end returns the error that refused a retry, or nil. It refuses later retries, because a RoundTripper
-// may go on in the background.
+// end returns the error that refused a retry, or nil. It refuses later retries, because a
+// RoundTripper may go on in the background.
 func (c *connection) end() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,9 +68,9 @@ func (c *connection) end() error {
 	return c.refused
 }
 
-// closeUnused closes a connection so that a request is not written to it. With HTTP/1, net/http writes
-// before it checks the context. With HTTP/2 it checks the context first, and other requests share the
-// connection.
+// closeUnused closes a connection so that a request is not written to it. With HTTP/1, net/http
+// writes before it checks the context. With HTTP/2 it checks the context first, and other requests
+// share the connection.
 func closeUnused(conn net.Conn) {
 	if conn != nil && !isHTTP2(conn) {
 		_ = conn.Close()
@@ -83,9 +83,9 @@ func isHTTP2(conn net.Conn) bool {
 }
 
 // notProcessed reports whether an HTTP/2 server said that it has not processed the request, because
-// there were too many or because it was about to close the connection. net/http reports this only in
-// the text of its errors. The whole text must match, since a server chooses the debug text in its
-// GOAWAY.
+// there were too many or because it was about to close the connection. net/http reports this only
+// in the text of its errors. The whole text must match, since a server chooses the debug text in
+// its GOAWAY.
 func notProcessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := strings.TrimPrefix(err.Error(), "http2: Transport: cannot retry err [")
@@ -111,8 +111,8 @@ func notProcessed(err error) bool {
 	return false
 }
 
-// isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http prints
-// it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
+// isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http
+// prints it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
 func isNotOfCode(r rune) bool {
 	return r != '_' && r != ' ' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }

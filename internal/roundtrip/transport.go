@@ -31,7 +31,8 @@ func NewTransport() *http.Transport {
 		MaxIdleConnsPerHost:    64, // all requests go to one host
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
-		// Many calls share an HTTP/2 connection. Pings detect early that the network has dropped it.
+		// Many calls share an HTTP/2 connection. Pings detect early that the network has dropped
+		// it.
 		HTTP2: &http.HTTP2Config{
 			SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 10 * time.Second,
 		},

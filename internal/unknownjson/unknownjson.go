@@ -32,9 +32,9 @@ func (e *UndecodedError) Error() string {
 }
 
 // Unmarshal decodes an object into the struct that v points to and returns the members to keep. It
-// uses the json tags and accepts two more forms: a string with a number for an *int, and a Go duration
-// of whole seconds, such as "1m30s", for an *int with the tag unit:"seconds". It does not call the
-// UnmarshalJSON method of v.
+// uses the json tags and accepts two more forms: a string with a number for an *int, and a Go
+// duration of whole seconds, such as "1m30s", for an *int with the tag unit:"seconds". It does not
+// call the UnmarshalJSON method of v.
 func Unmarshal(data []byte, v any) (Members, error) {
 	var members Members
 	target := reflect.ValueOf(v).Elem()
@@ -127,8 +127,8 @@ func Undecoded(v any, members Members) []string {
 	return names
 }
 
-// encode encodes a field. It encodes the items of a list of objects one by one, so that an error can
-// name the item.
+// encode encodes a field. It encodes the items of a list of objects one by one, so that an error
+// can name the item.
 func encode(field reflect.Value) (json.RawMessage, error) {
 	if field.Kind() != reflect.Slice || field.Type().Elem().Kind() != reflect.Struct {
 		return json.Marshal(field.Interface())
@@ -194,7 +194,8 @@ func (f field) decode(raw []byte, value reflect.Value) error {
 	return decode(raw, value)
 }
 
-// decode works like json.Unmarshal, but faster for the types that most fields of a configuration have.
+// decode works like json.Unmarshal, but faster for the types that most fields of a configuration
+// have.
 func decode(raw []byte, value reflect.Value) error {
 	if string(raw) == "null" {
 		return nil
@@ -230,8 +231,8 @@ func decode(raw []byte, value reflect.Value) error {
 	return json.Unmarshal(raw, value.Addr().Interface())
 }
 
-// decodeList decodes a list. It returns an error if an item is null, which encoding/json would decode
-// as a zero value.
+// decodeList decodes a list. It returns an error if an item is null, which encoding/json would
+// decode as a zero value.
 func decodeList(raw []byte, value reflect.Value) error {
 	n := 0
 	if err := eachItem(raw, func([]byte) error { n++; return nil }); err != nil {

@@ -6,8 +6,8 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// tokenMethods returns every method of a service for API tokens. path is the path of the list, and v7
-// the name of the service in cloudflare-go v7.
+// tokenMethods returns every method of a service for API tokens. path is the path of the list, and
+// v7 the name of the service in cloudflare-go v7.
 func tokenMethods(
 	service, path, v7 string, tokens func(*cftunnel.Client) *cftunnel.APITokensService, id func(Fixture) string,
 ) map[string]Method {

@@ -33,8 +33,8 @@ type Fault struct {
 	Timeout  time.Duration
 	MaxBytes int64
 
-	// Harmless is set if the call succeeds. HarmlessWithoutResult is set if only methods succeed that
-	// do not need the result.
+	// Harmless is set if the call succeeds. HarmlessWithoutResult is set if only methods succeed
+	// that do not need the result.
 	Harmless, HarmlessWithoutResult bool
 	// Status is the StatusCode of the error.
 	Status int
@@ -46,8 +46,8 @@ type Fault struct {
 	Is []error
 	// RetryAfter is the RetryAfter of the error.
 	RetryAfter time.Duration
-	// Body is a part of the error's text. Unreadable is set if the body cannot be decoded: operations
-	// that return a secret then leave the body out of the text.
+	// Body is a part of the error's text. Unreadable is set if the body cannot be decoded:
+	// operations that return a secret then leave the body out of the text.
 	Body       string
 	Unreadable bool
 }

@@ -23,8 +23,8 @@ type Fixture struct {
 	UserToken, AccountToken string
 	// Free is a name that no tunnel and no API token has. No hostname in the zone begins with it.
 	Free string
-	// Route and HostnameRoute are the IDs of routes to Tunnel. VirtualNetwork is the ID of a virtual
-	// network with the name Name and without routes.
+	// Route and HostnameRoute are the IDs of routes to Tunnel. VirtualNetwork is the ID of a
+	// virtual network with the name Name and without routes.
 	Route, HostnameRoute, VirtualNetwork string
 	// Zone is the ID of the DNS zone ZoneName. Record is the ID of the record in it that publishes
 	// Hostname through Tunnel.

@@ -1,5 +1,5 @@
-// Package cases lists every method of the client and every fault of a network or a server, for tests
-// of all their combinations.
+// Package cases lists every method of the client and every fault of a network or a server, for
+// tests of all their combinations.
 package cases
 
 import (
@@ -11,7 +11,8 @@ import (
 
 // Method is a method of one of the client's services.
 type Method struct {
-	// Operations are the operations that the method sends to a server that responds 404 to everything.
+	// Operations are the operations that the method sends to a server that responds 404 to
+	// everything.
 	Operations []string
 	// Call calls the method. It succeeds if the server has the fixture.
 	Call func(ctx context.Context, c *cftunnel.Client, f Fixture) error

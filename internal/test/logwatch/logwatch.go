@@ -13,8 +13,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Watch returns an option that records the log of a client of the fake. The test fails at its end if
-// the log is empty, or if it has the API token, the token of a tunnel or a secret that was sent.
+// Watch returns an option that records the log of a client of the fake. The test fails at its end
+// if the log is empty, or if it has the API token, the token of a tunnel or a secret that was sent.
 func Watch(t testing.TB, fake *tunneltest.Server) cftunnel.Option {
 	t.Helper()
 	var log buffer

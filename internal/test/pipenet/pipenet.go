@@ -1,5 +1,5 @@
-// Package pipenet serves HTTP over pipes in memory. It is for synctest bubbles, in which a goroutine
-// that waits for a pipe is durably blocked, unlike one that waits for a socket.
+// Package pipenet serves HTTP over pipes in memory. It is for synctest bubbles, in which a
+// goroutine that waits for a pipe is durably blocked, unlike one that waits for a socket.
 package pipenet
 
 import (
@@ -27,7 +27,8 @@ type Network struct {
 	intercept   func(net.Conn)
 }
 
-// Serve serves handler until the test ends. It must be called inside the bubble that uses the network.
+// Serve serves handler until the test ends. It must be called inside the bubble that uses the
+// network.
 func Serve(t testing.TB, handler http.Handler) *Network {
 	t.Helper()
 	n := &Network{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -61,8 +62,8 @@ func (n *Network) serve(t testing.TB, server *http.Server) {
 	})
 }
 
-// Transport returns a transport that connects to the handler, for any host. Its idle connections are
-// closed when the test ends.
+// Transport returns a transport that connects to the handler, for any host. Its idle connections
+// are closed when the test ends.
 func (n *Network) Transport(t testing.TB) *http.Transport {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}

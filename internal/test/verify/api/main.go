@@ -1,11 +1,11 @@
-// Command api compares the exported API of the packages with its record in api/*.txt. The record has
-// one line for each exported name.
+// Command api compares the exported API of the packages with its record in api/*.txt. The record
+// has one line for each exported name.
 //
 //	go -C internal/test/verify run ./api            # fails if the record is out of date
 //	go -C internal/test/verify run ./api -record    # writes the record
 //
-// A removed or changed line is a breaking change: programs may no longer compile. The command accepts
-// it only if the section "Unreleased" of CHANGELOG.md has the name in backticks.
+// A removed or changed line is a breaking change: programs may no longer compile. The command
+// accepts it only if the section "Unreleased" of CHANGELOG.md has the name in backticks.
 package main
 
 import (
@@ -80,8 +80,8 @@ func run(record bool) (problems []string, err error) {
 	return problems, nil
 }
 
-// compare returns the breaking changes that the changelog does not name. Unless record is set, it also
-// returns the additions.
+// compare returns the breaking changes that the changelog does not name. Unless record is set, it
+// also returns the additions.
 func compare(before, now []string, changelog string, record bool) (problems []string) {
 	for _, line := range before {
 		if !slices.Contains(now, line) && !strings.Contains(changelog, "`"+name(line)+"`") {

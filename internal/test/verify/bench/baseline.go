@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// baseline sends only these requests. It has no retries and no rate limit, and checks only the status.
+// baseline sends only these requests. It has no retries and no rate limit, and checks only the
+// status.
 type baseline struct {
 	http *http.Client
 	url  string // the URL of the account

@@ -1,5 +1,5 @@
-// Package bench measures the costs of this client, of cloudflare-go v7 and v0, and of a baseline that
-// uses only net/http and encoding/json. All do the same work with the same server.
+// Package bench measures the costs of this client, of cloudflare-go v7 and v0, and of a baseline
+// that uses only net/http and encoding/json. All do the same work with the same server.
 //
 // README.md has the results and the commands to measure them.
 package bench

@@ -19,8 +19,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/bench"
 )
 
-// serverRole is the environment variable that makes this program the server. The server is a separate
-// process, so that its allocations are not counted.
+// serverRole is the environment variable that makes this program the server. The server is a
+// separate process, so that its allocations are not counted.
 const serverRole = "CFTUNNEL_BENCH_SERVER"
 
 // many and few are the numbers of tunnels of two accounts.
@@ -126,8 +126,8 @@ func TestClients_SameResult(t *testing.T) {
 	}
 }
 
-// maxAllocations returns the limit for the allocations of Get, relative to the baseline. encoding/json,
-// which only the baseline uses, allocates less since Go 1.27.
+// maxAllocations returns the limit for the allocations of Get, relative to the baseline.
+// encoding/json, which only the baseline uses, allocates less since Go 1.27.
 func maxAllocations() float64 {
 	if strings.HasPrefix(runtime.Version(), "go1.26") {
 		return 1.20

@@ -54,7 +54,8 @@ func (c *v0) list(ctx context.Context, page cloudflare.ResultInfo) (Result, erro
 	return Result{len(tunnels), t.Name, *t.CreatedAt}, nil
 }
 
-// All gets every page. v0 does this, with 100 tunnels a page, if the parameters have no page number.
+// All gets every page. v0 does this, with 100 tunnels a page, if the parameters have no page
+// number.
 func (c *v0) All(ctx context.Context) (Result, error) {
 	return c.list(ctx, cloudflare.ResultInfo{})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/zero_trust"
 )
 
-// v7 uses package zero_trust of cloudflare-go v7. The root package of v7 does not change the costs of a
-// call, but those of a build.
+// v7 uses package zero_trust of cloudflare-go v7. The root package of v7 does not change the costs
+// of a call, but those of a build.
 type v7 struct {
 	tunnels   *zero_trust.TunnelCloudflaredService
 	accountID string

@@ -75,8 +75,8 @@ const noOperation = "no operation"
 
 func nameOf(route *routers.Route) string { return route.Method + " " + route.Path }
 
-// item is a part of the schema: a request, a parameter of it, a property of its body, a response, or a
-// property of a response.
+// item is a part of the schema: a request, a parameter of it, a property of its body, a response,
+// or a property of a response.
 type item struct {
 	operation string
 	part      string // one of the constants, or a status
@@ -112,8 +112,8 @@ func isOurs(e *wirelog.Exchange) bool {
 	return strings.Contains(e.Header.Get("User-Agent"), "cftunnel-go/")
 }
 
-// check checks the response, and the request if this client sent it. The parts of a request count as
-// used if the request is valid and the fake responded 200.
+// check checks the response, and the request if this client sent it. The parts of a request count
+// as used if the request is valid and the fake responded 200.
 func (c *checker) check(ctx context.Context, e *wirelog.Exchange) result {
 	input := c.find(e)
 	request, response := c.request(ctx, e, input), c.response(ctx, e, input)
@@ -126,8 +126,8 @@ func (c *checker) check(ctx context.Context, e *wirelog.Exchange) result {
 	return response
 }
 
-// find returns the operation that matches a request, with the parameters of its path. Route is nil if
-// there is none.
+// find returns the operation that matches a request, with the parameters of its path. Route is nil
+// if there is none.
 func (c *checker) find(e *wirelog.Exchange) *openapi3filter.RequestValidationInput {
 	path := strings.TrimPrefix(e.Path, basePath)
 	input := &openapi3filter.RequestValidationInput{
@@ -329,8 +329,8 @@ var (
 	index   = regexp.MustCompile(`\.\d+\b`)
 )
 
-// body records every property of a JSON body as used. It reports properties that are not documented,
-// which the validator accepts.
+// body records every property of a JSON body as used. It reports properties that are not
+// documented, which the validator accepts.
 func (s *collector) body(body []byte, content openapi3.Content) {
 	mediaType := content.Get("application/json")
 	if mediaType == nil || mediaType.Schema == nil || len(body) == 0 {
@@ -377,8 +377,8 @@ func (s *collector) member(path string, value any, list []part, name string) {
 		return
 	}
 	s.use(path)
-	// The validator accepts a value if one of several alternatives accepts it. An alternative without
-	// this member accepts any value of it, so check the alternatives that have the member.
+	// The validator accepts a value if one of several alternatives accepts it. An alternative
+	// without this member accepts any value of it, so check the alternatives that have the member.
 	var errs []error
 	for _, schema := range schemas {
 		if err := schema.VisitJSON(value, schemaOptions...); err != nil {

@@ -42,8 +42,8 @@ func (s *collector) properties(content openapi3.Content) {
 	}
 }
 
-// below adds the properties of schemas. above are the enclosing schemas: a schema that contains itself
-// is not visited again.
+// below adds the properties of schemas. above are the enclosing schemas: a schema that contains
+// itself is not visited again.
 func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
 	if slices.ContainsFunc(list, func(p part) bool { return slices.Contains(above, p.Schema) }) {
 		return
@@ -99,8 +99,8 @@ const elements = "[]"
 // anyMember is the name, in a path, of members that only additionalProperties has a schema for.
 const anyMember = "*"
 
-// children returns the schemas of a member, or of an array's elements. certain reports whether one of
-// them is not part of an alternative.
+// children returns the schemas of a member, or of an array's elements. certain reports whether one
+// of them is not part of an alternative.
 func children(list []part, name string) (schemas []*openapi3.Schema, certain bool) {
 	for _, p := range list {
 		child := p.Properties[name]

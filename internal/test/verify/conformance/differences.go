@@ -9,9 +9,9 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 )
 
-// difference is a difference between the schema and the known behavior of the API. place is the part of
-// the schema, schema what it says there, facts what the API does, and reason why the facts take
-// precedence. amend changes the schema accordingly.
+// difference is a difference between the schema and the known behavior of the API. place is the
+// part of the schema, schema what it says there, facts what the API does, and reason why the facts
+// take precedence. amend changes the schema accordingly.
 type difference struct {
 	place, schema, facts, reason string
 	amend                        func(openapi.Document)
@@ -244,7 +244,8 @@ func content(d openapi.Document, operation, status string) map[string]any {
 	return openapi.Document(d.Operation(operation)).Object("responses", status, "content", "application/json")
 }
 
-// amended returns a copy of the schema with all differences applied, except the one with index except.
+// amended returns a copy of the schema with all differences applied, except the one with index
+// except.
 func amended(d openapi.Document, except int) openapi.Document {
 	raw, err := json.Marshal(d)
 	if err != nil {

@@ -100,8 +100,8 @@ func (r *report) findings(ctx context.Context) ([]string, error) {
 	return list, nil
 }
 
-// needs reports whether the i-th difference is needed: an exchange has a problem without it, and none
-// with it.
+// needs reports whether the i-th difference is needed: an exchange has a problem without it, and
+// none with it.
 func (r *report) needs(ctx context.Context, i int) (bool, error) {
 	without, err := newChecker(ctx, amended(r.document, i))
 	if err != nil {

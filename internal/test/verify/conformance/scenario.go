@@ -76,8 +76,8 @@ func withScenario(ctx context.Context, log *wirelog.Log, step func(context.Conte
 	return step(ctx, &scenario{log, srv, fixture, client})
 }
 
-// callMethod calls a method several times: with an unknown token, with unknown IDs, with a token that
-// may only read, and so that it succeeds.
+// callMethod calls a method several times: with an unknown token, with unknown IDs, with a token
+// that may only read, and so that it succeeds.
 func (s *scenario) callMethod(ctx context.Context, method cases.Method) error {
 	call := func(fixture cases.Fixture, token cftunnel.Secret) error {
 		client, err := cases.NewClient(s.srv, cftunnel.WithAPIToken(token.Reveal()))
@@ -220,8 +220,8 @@ func parameters(ctx context.Context, s *scenario) error {
 	return errors.Join(updateErr, warpErr, logsErr, adminErr, cleanupErr, deleteErr, deleteWARPErr)
 }
 
-// statuses gets tunnels and their connectors while the tunnels run, after they stopped, and after they
-// were deleted.
+// statuses gets tunnels and their connectors while the tunnels run, after they stopped, and after
+// they were deleted.
 func statuses(ctx context.Context, s *scenario) error {
 	read := func() error {
 		_, err := s.client.Tunnels.Get(ctx, s.fixture.Tunnel)

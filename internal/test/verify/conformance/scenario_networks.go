@@ -12,8 +12,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
-// privateNetworks sends every parameter of private networks: of writes, of lists, and those that only
-// cloudflared sends.
+// privateNetworks sends every parameter of private networks: of writes, of lists, and those that
+// only cloudflared sends.
 func privateNetworks(ctx context.Context, s *scenario) error {
 	network, err := s.client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{
 		Name: "blue", Comment: "lab", IsDefault: true,

@@ -1,6 +1,6 @@
-// Soak uses the client with the fake for a given time. Many workers create, change and delete tunnels,
-// while requests fail with the faults of package cases. Each worker has a model of its tunnels. After
-// each round:
+// Soak uses the client with the fake for a given time. Many workers create, change and delete
+// tunnels, while requests fail with the faults of package cases. Each worker has a model of its
+// tunnels. After each round:
 //
 //   - the models must be equal to the fake's state
 //   - no request that is not idempotent may have been repeated
@@ -151,8 +151,8 @@ func measure(goroutines int) usage {
 	return usage{heap: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
-// growth reports goroutines and memory that were not released. It compares memory with that after the
-// first round, because some memory is allocated once in a process.
+// growth reports goroutines and memory that were not released. It compares memory with that after
+// the first round, because some memory is allocated once in a process.
 func growth(s settings, idle int, rounds []usage) (problems []string) {
 	report := func(format string, args ...any) {
 		problems = append(problems, fmt.Sprintf(format, args...))

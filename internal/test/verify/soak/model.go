@@ -31,8 +31,8 @@ type tunnel struct {
 	routeIDs   map[string]string // by network
 }
 
-// state is the state of a tunnel, in a form that can be compared. For a deleted tunnel, all fields from
-// Token on are zero.
+// state is the state of a tunnel, in a form that can be compared. For a deleted tunnel, all fields
+// from Token on are zero.
 type state struct {
 	Name    string
 	Status  cftunnel.TunnelStatus
@@ -62,7 +62,8 @@ func (s *state) delete() {
 	s.Deleted, s.Token, s.Version, s.Config, s.Routes = true, cftunnel.Secret{}, 0, "", ""
 }
 
-// current returns the connectors with the current token. A cleanup of connections does not end them.
+// current returns the connectors with the current token. A cleanup of connections does not end
+// them.
 func (t *tunnel) current() map[string]bool {
 	list := maps.Clone(t.connectors)
 	maps.DeleteFunc(list, func(_ string, current bool) bool { return !current })

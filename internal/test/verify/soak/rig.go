@@ -22,8 +22,8 @@ import (
 // maxAttempts is the client's limit for one call.
 const maxAttempts = 4
 
-// rig has the clients and the server, which are used in all rounds. The server's handler is the fake of
-// the current round.
+// rig has the clients and the server, which are used in all rounds. The server's handler is the
+// fake of the current round.
 type rig struct {
 	apiToken  string
 	clients   []*cftunnel.Client // one for each account
@@ -99,7 +99,8 @@ func (r *rig) newFake(now func() time.Time) *tunneltest.Server {
 	return fake
 }
 
-// reset ends a round. It closes the client's connections, and releases the fake and its request log.
+// reset ends a round. It closes the client's connections, and releases the fake and its request
+// log.
 func (r *rig) reset() {
 	r.clients[0].CloseIdleConnections()
 	if fake := r.fake.Swap(nil); fake != nil {
@@ -122,9 +123,9 @@ func trace(ctx context.Context, requests *atomic.Int32) context.Context {
 	})
 }
 
-// settle waits until all requests of a call have arrived and are done, because a request may be carried
-// out after its call has returned. It waits at most 500 ms for requests to arrive, because a request
-// can be lost with its connection.
+// settle waits until all requests of a call have arrived and are done, because a request may be
+// carried out after its call has returned. It waits at most 500 ms for requests to arrive, because
+// a request can be lost with its connection.
 func (r *rig) settle(id string, requests int) {
 	for began := time.Now(); ; time.Sleep(100 * time.Microsecond) {
 		r.mu.Lock()

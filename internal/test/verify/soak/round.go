@@ -124,8 +124,8 @@ func (c *round) run(ctx context.Context, until time.Time) {
 	c.srv.ClearFaults()
 }
 
-// ensure calls Ensure for the common tunnel. It checks that there is one such tunnel, and that at most
-// one call reports to have created it.
+// ensure calls Ensure for the common tunnel. It checks that there is one such tunnel, and that at
+// most one call reports to have created it.
 func (c *round) ensure(ctx context.Context, account int, opts []option) error {
 	params := cftunnel.TunnelCreateParams{Name: commonName}
 	tunnel, created, err := c.clients[account].Tunnels.Ensure(ctx, params, opts...)
@@ -150,8 +150,8 @@ func (c *round) ensure(ctx context.Context, account int, opts []option) error {
 // compared has the numbers of tunnels and requests that were compared.
 type compared struct{ tunnels, requests int }
 
-// compare compares the models of all workers with the fake's state, and the fake's request log with the
-// calls.
+// compare compares the models of all workers with the fake's state, and the fake's request log with
+// the calls.
 func (c *round) compare() (compared, error) {
 	record := c.srv.Requests() // without the requests of this method
 	done := compared{requests: len(record)}
@@ -213,8 +213,8 @@ func (c *round) compare() (compared, error) {
 	return done, nil
 }
 
-// compareRecord checks the fake's request log. It reports requests that were repeated although they may
-// have been carried out, and requests that were not counted as attempts.
+// compareRecord checks the fake's request log. It reports requests that were repeated although they
+// may have been carried out, and requests that were not counted as attempts.
 func (c *round) compareRecord(record []tunneltest.Request) {
 	attempts, requests, created := map[string]int{}, map[string]int{}, map[string]int{}
 	type target struct{ call, path string }

@@ -18,8 +18,8 @@ const (
 	maxConnectors = 3
 )
 
-// step is an action of a worker: either alone, or with a tunnel for which fits returns true. An error
-// ends the worker. weight is the relative frequency.
+// step is an action of a worker: either alone, or with a tunnel for which fits returns true. An
+// error ends the worker. weight is the relative frequency.
 type step struct {
 	weight int
 	alone  func(*worker) error
@@ -200,8 +200,8 @@ func (w *worker) rotate(t *tunnel) error {
 	return nil
 }
 
-// configured returns the outcome that the configuration was written. The version may be higher by up to
-// maxAttempts, because the request may have been repeated.
+// configured returns the outcome that the configuration was written. The version may be higher by
+// up to maxAttempts, because the request may have been repeated.
 func configured(t *tunnel, config *string) outcome {
 	return func(want *state, now state) {
 		want.Config, want.Version = *config, t.Version+1
@@ -211,8 +211,8 @@ func configured(t *tunnel, config *string) outcome {
 	}
 }
 
-// modifyConfiguration writes a configuration with unknown members, or inserts a rule at the front of
-// the current one.
+// modifyConfiguration writes a configuration with unknown members, or inserts a rule at the front
+// of the current one.
 func (w *worker) modifyConfiguration(t *tunnel) error {
 	name, want, before, conflict := w.newName(), t.Config, t.Version, false
 	_, err := w.write("ModifyConfiguration", t, func(ctx context.Context, opts ...option) error {
@@ -243,7 +243,8 @@ func (w *worker) modifyConfiguration(t *tunnel) error {
 		}
 		return err
 	}, nil, configured(t, &want))
-	// The conflicting write can only be this call's own write, repeated after its response was lost.
+	// The conflicting write can only be this call's own write, repeated after its response was
+	// lost.
 	if conflict && t.Version < before+2 {
 		w.report("ModifyConfiguration of %s: a conflict without another write", t)
 	}

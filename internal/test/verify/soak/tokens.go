@@ -144,8 +144,8 @@ func (w *worker) renameToken() error {
 	return w.checkSecret()
 }
 
-// rollToken rolls the token. If the response is lost, it checks the old secret to find out whether the
-// token was rolled.
+// rollToken rolls the token. If the response is lost, it checks the old secret to find out whether
+// the token was rolled.
 func (w *worker) rollToken() error {
 	old := w.token.secret
 	callErr := w.call("AccountTokens.Roll", func(ctx context.Context, opts ...option) error {

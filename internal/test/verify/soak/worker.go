@@ -14,12 +14,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// callHeader is the header with the ID of the call that a request belongs to. It is used to check the
-// fake's request log.
+// callHeader is the header with the ID of the call that a request belongs to. It is used to check
+// the fake's request log.
 const callHeader = "Soak-Call"
 
-// multiRequest has the methods that send different requests. ResponseInfo.Attempts is only for the last
-// of them.
+// multiRequest has the methods that send different requests. ResponseInfo.Attempts is only for the
+// last of them.
 var multiRequest = []string{
 	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
@@ -43,9 +43,9 @@ type worker struct {
 	calls, names int
 }
 
-// call makes one call of the client. The call may meet a fault, or its context may end early. When call
-// returns, no request of the call is still being served. It reports an error that is neither explained
-// by a fault or the context nor one of those expected.
+// call makes one call of the client. The call may meet a fault, or its context may end early. When
+// call returns, no request of the call is still being served. It reports an error that is neither
+// explained by a fault or the context nor one of those expected.
 func (w *worker) call(name string, do callFunc, expected ...error) error {
 	limit := 30 * time.Second
 	if w.rng.IntN(20) == 0 {
@@ -131,8 +131,8 @@ func (w *worker) mustRead(name string, do callFunc) error {
 	}
 }
 
-// observe gets all of a tunnel's state. If the tunnel's ID is not known yet, it looks for the tunnel by
-// name, and returns the zero state if there is none.
+// observe gets all of a tunnel's state. If the tunnel's ID is not known yet, it looks for the
+// tunnel by name, and returns the zero state if there is none.
 func (w *worker) observe(t *tunnel) (s state, err error) {
 	if t.id == "" {
 		err := w.mustRead("All", func(ctx context.Context, opts ...option) error {
@@ -164,10 +164,10 @@ func (w *worker) observe(t *tunnel) (s state, err error) {
 // server chooses.
 type outcome func(want *state, now state)
 
-// write makes a call that changes a tunnel, and then gets the tunnel's state. If the call succeeds, the
-// state must be that of the first outcome. After an error, the state may be unchanged or that of a
-// later outcome. After ErrOutcomeUnknown, it may be that of the first outcome too. write returns the
-// index of the outcome, or -1 if the state is unchanged.
+// write makes a call that changes a tunnel, and then gets the tunnel's state. If the call succeeds,
+// the state must be that of the first outcome. After an error, the state may be unchanged or that
+// of a later outcome. After ErrOutcomeUnknown, it may be that of the first outcome too. write
+// returns the index of the outcome, or -1 if the state is unchanged.
 func (w *worker) write(
 	name string, t *tunnel, do callFunc, expected []error, outcomes ...outcome,
 ) (int, error) {

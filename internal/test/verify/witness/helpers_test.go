@@ -39,7 +39,8 @@ type fake struct {
 func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		// All times are different, so that the test fails if a time is decoded into the wrong field.
+		// All times are different, so that the test fails if a time is decoded into the wrong
+		// field.
 		var ticks atomic.Int64
 		srv := tunneltest.NewServer(tunneltest.WithClock(func() time.Time {
 			return time.Now().Add(time.Duration(ticks.Add(1)) * 11 * time.Microsecond)
@@ -49,8 +50,8 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	})
 }
 
-// httpClient returns an HTTP client that does not reuse connections, because net/http itself repeats a
-// GET if a reused connection fails.
+// httpClient returns an HTTP client that does not reuse connections, because net/http itself
+// repeats a GET if a reused connection fails.
 func (f *fake) httpClient() *http.Client {
 	transport := f.network.Transport(f.t)
 	transport.DisableKeepAlives = true
@@ -112,8 +113,8 @@ type member struct {
 	value any
 }
 
-// with returns parameters of v7 with these fields. It uses reflection, because the functions that set
-// the fields are in the root package of v7, and the type of the fields is internal to v7.
+// with returns parameters of v7 with these fields. It uses reflection, because the functions that
+// set the fields are in the root package of v7, and the type of the fields is internal to v7.
 func with[P any](members ...member) (params P) {
 	for _, m := range members {
 		field := reflect.ValueOf(&params).Elem().FieldByName(m.name)
@@ -141,8 +142,8 @@ func sameFields(t *testing.T, official, own any, theirs, ours []string) {
 	assert.Equal(t, want, read)
 }
 
-// drop removes fields and asserts that they exist. A name may be a path through objects and lists, such
-// as "conns.uuid".
+// drop removes fields and asserts that they exist. A name may be a path through objects and lists,
+// such as "conns.uuid".
 func drop(t *testing.T, whose string, fields any, names []string) {
 	t.Helper()
 	for _, name := range names {

@@ -39,8 +39,8 @@ func (f *fake) rootV7() (root rootV7) {
 	return root
 }
 
-// TestMethods_OfficialClients checks that the methods of the official clients in package cases send the
-// operations in package cases.
+// TestMethods_OfficialClients checks that the methods of the official clients in package cases send
+// the operations in package cases.
 func TestMethods_OfficialClients(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
@@ -68,8 +68,8 @@ func TestMethods_OfficialClients(t *testing.T) {
 	})
 }
 
-// call calls a method of a client. Each argument is the first known value of the right type, or else a
-// made-up value. The results do not matter.
+// call calls a method of a client. Each argument is the first known value of the right type, or
+// else a made-up value. The results do not matter.
 func call(t *testing.T, client any, path string, known ...any) {
 	t.Helper()
 	method := reflect.ValueOf(client)
@@ -118,8 +118,8 @@ func argument(kind reflect.Type, known []any) reflect.Value {
 	return value
 }
 
-// unsupported are services of v7 that this client does not have: routes by CIDR, which Cloudflare will
-// remove, and subnets, which tunnels do not need.
+// unsupported are services of v7 that this client does not have: routes by CIDR, which Cloudflare
+// will remove, and subnets, which tunnels do not need.
 var unsupported = []string{"ZeroTrust.Networks.Routes.Networks.", "ZeroTrust.Networks.Subnets."}
 
 func isUnsupported(method string) bool {

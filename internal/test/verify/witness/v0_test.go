@@ -14,8 +14,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// notInV0 are the fields of a deleted tunnel or a WARP connector that v0 does not have. notInV0Live are
-// those of other tunnels, which also have config_src.
+// notInV0 are the fields of a deleted tunnel or a WARP connector that v0 does not have. notInV0Live
+// are those of other tunnels, which also have config_src.
 var notInV0, notInV0Live = []string{"account_tag"}, []string{"account_tag", "config_src"}
 
 func TestV0_TunnelLifecycle(t *testing.T) {
@@ -195,8 +195,8 @@ func TestV0_Configuration(t *testing.T) {
 	})
 }
 
-// v0 has no methods for WARP connectors. The test uses its method for any request, and its types for
-// tunnels.
+// v0 has no methods for WARP connectors. The test uses its method for any request, and its types
+// for tunnels.
 func TestV0_WARPConnectorLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {

@@ -239,9 +239,9 @@ func interval(values, baseline []float64) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", median, ratios[low], ratios[n-1-low])
 }
 
-// lowRank returns the index of the lower end of the interval among n sorted values, or -1 if there are
-// too few values. The probability that at most k of n values are below the median is that of at most k
-// heads in n throws of a coin.
+// lowRank returns the index of the lower end of the interval among n sorted values, or -1 if there
+// are too few values. The probability that at most k of n values are below the median is that of at
+// most k heads in n throws of a coin.
 func lowRank(n int) int {
 	low, tail, p := -1, 0.0, 1.0
 	for range n {
