@@ -77,7 +77,8 @@ func hasDotSegment(plain string) bool {
 		}
 		plain = next
 	}
-	for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+	isSlash := func(r rune) bool { return r == '/' || r == '\\' }
+	for part := range strings.FieldsFuncSeq(plain, isSlash) {
 		if part == "." || part == ".." {
 			return true
 		}

@@ -42,7 +42,8 @@ func TestExpand_EscapesValues(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return value, nil })
+			path, err := apipath.Expand("/a/{id}/z",
+				func(string) (string, error) { return value, nil })
 			require.NoError(t, err)
 
 			segments := strings.Split(path, "/")
@@ -63,7 +64,8 @@ func TestExpand_ValueError(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
 
-	path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return "half", refused })
+	path, err := apipath.Expand("/a/{id}/z",
+		func(string) (string, error) { return "half", refused })
 
 	require.ErrorIs(t, err, refused)
 	assert.Empty(t, path)
@@ -75,7 +77,8 @@ func TestExpand_RejectsDotSegments(t *testing.T) {
 	for _, value := range []string{"", ".", ".."} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return value, nil })
+			path, err := apipath.Expand("/a/{id}/z",
+				func(string) (string, error) { return value, nil })
 			require.ErrorContains(t, err, "id")
 			assert.Empty(t, path)
 		})

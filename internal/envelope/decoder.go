@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"io"
@@ -107,7 +108,7 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 		p.kind, p.elem, p.size = kindPointer, newPlan(t.Elem(), outer), int(t.Elem().Size())
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
 		p.kind, p.costs = kindCustom, new(costsOf(t, true))
-	case reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 	case t.Kind() == reflect.String && t != reflect.TypeFor[json.Number]():
 		p.kind = kindText
 	case t.Kind() == reflect.Bool:
@@ -122,7 +123,8 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 			p.kind = kindObject
 		}
 	}
-	if p.kind == kindList && p.elem.kind == kindOther && (t.Elem().Kind() == reflect.Map || t.Elem().Kind() == reflect.Interface) {
+	if p.kind == kindList && p.elem.kind == kindOther &&
+		(t.Elem().Kind() == reflect.Map || t.Elem().Kind() == reflect.Interface) {
 		p.kind = kindOther // one call of encoding/json for the whole list
 	}
 	if p.kind == kindOther {

@@ -110,7 +110,8 @@ func TestDecode_ErrorForms(t *testing.T) {
 			assert.Equal(t, new(false), e.Success)
 
 			var result *thing
-			e, err := envelope.Decode([]byte(`{"success": true, "messages": `+c.raw+`, "result": {"id": "a"}}`), &result)
+			body := `{"success": true, "messages": ` + c.raw + `, "result": {"id": "a"}}`
+			e, err := envelope.Decode([]byte(body), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Messages)
 			assert.Equal(t, &thing{ID: "a"}, result)
@@ -150,7 +151,8 @@ func TestDecode_FailureWithAnyResult(t *testing.T) {
 			t.Run(success+result, func(t *testing.T) {
 				t.Parallel()
 				var into *thing
-				e, err := envelope.Decode([]byte(`{`+success+` "errors": [{"code": 7}], "result": `+result+`}`), &into)
+				body := `{` + success + ` "errors": [{"code": 7}], "result": ` + result + `}`
+				e, err := envelope.Decode([]byte(body), &into)
 				require.NoError(t, err)
 				assert.Equal(t, []envelope.Detail{{Code: 7}}, e.Errors)
 				assert.NotEqual(t, new(true), e.Success)
@@ -195,7 +197,8 @@ func TestDecode_MissingResult(t *testing.T) {
 func TestDecode_ValuesAreNotShared(t *testing.T) {
 	t.Parallel()
 	var first, second []thing
-	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`), &first)
+	_, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a", "size": 1}]}`),
+		&first)
 	require.NoError(t, err)
 	one := decode(t, `{"success": false, "errors": [{"code": 1, "message": "one"}]}`)
 	_, err = envelope.Decode([]byte(`{"success": true, "result": [{"id": "b"}]}`), &second)
@@ -322,7 +325,8 @@ func TestDecode_ResultInfo(t *testing.T) {
 			assert.Equal(t, c.want, decode(t, `{"success": true, "result_info": `+c.raw+`}`).Info)
 
 			var result []thing
-			e, err := envelope.Decode([]byte(`{"success": true, "result": [{"id": "a"}], "result_info": `+c.raw+`}`), &result)
+			body := `{"success": true, "result": [{"id": "a"}], "result_info": ` + c.raw + `}`
+			e, err := envelope.Decode([]byte(body), &result)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, e.Info)
 			assert.Equal(t, []thing{{ID: "a"}}, result)
@@ -340,7 +344,8 @@ func TestDecode_DeepChain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			body := `{"success": false, "errors": ` + strings.Repeat(link[0], levels) + `[]` + strings.Repeat(link[1], levels) + `}`
+			body := `{"success": false, "errors": ` + strings.Repeat(link[0], levels) +
+				`[]` + strings.Repeat(link[1], levels) + `}`
 			e := decode(t, body)
 
 			depth := 0
@@ -358,8 +363,9 @@ func TestDecode_DeepChain(t *testing.T) {
 func TestDecode_ChainTooDeepForJSON(t *testing.T) {
 	t.Parallel()
 	const levels = 1_000_000
+	body := `{"success": false, "errors": ` + strings.Repeat(`[{"error_chain":`, levels)
 	began := time.Now()
-	_, err := envelope.Decode([]byte(`{"success": false, "errors": `+strings.Repeat(`[{"error_chain":`, levels)), nil)
+	_, err := envelope.Decode([]byte(body), nil)
 
 	require.Error(t, err)
 	assert.Less(t, time.Since(began), 5*time.Second)
@@ -415,7 +421,8 @@ func TestDecode_ListWithItemsOfAnyLength(t *testing.T) {
 				want = append(want, thing{ID: id, Size: n})
 			}
 			var list []thing
-			_, err := envelope.Decode([]byte(`{"success": true, "result": [`+strings.Join(items, ", ")+`]}`), &list)
+			body := `{"success": true, "result": [` + strings.Join(items, ", ") + `]}`
+			_, err := envelope.Decode([]byte(body), &list)
 			require.NoError(t, err)
 			assert.Equal(t, want, list)
 		})
@@ -428,7 +435,8 @@ func TestDecode_Concurrent(t *testing.T) {
 	for n := range cap(results) {
 		go func() {
 			var result *thing
-			_, err := envelope.Decode(fmt.Appendf(nil, `{"success": true, "result": {"id": "%d"}}`, n), &result)
+			body := fmt.Appendf(nil, `{"success": true, "result": {"id": "%d"}}`, n)
+			_, err := envelope.Decode(body, &result)
 			assert.NoError(t, err)
 			results <- result.ID
 		}()
@@ -446,7 +454,8 @@ func TestDecode_NumberOutOfRange(t *testing.T) {
 		var result struct {
 			Small int8 `json:"small"`
 		}
-		_, err := envelope.Decode([]byte(`{"success": true, "result": {"small": `+number+`}}`), &result)
+		_, err := envelope.Decode([]byte(`{"success": true, "result": {"small": `+number+`}}`),
+			&result)
 		require.ErrorContains(t, err, "small is of the wrong type, number", number)
 	}
 }
@@ -471,7 +480,8 @@ func TestDecode_Times(t *testing.T) {
 		`"2026-01-02 03:04:05"`: "result[1].at is not a time in RFC 3339",
 	} {
 		var result []dated
-		_, err := envelope.Decode([]byte(`{"success": true, "result": [{}, {"at": `+raw+`, "pointer": `+raw+`}]}`), &result)
+		body := `{"success": true, "result": [{}, {"at": ` + raw + `, "pointer": ` + raw + `}]}`
+		_, err := envelope.Decode([]byte(body), &result)
 		if want != "" {
 			require.EqualError(t, err, want, raw)
 			assert.Nil(t, result)

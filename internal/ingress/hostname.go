@@ -31,7 +31,7 @@ func CheckHostname(name string) error {
 	case len(name) > maxName:
 		return errors.New("is longer than 253 characters")
 	case strings.Contains(rest, "*"):
-		return errors.New("has a * that is not the whole first label; use a name such as *.example.com")
+		return errors.New("has a * that is not its first label; use a name such as *.example.com")
 	case !strings.Contains(rest, "."):
 		return errors.New("has no domain; use a name such as app.example.com")
 	}

@@ -559,7 +559,8 @@ func TestLimiter_OneCallerAtEndOfHold(t *testing.T) {
 				rest := time.Duration(gathered / 3.56 * float64(time.Second))
 				l.Hold(time.Now().Add(rest))
 				for i, at := range waitTimes(t, l, 4) {
-					require.InDelta(t, rest.Seconds()+float64(i)/3.56, at.Seconds(), 1e-6, "request %d", i+1)
+					require.InDelta(t, rest.Seconds()+float64(i)/3.56, at.Seconds(), 1e-6,
+						"request %d", i+1)
 				}
 			})
 		})
@@ -797,7 +798,8 @@ func TestLimiter_HoldRejectsLateWaiter(t *testing.T) {
 		for place, c := range inTime {
 			took, err := c.result()
 			require.NoError(t, err, "place %d", place)
-			assert.InDelta(t, time.Duration(60+10*place)*time.Second, took, float64(time.Microsecond))
+			assert.InDelta(t, time.Duration(60+10*place)*time.Second, took,
+				float64(time.Microsecond))
 		}
 	})
 }

@@ -161,7 +161,9 @@ func class(c byte) characterClass {
 // It returns 0 if there is neither.
 func idLength(text []byte) int {
 	n := 0
-	isDash := func(n int) bool { return text[n] == '-' && (n == 8 || n == 13 || n == 18 || n == 23) }
+	isDash := func(n int) bool {
+		return text[n] == '-' && (n == 8 || n == 13 || n == 18 || n == 23)
+	}
 	for n < len(text) && (isHex(text[n]) || isDash(n)) {
 		n++
 	}

@@ -237,7 +237,8 @@ func lowerCase(c byte) byte {
 
 // htmlEscapes escapes as package html does. That package has a large table of entities, which would
 // make programs bigger.
-var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'",
+	"&#39;")
 
 func formsOf(secret string) []string {
 	quoted, _ := json.Marshal(secret)

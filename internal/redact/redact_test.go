@@ -61,7 +61,8 @@ func TestRedact_EveryEscaping(t *testing.T) {
 		for form, echo := range echoes {
 			t.Run(source+", "+form, func(t *testing.T) {
 				t.Parallel()
-				assert.Equal(t, "before [REDACTED] after", redacted(redactor, "before "+echo+" after"))
+				assert.Equal(t, "before [REDACTED] after",
+					redacted(redactor, "before "+echo+" after"))
 				assert.Equal(t, "[REDACTED]", redacted(redactor, echo+echo))
 			})
 		}
@@ -89,7 +90,8 @@ func TestRedact_HeaderNames(t *testing.T) {
 		"Cf-Access-Token", "X-Password", "X-Credentials",
 	} {
 		redactor := redactorOf(http.Header{name: {"first-value", "second-value"}}, nil)
-		assert.Equal(t, "[REDACTED] and [REDACTED]", redacted(redactor, "first-value and second-value"), name)
+		assert.Equal(t, "[REDACTED] and [REDACTED]",
+			redacted(redactor, "first-value and second-value"), name)
 	}
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "X-Request-Id"} {
 		redactor := redactorOf(http.Header{name: {"some-value"}}, nil)
@@ -109,7 +111,8 @@ func TestRedact_NestedBody(t *testing.T) {
 	assert.Equal(t,
 		"[REDACTED] [REDACTED] [REDACTED] [REDACTED] [REDACTED]",
 		redacted(redactor, "top-secret deep-token listed-password below-name below-lists"))
-	assert.Equal(t, "plain-name plain-item 3 true", redacted(redactor, "plain-name plain-item 3 true"))
+	assert.Equal(t, "plain-name plain-item 3 true",
+		redacted(redactor, "plain-name plain-item 3 true"))
 }
 
 func TestRedact_BodyOfAnyShape(t *testing.T) {
@@ -118,7 +121,8 @@ func TestRedact_BodyOfAnyShape(t *testing.T) {
 		"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`,
 	} {
 		redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
-		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"), body)
+		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"),
+			body)
 	}
 	redactor := redactorOf(nil, []byte(`[{"token":"abc-def"}]`))
 	assert.Equal(t, "[REDACTED]", redacted(redactor, "abc-def"))
@@ -243,7 +247,8 @@ func TestRedact_QueriesAndCookies(t *testing.T) {
 	b := new(redact.Redactor)
 	b.AddURL("https://example.com/a?token=query-secret&name=visible")
 	b.AddHeader(http.Header{"Cookie": {"session=cookie-secret; theme=dark-mode"}})
-	assert.Equal(t, "[REDACTED] visible [REDACTED]", redacted(b, "query-secret visible cookie-secret"))
+	assert.Equal(t, "[REDACTED] visible [REDACTED]",
+		redacted(b, "query-secret visible cookie-secret"))
 }
 
 func TestRedact_EarlierAttempts(t *testing.T) {

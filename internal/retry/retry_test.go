@@ -24,7 +24,8 @@ func TestRetryableStatus_AllCodes(t *testing.T) {
 	t.Parallel()
 	retried := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
 	for code := 100; code < 600; code++ {
-		assert.Equal(t, slices.Contains(retried, code), retry.RetryableStatus(code), "status %d", code)
+		assert.Equal(t, slices.Contains(retried, code), retry.RetryableStatus(code), "status %d",
+			code)
 	}
 	assert.False(t, retry.RetryableStatus(0), "no response")
 }
@@ -56,6 +57,7 @@ func TestTransient_Errors(t *testing.T) {
 func TestParseRetryAfter_Forms(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	in := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	const day = 24 * time.Hour
 	cases := []struct {
 		name, after, date string
@@ -84,12 +86,12 @@ func TestParseRetryAfter_Forms(t *testing.T) {
 		{"date in the year 9999", "Fri, 31 Dec 9999 23:59:59 GMT", "", day},
 		{"date in the year 1", "Mon, 01 Jan 0001 00:00:00 GMT", "", 0},
 		{
-			"server clock an hour ahead", now.Add(time.Hour + 30*time.Second).Format(http.TimeFormat),
-			now.Add(time.Hour).Format(http.TimeFormat), 30 * time.Second,
+			"server clock an hour ahead", in(time.Hour + 30*time.Second), in(time.Hour),
+			30 * time.Second,
 		},
 		{
-			"server clock an hour behind", now.Add(-time.Hour + 30*time.Second).Format(http.TimeFormat),
-			now.Add(-time.Hour).Format(http.TimeFormat), 30 * time.Second,
+			"server clock an hour behind", in(-time.Hour + 30*time.Second), in(-time.Hour),
+			30 * time.Second,
 		},
 		{"date, and an invalid Date", now.Add(time.Minute).Format(http.TimeFormat), "yesterday", time.Minute},
 		{"seconds, and a Date", "7", now.Add(time.Hour).Format(http.TimeFormat), 7 * time.Second},
@@ -127,7 +129,8 @@ func TestDelays_Bounds(t *testing.T) {
 				bound := c.base
 				for n := range 12 {
 					if delay := delays.Next(); delay < 0 || delay > bound {
-						require.Failf(t, "out of range", "delay %d is %s, the maximum %s", n, delay, bound)
+						require.Failf(t, "out of range", "delay %d is %s, the maximum %s", n, delay,
+							bound)
 					}
 					bound = min(2*bound, c.max)
 				}

@@ -128,8 +128,10 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 		resp = c.sendInGoroutine(req, r, conn)
 	}
 	refused := conn.end()
-	resp.Sent = conn.sent() && !(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
-	if resp.Err != nil && resp.StatusCode == 0 && resp.Sent && conn.reused.Load() && attempt.Err() == nil {
+	resp.Sent = conn.sent() &&
+		!(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
+	if resp.Err != nil && resp.StatusCode == 0 && resp.Sent && conn.reused.Load() &&
+		attempt.Err() == nil {
 		// If one idle connection is dead, others usually are too. The next attempt opens a new one.
 		c.CloseIdleConnections()
 	}
@@ -196,7 +198,8 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	resp.Secrets = c.proxySecrets(req, resp.StatusCode == http.StatusProxyAuthRequired)
 	if resp.StatusCode < http.StatusOK {
 		if resp.StatusCode < http.StatusContinue {
-			resp.Err = fmt.Errorf("the server responded with the invalid status %d", resp.StatusCode)
+			resp.Err = fmt.Errorf("the server responded with the invalid status %d",
+				resp.StatusCode)
 		}
 		return resp // the data after a 101 is not a body, and may never end
 	}

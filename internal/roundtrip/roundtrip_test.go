@@ -41,7 +41,8 @@ const (
 func request(t *testing.T, target string) roundtrip.Request {
 	t.Helper()
 	return roundtrip.Request{
-		Method: http.MethodGet, URL: target, Header: http.Header{}, Timeout: timeout, MaxBytes: maxBytes,
+		Method: http.MethodGet, URL: target, Header: http.Header{},
+		Timeout: timeout, MaxBytes: maxBytes,
 		Retries: onRetry(func(context.Context) error {
 			assert.Fail(t, "the request was sent again")
 			return nil
@@ -74,6 +75,9 @@ func (f onRetry) OnRetry(ctx context.Context) error { return f(ctx) }
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// clientOf returns a client that sends requests with f.
+func clientOf(f roundTripper) *http.Client { return &http.Client{Transport: f} }
 
 // failing returns a RoundTripper that returns err.
 func failing(err error) roundTripper {
@@ -212,13 +216,14 @@ func TestClientDo_CanceledWhileDialing(t *testing.T) {
 		// net/http does not stop dialing when the request is canceled.
 		over := make(chan struct{})
 		defer close(over)
-		dialing := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dial := func(context.Context, string, string) (net.Conn, error) {
 			<-over
 			return nil, errors.New("the test is over")
-		}}
+		}
+		transport := &http.Transport{DialContext: dial}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		resp := do(ctx, &http.Client{Transport: dialing}, post(t, "http://example.com", "{}"))
+		resp := do(ctx, &http.Client{Transport: transport}, post(t, "http://example.com", "{}"))
 		require.ErrorIs(t, resp.Err, context.Canceled)
 		assert.False(t, resp.Sent)
 	})
@@ -269,7 +274,8 @@ func TestClientDo_ConnectionCutBeforeResponse(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			target := listen(t, func(_ int, _ net.Conn, requests *bufio.Reader) { readRequest(requests) })
+			target := listen(t,
+				func(_ int, _ net.Conn, requests *bufio.Reader) { readRequest(requests) })
 			r := post(t, target, "{}")
 			r.Method = method
 
@@ -404,10 +410,10 @@ func TestClientDo_ContextErrorInChain(t *testing.T) {
 	t.Parallel()
 	own := errors.New("i/o timeout")
 	ctx, cancel := context.WithCancel(t.Context())
-	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+	client := clientOf(func(*http.Request) (*http.Response, error) {
 		cancel()
 		return nil, own
-	})}
+	})
 
 	resp := do(ctx, client, request(t, "http://example.com"))
 
@@ -417,10 +423,10 @@ func TestClientDo_ContextErrorInChain(t *testing.T) {
 
 func TestClientDo_TransportReturnsContextError(t *testing.T) {
 	t.Parallel()
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
 		return nil, req.Context().Err()
-	})}
+	})
 	t.Run("timeout of the attempt", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -535,11 +541,13 @@ func (r *countingReader) Read(p []byte) (int, error) {
 func TestClientDo_EndlessBody(t *testing.T) {
 	t.Parallel()
 	endless := &countingReader{}
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
 		// The limit ends the test if Do would read forever.
 		body := io.NopCloser(io.LimitReader(endless, 100*maxBytes))
-		return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req}, nil
-	})}
+		return &http.Response{
+			StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req,
+		}, nil
+	})
 
 	resp := do(t.Context(), client, request(t, "http://example.com"))
 
@@ -569,10 +577,12 @@ func TestClientDo_CutBody(t *testing.T) {
 		"Content-Length": {"Content-Length: 100", "half of it"},
 		"chunked":        {"Transfer-Encoding: chunked", "5\r\nhalf \r\n"},
 		"gzip, half of it": {
-			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)/2), string(whole[:len(whole)/2]),
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)/2),
+			string(whole[:len(whole)/2]),
 		},
 		"gzip without its checksum": {
-			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)-8), string(whole[:len(whole)-8]),
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)-8),
+			string(whole[:len(whole)-8]),
 		},
 		"gzip without its last byte":    {"Content-Encoding: gzip", string(whole[:len(whole)-1])},
 		"gzip, only part of its header": {"Content-Encoding: gzip\r\nContent-Length: 5", string(whole[:5])},
@@ -731,7 +741,7 @@ func TestClientDo_RefusedRetryWithResponse(t *testing.T) {
 			near, far := net.Pipe()
 			t.Cleanup(func() { _ = near.Close() })
 			go func() { _, _ = io.Copy(io.Discard, far) }()
-			repeating := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			repeating := clientOf(func(req *http.Request) (*http.Response, error) {
 				trace := httptrace.ContextClientTrace(req.Context())
 				trace.GetConn("example.com:80")
 				trace.GotConn(httptrace.GotConnInfo{Conn: c.wrap(near)})
@@ -745,7 +755,7 @@ func TestClientDo_RefusedRetryWithResponse(t *testing.T) {
 					StatusCode: http.StatusOK, Header: http.Header{"Cf-Ray": {"123"}},
 					Body: io.NopCloser(strings.NewReader(okResponse)), Request: req,
 				}, nil
-			})}
+			})
 			refused := errors.New("no attempt is left")
 			r := request(t, "http://example.com")
 			r.Retries = onRetry(func(context.Context) error { return refused })
@@ -965,11 +975,11 @@ func TestClientDo_ClosesBody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			body := &trackedBody{Reader: c.reader}
-			client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			client := clientOf(func(req *http.Request) (*http.Response, error) {
 				return &http.Response{
 					StatusCode: http.StatusOK, Body: body, ContentLength: c.length, Request: req,
 				}, nil
-			})}
+			})
 			do(t.Context(), client, request(t, "http://example.com"))
 			assert.True(t, body.closed.Load())
 		})
@@ -979,10 +989,10 @@ func TestClientDo_ClosesBody(t *testing.T) {
 func TestClientDo_CancelsItsContext(t *testing.T) {
 	t.Parallel()
 	var attempt context.Context
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
 		attempt = req.Context()
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
-	})}
+	})
 
 	resp := do(t.Context(), client, request(t, "http://example.com"))
 
@@ -1008,9 +1018,8 @@ func TestClientDo_ReusesConnection(t *testing.T) {
 
 func TestNewTransport_HTTP2(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Proto)
-	}))
+	handler := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }
+	server := httptest.NewUnstartedServer(http.HandlerFunc(handler))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -1085,7 +1094,7 @@ func TestClientDo_HTTP2NotProcessed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			client := clientOf(func(r *http.Request) (*http.Response, error) {
 				trace := httptrace.ContextClientTrace(r.Context())
 				trace.GetConn("example.com:443")
 				trace.GotConn(httptrace.GotConnInfo{Conn: test.conn})
@@ -1096,7 +1105,7 @@ func TestClientDo_HTTP2NotProcessed(t *testing.T) {
 					}, nil
 				}
 				return nil, test.err
-			})}
+			})
 			resp := do(t.Context(), client, post(t, "https://example.com", "{}"))
 			require.ErrorIs(t, resp.Err, test.err)
 			assert.Equal(t, test.sent, resp.Sent)
@@ -1108,7 +1117,8 @@ func TestNewTransport_HandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := pipenet.ServeTLS(t, http.NotFoundHandler())
-		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // never responds
+		// The server reads everything and never responds.
+		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)
 		began := time.Now()
@@ -1165,7 +1175,8 @@ func TestNewTransport_SilentConnectionLoss(t *testing.T) {
 		began := time.Now()
 		require.Error(t, do(t.Context(), client, r).Err)
 		assert.Less(t, time.Since(began), 30*time.Second)
-		require.NoError(t, do(t.Context(), client, r).Err, "the next attempt opens a new connection")
+		require.NoError(t, do(t.Context(), client, r).Err,
+			"the next attempt opens a new connection")
 		assert.Equal(t, 2, network.Dials())
 	})
 }

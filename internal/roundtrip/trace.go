@@ -91,14 +91,15 @@ func notProcessed(err error) bool {
 		text := strings.TrimPrefix(err.Error(), "http2: Transport: cannot retry err [")
 		text, _, _ = strings.Cut(text, "] after Request.Body was written")
 		switch text {
-		case "http2: Transport received Server's graceful shutdown GOAWAY", // the stream is after the last one
+		case "http2: Transport received Server's graceful shutdown GOAWAY", // for a later stream
 			"http2: client conn not usable",
 			"http2: client conn could not be established",
-			"net/http: cannot rewind body after connection loss": // the connection allows no more streams
+			"net/http: cannot rewind body after connection loss": // no more streams allowed
 			return true
 		}
 		// A GOAWAY with an error, for the first stream, which is after the last processed one.
-		if code, ok := strings.CutPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"); ok {
+		const goAway = "http2: Transport received GOAWAY from server ErrCode:"
+		if code, ok := strings.CutPrefix(text, goAway); ok {
 			return !strings.ContainsFunc(code, isNotOfCode)
 		}
 		if id, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
@@ -114,5 +115,6 @@ func notProcessed(err error) bool {
 // isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http
 // prints it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
 func isNotOfCode(r rune) bool {
-	return r != '_' && r != ' ' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+	return r != '_' && r != ' ' &&
+		!('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }

@@ -34,7 +34,8 @@ func NewTransport() *http.Transport {
 		// Many calls share an HTTP/2 connection. Pings detect early that the network has dropped
 		// it.
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 10 * time.Second,
+			SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second,
+			WriteByteTimeout: 10 * time.Second,
 		},
 	}
 }

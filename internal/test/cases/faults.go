@@ -64,7 +64,8 @@ func Faults() []Fault {
 		return `{"success":true,"errors":[],"messages":[],"result":` + result + `}`
 	}
 	failure := func(text string) string {
-		return `{"success":false,"errors":[{"code":1234,"message":"` + text + `"}],"messages":[],"result":null}`
+		return `{"success":false,"errors":[{"code":1234,"message":"` + text +
+			`"}],"messages":[],"result":null}`
 	}
 	const page = "<html><head><title>Bad gateway</title></head></html>"
 	html := http.Header{"Content-Type": {"text/html"}}
@@ -73,7 +74,8 @@ func Faults() []Fault {
 	// uncertain is a fault after which the client cannot know whether the request was carried out.
 	uncertain := func(name string, server tunneltest.Fault, status int, is ...error) Fault {
 		return Fault{
-			Name: name, Server: server, Status: status, Retry: RetryIdempotent, Uncertain: true, Is: is,
+			Name: name, Server: server, Status: status,
+			Retry: RetryIdempotent, Uncertain: true, Is: is,
 		}
 	}
 	// unreadable is a response that a retry would not make readable.
@@ -83,7 +85,8 @@ func Faults() []Fault {
 			Status: 200, Uncertain: true,
 		}
 	}
-	slow := uncertain("slower than the timeout", server{Delay: time.Hour}, 0, context.DeadlineExceeded)
+	slow := uncertain("slower than the timeout", server{Delay: time.Hour}, 0,
+		context.DeadlineExceeded)
 	slow.Timeout = time.Second
 	oops := uncertain("500", server{Status: 500, Body: failure("oops")}, 500, cftunnel.ErrServer)
 	oopsAfterWork := oops
@@ -98,7 +101,8 @@ func Faults() []Fault {
 	tooLong := unreadable("a response beyond the limit", long, nil)
 	tooLong.MaxBytes = 1 << 15
 	cutGzip := unreadable("gzip cut short",
-		cutShort(success(`"`+strings.Repeat("x", 1000)+`"`)), http.Header{"Content-Encoding": {"gzip"}})
+		cutShort(success(`"`+strings.Repeat("x", 1000)+`"`)),
+		http.Header{"Content-Encoding": {"gzip"}})
 	cutGzip.Retry = RetryIdempotent
 
 	faults := []Fault{
@@ -114,17 +118,20 @@ func Faults() []Fault {
 			Status: 429, Retry: RetryAll, Is: rateLimited,
 		},
 		{
-			Name: "429 with seconds", Server: server{Status: 429, Header: http.Header{"Retry-After": {"2"}}},
+			Name:   "429 with seconds",
+			Server: server{Status: 429, Header: http.Header{"Retry-After": {"2"}}},
 			Status: 429, Retry: RetryAll, Is: rateLimited, RetryAfter: 2 * time.Second,
 		},
 		{
 			Name: "429 with a date", Server: server{Status: 429, Header: http.Header{
-				"Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}, "Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"},
+				"Date":        {"Sat, 01 Jan 2000 00:00:00 GMT"},
+				"Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"},
 			}},
 			Status: 429, Retry: RetryAll, Is: rateLimited, RetryAfter: 3 * time.Second,
 		},
 		{
-			Name: "429 for five minutes", Server: server{Status: 429, Header: http.Header{"Retry-After": {"300"}}},
+			Name:   "429 for five minutes",
+			Server: server{Status: 429, Header: http.Header{"Retry-After": {"300"}}},
 			Status: 429, Is: rateLimited, RetryAfter: 5 * time.Minute,
 		},
 		oops,

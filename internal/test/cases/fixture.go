@@ -117,7 +117,8 @@ func (f *Fixture) addNetworks(ctx context.Context, client *cftunnel.Client) erro
 	if err != nil {
 		return err
 	}
-	network, err := client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: f.Name})
+	network, err := client.VirtualNetworks.Create(ctx,
+		cftunnel.VirtualNetworkCreateParams{Name: f.Name})
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,8 @@ var tunnelMethods = map[string]Method{
 		return err
 	}},
 	"Tunnels.WaitForStatus": {Operations: []string{"GET " + tunnel}, Polls: true, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy,
+			cftunnel.WaitParams{})
 		return err
 	}},
 	"WARPConnectors.RotateSecret": {Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -199,7 +200,8 @@ var tunnelMethods = map[string]Method{
 		return err
 	}},
 	"WARPConnectors.UpdateConfiguration": {V7: "ZeroTrust.Tunnels.WARPConnector.Configurations.Update", Operations: []string{"PUT " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
+		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP,
+			cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
 		return err
 	}},
 	"Tokens.Verify": {Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {

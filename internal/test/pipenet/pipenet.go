@@ -75,7 +75,9 @@ func (n *Network) Transport(t testing.TB) *http.Transport {
 func (n *Network) Lead(t testing.TB, transport *http.Transport) {
 	t.Helper()
 	transport.Proxy = nil
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return n.dial() }
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return n.dial()
+	}
 	if n.roots != nil {
 		transport.ForceAttemptHTTP2 = true
 		transport.TLSClientConfig = &tls.Config{RootCAs: n.roots}

@@ -53,7 +53,8 @@ func run(record bool) (problems []string, err error) {
 		return nil, err
 	}
 	for pattern, file := range recorded {
-		const mode = packages.NeedName | packages.NeedTypes | packages.NeedDeps | packages.NeedImports
+		const mode = packages.NeedName | packages.NeedTypes | packages.NeedDeps |
+			packages.NeedImports
 		loaded, err := packages.Load(&packages.Config{Mode: mode, Dir: root}, pattern)
 		if err != nil {
 			return nil, err

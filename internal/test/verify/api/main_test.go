@@ -64,7 +64,8 @@ func TestCompare_Changes(t *testing.T) {
 
 func TestUnreleased_Section(t *testing.T) {
 	t.Parallel()
-	if got := unreleased("# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"); got != "\n- a\n" {
+	const changelog = "# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"
+	if got := unreleased(changelog); got != "\n- a\n" {
 		t.Errorf("%q", got)
 	}
 }

@@ -101,7 +101,8 @@ func newClient(tb testing.TB, name string, tunnels int) bench.Client {
 	tb.Helper()
 	for _, c := range bench.Clients {
 		if c.Name == name {
-			client, err := c.New(bench.Config{BaseURL: baseURL, AccountID: bench.AccountOf(tunnels)})
+			config := bench.Config{BaseURL: baseURL, AccountID: bench.AccountOf(tunnels)}
+			client, err := c.New(config)
 			require.NoError(tb, err)
 			return client
 		}

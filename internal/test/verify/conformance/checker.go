@@ -90,7 +90,9 @@ const (
 	partBody    = "body"
 )
 
-func (i item) String() string { return strings.TrimSpace(i.operation + " " + i.part + " " + i.name) }
+func (i item) String() string {
+	return strings.TrimSpace(i.operation + " " + i.part + " " + i.name)
+}
 
 // problem is a difference between an exchange and the schema.
 type problem struct{ operation, part, text string }
@@ -132,7 +134,8 @@ func (c *checker) find(e *wirelog.Exchange) *openapi3filter.RequestValidationInp
 	path := strings.TrimPrefix(e.Path, basePath)
 	input := &openapi3filter.RequestValidationInput{
 		Request: &http.Request{
-			Method: e.Method, URL: &url.URL{Path: path, RawQuery: e.Query}, Header: e.Header.Clone(),
+			Method: e.Method, Header: e.Header.Clone(),
+			URL:  &url.URL{Path: path, RawQuery: e.Query},
 			Body: io.NopCloser(bytes.NewReader(e.Body)), ContentLength: int64(len(e.Body)),
 		},
 		Options: options,
@@ -253,7 +256,8 @@ func (c *checker) response(
 	if documented == nil {
 		return s.result
 	}
-	if mediaType := e.Response.Header.Get("Content-Type"); documented.Value.Content[mediaType] == nil {
+	mediaType := e.Response.Header.Get("Content-Type")
+	if documented.Value.Content[mediaType] == nil {
 		s.report(fmt.Sprintf("the Content-Type %q is not in the schema", mediaType))
 	}
 	if input.Route == nil && e.Response.Status == http.StatusOK {
@@ -362,7 +366,8 @@ func (s *collector) value(path string, value any, list []part) {
 }
 
 func hasAnyMember(list []part) bool {
-	return slices.ContainsFunc(list, func(p part) bool { return p.AdditionalProperties.Schema != nil })
+	return slices.ContainsFunc(list,
+		func(p part) bool { return p.AdditionalProperties.Schema != nil })
 }
 
 func (s *collector) member(path string, value any, list []part, name string) {

@@ -81,9 +81,10 @@ func unknown() *wirelog.Exchange { return newExchange("GET", tunnel, "", "", 404
 func createToken(resources string) *wirelog.Exchange {
 	policies := `[{"effect":"allow","permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],` +
 		`"resources":{` + resources + `}}]`
-	return newExchange("POST", "/user/tokens", "", `{"name":"ci","policies":`+policies+`}`, 200, success(
-		`{"id":"ed17574386854bf78a67040be0a770b0","name":"ci","status":"active","issued_on":"2026-10-05T12:00:00Z",`+
-			`"modified_on":"2026-10-05T12:00:00Z","policies":[],"value":"8M7wS6hCpXVc-DoRnPPY_UCWPgy8aea4Wy6kCe5T"}`))
+	return newExchange("POST", "/user/tokens", "", `{"name":"ci","policies":`+policies+`}`, 200,
+		success(
+			`{"id":"ed17574386854bf78a67040be0a770b0","name":"ci","status":"active","issued_on":"2026-10-05T12:00:00Z",`+
+				`"modified_on":"2026-10-05T12:00:00Z","policies":[],"value":"8M7wS6hCpXVc-DoRnPPY_UCWPgy8aea4Wy6kCe5T"}`))
 }
 
 func TestChecker_MembersOfAnyName(t *testing.T) {
@@ -208,11 +209,13 @@ func TestChecker_Problems(t *testing.T) {
 		},
 		"no Content-Type": {with(get(), func(e *wirelog.Exchange) { e.Response.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
 		"success without an operation": {
-			with(newExchange("GET", "/radar", "", "", 200, success("[]")), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+			with(newExchange("GET", "/radar", "", "", 200, success("[]")),
+				func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, "succeeds"},
 		},
 		"failure without an operation": {
-			with(newExchange("GET", "/radar", "", "", 404, `{"success":false}`), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+			with(newExchange("GET", "/radar", "", "", 404, `{"success":false}`),
+				func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, `property "errors" is missing`},
 		},
 	} {

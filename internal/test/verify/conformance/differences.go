@@ -43,7 +43,8 @@ var differences = []difference{
 		amend: func(d openapi.Document) {
 			for operation := range d.Operations {
 				failure := content(d, operation, "4XX")
-				if list, ok := openapi.Document(failure).Object("schema")["allOf"].([]any); ok && len(list) == 2 {
+				schema := openapi.Document(failure).Object("schema")
+				if list, ok := schema["allOf"].([]any); ok && len(list) == 2 {
 					failure["schema"] = list[1]
 				}
 			}
@@ -56,8 +57,10 @@ var differences = []difference{
 		reason: "often only the chain has the real reason, such as 6111 in the chain of 6003",
 		amend: func(d openapi.Document) {
 			for _, schema := range []string{"tunnel_api-response-common-failure", "iam_api-response-common-failure"} {
-				allOf(d.Object("components", "schemas", schema, "properties", "errors"), `{"items": {"properties": {
-					"error_chain": {"type": "array", "items": {"type": "object", "required": ["code", "message"], "properties": {
+				allOf(d.Object("components", "schemas", schema, "properties", "errors"),
+					`{"items": {"properties": {
+					"error_chain": {"type": "array",
+						"items": {"type": "object", "required": ["code", "message"], "properties": {
 						"code": {"type": "integer"}, "message": {"type": "string"}
 					}}}
 				}}}`)
@@ -70,8 +73,10 @@ var differences = []difference{
 		facts:  "a tunnel with its token and credentials_file",
 		reason: "cloudflared uses them to run a new tunnel",
 		amend: withResult(`{"token": {"type": "string"}, "credentials_file": {
-			"type": "object", "required": ["AccountTag", "TunnelID", "TunnelName", "TunnelSecret"], "properties": {
-				"AccountTag": {"type": "string"}, "TunnelID": {"type": "string"}, "TunnelName": {"type": "string"}, "TunnelSecret": {"type": "string"}
+			"type": "object", "required": ["AccountTag", "TunnelID", "TunnelName", "TunnelSecret"],
+			"properties": {
+				"AccountTag": {"type": "string"}, "TunnelID": {"type": "string"},
+				"TunnelName": {"type": "string"}, "TunnelSecret": {"type": "string"}
 			}
 		}}`, opCreate),
 	},
@@ -99,21 +104,24 @@ var differences = []difference{
 	{
 		place:  opConfiguration + " and PUT",
 		schema: "an object without properties",
-		facts:  "account_id, tunnel_id, version, config (null if it was never set), source and created_at",
+		facts: "account_id, tunnel_id, version, config (null if it was never set), source and " +
+			"created_at",
 		reason: "the schema does not name the members",
 		amend: withResult(`{
-			"account_id": {"type": "string"}, "tunnel_id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
+			"account_id": {"type": "string"}, "tunnel_id": {"type": "string", "format": "uuid"},
+			"version": {"type": "integer"},
 			"config": {"nullable": true, "allOf": [{"$ref": "#/components/schemas/tunnel_config"}]},
-			"source": {"type": "string", "enum": ["local", "cloudflare"]}, "created_at": {"type": "string", "format": "date-time", "nullable": true}
+			"source": {"type": "string", "enum": ["local", "cloudflare"]},
+			"created_at": {"type": "string", "format": "date-time", "nullable": true}
 		}`, opConfiguration, opConfigure),
 	},
 	{
 		place:  opConfigure + ", config",
 		schema: "only the documented keys",
-		facts: "the request replaces the whole configuration. cloudflared also reads bastionMode, matchSNItoHost, " +
-			"proxyAddress, proxyPort, ipRules and access.environment, and in warp-routing connectTimeout, " +
-			"maxActiveFlows and tcpKeepAlive",
-		reason: "cloudflared has more keys than the schema, and a key that is not sent back is lost",
+		facts: "the request replaces the whole configuration. cloudflared also reads bastionMode, " +
+			"matchSNItoHost, proxyAddress, proxyPort, ipRules and access.environment, and in " +
+			"warp-routing connectTimeout, maxActiveFlows and tcpKeepAlive",
+		reason: "cloudflared has more keys than the schema; a key that is not sent back is lost",
 		amend: func(d openapi.Document) {
 			config := d.Object("components", "schemas", "tunnel_config")
 			origin := d.Object("components", "schemas", "tunnel_originRequest")
@@ -131,10 +139,14 @@ var differences = []difference{
 		facts:  "null, {} or no result",
 		reason: "it is not known which of them the API sends; the fake sends null",
 		amend: func(d openapi.Document) {
-			merge(content(d, opCleanUp, "200"), `{"schema": {"type": "object", "required": ["success", "errors", "messages"], "properties": {
-				"success": {"type": "boolean", "enum": [true]}, "result": {"type": "object", "nullable": true},
-				"errors": {"$ref": "#/components/schemas/tunnel_messages"}, "messages": {"$ref": "#/components/schemas/tunnel_messages"}
-			}}}`)
+			merge(content(d, opCleanUp, "200"), `{"schema": {
+				"type": "object", "required": ["success", "errors", "messages"], "properties": {
+					"success": {"type": "boolean", "enum": [true]},
+					"result": {"type": "object", "nullable": true},
+					"errors": {"$ref": "#/components/schemas/tunnel_messages"},
+					"messages": {"$ref": "#/components/schemas/tunnel_messages"}
+				}
+			}}`)
 		},
 	},
 	{
@@ -176,7 +188,8 @@ var differences = []difference{
 	{
 		place:  opManagement + "/{resource}",
 		schema: "no such operation",
-		facts:  "the newer operation for management tokens, for logs, admin and host_details, without a body",
+		facts: "the newer operation for management tokens, for logs, admin and host_details, " +
+			"without a body",
 		reason: "Cloudflare announced that it replaces the operation in the schema",
 		amend: func(d openapi.Document) {
 			old := d.Operation(opManagement)
@@ -188,7 +201,8 @@ var differences = []difference{
 			delete(operation, "operationId")
 			parameters, _ := operation["parameters"].([]any)
 			operation["parameters"] = append(slices.Clip(parameters), decode(`{
-				"in": "path", "name": "resource", "required": true, "schema": {"type": "string", "enum": ["logs", "admin", "host_details"]}
+				"in": "path", "name": "resource", "required": true,
+				"schema": {"type": "string", "enum": ["logs", "admin", "host_details"]}
 			}`))
 			d.Object("paths")["/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"] = map[string]any{"post": operation}
 		},
@@ -204,7 +218,8 @@ var changesNothing = difference{
 	amend: func(d openapi.Document) {
 		for operation := range d.Operations {
 			if !strings.HasPrefix(operation, "PATCH ") ||
-				!strings.Contains(operation, "/teamnet/") && !strings.Contains(operation, "/zerotrust/") {
+				!strings.Contains(operation, "/teamnet/") &&
+					!strings.Contains(operation, "/zerotrust/") {
 				continue
 			}
 			responses := openapi.Document(d.Operation(operation)).Object("responses")
@@ -241,7 +256,8 @@ func withQuery(operation, name, kind string) func(openapi.Document) {
 
 // content returns the JSON schema of an operation's response.
 func content(d openapi.Document, operation, status string) map[string]any {
-	return openapi.Document(d.Operation(operation)).Object("responses", status, "content", "application/json")
+	return openapi.Document(d.Operation(operation)).Object("responses", status, "content",
+		"application/json")
 }
 
 // amended returns a copy of the schema with all differences applied, except the one with index

@@ -59,9 +59,12 @@ var unused = []exception{
 }
 
 const (
-	seldom               = "optional, and not known in any response that the fake sends; tests of the root package decode it"
-	otherZones           = "only zones of other kinds than the fake's have it"
-	withoutMessages      = "responses about tunnels have no messages, because cloudflared cannot decode them"
+	seldom = "optional, and not known in any response that the fake sends; " +
+		"tests of the root package decode it"
+	otherZones      = "only zones of other kinds than the fake's have it"
+	withoutMessages = "responses about tunnels have no messages, " +
+		"because cloudflared cannot decode them"
 	withoutTokenMessages = "only the verification of a token is known to have a message"
-	withoutConnections   = "not in responses since October 2026, except the response to Create, where it is empty"
+	withoutConnections   = "not in responses since October 2026, " +
+		"except the response to Create, where it is empty"
 )

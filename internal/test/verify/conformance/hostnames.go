@@ -12,7 +12,8 @@ import (
 // hostnames sends the parameters of zones and DNS records that package cases does not send.
 func hostnames(ctx context.Context, s *scenario) error {
 	_, zonesErr := s.client.Zones.List(ctx, cftunnel.ZoneListParams{
-		Name: s.fixture.ZoneName, Status: "active", AccountID: s.srv.AccountID(), Page: 1, PerPage: 5,
+		Name: s.fixture.ZoneName, Status: "active", AccountID: s.srv.AccountID(),
+		Page: 1, PerPage: 5,
 	})
 	created, err := s.client.DNSRecords.Create(ctx, s.fixture.Zone, cftunnel.DNSRecordCreateParams{
 		Type: "CNAME", Name: "all", Content: "a.example.net", TTL: 300, Comment: "a comment", Tags: []string{"owner:me"},
@@ -20,14 +21,17 @@ func hostnames(ctx context.Context, s *scenario) error {
 	if err != nil {
 		return err
 	}
-	_, updateErr := s.client.DNSRecords.Update(ctx, s.fixture.Zone, created.ID, cftunnel.DNSRecordUpdateParams{
-		Content: "b.example.net", TTL: 1, Proxied: new(true), Comment: new("another"), Tags: []string{"owner:you"},
-	})
+	_, updateErr := s.client.DNSRecords.Update(ctx, s.fixture.Zone, created.ID,
+		cftunnel.DNSRecordUpdateParams{
+			Content: "b.example.net", TTL: 1, Proxied: new(true), Comment: new("another"), Tags: []string{"owner:you"},
+		})
 	_, getErr := s.client.DNSRecords.Get(ctx, s.fixture.Zone, created.ID)
 	_, listErr := s.client.DNSRecords.List(ctx, s.fixture.Zone, cftunnel.DNSRecordListParams{
-		Type: "CNAME", Name: created.Name, Content: "b.example.net", Proxied: new(true), Comment: "another", Page: 1, PerPage: 10,
+		Type: "CNAME", Name: created.Name, Content: "b.example.net", Proxied: new(true),
+		Comment: "another", Page: 1, PerPage: 10,
 	})
-	return errors.Join(zonesErr, updateErr, getErr, listErr, s.otherPrograms(ctx, created.ID), s.otherTypes(ctx))
+	return errors.Join(zonesErr, updateErr, getErr, listErr, s.otherPrograms(ctx, created.ID),
+		s.otherTypes(ctx))
 }
 
 func (s *scenario) records() string { return "/zones/" + s.fixture.Zone + "/dns_records" }

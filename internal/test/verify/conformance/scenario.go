@@ -62,7 +62,9 @@ type scenario struct {
 	client  *cftunnel.Client
 }
 
-func withScenario(ctx context.Context, log *wirelog.Log, step func(context.Context, *scenario) error) error {
+func withScenario(
+	ctx context.Context, log *wirelog.Log, step func(context.Context, *scenario) error,
+) error {
 	srv := tunneltest.NewServer(tunneltest.WithMiddleware(log.Middleware))
 	defer srv.Close()
 	fixture, err := cases.NewFixture(ctx, srv)
@@ -164,7 +166,8 @@ func refusals(ctx context.Context, s *scenario) error {
 	limited := tunneltest.NewServer(
 		tunneltest.WithMiddleware(s.log.Middleware), tunneltest.WithQuota(1, time.Hour))
 	defer limited.Close()
-	client, err := cases.NewClient(limited, cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := cases.NewClient(limited,
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
 	if err != nil {
 		return err
 	}
@@ -211,7 +214,8 @@ func parameters(ctx context.Context, s *scenario) error {
 	update.Name = "renamed too"
 	_, warpErr := s.client.WARPConnectors.Update(ctx, s.fixture.WARP, update)
 	_, logsErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceLogs)
-	_, adminErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID, cftunnel.ManagementResourceAdmin)
+	_, adminErr := s.client.Tunnels.ManagementToken(ctx, tunnel.ID,
+		cftunnel.ManagementResourceAdmin)
 	one := cftunnel.CleanupParams{ConnectorID: s.fixture.Connector}
 	cascade := cftunnel.TunnelDeleteParams{Cascade: true}
 	cleanupErr := s.client.Connectors.Cleanup(ctx, s.fixture.Tunnel, one)
@@ -226,7 +230,8 @@ func statuses(ctx context.Context, s *scenario) error {
 	read := func() error {
 		_, err := s.client.Tunnels.Get(ctx, s.fixture.Tunnel)
 		_, warpErr := s.client.WARPConnectors.Get(ctx, s.fixture.WARP)
-		_, listErr := s.client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{IsDeleted: new(true)})
+		_, listErr := s.client.Tunnels.ListAllTypes(ctx,
+			cftunnel.AllTypesListParams{IsDeleted: new(true)})
 		_, connectorsErr := s.client.Connectors.List(ctx, s.fixture.Tunnel)
 		return errors.Join(err, warpErr, listErr, connectorsErr)
 	}

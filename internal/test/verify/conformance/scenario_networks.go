@@ -22,7 +22,8 @@ func privateNetworks(ctx context.Context, s *scenario) error {
 		return err
 	}
 	route, err := s.client.Routes.Create(ctx, cftunnel.RouteCreateParams{
-		Network: cases.FreeNetwork, TunnelID: s.fixture.Tunnel, VirtualNetworkID: network.ID, Comment: "lab",
+		Network: cases.FreeNetwork, TunnelID: s.fixture.Tunnel, VirtualNetworkID: network.ID,
+		Comment: "lab",
 	})
 	if err != nil {
 		return err
@@ -55,13 +56,15 @@ func (s *scenario) filterNetworks(ctx context.Context, network, route, hostname 
 		ID: network, Name: "blue", IsDefault: new(true), IsDeleted: new(false), Page: 1, PerPage: 5,
 	})
 	_, routeErr := s.client.Routes.List(ctx, cftunnel.RouteListParams{
-		Within: cases.FreeNetwork, Containing: cases.FreeNetwork, RouteID: route, TunnelID: s.fixture.Tunnel,
-		VirtualNetworkID: network, Comment: "lab", ExistedAt: soon, IsDeleted: new(false), Page: 1, PerPage: 5,
+		Within: cases.FreeNetwork, Containing: cases.FreeNetwork, RouteID: route,
+		TunnelID: s.fixture.Tunnel, VirtualNetworkID: network, Comment: "lab", ExistedAt: soon,
+		IsDeleted: new(false), Page: 1, PerPage: 5,
 		TunnelTypes: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
 	})
-	_, lookupErr := s.client.Routes.Lookup(ctx, cases.FreeNetwork.Addr(), cftunnel.RouteLookupParams{
-		VirtualNetworkID: network, NoFallback: true,
-	})
+	_, lookupErr := s.client.Routes.Lookup(ctx, cases.FreeNetwork.Addr(),
+		cftunnel.RouteLookupParams{
+			VirtualNetworkID: network, NoFallback: true,
+		})
 	withoutRoute := netip.MustParseAddr("192.0.2.1")
 	_, noneErr := s.client.Routes.Lookup(ctx, withoutRoute, cftunnel.RouteLookupParams{})
 	if errors.Is(noneErr, cftunnel.ErrNotFound) {
@@ -82,9 +85,10 @@ func (s *scenario) changeNetworks(ctx context.Context, network, route, hostname 
 		Network: netip.MustParsePrefix("2001:db8::/32"), TunnelID: s.fixture.WARP,
 		VirtualNetworkID: s.fixture.VirtualNetwork, Comment: new(""),
 	})
-	_, hostnameErr := s.client.HostnameRoutes.Update(ctx, hostname, cftunnel.HostnameRouteUpdateParams{
-		Hostname: "docs.internal", TunnelID: s.fixture.WARP, Comment: new(""),
-	})
+	_, hostnameErr := s.client.HostnameRoutes.Update(ctx, hostname,
+		cftunnel.HostnameRouteUpdateParams{
+			Hostname: "docs.internal", TunnelID: s.fixture.WARP, Comment: new(""),
+		})
 	_, listErr := s.client.Routes.List(ctx, cftunnel.RouteListParams{})
 	return errors.Join(networkErr, routeErr, hostnameErr, listErr)
 }
@@ -95,7 +99,8 @@ func (s *scenario) refuseNetworks(ctx context.Context) error {
 		Network: cases.TakenNetwork, TunnelID: s.fixture.Tunnel,
 		VirtualNetworkID: s.networkOf(ctx, s.fixture.Route),
 	})
-	_, taken := s.client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: "blue"})
+	_, taken := s.client.VirtualNetworks.Create(ctx,
+		cftunnel.VirtualNetworkCreateParams{Name: "blue"})
 	_, routed := s.client.HostnameRoutes.Create(ctx, cftunnel.HostnameRouteCreateParams{
 		Hostname: s.fixture.Name, TunnelID: s.fixture.Tunnel,
 	})
@@ -121,7 +126,8 @@ func (s *scenario) deleteNetworks(ctx context.Context, network, hostname string)
 	_, networkErr := c.VirtualNetworks.Delete(ctx, network,
 		cftunnel.VirtualNetworkDeleteParams{Force: true})
 	_, hostnameErr := c.HostnameRoutes.Delete(ctx, hostname)
-	_, tunnelErr := c.Tunnels.Delete(ctx, s.fixture.Tunnel, cftunnel.TunnelDeleteParams{Cascade: true})
+	_, tunnelErr := c.Tunnels.Delete(ctx, s.fixture.Tunnel,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	_, listErr := c.Routes.List(ctx, cftunnel.RouteListParams{IsDeleted: isDeleted})
 	_, deletedErr := c.VirtualNetworks.List(ctx,
 		cftunnel.VirtualNetworkListParams{IsDeleted: isDeleted})

@@ -21,7 +21,8 @@ func tokenParts(ctx context.Context, s *scenario) error {
 	denied := cftunnel.AccountPolicy(account, cftunnel.PermissionCloudflareTunnelWrite)
 	denied.Effect = cftunnel.PolicyEffectDeny
 	both := cftunnel.AllZonesPolicy(account, withMeta, cftunnel.PermissionZoneRead)
-	both.Resources["com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353"] = cftunnel.TokenResource{}
+	const zone = "com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353"
+	both.Resources[zone] = cftunnel.TokenResource{}
 	params := cftunnel.APITokenUpdateParams{
 		Name: "whole", Status: cftunnel.TokenStatusDisabled, Policies: []cftunnel.TokenPolicy{both, denied},
 		Condition: &cftunnel.TokenCondition{

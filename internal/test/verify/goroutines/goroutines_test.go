@@ -40,7 +40,9 @@ func TestCalls_LeaveNothing(t *testing.T) {
 	}
 }
 
-func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fault, limit time.Duration) {
+func callWithFault(
+	t *testing.T, http2 bool, method cases.Method, fault cases.Fault, limit time.Duration,
+) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	fake := tunneltest.NewServer()

@@ -44,8 +44,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.DurationVar(&s.duration, "duration", 30*time.Minute, "total time to run")
-	flags.DurationVar(&s.round, "round", 15*time.Second, "time of one round; each round has a new fake")
-	flags.IntVar(&s.workers, "workers", 32, "`number` of workers; their clients share one rate limit")
+	flags.DurationVar(&s.round, "round", 15*time.Second,
+		"time of one round; each round has a new fake")
+	flags.IntVar(&s.workers, "workers", 32,
+		"`number` of workers; their clients share one rate limit")
 	flags.IntVar(&s.accounts, "accounts", 4, "`number` of accounts")
 	flags.IntVar(&s.steps, "steps", 0,
 		"run only one round, with this `number` of steps per worker; 0 means no limit")
@@ -84,10 +86,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // soak runs rounds until the duration is over.
 func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
-	fmt.Fprintf(out, "seed %d, %d workers, %d accounts, share of calls with a fault %g, HTTP/2 %t\n",
+	fmt.Fprintf(out,
+		"seed %d, %d workers, %d accounts, share of calls with a fault %g, HTTP/2 %t\n",
 		s.seed, s.workers, s.accounts, s.faultRate, s.http2)
 	stats, began := newStats(), time.Now()
-	goOn := func() bool { return s.steps == 0 && ctx.Err() == nil && time.Since(began) < s.duration }
+	goOn := func() bool {
+		return s.steps == 0 && ctx.Err() == nil && time.Since(began) < s.duration
+	}
 	r, err := newRig(s, stats)
 	if err != nil {
 		return nil, err

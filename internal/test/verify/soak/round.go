@@ -245,7 +245,7 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 		case r.Method == http.MethodGet && r.Status == http.StatusOK && r.Done:
 			lists[target{id, r.Path}]++
 		}
-		if r.Method == http.MethodPost && r.Done { // every POST creates a tunnel, a route or a record
+		if r.Method == http.MethodPost && r.Done { // it creates a tunnel, a route or a record
 			var body struct{ Name, Network string }
 			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // valid, since it was carried out
 			name := body.Name + body.Network

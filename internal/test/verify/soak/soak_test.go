@@ -54,7 +54,8 @@ func TestRound_NoProblems(t *testing.T) {
 // newTestWorker returns a worker that has a tunnel with two connectors.
 func newTestWorker(t *testing.T) (*worker, *tunnel) {
 	t.Helper()
-	w := newTestRound(t, settings{workers: 1, accounts: 1, seed: 1, timeout: time.Minute}).workers[0]
+	s := settings{workers: 1, accounts: 1, seed: 1, timeout: time.Minute}
+	w := newTestRound(t, s).workers[0]
 	for w.pick(isLive) == nil { // some calls fail because their context ends
 		require.NoError(t, w.create())
 	}
@@ -72,7 +73,7 @@ func TestCompare_Problems(t *testing.T) {
 		}
 	}
 	// sendAsOneCall sends several requests as one call.
-	sendAsOneCall := func(w *worker, name string, requests ...func(context.Context, ...option) error) {
+	sendAsOneCall := func(w *worker, name string, requests ...callFunc) {
 		_ = w.send(w.ctx, name, func(ctx context.Context, opts ...option) error {
 			for _, request := range requests {
 				_ = request(ctx, opts...)
@@ -82,7 +83,8 @@ func TestCompare_Problems(t *testing.T) {
 	}
 	create := func(w *worker, name string) func(context.Context, ...option) error {
 		return func(ctx context.Context, opts ...option) error {
-			_, err := w.clients[0].Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name}, opts...)
+			params := cftunnel.TunnelCreateParams{Name: name}
+			_, err := w.clients[0].Tunnels.Create(ctx, params, opts...)
 			return err
 		}
 	}
@@ -118,7 +120,9 @@ func TestCompare_Problems(t *testing.T) {
 		}, "was sent 2 times, although it may have been carried out"},
 		"attempt not counted": {func(w *worker, one *tunnel) {
 			get := one.reads(w.client(one))[1].do
-			read := func(ctx context.Context, opts ...option) error { return get(ctx, &state{}, opts...) }
+			read := func(ctx context.Context, opts ...option) error {
+				return get(ctx, &state{}, opts...)
+			}
 			sendAsOneCall(w, "Token", read, read)
 		}, "2 requests, but 1 attempts were counted"},
 		"too many attempts": {func(w *worker, one *tunnel) {
@@ -225,7 +229,9 @@ func TestRigSettle_WaitsForCancelledRequest(t *testing.T) {
 
 func TestGrowth_Problems(t *testing.T) {
 	t.Parallel()
-	use := func(kib uint64, goroutines int) usage { return usage{heap: kib << 10, goroutines: goroutines} }
+	use := func(kib uint64, goroutines int) usage {
+		return usage{heap: kib << 10, goroutines: goroutines}
+	}
 	for name, test := range map[string]struct {
 		rounds []usage
 		want   string

@@ -218,17 +218,22 @@ func (w *worker) modifyConfiguration(t *tunnel) error {
 	_, err := w.write("ModifyConfiguration", t, func(ctx context.Context, opts ...option) error {
 		change := func(c *cftunnel.TunnelConfig) error {
 			if now := text(*c); now != t.Config {
-				w.report("ModifyConfiguration of %s: the configuration is %s, want %s", t, now, t.Config)
+				w.report("ModifyConfiguration of %s: the configuration is %s, want %s",
+					t, now, t.Config)
 			}
 			if len(c.Ingress) == 0 || len(c.Ingress) > 5 {
-				document := fmt.Sprintf(`{"ingress":[{"hostname":"%s.example.com","service":"http://localhost:8080","soak":1},
-					{"service":"http_status:404"}],"originRequest":{"connectTimeout":7},"soak":{"a":[2]}}`, name)
+				document := fmt.Sprintf(`{"ingress":[
+					{"hostname":"%s.example.com","service":"http://localhost:8080","soak":1},
+					{"service":"http_status:404"}
+				],"originRequest":{"connectTimeout":7},"soak":{"a":[2]}}`, name)
 				*c = cftunnel.TunnelConfig{}
 				if err := json.Unmarshal([]byte(document), c); err != nil {
 					return err
 				}
 			} else {
-				rule := cftunnel.IngressRule{Hostname: name + ".example.com", Service: "tcp://localhost:22"}
+				rule := cftunnel.IngressRule{
+					Hostname: name + ".example.com", Service: "tcp://localhost:22",
+				}
 				c.Ingress = append([]cftunnel.IngressRule{rule}, c.Ingress...)
 			}
 			want = text(*c)
@@ -338,7 +343,8 @@ func (w *worker) delete(t *tunnel) error {
 	switch done {
 	case 0:
 		if name == "Delete" && len(expected) > 0 {
-			w.report("Delete of %s: the tunnel was deleted despite %d connectors", t, len(t.connectors))
+			w.report("Delete of %s: the tunnel was deleted despite %d connectors",
+				t, len(t.connectors))
 		}
 		clear(t.connectors)
 	case 1:

@@ -16,6 +16,9 @@ type apiToken struct {
 	secret   cftunnel.Secret // zero if it is unknown
 }
 
+// carriedOut is the format of a problem.
+const carriedOut = "%s of API token %s was carried out, but its error is not ErrOutcomeUnknown: %v"
+
 // tokenStep creates the worker's API token, or does a random step with it.
 func (w *worker) tokenStep() error {
 	if w.token == nil {
@@ -53,10 +56,10 @@ func (w *worker) createToken() error {
 	case err != nil:
 		return err
 	case len(found) > 1 || callErr == nil && len(found) == 0:
-		w.report("Create of API token %s (error %v): %d tokens exist", w.token.name, callErr, len(found))
+		w.report("Create of API token %s (error %v): %d tokens exist",
+			w.token.name, callErr, len(found))
 	case len(found) == 1 && callErr != nil && !errors.Is(callErr, cftunnel.ErrOutcomeUnknown):
-		w.report("Create of API token %s was carried out, but its error is not ErrOutcomeUnknown: %v",
-			w.token.name, callErr)
+		w.report(carriedOut, "Create", w.token.name, callErr)
 	}
 	if len(found) == 0 {
 		w.token = nil
@@ -135,8 +138,7 @@ func (w *worker) renameToken() error {
 	case err != nil:
 		return err
 	case w.token.name == after && callErr != nil && !errors.Is(callErr, cftunnel.ErrOutcomeUnknown):
-		w.report("Modify of API token %s was carried out, but its error is not ErrOutcomeUnknown: %v",
-			before, callErr)
+		w.report(carriedOut, "Modify", before, callErr)
 	case w.token.name != after && (callErr == nil || w.token.name != before):
 		w.report("API token %s has the name %s after Modify to %s (error %v)",
 			before, w.token.name, after, callErr)
@@ -166,8 +168,7 @@ func (w *worker) rollToken() error {
 		w.report("the old secret of API token %s is valid after Roll", w.token.name)
 	case !valid && callErr != nil:
 		if !errors.Is(callErr, cftunnel.ErrOutcomeUnknown) {
-			w.report("Roll of API token %s was carried out, but its error is not ErrOutcomeUnknown: %v",
-				w.token.name, callErr)
+			w.report(carriedOut, "Roll", w.token.name, callErr)
 		}
 		w.token.secret = cftunnel.Secret{}
 	}
@@ -190,8 +191,7 @@ func (w *worker) deleteToken() error {
 	case err != nil:
 		return err
 	case gone && callErr != nil && !errors.Is(callErr, cftunnel.ErrOutcomeUnknown):
-		w.report("Delete of API token %s was carried out, but its error is not ErrOutcomeUnknown: %v",
-			w.token.name, callErr)
+		w.report(carriedOut, "Delete", w.token.name, callErr)
 	case !gone && callErr == nil:
 		w.report("API token %s exists after Delete", w.token.name)
 	}

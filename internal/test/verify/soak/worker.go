@@ -174,7 +174,8 @@ func (w *worker) write(
 	callErr := w.call(name, do, expected...)
 	var now state
 	var differences []string
-	for began := time.Now(); time.Since(began) < 100*reconnectDelay; time.Sleep(reconnectDelay / 4) {
+	const limit = 100 * reconnectDelay
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(reconnectDelay / 4) {
 		var err error
 		if now, err = w.observe(t); err != nil {
 			return -1, err

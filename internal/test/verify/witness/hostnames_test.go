@@ -123,8 +123,8 @@ func TestV0_DNSRecords(t *testing.T) {
 		v0, _ := f.v0()
 		rc := cloudflare.ZoneIdentifier(zoneID)
 		created, err := v0.CreateDNSRecord(ctx, rc, cloudflare.CreateDNSRecordParams{
-			Type: "CNAME", Name: "app.example.com", Content: cftunnel.TunnelHostname(unknownID), TTL: 1,
-			Proxied: new(true), Comment: "a comment", Tags: []string{"owner:me"},
+			Type: "CNAME", Name: "app.example.com", Content: cftunnel.TunnelHostname(unknownID),
+			TTL: 1, Proxied: new(true), Comment: "a comment", Tags: []string{"owner:me"},
 		})
 		require.NoError(t, err)
 		same := func(official cloudflare.DNSRecord) {

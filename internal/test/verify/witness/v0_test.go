@@ -87,7 +87,8 @@ func TestV0_Lists(t *testing.T) {
 			"prefix":       {cloudflare.TunnelListParams{IncludePrefix: "seed"}, cftunnel.TunnelListParams{IncludePrefix: "seed"}, 3},
 			"other prefix": {cloudflare.TunnelListParams{ExcludePrefix: "seed"}, cftunnel.TunnelListParams{ExcludePrefix: "seed"}, 0},
 			"existed":      {cloudflare.TunnelListParams{ExistedAt: &before}, cftunnel.TunnelListParams{ExistedAt: before}, 0},
-			"page": {cloudflare.TunnelListParams{ResultInfo: cloudflare.ResultInfo{Page: 2, PerPage: 2}},
+			"page": {cloudflare.TunnelListParams{ResultInfo: cloudflare.ResultInfo{Page: 2,
+				PerPage: 2}},
 				cftunnel.TunnelListParams{Page: 2, PerPage: 2}, 1},
 		} {
 			official, info, err := v0.ListTunnels(ctx, rc, test.official)

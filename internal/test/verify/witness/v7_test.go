@@ -160,7 +160,8 @@ func TestV7_Lists(t *testing.T) {
 		}
 		require.NoError(t, auto.Err())
 		var own []cftunnel.Tunnel
-		for tunnel, err := range ours.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{PerPage: 4}) {
+		params := cftunnel.AllTypesListParams{PerPage: 4}
+		for tunnel, err := range ours.Tunnels.AllTypes(ctx, params) {
 			require.NoError(t, err)
 			own = append(own, *tunnel)
 		}
@@ -278,8 +279,10 @@ func TestV7_Configuration(t *testing.T) {
 		assert.Equal(t, 1, own.Version)
 		rules := fieldsOf(t, own.Config)["ingress"].([]any)
 		origin1 := rules[0].(map[string]any)["originRequest"]
-		const notInV7 = 4                                                  // bastionMode, ipRules, proxyAddress and proxyPort
-		fields := reflect.TypeFor[cftunnel.OriginRequest]().NumField() - 1 // the last has unknown members
+		// v7 has no bastionMode, ipRules, proxyAddress and proxyPort. The last field of OriginRequest
+		// has the unknown members.
+		const notInV7 = 4
+		fields := reflect.TypeFor[cftunnel.OriginRequest]().NumField() - 1
 		assert.Len(t, origin1, fields-notInV7, "every field is set")
 
 		_, err = ours.Tunnels.ModifyConfiguration(ctx, id, func(c *cftunnel.TunnelConfig) error {
@@ -305,7 +308,8 @@ func TestV7_ManagementToken(t *testing.T) {
 		official, err := f.v7().Cloudflared.Management.New(t.Context(), id,
 			account[params](f, member{"Resources", []resource{logs}}))
 		require.NoError(t, err)
-		own, err := f.ours().Tunnels.ManagementToken(t.Context(), id, cftunnel.ManagementResourceLogs)
+		own, err := f.ours().Tunnels.ManagementToken(t.Context(), id,
+			cftunnel.ManagementResourceLogs)
 		require.NoError(t, err)
 		// Each call returns a different token with the same claims.
 		assert.NotEqual(t, *official, own.Reveal())

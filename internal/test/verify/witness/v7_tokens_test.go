@@ -126,7 +126,8 @@ func TestV7_UserTokens(t *testing.T) {
 func TestV7_AccountTokens(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
-		ctx, v7, ours := t.Context(), accounts.NewTokenService(f.optionsV7()...), f.ours().AccountTokens
+		ctx, ours := t.Context(), f.ours().AccountTokens
+		v7 := accounts.NewTokenService(f.optionsV7()...)
 		created, err := v7.New(ctx, account[accounts.TokenNewParams](f,
 			member{"Name", "ci"}, member{"Policies", policiesV7(f)}))
 		require.NoError(t, err)

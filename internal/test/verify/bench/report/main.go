@@ -40,7 +40,8 @@ const (
 func main() {
 	log.SetFlags(log.Ltime)
 	var o options
-	flag.IntVar(&o.count, "count", 12, "the `number` of rounds; each round measures every call once")
+	flag.IntVar(&o.count, "count", 12,
+		"the `number` of rounds; each round measures every call once")
 	flag.StringVar(&o.releases, "go", "local,go1.27.4",
 		"comma-separated `list` of Go releases, each a value of GOTOOLCHAIN")
 	flag.BoolVar(&o.cold, "cold", false,
