@@ -367,8 +367,8 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 		if n == v.Cap() {
 			longer := max(1, 2*n)
 			if n == 1 && r.depth == 1 {
-				// The items of a page have about the same length, so the first item tells how many
-				// there are.
+				// The items of a page have about the same length, so the length of the first item
+				// gives an estimate of their number.
 				estimate := 1 + r.left/max(before-r.left, 1)*9/8
 				longer = max(longer, min(estimate, maxPage, r.memory/2/p.size))
 				if r.strings == nil {

@@ -121,7 +121,7 @@ var differences = []difference{
 		facts: "the request replaces the whole configuration. cloudflared also reads bastionMode, " +
 			"matchSNItoHost, proxyAddress, proxyPort, ipRules and access.environment, and in " +
 			"warp-routing connectTimeout, maxActiveFlows and tcpKeepAlive",
-		reason: "cloudflared has more keys than the schema; a key that is not sent back is lost",
+		reason: "cloudflared has more keys than the schema; keys not sent back are lost",
 		amend: func(d openapi.Document) {
 			config := d.Object("components", "schemas", "tunnel_config")
 			origin := d.Object("components", "schemas", "tunnel_originRequest")

@@ -279,8 +279,8 @@ func TestV7_Configuration(t *testing.T) {
 		assert.Equal(t, 1, own.Version)
 		rules := fieldsOf(t, own.Config)["ingress"].([]any)
 		origin1 := rules[0].(map[string]any)["originRequest"]
-		// v7 has no bastionMode, ipRules, proxyAddress and proxyPort. The last field of OriginRequest
-		// has the unknown members.
+		// v7 has no bastionMode, ipRules, proxyAddress and proxyPort. The last field of
+		// OriginRequest has the unknown members.
 		const notInV7 = 4
 		fields := reflect.TypeFor[cftunnel.OriginRequest]().NumField() - 1
 		assert.Len(t, origin1, fields-notInV7, "every field is set")
