@@ -55,7 +55,7 @@ func Relative(path string) (string, url.Values, error) {
 		case err != nil:
 			return "", nil, errors.New("is not a path")
 		case plain == "":
-			return "", nil, errors.New("has an empty segment: an id may be missing")
+			return "", nil, errors.New("has an empty segment: an ID may be missing")
 		case hasDotSegment(plain):
 			return "", nil, errors.New(`has a "." or ".." segment`)
 		}
