@@ -1,4 +1,4 @@
-// Package apipath builds the path of a request from a template and checked identifiers, so that no value can change which
+// Package apipath builds request paths from a template and checked IDs. No value can change which
 // resource a request reaches.
 package apipath
 
@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// Expand replaces each {name} of template by the escaped value that the function gives for name.
+// Expand replaces each {name} in template with the escaped value that the function returns for
+// that name.
 func Expand(template string, value func(name string) (string, error)) (string, error) {
 	var path strings.Builder
-	path.Grow(len(template) + 64) // ids are longer than their names
+	path.Grow(len(template) + 64) // IDs are longer than their names
 	for rest := template; ; {
 		before, after, found := strings.Cut(rest, "{")
 		path.WriteString(before)
@@ -25,15 +26,15 @@ func Expand(template string, value func(name string) (string, error)) (string, e
 			return "", err
 		}
 		if v == "" || v == "." || v == ".." {
-			return "", fmt.Errorf("%s cannot be a part of a path", name)
+			return "", fmt.Errorf("%s cannot be a path segment", name)
 		}
 		path.WriteString(url.PathEscape(v))
 		rest = tail
 	}
 }
 
-// Relative checks a path that a caller wrote and returns it escaped, with one leading slash, and apart from it the query that it
-// carried.
+// Relative checks a path from a caller. It returns the path, escaped and with one leading slash,
+// and the query that followed it.
 func Relative(path string) (string, url.Values, error) {
 	u, err := url.Parse(path)
 	switch {
@@ -54,7 +55,7 @@ func Relative(path string) (string, url.Values, error) {
 		case err != nil:
 			return "", nil, errors.New("is not a path")
 		case plain == "":
-			return "", nil, errors.New("has an empty segment: an id may be missing")
+			return "", nil, errors.New("has an empty segment: an ID may be missing")
 		case hasDotSegment(plain):
 			return "", nil, errors.New(`has a "." or ".." segment`)
 		}
@@ -66,7 +67,8 @@ func Relative(path string) (string, url.Values, error) {
 	return "/" + escaped, query, nil
 }
 
-// hasDotSegment looks behind escapes of every depth: servers and proxies differ in when and how often they unescape.
+// hasDotSegment reports whether a path has a "." or ".." segment after any number of unescapings:
+// servers and proxies differ in when and how often they unescape.
 func hasDotSegment(plain string) bool {
 	for {
 		next := unescape(plain)
@@ -75,7 +77,8 @@ func hasDotSegment(plain string) bool {
 		}
 		plain = next
 	}
-	for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+	isSlash := func(r rune) bool { return r == '/' || r == '\\' }
+	for part := range strings.FieldsFuncSeq(plain, isSlash) {
 		if part == "." || part == ".." {
 			return true
 		}
@@ -83,7 +86,7 @@ func hasDotSegment(plain string) bool {
 	return false
 }
 
-// unescape resolves what is an escape and leaves what is none.
+// unescape decodes the valid percent escapes and leaves the rest of s as it is.
 func unescape(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -98,7 +101,7 @@ func unescape(s string) string {
 	return out.String()
 }
 
-// AccountID says what is wrong with an account id, or nil.
+// AccountID returns an error if id is not a valid account ID. The error says what is wrong with it.
 func AccountID(id string) error {
 	if id == "" {
 		return errors.New("is missing")
@@ -106,8 +109,8 @@ func AccountID(id string) error {
 	return HexID(id)
 }
 
-// HexID says what is wrong with the id of an account, a zone, a DNS record or an API token, or nil. The
-// reason does not contain the value, which may be a secret in the wrong place.
+// HexID returns an error if id is not a valid ID of an account, a zone, a DNS record or an API
+// token. The error does not contain the value, which may be a secret that was passed by mistake.
 func HexID(id string) error {
 	if id == "" {
 		return errors.New("is empty")
@@ -123,7 +126,7 @@ func HexID(id string) error {
 	return nil
 }
 
-// UUID says what is wrong with an id that must be a UUID with dashes, or nil.
+// UUID returns an error if id is not a UUID with dashes.
 func UUID(id string) error {
 	if id == "" {
 		return errors.New("is empty")
@@ -143,10 +146,10 @@ func UUID(id string) error {
 	return nil
 }
 
-// maxOpaqueID is longer than any id that was seen.
+// maxOpaqueID is the maximum length of an opaque ID. Known IDs are shorter.
 const maxOpaqueID = 128
 
-// OpaqueID says what is wrong with an id that need not be a UUID, or nil.
+// OpaqueID returns an error if id is not valid as an ID that need not be a UUID.
 func OpaqueID(id string) error {
 	if id == "" {
 		return errors.New("is empty")
@@ -160,11 +163,12 @@ func OpaqueID(id string) error {
 		case '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
 			letters++
 		case c != '-' && c != '_' && c != '.':
-			return errors.New("has other characters than letters, digits, dashes, underscores and dots")
+			return errors.New(
+				"has characters other than letters, digits, dashes, underscores and dots")
 		}
 	}
 	if letters == 0 {
-		return errors.New("has no letter and no digit")
+		return errors.New("has no letter or digit")
 	}
 	return nil
 }

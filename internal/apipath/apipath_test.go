@@ -12,11 +12,12 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-func TestExpandPutsEachValueInItsPlace(t *testing.T) {
+func TestExpand_EachName(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{"account": "1", "tunnel": "2"}
 
-	path, err := apipath.Expand("/accounts/{account}/cfd_tunnel/{tunnel}/token", func(name string) (string, error) {
+	const template = "/accounts/{account}/cfd_tunnel/{tunnel}/token"
+	path, err := apipath.Expand(template, func(name string) (string, error) {
 		return values[name], nil
 	})
 
@@ -24,24 +25,25 @@ func TestExpandPutsEachValueInItsPlace(t *testing.T) {
 	assert.Equal(t, "/accounts/1/cfd_tunnel/2/token", path)
 }
 
-func TestExpandLeavesATemplateWithoutNamesAlone(t *testing.T) {
+func TestExpand_TemplateWithoutNames(t *testing.T) {
 	t.Parallel()
 	path, err := apipath.Expand("/user/tokens/verify", func(string) (string, error) {
-		return "", errors.New("nothing was to be asked")
+		return "", errors.New("unexpected call")
 	})
 
 	require.NoError(t, err)
 	assert.Equal(t, "/user/tokens/verify", path)
 }
 
-func TestExpandEscapesWhatWouldLeaveTheSegment(t *testing.T) {
+func TestExpand_EscapesValues(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
 		"../../zones/1?x=", "a/b", "a?b=c", "a#b", "a%2fb", "a b", "a\r\nHost: elsewhere", "{tunnel}", "ü",
 	} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return value, nil })
+			path, err := apipath.Expand("/a/{id}/z",
+				func(string) (string, error) { return value, nil })
 			require.NoError(t, err)
 
 			segments := strings.Split(path, "/")
@@ -58,23 +60,25 @@ func TestExpandEscapesWhatWouldLeaveTheSegment(t *testing.T) {
 	}
 }
 
-func TestExpandStopsAtAValueThatIsRefused(t *testing.T) {
+func TestExpand_ValueError(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
 
-	path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return "half", refused })
+	path, err := apipath.Expand("/a/{id}/z",
+		func(string) (string, error) { return "half", refused })
 
 	require.ErrorIs(t, err, refused)
 	assert.Empty(t, path)
 }
 
-// Such a segment would make the path that of another resource.
-func TestExpandRefusesWhatIsNoSegment(t *testing.T) {
+// These segments would make the path refer to another resource.
+func TestExpand_RejectsDotSegments(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"", ".", ".."} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			path, err := apipath.Expand("/a/{id}/z", func(string) (string, error) { return value, nil })
+			path, err := apipath.Expand("/a/{id}/z",
+				func(string) (string, error) { return value, nil })
 			require.ErrorContains(t, err, "id")
 			assert.Empty(t, path)
 		})
@@ -84,7 +88,7 @@ func TestExpandRefusesWhatIsNoSegment(t *testing.T) {
 	assert.Equal(t, "/a/.../z", path)
 }
 
-func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
+func TestRelative_Path(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"accounts":           "/accounts",
@@ -97,7 +101,7 @@ func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
 		"a%252Fb/100%25":     "/a%252Fb/100%25",
 		"/a:b/c":             "/a:b/c",
 		"a@b/c":              "/a@b/c",
-		// The path becomes a template, where a brace would ask for an id.
+		// The path becomes a template, and a brace in a template starts the name of an ID.
 		"a/{account_id}":     "/a/%7Baccount_id%7D",
 		"a/%7Baccount_id%7D": "/a/%7Baccount_id%7D",
 	} {
@@ -111,7 +115,7 @@ func TestRelativeReturnsThePathWithOneLeadingSlash(t *testing.T) {
 	}
 }
 
-func TestRelativeTakesTheQueryApart(t *testing.T) {
+func TestRelative_Query(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]url.Values{
 		"a?":                   {},
@@ -134,7 +138,7 @@ func TestRelativeTakesTheQueryApart(t *testing.T) {
 	}
 }
 
-func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
+func TestRelative_Rejected(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, path, reason string }{
 		{"absolute", "https://example.com/a", "absolute"},
@@ -160,7 +164,7 @@ func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
 		{"escaped slash after dots", "a/..%2fb", "segment"},
 		{"everything escaped", "a%2f%2e%2e%2fb", "segment"},
 		{"dots escaped twice", "a/%252e%252e/b", "segment"},
-		{"dots escaped twice, one of them only once", "a/%2e%252E", "segment"},
+		{"one dot escaped once, one twice", "a/%2e%252E", "segment"},
 		{"dots escaped three times", "a/%25252e%25252e/b", "segment"},
 		{"slash and dots escaped twice", "a%252f%252e%252e%252fb", "segment"},
 		{"single dot escaped twice", "a/%252e", "segment"},
@@ -181,7 +185,7 @@ func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
 		{"delete", "a\x7fb", "not a path"},
 		{"line break in the query", "a?b=c\nd", "not a path"},
 		{"broken escape", "a/%zz", "not a path"},
-		{"cut escape", "a/%2", "not a path"},
+		{"incomplete escape", "a/%2", "not a path"},
 		{"colon in the first segment", "1:2/b", "not a path"},
 		{"broken escape in the query", "a?b=%zz", "query"},
 		{"semicolon in the query", "a?b=c;d=e", "query"},
@@ -197,7 +201,7 @@ func TestRelativeRefusesWhatCouldLeadElsewhere(t *testing.T) {
 	}
 }
 
-func TestAccountIDIsThirtyTwoHexDigits(t *testing.T) {
+func TestAccountID_Digits(t *testing.T) {
 	t.Parallel()
 	const good = "0123456789abcdefABCDEF0123456789"
 	require.NoError(t, apipath.AccountID(good))
@@ -223,7 +227,7 @@ func TestAccountIDIsThirtyTwoHexDigits(t *testing.T) {
 	}
 }
 
-func TestUUIDHasDashesAndNothingAround(t *testing.T) {
+func TestUUID_Form(t *testing.T) {
 	t.Parallel()
 	const good = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 	require.NoError(t, apipath.UUID(good))
@@ -234,7 +238,7 @@ func TestUUIDHasDashesAndNothingAround(t *testing.T) {
 		"urn":              "urn:uuid:" + good,
 		"no dashes":        strings.ReplaceAll(good, "-", ""),
 		"dashes misplaced": "f70ff98-5a4ef-4643-bbbc-4a0ed4fc8415",
-		"no hex digit":     good[1:] + "g",
+		"not a hex digit":  good[1:] + "g",
 		"short":            good[1:],
 		"long":             good + "0",
 		"space before":     " " + good[1:],
@@ -248,8 +252,8 @@ func TestUUIDHasDashesAndNothingAround(t *testing.T) {
 	}
 }
 
-// An id that is wrong may be a secret in the wrong place.
-func TestReasonsDoNotHoldTheValue(t *testing.T) {
+// An invalid ID may be a secret that was passed by mistake.
+func TestErrors_OmitTheValue(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t-s3cr3t"
 	long := secret + strings.Repeat("x", 32-len(secret))
@@ -257,12 +261,12 @@ func TestReasonsDoNotHoldTheValue(t *testing.T) {
 	_, _, relative := apipath.Relative("https://" + secret + "/\x7f")
 	_, _, query := apipath.Relative("a?b=%zz" + secret)
 	for name, err := range map[string]error{
-		"account id, short":     apipath.AccountID(secret),
-		"account id, no hex":    apipath.AccountID(long),
-		"UUID, short":           apipath.UUID(secret),
-		"UUID, no hex":          apipath.UUID(padded),
-		"path that is no URL":   relative,
-		"query that is no such": query,
+		"account ID, short":   apipath.AccountID(secret),
+		"account ID, not hex": apipath.AccountID(long),
+		"UUID, short":         apipath.UUID(secret),
+		"UUID, not hex":       apipath.UUID(padded),
+		"invalid path":        relative,
+		"invalid query":       query,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -272,15 +276,20 @@ func TestReasonsDoNotHoldTheValue(t *testing.T) {
 	}
 }
 
-func TestWord(t *testing.T) {
+func TestOpaqueID_Characters(t *testing.T) {
 	t.Parallel()
-	for _, id := range []string{"1bedc50d-42b3-473c-b108-ff3d10c0d925", "a", "7", "replica_7", "a.b", "-a", strings.Repeat("a", 128)} {
+	for _, id := range []string{
+		"1bedc50d-42b3-473c-b108-ff3d10c0d925", "a", "7", "replica_7", "a.b", "-a",
+		strings.Repeat("a", 128),
+	} {
 		require.NoError(t, apipath.OpaqueID(id), id)
 	}
-	for id, is := range map[string]string{
-		"": "empty", ".": "no letter", "..": "no letter", "-_-": "no letter", "a/b": "other characters", "a b": "other characters",
-		"a%2e": "other characters", "a\n": "other characters", "\u00e9": "other characters", strings.Repeat("a", 129): "longer",
+	const otherCharacters = "characters other than"
+	for id, reason := range map[string]string{
+		"": "empty", ".": "no letter", "..": "no letter", "-_-": "no letter",
+		"a/b": otherCharacters, "a b": otherCharacters, "a%2e": otherCharacters, "a\n": otherCharacters,
+		"\u00e9": otherCharacters, strings.Repeat("a", 129): "longer",
 	} {
-		require.ErrorContains(t, apipath.OpaqueID(id), is, "%q", id)
+		require.ErrorContains(t, apipath.OpaqueID(id), reason, "%q", id)
 	}
 }

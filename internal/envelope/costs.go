@@ -7,32 +7,36 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// What is decoded elsewhere is weighed before: no decoder but this package's own has a limit.
+// Other decoders, such as encoding/json, have no memory limit. This file estimates how much memory
+// a value needs before another decoder decodes it.
 
-// costs are how much memory the parts of a value need at most.
+// costs is an upper bound, in bytes, of the memory that the parts of a value need.
 type costs struct {
-	object int // besides its members
-	member int
-	item   int // of a list
-	// A map is what an object becomes, or what it keeps its unknown members in.
+	object int // an object, without its members
+	member int // a member of an object
+	item   int // an item of a list
+	// mapped reports whether an object is decoded into a map, or keeps its unknown members in one.
 	mapped bool
 	known  map[string]bool // the names of members that need no map; nil if there are none
 }
 
 const (
-	wordSize = 16  // of a string's or a list's allocation, besides its content
-	callCost = 256 // of encoding/json
-	// A map has room for so many members, and is copied when it gets more.
+	wordSize = 16  // the allocation of a string or a list, without its content
+	callCost = 256 // a call of encoding/json
+	// mapRoom is the number of members that a map has room for. With more members, it is copied.
+	// The other constants are the cost of an empty map, of one with up to mapRoom members, and of
+	// each further member.
 	mapRoom, emptyMap, mapSize, mapMember = 8, 48, 296, 120
-	// An unknown member is copied with its name.
+	// unknownSize is the cost of a map with one unknown member, unknownMember that of each further
+	// one. An unknown member is copied with its name.
 	unknownSize, unknownMember = 400, 220
-	// growth is how much more a list needs in all, since it is copied when it gets longer.
+	// growth is the factor for the copies of a list that grows.
 	growth = 3
 )
 
-// costsOf returns those of a type that this package does not decode itself. It counts as if everything
-// were the largest thing inside. keepsUnknown is for a type that keeps members that it does not know,
-// as the types inside it do.
+// costsOf returns the costs of a type that this package does not decode itself. It counts every
+// part as if it were the largest type inside t. keepsUnknown is set for a type that keeps its
+// unknown members, and whose inner types do too.
 func costsOf(t reflect.Type, keepsUnknown bool) costs {
 	c := costs{}
 	if keepsUnknown {
@@ -40,8 +44,8 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 	}
 	largest := wordSize
 	seen := map[reflect.Type]bool{}
-	var look func(reflect.Type)
-	look = func(t reflect.Type) {
+	var visit func(reflect.Type)
+	visit = func(t reflect.Type) {
 		if seen[t] {
 			return
 		}
@@ -52,7 +56,7 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 			c.mapped = c.mapped || t.Kind() == reflect.Map
 			largest = max(largest, int(t.Elem().Size()))
-			look(t.Elem())
+			visit(t.Elem())
 		case reflect.Struct:
 			for f := range t.Fields() {
 				if keepsUnknown && f.IsExported() {
@@ -60,16 +64,16 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 					c.known[name] = true
 				}
 				if !keepsUnknown || f.IsExported() {
-					look(f.Type)
+					visit(f.Type)
 				}
 			}
 		default:
 		}
 	}
-	look(t)
+	visit(t)
 	c.object, c.member, c.item = largest, wordSize, growth*largest
 	if keepsUnknown {
-		c.item = largest // which is not copied
+		c.item = largest // such a list is not copied
 	}
 	if c.mapped && largest <= 2*wordSize {
 		c.object, c.member = 0, wordSize/2
@@ -77,8 +81,9 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 	return c
 }
 
-// of returns the cost of an object's nth member, from 1, and how many members need a map so far.
-func (c *costs) of(n, inMap int, key []byte) (cost, nowInMap int) {
+// ofMember returns the cost of an object's nth member, counted from 1, and the number of members
+// that need a map so far.
+func (c *costs) ofMember(n, inMap int, key []byte) (cost, nowInMap int) {
 	cost = len(key) + c.member
 	if n == 1 {
 		cost += c.object
@@ -101,18 +106,18 @@ func (c *costs) of(n, inMap int, key []byte) (cost, nowInMap int) {
 	return cost + more, inMap + 1
 }
 
-// weigh counts the memory for a value that is decoded elsewhere.
-func (r *reader) weigh(data []byte, c *costs) error {
+// spendFor counts the memory for a value that another decoder decodes.
+func (r *reader) spendFor(data []byte, c *costs) error {
 	if data[0] != '{' && data[0] != '[' {
 		return r.spend(callCost + 2*len(data))
 	}
 	if err := r.spend(callCost); err != nil {
 		return err
 	}
-	return r.weighValue(jx.DecodeBytes(data), c)
+	return r.spendForValue(jx.DecodeBytes(data), c)
 }
 
-func (r *reader) weighValue(d *jx.Decoder, c *costs) error {
+func (r *reader) spendForValue(d *jx.Decoder, c *costs) error {
 	n, inMap := 0, 0
 	switch d.Next() {
 	case jx.Array:
@@ -126,7 +131,7 @@ func (r *reader) weighValue(d *jx.Decoder, c *costs) error {
 			if err := r.spend(c.item); err != nil {
 				return err
 			}
-			return r.weighValue(d, c)
+			return r.spendForValue(d, c)
 		})
 	case jx.Object:
 		if c.mapped {
@@ -137,11 +142,11 @@ func (r *reader) weighValue(d *jx.Decoder, c *costs) error {
 		return d.ObjBytes(func(d *jx.Decoder, key []byte) error {
 			n++
 			var cost int
-			cost, inMap = c.of(n, inMap, key)
+			cost, inMap = c.ofMember(n, inMap, key)
 			if err := r.spend(cost); err != nil {
 				return err
 			}
-			return r.weighValue(d, c)
+			return r.spendForValue(d, c)
 		})
 	case jx.String:
 		data, err := d.Raw()

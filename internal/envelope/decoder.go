@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,18 +16,17 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// The decoder finds out by type what it can decode: structs, lists, pointers, strings, integers,
-// booleans and times. Whatever else a type has is left to encoding/json, value by value. It differs
-// from encoding/json in what it accepts: an integer as text, an empty text for a time. Of a member that
-// comes twice, the last one counts.
+// The decoder decodes structs, lists, pointers, strings, integers, booleans and times. It leaves
+// values of other types to encoding/json. It accepts more than encoding/json does: an integer in a
+// string, and an empty string for a time. If a member occurs twice, the last one counts.
 
-// errValue is what is wrong with a value, in words of this package: those of a decoder may quote the
-// value, and the value may be a secret.
+// errValue says what is wrong with a value. It never wraps the error of another decoder: that error
+// may quote the value, and the value may be a secret.
 type errValue struct{ path, reason string }
 
 func (e *errValue) Error() string { return strings.TrimPrefix(e.path, ".") + " " + e.reason }
 
-// at adds what surrounds the value of an error to its path.
+// at puts a path element in front of the path of an errValue.
 func at(step string, err error) error {
 	if e, ok := errors.AsType[*errValue](err); ok {
 		return &errValue{step + e.path, e.reason}
@@ -37,24 +37,24 @@ func at(step string, err error) error {
 func wrongType(kind string) error { return &errValue{"", "is of the wrong type, " + kind} }
 
 const (
-	// maxItems bounds every list.
+	// maxItems is the maximum number of items of a list.
 	maxItems = 10_000
-	// A response may need so many bytes of memory for each of its own, and the base in any case. The
-	// body itself needs about three more.
+	// Decoding may use baseMemory bytes of memory, plus maxMemoryFactor bytes for each byte of the
+	// response. The body itself needs about three more bytes for each byte.
 	maxMemoryFactor = 5
 	baseMemory      = 4 << 20
 )
 
 var errTooLarge = errors.New("a list in it has too many items")
 
-// plan is how a type is decoded.
+// plan describes how a type is decoded.
 type plan struct {
 	kind   kind
-	elem   *plan  // of a pointer or a list
-	size   int    // of an item of a list, or of what a pointer points to
-	costs  *costs // of what is decoded elsewhere
+	elem   *plan  // the plan of a pointer's or a list's element
+	size   int    // the size of that element
+	costs  *costs // set if another decoder decodes the type
 	fields []field
-	index  map[string]int // of the fields, by name
+	index  map[string]int // indexes of fields, by name
 }
 
 type field struct {
@@ -78,7 +78,7 @@ const (
 	kindObject
 )
 
-// plans are of every type that was decoded so far, like those of encoding/json: *plan by reflect.Type.
+// plans caches the *plan of every reflect.Type that was decoded so far, as encoding/json does.
 var plans sync.Map
 
 func planOf(t reflect.Type) *plan {
@@ -90,7 +90,8 @@ func planOf(t reflect.Type) *plan {
 	return p
 }
 
-// newPlan leaves a type that contains itself to encoding/json; outer are those that contain t.
+// newPlan returns the plan for t. outer are the types that contain t: a type that contains itself
+// is left to encoding/json.
 func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	p := &plan{}
 	if slices.Contains(outer, t) {
@@ -107,7 +108,7 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 		p.kind, p.elem, p.size = kindPointer, newPlan(t.Elem(), outer), int(t.Elem().Size())
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
 		p.kind, p.costs = kindCustom, new(costsOf(t, true))
-	case reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 	case t.Kind() == reflect.String && t != reflect.TypeFor[json.Number]():
 		p.kind = kindText
 	case t.Kind() == reflect.Bool:
@@ -122,8 +123,9 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 			p.kind = kindObject
 		}
 	}
-	if p.kind == kindList && p.elem.kind == kindOther && (t.Elem().Kind() == reflect.Map || t.Elem().Kind() == reflect.Interface) {
-		p.kind = kindOther // one call for all of them
+	if p.kind == kindList && p.elem.kind == kindOther &&
+		(t.Elem().Kind() == reflect.Map || t.Elem().Kind() == reflect.Interface) {
+		p.kind = kindOther // one call of encoding/json for the whole list
 	}
 	if p.kind == kindOther {
 		p.costs = new(costsOf(t, false))
@@ -131,8 +133,9 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 	return p
 }
 
-// collect adds the fields of a struct, its own before those of structs that it embeds, which they
-// hide. It reports false for what only encoding/json knows the rules of.
+// collect adds the fields of a struct. It adds the struct's own fields before those of embedded
+// structs, because they hide embedded fields of the same name. It returns false for a struct that
+// only encoding/json can decode.
 func collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
 	var embedded []reflect.StructField
 	for f := range t.Fields() {
@@ -144,7 +147,8 @@ func collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
 			continue
 		case !f.IsExported() || f.Tag.Get("json") == "-":
 			continue
-		case !slices.Contains([]string{"", "omitempty", "omitzero"}, options) || strings.ContainsFunc(name, isNoLetter):
+		case !slices.Contains([]string{"", "omitempty", "omitzero"}, options),
+			strings.ContainsFunc(name, isNotNameRune):
 			return false
 		case name == "":
 			name = f.Name
@@ -169,21 +173,25 @@ func collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
 	return true
 }
 
-func isNoLetter(r rune) bool {
-	return r != '_' && r != '-' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+func isNotNameRune(r rune) bool {
+	return r != '_' && r != '-' &&
+		!('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
 }
 
 // reader decodes one response.
 type reader struct {
-	json    jx.Decoder
-	left    int       // of the text, after the latest value
-	memory  int       // that may still be used
-	depth   int       // of lists
-	strings []string  // that were read, to be found again in the next item of a list
-	order   [16]uint8 // of the members of the latest object, as indexes of fields: the next one has the same
+	json   jx.Decoder
+	left   int // bytes of the text after the latest value
+	memory int // bytes that may still be used
+	depth  int // nesting depth of lists
+	// strings are the latest strings: the next item of a list often has the same ones.
+	strings []string
+	// order has the index of the field for each member of the latest object. The next object
+	// usually has its members in the same order.
+	order [16]uint8
 }
 
-// spend counts memory before it is used.
+// spend counts n bytes of memory before they are used. It returns an error if too few are left.
 func (r *reader) spend(n int) error {
 	if r.memory -= n; r.memory < 0 {
 		return errTooLarge
@@ -196,7 +204,7 @@ func (r *reader) reset(data []byte) {
 	r.json.ResetBytes(slices.Clip(data))
 }
 
-// end reports whether nothing follows.
+// end reports whether only white space follows.
 func (r *reader) end() bool { return errors.Is(r.json.Skip(), io.EOF) }
 
 func (r *reader) value(v reflect.Value, p *plan) error {
@@ -233,9 +241,9 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 	case kindText:
 		return r.text(v, data)
 	case kindInt:
-		return integer(v, data)
+		return decodeInt(v, data)
 	case kindTime:
-		return moment(v, data)
+		return decodeTime(v, data)
 	case kindRaw:
 		err := r.spend(len(data) + wordSize)
 		if err == nil {
@@ -243,19 +251,20 @@ func (r *reader) value(v reflect.Value, p *plan) error {
 		}
 		return err
 	case kindCustom:
-		if err := r.weigh(data, p.costs); err != nil {
+		if err := r.spendFor(data, p.costs); err != nil {
 			return err
 		}
 		return describe(v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(data))
 	default:
-		if err := r.weigh(data, p.costs); err != nil {
+		if err := r.spendFor(data, p.costs); err != nil {
 			return err
 		}
 		return describe(json.Unmarshal(data, v.Addr().Interface()))
 	}
 }
 
-// mistyped reads a value that is of another type than its field, so that bad syntax is reported first.
+// mistyped skips a value whose type is not that of its field. A syntax error in the value is
+// reported first.
 func (r *reader) mistyped(t jx.Type) error {
 	if err := r.json.Skip(); err != nil {
 		return err
@@ -263,7 +272,7 @@ func (r *reader) mistyped(t jx.Type) error {
 	return wrongType(t.String())
 }
 
-// text copies a string without escapes as it is.
+// text decodes a string. A string without escapes is copied as it is.
 func (r *reader) text(v reflect.Value, data []byte) error {
 	if data[0] != '"' || !isPlain(data) {
 		if err := r.spend(2*len(data) + callCost); err != nil {
@@ -289,10 +298,10 @@ func (r *reader) text(v reflect.Value, data []byte) error {
 	return nil
 }
 
-// slots is how many strings are kept.
+// slots is the number of strings that are kept.
 const slots = 32
 
-// slot is where a string is kept, so that it is found with one look.
+// slot returns the index at which a string is kept.
 func slot(data []byte) int {
 	if len(data) == 0 {
 		return 0
@@ -300,7 +309,7 @@ func slot(data []byte) int {
 	return (len(data) ^ int(data[0]) ^ int(data[len(data)-1])<<2) % slots
 }
 
-// isPlain reports whether a string means what it shows, byte for byte.
+// isPlain reports whether a JSON string needs no decoding: it has no escapes and is ASCII.
 func isPlain(data []byte) bool {
 	for _, c := range data {
 		if c == '\\' || c >= utf8.RuneSelf {
@@ -310,8 +319,8 @@ func isPlain(data []byte) bool {
 	return true
 }
 
-// integer reads a number, or a text that is one.
-func integer(v reflect.Value, data []byte) error {
+// decodeInt decodes a number, or a string that has one.
+func decodeInt(v reflect.Value, data []byte) error {
 	kind := "number"
 	switch data[0] {
 	case 'n':
@@ -333,8 +342,8 @@ func integer(v reflect.Value, data []byte) error {
 	return nil
 }
 
-// moment reads a time. An empty text is none.
-func moment(v reflect.Value, data []byte) error {
+// decodeTime decodes a time. An empty string is the zero time.
+func decodeTime(v reflect.Value, data []byte) error {
 	if string(data) == `""` {
 		v.SetZero()
 		return nil
@@ -345,7 +354,7 @@ func moment(v reflect.Value, data []byte) error {
 	return nil
 }
 
-// maxPage bounds what is allocated because of a list's first items.
+// maxPage bounds the number of items that are allocated when the length of the first ones is known.
 const maxPage = 1000
 
 // longerList returns how long a list with n items should become, of which all but the first take so
@@ -371,7 +380,7 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 		}
 		if n == v.Cap() {
 			longer := r.longerList(n, afterFirst-r.left, p)
-			if n == 2 && r.strings == nil {
+			if n == 2 && r.depth == 1 && r.strings == nil {
 				r.strings = make([]string, slots)
 			}
 			if err := r.spend(longer * p.size); err != nil {
@@ -418,22 +427,23 @@ func (r *reader) object(v reflect.Value, p *plan) error {
 	})
 }
 
-// find returns the index of the field for an object's nth member. Like encoding/json, it ignores the
-// case of names if no field has exactly this one.
+// find returns the index of the field for an object's nth member. If no field has exactly the name
+// key, it ignores case, as encoding/json does.
 func (r *reader) find(p *plan, n int, key []byte) (i int, ok bool) {
 	n = min(n, len(r.order)-1)
 	if i = int(r.order[n]); i < len(p.fields) && p.fields[i].name == string(key) {
 		return i, true
 	}
 	if i, ok = p.index[string(key)]; !ok {
-		i = slices.IndexFunc(p.fields, func(f field) bool { return strings.EqualFold(f.name, string(key)) })
+		sameName := func(f field) bool { return strings.EqualFold(f.name, string(key)) }
+		i = slices.IndexFunc(p.fields, sameName)
 		return i, i >= 0
 	}
 	r.order[n] = uint8(i)
 	return i, true
 }
 
-// describe says in words of this package why encoding/json cannot decode a value.
+// describe replaces an error of encoding/json by one that does not quote the value.
 func describe(err error) error {
 	if err == nil {
 		return nil
@@ -441,15 +451,16 @@ func describe(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(e.Value, " ")
 		err := wrongType(kind)
-		if e.Field != "" && len(e.Field) < 100 && !strings.ContainsFunc(e.Field, func(r rune) bool { return r != '.' && isNoLetter(r) }) {
+		isOther := func(r rune) bool { return r != '.' && isNotNameRune(r) }
+		if e.Field != "" && len(e.Field) < 100 && !strings.ContainsFunc(e.Field, isOther) {
 			err = at("."+e.Field, err)
 		}
 		return err
 	}
-	return &errValue{"", "has a value of the wrong form"}
+	return &errValue{"", "has an invalid value"}
 }
 
-// explain returns an error in words of this package for one of a reader.
+// explain replaces an error of a reader by one that does not quote the response.
 func explain(err error) error {
 	if e, ok := errors.AsType[*errValue](err); ok {
 		return e
@@ -460,9 +471,10 @@ func explain(err error) error {
 	return errors.New("it is not valid JSON")
 }
 
-// eachMember calls f with what an object has. Anything else has nothing.
+// eachMember calls f with each member of an object. It does nothing if data is not an object.
 func eachMember(data []byte, f func(name, value []byte)) {
-	d := jx.DecodeBytes(data) // not one of jx's pool, which keeps the bytes for its next user to read into
+	// A decoder of jx's pool would keep data, and its next user would overwrite the bytes.
+	d := jx.DecodeBytes(data)
 	_ = d.ObjBytes(func(_ *jx.Decoder, name []byte) error {
 		value, err := d.Raw()
 		if err == nil {
@@ -472,7 +484,7 @@ func eachMember(data []byte, f func(name, value []byte)) {
 	})
 }
 
-// eachItem calls f with what a list has.
+// eachItem calls f with each item of a list. It does nothing if data is not a list.
 func eachItem(data []byte, f func(value []byte)) {
 	d := jx.DecodeBytes(data)
 	_ = d.Arr(func(*jx.Decoder) error {

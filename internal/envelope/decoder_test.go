@@ -10,7 +10,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 )
 
-func TestNoPoolKeepsTheBytesOfAnAnswer(t *testing.T) {
+func TestDecode_LeavesNoBytesInPool(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{"success":true,"result_info":{"page":1,"per_page":20,"count":3}}`)
 	before := string(body)
@@ -18,7 +18,7 @@ func TestNoPoolKeepsTheBytesOfAnAnswer(t *testing.T) {
 		_, err := envelope.Decode(body, nil)
 		require.NoError(t, err)
 		other := jx.GetDecoder()
-		other.Reset(strings.NewReader(`["what another part of the program reads"]`))
+		other.Reset(strings.NewReader(`["text of another part of the program"]`))
 		_ = other.Skip()
 		require.Equal(t, before, string(body))
 	}

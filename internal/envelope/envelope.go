@@ -1,5 +1,5 @@
-// Package envelope decodes the JSON object that the API wraps every response in. It is the only place
-// that chooses the JSON decoder of responses.
+// Package envelope decodes the JSON object that the API wraps every response in. Only this package
+// chooses the JSON decoder for responses.
 package envelope
 
 import (
@@ -15,8 +15,9 @@ import (
 	"github.com/go-faster/jx"
 )
 
-// Bounds on what is kept of errors and messages, which a hostile response could make as long as it
-// likes. maxDetails is for all of one kind, those in chains included.
+// Limits for errors and messages, because a hostile response may have any number of them.
+// maxDetails is the maximum number of errors, and of messages, including those in chains. maxChain
+// is the maximum depth of a chain.
 const (
 	maxDetails = 32
 	maxChain   = 8
@@ -24,16 +25,16 @@ const (
 
 // Envelope is a response without its result.
 type Envelope struct {
-	// Success is nil if the response does not have it.
+	// Success is the member "success", or nil if the response has no such boolean.
 	Success *bool
-	// Errors and Messages are read in every form that was seen, and never make decoding fail.
+	// Errors and Messages are decoded from every known form. They never make decoding fail.
 	Errors, Messages []Detail
 	// Info is nil if the response is not a page.
 	Info *Info
-	// HasErrors and HasResult report whether the response has these members.
+	// HasErrors and HasResult report whether the response has the members "errors" and "result".
 	HasErrors, HasResult bool
-	// Text is what a response says that is JSON, but not the API's envelope: its members error,
-	// message, title, detail and the like.
+	// Text is the error text of JSON that is not the API's envelope: the members error, message,
+	// title, detail and similar ones.
 	Text string
 
 	success bool
@@ -46,28 +47,28 @@ type Detail struct {
 	Chain                              []Detail
 }
 
-// Info is result_info. A field is zero if the response does not have it, or it is not a number.
+// Info is result_info. A field is zero if the response does not have it or if it is not a number.
 type Info struct{ Page, PerPage, Count, TotalCount int }
 
-// Decode reads a response and puts its result into the value that result points to; nil leaves the
-// result unread. An error means that the response cannot be understood; it quotes nothing of it. The
-// value is then zero.
+// Decode decodes a response and stores its result in the value that result points to. If result is
+// nil, it skips the result. If the response cannot be decoded, the value is zero and Decode returns
+// an error that does not quote the response.
 func Decode(body []byte, result any) (*Envelope, error) {
 	e, err := decode(body, result)
 	if err == nil || result == nil {
 		return e, err
 	}
 	reflect.ValueOf(result).Elem().SetZero()
-	// A failure has a result of any type. That it cannot be read is not what went wrong.
+	// The result of a failed request may have any type. Report the failure, not the type.
 	if head, headErr := decode(body, nil); headErr == nil && head.isFailure() {
 		return head, nil
 	}
 	return nil, err
 }
 
-// DecodeItems reads the items of a result that was decoded as a list of json.RawMessage, each into the
-// value that item returns a pointer to, as Decode reads a result. The items themselves are part of the
-// memory that decoding may need.
+// DecodeItems decodes the items of a result that was decoded as a list of json.RawMessage. It
+// stores item i in the value that item(i) points to, as [Decode] does with a result. The raw items
+// count to the memory that decoding may use.
 func DecodeItems(items []json.RawMessage, item func(i int) any) error {
 	memory := baseMemory
 	for _, data := range items {
@@ -151,23 +152,25 @@ func decode(body []byte, result any) (*Envelope, error) {
 	return e, nil
 }
 
-// textNames are the members that errors of gateways have their text in.
+// textNames are the names of the members that hold the error text of gateways.
 var textNames = []string{
 	"error", "message", "msg", "title", "detail", "details", "description", "reason", "fault", "faultstring",
 	"error_description", "error_message", "errormessage",
 }
 
 func isTextName(name []byte) bool {
-	return slices.ContainsFunc(textNames, func(known string) bool { return strings.EqualFold(known, string(name)) })
+	return slices.ContainsFunc(textNames, func(known string) bool {
+		return strings.EqualFold(known, string(name))
+	})
 }
 
-// Bounds on the texts of errors that are not the API's.
+// Limits for the texts of errors that are not the API's.
 const (
 	maxTexts     = 8
 	maxTextDepth = 3
 )
 
-// appendTexts appends a text, or those in an object or a list, each once.
+// appendTexts appends a string, or the strings in an object or a list, without duplicates.
 func appendTexts(texts []string, data []byte, depth int) []string {
 	switch {
 	case len(texts) == maxTexts || depth > maxTextDepth:
@@ -187,9 +190,9 @@ func appendTexts(texts []string, data []byte, depth int) []string {
 	return texts
 }
 
-// detailsOf reads a list of details, or a single one.
+// detailsOf decodes a list of details, or a single one.
 func detailsOf(data []byte) []Detail {
-	if string(data) == "[]" { // which is what there mostly is
+	if string(data) == "[]" { // the most frequent value
 		return nil
 	}
 	left := maxDetails
@@ -266,8 +269,8 @@ func infoOf(data []byte) *Info {
 	return info
 }
 
-// number reads a JSON number or a string of digits; anything else, and what no int of 32 bits holds,
-// is zero.
+// number decodes a JSON number or a string of digits. It returns 0 for anything else, and for
+// numbers beyond 32 bits.
 func number(data []byte) int {
 	var f float64
 	if data[0] == '"' {
@@ -282,7 +285,7 @@ func number(data []byte) int {
 	return int(f)
 }
 
-// text reads a JSON string; anything else is empty.
+// text decodes a JSON string. It returns "" for anything else.
 func text(data []byte) string {
 	if isPlain(data) && data[0] == '"' {
 		return string(data[1 : len(data)-1])

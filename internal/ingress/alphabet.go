@@ -6,10 +6,10 @@ import (
 	"unicode"
 )
 
-// alphabetOf returns one character for each set of those that the instructions cannot tell apart.
-// Control characters are left out.
+// alphabetOf returns one character of each set of characters that the instructions do not
+// distinguish. It leaves out control characters.
 func alphabetOf(insts []syntax.Inst) []rune {
-	// A set begins where a range begins or has ended.
+	// begins has the first character of each range, and the first one after it.
 	begins := []rune{' ', 0x7f, 0x80}
 	add := func(from, to rune) { begins = append(begins, from, to+1) }
 	for _, ranges := range [][2]rune{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}} {

@@ -1,4 +1,4 @@
-// Package ingress compares what ingress rules match, as cloudflared matches it.
+// Package ingress compares ingress rules by the requests that they match in cloudflared.
 package ingress
 
 import (
@@ -14,8 +14,8 @@ const (
 	wildcard = "*."
 )
 
-// CheckHostname returns what is wrong with a hostname that is to be published, or nil. A wildcard
-// such as *.example.com is allowed, and so are upper case and one final dot, which [ASCII] removes.
+// CheckHostname returns an error if a hostname cannot be published. A wildcard such as
+// *.example.com is allowed, and so are upper case and one final dot, which [ASCII] removes.
 func CheckHostname(name string) error {
 	name = strings.TrimSuffix(name, ".")
 	rest := strings.TrimPrefix(name, wildcard)
@@ -23,7 +23,7 @@ func CheckHostname(name string) error {
 	case name == "":
 		return errors.New("is empty")
 	case !isASCII(name):
-		return errors.New("is not ASCII; give it in Punycode, such as xn--bcher-kva.example.com")
+		return errors.New("is not ASCII; use Punycode, such as xn--bcher-kva.example.com")
 	case strings.Contains(name, "/"):
 		return errors.New("is not a bare hostname: it has a slash")
 	case strings.Contains(name, ":"):
@@ -31,9 +31,9 @@ func CheckHostname(name string) error {
 	case len(name) > maxName:
 		return errors.New("is longer than 253 characters")
 	case strings.Contains(rest, "*"):
-		return errors.New("has a * that is not its whole first label, as in *.example.com")
+		return errors.New("has a * that is not its first label; use a name such as *.example.com")
 	case !strings.Contains(rest, "."):
-		return errors.New("has no domain, as in app.example.com")
+		return errors.New("has no domain; use a name such as app.example.com")
 	}
 	for label := range strings.SplitSeq(rest, ".") {
 		if err := checkLabel(label); err != nil {
@@ -54,14 +54,15 @@ func checkLabel(label string) error {
 	}
 	for _, c := range []byte(strings.ToLower(label)) {
 		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-			return errors.New("has other characters than letters, digits, hyphens and underscores")
+			return errors.New(
+				"has characters other than letters, digits, hyphens and underscores")
 		}
 	}
 	return nil
 }
 
-// ASCII returns a hostname as DNS and requests spell it: in lower case, in Punycode, without a
-// final dot. A label that Punycode cannot hold stays as it is.
+// ASCII returns a hostname in the form of DNS and of requests: in lower case, in Punycode, and
+// without a final dot.
 func ASCII(name string) string {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if isASCII(name) {
@@ -82,7 +83,7 @@ func SameHostname(a, b string) bool { return ASCII(a) == ASCII(b) }
 // AnyHost reports whether the hostname of a rule matches every host.
 func AnyHost(hostname string) bool { return hostname == "" || hostname == "*" }
 
-// coversHost reports whether every host that the hostname inner matches is matched by outer:
+// coversHost reports whether outer matches every host that inner matches. The hostname
 // *.example.com matches a.example.com and a.b.example.com, but not example.com.
 func coversHost(outer, inner string) bool {
 	if AnyHost(outer) {
@@ -99,8 +100,8 @@ func coversHost(outer, inner string) bool {
 	return isWildcard && strings.HasPrefix(suffix, ".") && strings.HasSuffix(inner, suffix)
 }
 
-// Domains yields the names of the zones that a hostname can be in, the most specific first: for
-// *.a.example.com a.example.com, then example.com. Top-level domains are left out.
+// Domains yields the names of the zones that a hostname can be in, the longest name first. For
+// *.a.example.com it yields a.example.com and example.com. It leaves out top-level domains.
 func Domains(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		domain := strings.TrimPrefix(ASCII(name), wildcard)

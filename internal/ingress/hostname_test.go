@@ -42,9 +42,9 @@ func TestCheckHostname(t *testing.T) {
 		"app.example.com..":                      "empty label",
 		"-a.example.com":                         "hyphen",
 		"a-.example.com":                         "hyphen",
-		"a b.example.com":                        "other characters",
-		"a?.example.com":                         "other characters",
-		"a\x00.example.com":                      "other characters",
+		"a b.example.com":                        "characters other than",
+		"a?.example.com":                         "characters other than",
+		"a\x00.example.com":                      "characters other than",
 		strings.Repeat("a", 64) + ".example.com": "63",
 		strings.Repeat("abc.", 64) + "com":       "253",
 	} {
@@ -52,14 +52,14 @@ func TestCheckHostname(t *testing.T) {
 	}
 }
 
-// The samples without a comment are those of RFC 3492, section 7.1, that DNS can hold.
+// Names in other scripts than Latin are samples of RFC 3492, section 7.1.
 func TestASCII(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"":                          "",
 		"*":                         "*",
 		"App.Example.COM.":          "app.example.com",
-		"bücher.example.com":        "xn--bcher-kva.example.com", // the usual one
+		"bücher.example.com":        "xn--bcher-kva.example.com",
 		"BÜCHER.Example.com":        "xn--bcher-kva.example.com",
 		"*.bücher.example.com":      "*.xn--bcher-kva.example.com",
 		"xn--bcher-kva.example.com": "xn--bcher-kva.example.com",
@@ -67,7 +67,7 @@ func TestASCII(t *testing.T) {
 		"почемужеонинеговорятпорусски": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l",
 		"ليهمابتكلموشعربي؟":            "xn--egbpdaj6bu4bxfgehfvwxn",
 		"安室奈美恵-with-super-monkeys":     "xn---with-super-monkeys-pc58ag80a8qai00g7n9n",
-		"😀.example.com":                "xn--e28h.example.com", // beyond the basic plane
+		"😀.example.com":                "xn--e28h.example.com", // outside the Basic Multilingual Plane
 	} {
 		assert.Equal(t, want, ingress.ASCII(name), name)
 	}
@@ -103,11 +103,8 @@ func TestCoversHost(t *testing.T) {
 		{"*.bücher.example.com", "a.xn--bcher-kva.example.com", true},
 		{"*.xn--bcher-kva.example.com", "a.bücher.example.com", true},
 	} {
-		assert.Equal(
-			t, test.covers, ingress.CoversHost(
-				test.outer, test.inner,
-			), "%q covers %q", test.outer, test.inner,
-		)
+		got := ingress.CoversHost(test.outer, test.inner)
+		assert.Equal(t, test.covers, got, "%q covers %q", test.outer, test.inner)
 	}
 }
 

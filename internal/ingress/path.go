@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// budget bounds the work of one comparison. Ordinary paths need less than a hundredth of it.
+// budget is the maximum number of steps of one comparison. Usual paths need less than 1% of it.
 const budget = 4_000_000
 
-// coversPath reports whether every request path that the expression inner matches is matched by
-// one of outer. An empty expression matches every path. A path begins with a slash and has no
-// control characters.
+// coversPath reports whether every request path that the expression inner matches is also matched
+// by one of the expressions outer. An empty expression matches every path. A path begins with a
+// slash and has no control characters.
 //
-// It returns false if it cannot decide: if an expression does not compile, or if the comparison
+// It returns false if it cannot decide, because inner does not compile or because the comparison
 // would take too long.
 func coversPath(outer []string, inner string) bool {
 	if slices.Contains(outer, "") || slices.Contains(outer, inner) {
@@ -24,19 +24,19 @@ func coversPath(outer []string, inner string) bool {
 	}
 	s.inner = len(s.insts)
 	for _, pattern := range outer {
-		// One that does not compile matches nothing.
+		// An expression that does not compile matches nothing.
 		s.load(pattern)
 	}
 	s.alphabet = alphabetOf(s.insts)
 	return s.exhausted()
 }
 
-// search looks for a path that inner matches and outer does not, through the sets of instructions
-// that the expressions can be at.
+// search looks for a path that inner matches and outer does not. It visits the sets of instructions
+// that the compiled expressions can reach.
 type search struct {
 	insts  []syntax.Inst // of all expressions, one after the other
-	starts []int         // of each expression
-	inner  int           // the number of inner's instructions, which come first
+	starts []int         // the first instruction of each expression
+	inner  int           // the number of instructions of inner, which are the first ones in insts
 
 	alphabet []rune
 	seen     map[string]bool
@@ -44,14 +44,14 @@ type search struct {
 	budget   int
 }
 
-// state is where the expressions are between two characters of a path.
+// state is the state of the expressions between two characters of a path.
 type state struct {
-	previous rune  // -1 at the beginning
-	matched  bool  // inner has matched
+	previous rune  // the character before; -1 at the beginning
+	matched  bool  // whether inner has matched
 	at       []int // the instructions to continue with, sorted
 }
 
-// load adds an expression, and reports whether it compiles.
+// load adds an expression. It reports whether the expression compiles.
 func (s *search) load(pattern string) bool {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *search) load(pattern string) bool {
 	return true
 }
 
-// exhausted reports whether there is certainly no path that inner matches and outer does not.
+// exhausted reports whether the whole search found no path that inner matches and outer does not.
 func (s *search) exhausted() bool {
 	s.queue = []state{{previous: -1}}
 	for len(s.queue) > 0 {
@@ -94,7 +94,7 @@ func (s *search) exhausted() bool {
 	return true
 }
 
-// advance adds the state after one more character, unless nothing more is to be found there.
+// advance adds the state after the character r, unless outer has matched or the state is known.
 func (s *search) advance(current state, r rune) {
 	at, matched, covered := s.follow(current, r)
 	if covered {
@@ -117,8 +117,8 @@ func (s *search) advance(current state, r rune) {
 	}
 }
 
-// follow goes from a state to the instructions that consume the character r, or with -1 to the end
-// of the path. It reports whether inner has matched then, and whether one of outer has.
+// follow returns the instructions, reachable from a state, that may consume the character r. If r
+// is -1, the path ends. follow reports whether inner has matched, and whether one of outer has.
 func (s *search) follow(current state, r rune) (at []int, matched, covered bool) {
 	holds := syntax.EmptyOpContext(current.previous, r)
 	visited := make([]bool, len(s.insts))
@@ -155,7 +155,7 @@ func (s *search) follow(current state, r rune) (at []int, matched, covered bool)
 	return at, matched, false
 }
 
-// key is the same for equal states alone.
+// key returns a string that is different for each state.
 func (s state) key() string {
 	key := make([]byte, 0, 2+3*len(s.at))
 	key = append(key, byte(s.previous))

@@ -16,7 +16,7 @@ import (
 func TestCoversPath(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		outer  string // separated by blanks
+		outer  string // expressions, separated by spaces
 		inner  string
 		covers bool
 	}{
@@ -56,7 +56,7 @@ func TestCoversPath(t *testing.T) {
 		{`a*`, `b`, true},
 		{`x^`, `/`, false},
 		{`/`, `x^`, true},
-		{`/never`, `x^`, true}, // which matches nothing
+		{`/never`, `x^`, true}, // x^ matches nothing
 		{`/a|/b`, `/b`, true},
 		{`/a /b`, `/a|/b`, true},
 		{`/a /b`, `/(a|b|c)`, false},
@@ -69,18 +69,15 @@ func TestCoversPath(t *testing.T) {
 		{`/a`, `[`, false},
 		{``, `[`, true},
 	} {
-		assert.Equal(
-			t, test.covers, ingress.CoversPath(
-				strings.Split(test.outer, " "), test.inner,
-			), "%q covers %q", test.outer, test.inner,
-		)
+		got := ingress.CoversPath(strings.Split(test.outer, " "), test.inner)
+		assert.Equal(t, test.covers, got, "%q covers %q", test.outer, test.inner)
 	}
 	assert.False(t, ingress.CoversPath(nil, ""))
 	assert.True(t, ingress.CoversPath(nil, `x^`))
 }
 
-// Whatever is said to be covered has no counterexample among many paths; what is not has one, if
-// the expressions are so small that the paths show every difference.
+// The result must agree with a test of many paths. The expressions are so small that every
+// difference between two of them shows in one of these paths.
 func TestCoversPath_AgreesWithRegexp(t *testing.T) {
 	t.Parallel()
 	var paths []string
@@ -107,11 +104,11 @@ func TestCoversPath_AgreesWithRegexp(t *testing.T) {
 
 func counterexample(t *testing.T, outer []string, inner string, paths []string) string {
 	t.Helper()
-	of, err := regexp.Compile(inner)
+	innerRegexp, err := regexp.Compile(inner)
 	require.NoError(t, err)
 	union := regexp.MustCompile("(?:" + strings.Join(outer, ")|(?:") + ")")
 	for _, path := range paths {
-		if of.MatchString(path) && !union.MatchString(path) {
+		if innerRegexp.MatchString(path) && !union.MatchString(path) {
 			return path
 		}
 	}
@@ -159,9 +156,8 @@ func expression(random *rand.Rand, depth int) string {
 func TestCoversPath_GivesUp(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
-	assert.False(
-		t, ingress.CoversPath([]string{`^/(.*a.{30}|.*b.{31})$`}, `^/(.*a.{30}|.*b.{31}|x)$`),
-	)
+	const outer, inner = `^/(.*a.{30}|.*b.{31})$`, `^/(.*a.{30}|.*b.{31}|x)$`
+	assert.False(t, ingress.CoversPath([]string{outer}, inner))
 	assert.False(t, ingress.CoversPath([]string{`((a{100}){10})+b`}, `((a{100}){9})+b`))
 	assert.Less(t, time.Since(begin), 10*time.Second)
 }
@@ -179,18 +175,17 @@ func FuzzCoversPath(f *testing.F) {
 	f.Add("/api", "/api/v2", "/api/v2/x")
 	f.Add(`^/\w+$`, `(?i)^/[A-Z]`, "/ſ")
 	f.Fuzz(func(t *testing.T, outer, inner, path string) {
-		if !strings.HasPrefix(
-			path, "/",
-		) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+		if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, isControl) {
 			return
 		}
-		of, innerErr := regexp.Compile(inner)
-		by, outerErr := regexp.Compile(outer)
+		innerRegexp, innerErr := regexp.Compile(inner)
+		outerRegexp, outerErr := regexp.Compile(outer)
 		covers := ingress.CoversPath([]string{outer}, inner)
 		if innerErr != nil || outerErr != nil {
 			return
 		}
-		if covers && of.MatchString(path) && !by.MatchString(path) {
+		if covers && innerRegexp.MatchString(path) && !outerRegexp.MatchString(path) {
 			t.Errorf("%q does not cover %q: %q", outer, inner, path)
 		}
 	})

@@ -2,10 +2,10 @@ package ingress
 
 import "sort"
 
-// Match is what a rule matches: the requests of a hostname whose path matches a regular expression.
+// Match is the condition of a rule: the hostname and the path of the requests that it matches.
 type Match struct {
-	Hostname string // empty or * for every host; *.example.com for every subdomain
-	Path     string // empty for every path
+	Hostname string // empty or * matches every host, *.example.com every subdomain
+	Path     string // a regular expression; empty matches every path
 }
 
 // CatchAll reports whether m matches every request.
@@ -16,12 +16,13 @@ func (m Match) Same(other Match) bool {
 	return SameHostname(m.Hostname, other.Hostname) && m.Path == other.Path
 }
 
-// Place returns the index in rules before which a new rule goes: the first of those that, with the
-// ones before it, match all of its requests, or len(rules).
+// Place returns the index at which to insert a new rule into rules: that of the first rule which,
+// together with the rules before it, matches all requests of the new rule. If there is none, Place
+// returns len(rules).
 //
-// There the new rule gets requests. It takes all requests of no rule after it, unless these had
-// none before. The one exception is the rule at the index itself, if it gets the very same requests
-// by another path, such as / or .* instead of none.
+// At this index the new rule gets requests, and every later rule that got requests before still
+// gets some. The only exception is the rule now at the index, if it matches exactly the same
+// requests as the new rule with a different path, such as .* instead of no path.
 func Place(rules []Match, rule Match) int {
 	place := len(rules)
 	var indexes []int // of the rules that match all hosts of the new one
@@ -45,5 +46,5 @@ func Place(rules []Match, rule Match) int {
 	return place
 }
 
-// Reached reports whether a rule after others can get requests.
+// Reached reports whether rule can get requests if it is placed after the rules before.
 func Reached(before []Match, rule Match) bool { return Place(before, rule) == len(before) }

@@ -15,7 +15,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// match reads a hostname and a path that are separated by a blank.
+// match parses a hostname and a path that are separated by a space.
 func match(text string) ingress.Match {
 	name, path, _ := strings.Cut(text, " ")
 	return ingress.Match{Hostname: name, Path: path}
@@ -61,7 +61,7 @@ func TestPlace(t *testing.T) {
 		{"Unicode", []string{"*.bücher.example.com"}, "a.xn--bcher-kva.example.com", 0},
 		{"a catch-all too early", []string{"", "b.example.com"}, "a.example.com", 0},
 		{"a host that was hidden before", []string{"*.example.com", "a.example.com /api"}, "a.example.com", 0},
-		// The new rule and an old one get the very same requests: the new one gets them.
+		// If the new rule and an old one match the same requests, the new one is placed first.
 		{"no path and every path", []string{"a.example.com /api", "a.example.com .*"}, "a.example.com", 1},
 		{"every path and no path", []string{"a.example.com"}, "a.example.com ^/", 0},
 		// A path that does not compile matches nothing.
@@ -71,11 +71,8 @@ func TestPlace(t *testing.T) {
 			t.Parallel()
 			rules := append(matches(test.rules...), ingress.Match{})
 			assert.Equal(t, test.place, ingress.Place(rules, match(test.rule)))
-			assert.Equal(
-				t, test.place, min(
-					test.place, ingress.Place(rules[:len(rules)-1], match(test.rule)),
-				),
-			)
+			withoutCatchAll := ingress.Place(rules[:len(rules)-1], match(test.rule))
+			assert.Equal(t, test.place, min(test.place, withoutCatchAll))
 		})
 	}
 }
@@ -83,17 +80,11 @@ func TestPlace(t *testing.T) {
 func TestReached(t *testing.T) {
 	t.Parallel()
 	assert.True(t, ingress.Reached(nil, match("a.example.com")))
-	assert.True(
-		t, ingress.Reached(matches("a.example.com /api", "b.example.com"), match("a.example.com")),
-	)
+	before := matches("a.example.com /api", "b.example.com")
+	assert.True(t, ingress.Reached(before, match("a.example.com")))
 	assert.False(t, ingress.Reached(matches("*.example.com"), match("a.example.com")))
-	assert.False(
-		t, ingress.Reached(
-			matches(
-				"a.example.com ^/x", "a.example.com ^/[^x]", "a.example.com ^/$",
-			), match("a.example.com"),
-		),
-	)
+	allPaths := matches("a.example.com ^/x", "a.example.com ^/[^x]", "a.example.com ^/$")
+	assert.False(t, ingress.Reached(allPaths, match("a.example.com")))
 }
 
 func TestMatch(t *testing.T) {
@@ -107,9 +98,9 @@ func TestMatch(t *testing.T) {
 	assert.False(t, match("a.example.com").Same(match("*.example.com")))
 }
 
-// serves is the rule that serves a request by cloudflared's rules, written down once more.
-// fits says which expressions match which paths.
-func serves(rules []ingress.Match, fits map[[2]string]bool, host, path string) int {
+// servingRule returns the index of the rule that serves a request in cloudflared, by an independent
+// implementation. fits says which expressions match which paths.
+func servingRule(rules []ingress.Match, fits map[[2]string]bool, host, path string) int {
 	return slices.IndexFunc(rules, func(rule ingress.Match) bool {
 		suffix, isWildcard := strings.CutPrefix(rule.Hostname, "*")
 		hostFits := rule.Hostname == "" || rule.Hostname == host ||
@@ -118,16 +109,25 @@ func serves(rules []ingress.Match, fits map[[2]string]bool, host, path string) i
 	})
 }
 
-// Among random rules, a new one gets requests, and no old one loses its last.
+// Among random rules, the new rule gets requests, and no old rule loses all of its requests.
 func TestPlace_ReachedAndHidesNothing(t *testing.T) {
 	t.Parallel()
-	hosts := []string{"x.test", "a.x.test", "b.x.test", "a.a.x.test", "b.a.x.test", "c.b.a.x.test", "y.test", "a.y.test", "b.y.test", "c.x.test", "c.a.x.test"}
+	hosts := []string{
+		"x.test", "a.x.test", "b.x.test", "a.a.x.test", "b.a.x.test", "c.b.a.x.test",
+		"y.test", "a.y.test", "b.y.test", "c.x.test", "c.a.x.test",
+	}
 	requestPaths := []string{"/c/ab", "/c/ba"}
 	for _, word := range words("/abc", 3) {
 		requestPaths = append(requestPaths, "/"+word)
 	}
-	names := []string{"", "*", "*.x.test", "*.a.x.test", "*.b.a.x.test", "*.y.test", "x.test", "a.x.test", "b.x.test", "a.a.x.test", "b.a.x.test", "a.y.test"}
-	paths := []string{"", "", "", "/", ".*", "/a", "/b", "^/a", "^/a$", "/ab", "^/a/", "^/(a|b)", "^/[^a]", "b$", "^/$", "[ab]", "^/.", "a"}
+	names := []string{
+		"", "*", "*.x.test", "*.a.x.test", "*.b.a.x.test", "*.y.test",
+		"x.test", "a.x.test", "b.x.test", "a.a.x.test", "b.a.x.test", "a.y.test",
+	}
+	paths := []string{
+		"", "", "", "/", ".*", "/a", "/b", "^/a", "^/a$", "/ab", "^/a/", "^/(a|b)", "^/[^a]", "b$",
+		"^/$", "[ab]", "^/.", "a",
+	}
 	fits := map[[2]string]bool{}
 	for _, expression := range paths {
 		for _, path := range requestPaths {
@@ -161,8 +161,8 @@ func TestPlace_ReachedAndHidesNothing(t *testing.T) {
 		before, after := make([]int, len(rules)), make([]int, len(changed))
 		for _, host := range hosts {
 			for _, path := range requestPaths {
-				before[serves(rules, fits, host, path)]++
-				after[serves(changed, fits, host, path)]++
+				before[servingRule(rules, fits, host, path)]++
+				after[servingRule(changed, fits, host, path)]++
 			}
 		}
 		require.NotZero(t, after[place], "%s: it is not reached", described)
@@ -174,7 +174,7 @@ func TestPlace_ReachedAndHidesNothing(t *testing.T) {
 			if before[i] == 0 || after[moved] > 0 {
 				continue
 			}
-			// The one exception: both get the very same requests.
+			// The only exception: both rules match the same requests.
 			conflicts++
 			require.Equal(t, place, i, "%s: rule %d is hidden", described, i)
 			require.Equal(t, before[i], after[place], "%s: rule %d is hidden", described, i)
@@ -187,15 +187,12 @@ func TestPlace_ManyRules(t *testing.T) {
 	t.Parallel()
 	var rules []ingress.Match
 	for i := range 1000 {
-		rules = append(
-			rules, ingress.Match{
-				Hostname: "a.example.com", Path: fmt.Sprintf("^/service-%03d/", i),
-			},
-		)
+		rules = append(rules, ingress.Match{
+			Hostname: "a.example.com", Path: fmt.Sprintf("^/service-%03d/", i),
+		})
 	}
 	begin := time.Now()
-	assert.Equal(
-		t, 1000, ingress.Place(rules, ingress.Match{Hostname: "a.example.com", Path: "^/shop/"}),
-	)
+	rule := ingress.Match{Hostname: "a.example.com", Path: "^/shop/"}
+	assert.Equal(t, 1000, ingress.Place(rules, rule))
 	assert.Less(t, time.Since(begin), 20*time.Second)
 }

@@ -18,8 +18,8 @@ const (
 	initialN    = 128
 )
 
-// punycode returns a label as DNS has it: "xn--" and its Punycode, by section 6.3 of RFC 3492. The
-// label is in lower case; it is not normalized otherwise.
+// punycode returns the label in Punycode with the prefix "xn--", by RFC 3492, section 6.3. The
+// label must be in lower case. punycode does not normalize it.
 func punycode(label string) string {
 	runes := []rune(label)
 	var out strings.Builder
@@ -56,7 +56,7 @@ func punycode(label string) string {
 	return out.String()
 }
 
-// rank orders the runes from n on before all others.
+// rank sorts the runes that are at least n before all others.
 func rank(r, n rune) int {
 	if r < n {
 		return math.MaxInt32
@@ -64,7 +64,7 @@ func rank(r, n rune) int {
 	return int(r)
 }
 
-// writeDelta writes a number as a generalized variable-length integer.
+// writeDelta writes delta as a generalized variable-length integer of RFC 3492, section 3.3.
 func writeDelta(out *strings.Builder, delta, bias int) {
 	for k := base; ; k += base {
 		t := min(max(k-bias, tMin), tMax)

@@ -1,5 +1,5 @@
-// Package limiter keeps callers below a quota of requests, and holds them back while the server has
-// asked for a pause.
+// Package limiter keeps requests below a quota, and delays them while the server has asked for a
+// pause.
 package limiter
 
 import (
@@ -14,28 +14,28 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter releases callers in the order in which they came: after a hold, then each as the quota
-// allows. It starts no goroutine.
+// Limiter releases callers in order of arrival, no faster than the quota allows, and none during a
+// hold. It starts no goroutine.
 type Limiter struct {
 	*queue
 	maxHold time.Duration
 }
 
-// Next paces requests in place of a quota, behind the holds of a Limiter.
+// Next paces requests in place of a quota. A Limiter calls it after its own holds.
 type Next interface{ Wait(context.Context) error }
 
-// queue is what all views of a Limiter share.
+// queue is the state that a Limiter and its copies from WithMaxHold share.
 type queue struct {
-	next Next // nil if the quota paces, or nothing does
+	next Next // nil if a quota or nothing paces requests
 
 	mu          sync.Mutex
-	rate        *rate.Limiter // nil if only holds count
+	rate        *rate.Limiter // nil if there is no quota
 	waiters     list.List     // of *waiter
-	reserved    bool          // the first waiter has a reservation, and waits for its time
+	reserved    bool          // whether the first waiter has reserved a token and waits for it
 	until       time.Time     // the end of the hold
 	throttled   int           // 429s without a Retry-After since the last other response
-	drainBurst  bool          // once the hold is over, the tokens gathered in it are discarded
-	holdChanged chan struct{}
+	drainBurst  bool          // whether to discard the tokens gathered during the hold when it ends
+	holdChanged chan struct{} // closed and replaced when until changes
 }
 
 // waiter is a caller in the queue.
@@ -43,40 +43,47 @@ type waiter struct {
 	ctx     context.Context
 	maxHold time.Duration
 	element *list.Element
-	ready   chan struct{} // closed when the waiter is first, or rejected
-	called  bool
-	err     error // why it was rejected
+	ready   chan struct{} // closed when the waiter is first in the queue, or rejected
+	called  bool          // whether ready is closed
+	err     error         // why the waiter was rejected
 }
 
-// HeldError says that a hold lasts longer than a caller may wait.
+// HeldError reports that a hold lasts longer than a caller may wait. Rest is the remaining time of
+// the hold.
 type HeldError struct{ Rest time.Duration }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the server asked for no requests for another %s", e.Rest.Round(time.Millisecond))
+	rest := e.Rest.Round(time.Millisecond)
+	return fmt.Sprintf("the server allows no requests for another %s", rest)
 }
 
-// PaceError says that the quota releases a request only after the context's deadline.
+// PaceError reports that the quota allows a request only after the context's deadline. Wait is the
+// time until the quota allows it.
 type PaceError struct{ Wait time.Duration }
 
 func (e *PaceError) Error() string {
-	return fmt.Sprintf("the client's own rate limit allows the request in %s at the earliest: %s", e.Wait, context.DeadlineExceeded)
+	return fmt.Sprintf("the client's own rate limit allows the request in %s at the earliest: %s",
+		e.Wait, context.DeadlineExceeded)
 }
 
 // Unwrap returns [context.DeadlineExceeded].
 func (e *PaceError) Unwrap() error { return context.DeadlineExceeded }
 
-// seconds is a duration that a time.Duration may be too short for.
+// seconds converts seconds to a time.Duration. The result is limited to longest, because a
+// time.Duration cannot represent very long waits.
 func seconds(n float64) time.Duration {
 	const longest = 1e9
 	return time.Duration(min(n, longest) * float64(time.Second)).Round(time.Millisecond)
 }
 
-// New returns a limiter that releases at most requests callers in any window. A tenth of them may
-// come at once, the rest evenly. A caller that a hold would delay for longer than maxHold is rejected.
+// New returns a limiter that releases at most the given number of requests in any window: a burst
+// of up to 10% of them, the rest spread evenly. It rejects a caller that a hold would delay for
+// longer than maxHold.
 func New(requests int, window, maxHold time.Duration) *Limiter {
 	burst := max(1, requests/10)
-	// In any window at most burst + rate·window requests pass. A hundredth of the quota stays free
-	// for what the network squeezes together. A burst of one request is a part of the rate.
+	// In any window the limiter releases at most burst + rate·window requests. It leaves 1% of the
+	// quota unused, because the network may deliver requests closer together than they were sent. A
+	// burst of one request is part of the rate.
 	perWindow := 0.99*float64(requests) - float64(burst)
 	if burst == 1 {
 		perWindow = 0.99 * float64(requests)
@@ -90,18 +97,18 @@ func New(requests int, window, maxHold time.Duration) *Limiter {
 	}
 }
 
-// Before returns a limiter that puts holds before next, which does the pacing. If next is nil,
-// nothing but holds delays a caller.
+// Before returns a limiter that waits for the end of a hold and then calls next, which paces the
+// requests. If next is nil, only holds delay a caller.
 func Before(next Next, maxHold time.Duration) *Limiter {
 	return &Limiter{queue: &queue{next: next, holdChanged: make(chan struct{})}, maxHold: maxHold}
 }
 
-// WithMaxHold returns a limiter with the same quota and holds whose callers wait at most d for the
+// WithMaxHold returns a limiter with the same quota and holds. Its callers wait at most d for the
 // end of a hold.
 func (l *Limiter) WithMaxHold(d time.Duration) *Limiter { return &Limiter{l.queue, d} }
 
-// Hold delays every caller until then, those that wait already too, and rejects those that it makes
-// too late. It never shortens a hold.
+// Hold delays all callers until the given time, including those that already wait. It rejects
+// waiters that would then be too late for their deadline. It never shortens a hold.
 func (l *Limiter) Hold(until time.Time) {
 	if l.hold(until) {
 		if next, ok := l.next.(interface{ Hold(until time.Time) }); ok {
@@ -110,18 +117,19 @@ func (l *Limiter) Hold(until time.Time) {
 	}
 }
 
-// firstThrottle is the first hold after a 429 that names none.
+// firstThrottle is the first hold after a 429 without a Retry-After.
 const firstThrottle = 5 * time.Second
 
-// Throttled begins the hold of a 429. If the server named no time, after is 0, and the hold is 5 s,
-// doubled each time until [Limiter.Recovered], at most the maxHold of l.
+// Throttled begins a hold because of a 429. after is the time from the Retry-After header. If it is
+// 0, the hold lasts 5s, doubled with each such 429 until [Limiter.Recovered], up to the maxHold of
+// l.
 func (l *Limiter) Throttled(after time.Duration) {
 	now := time.Now()
 	if after == 0 {
 		l.mu.Lock()
 		if l.until.After(now) {
 			l.mu.Unlock()
-			return // requests of the same moment are one reason
+			return // requests sent at the same time count once
 		}
 		after = min(firstThrottle<<min(l.throttled, 16), l.maxHold)
 		l.throttled++
@@ -130,7 +138,7 @@ func (l *Limiter) Throttled(after time.Duration) {
 	l.Hold(now.Add(after))
 }
 
-// Recovered says that the server responded with something else than a 429.
+// Recovered records that the server responded with another status than 429.
 func (l *Limiter) Recovered() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,14 +156,14 @@ func (q *queue) hold(until time.Time) bool {
 	close(q.holdChanged)
 	q.holdChanged = make(chan struct{})
 
-	ahead := 0 // of those that stay
+	ahead := 0 // waiters that stay in the queue
 	for e := q.waiters.Front(); e != nil; {
 		w, next := e.Value.(*waiter), e.Next()
 		err := q.checkWait(w, now, ahead)
 		switch {
 		case err == nil:
 			ahead++
-		case !w.called: // the first one finds out by itself
+		case !w.called: // the first waiter checks the hold itself
 			w.err, w.called = err, true
 			q.waiters.Remove(e)
 			close(w.ready)
@@ -172,16 +180,17 @@ func (l *Limiter) HeldUntil() time.Time {
 	return l.until
 }
 
-// Held returns how long the hold still lasts.
+// Held returns the remaining time of the hold, or 0 if there is none.
 func (l *Limiter) Held() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return max(0, time.Until(l.until))
 }
 
-// Wait returns nil when its caller may send one request. It returns at once with a *HeldError if the
-// hold outlasts the context or maxHold, with a *PaceError if the quota does not release the caller
-// before the context's deadline, and with the context's error when that ends.
+// Wait blocks until its caller may send one request. It fails at once with a [*HeldError] if the
+// hold lasts longer than the context or maxHold, and with a [*PaceError] if the quota does not
+// allow the request before the context's deadline. When the context ends, it returns the context's
+// error.
 func (l *Limiter) Wait(ctx context.Context) error {
 	for {
 		if err := l.wait(ctx); err != nil || l.next == nil {
@@ -245,14 +254,14 @@ func (l *Limiter) wait(ctx context.Context) error {
 	return q.waitForToken(w)
 }
 
-// take takes a token if there is one now.
+// take takes a token and reports whether one was available.
 func (q *queue) take(now time.Time) bool {
 	q.drainAfterHold(now)
 	return !q.until.After(now) && (q.rate == nil || q.rate.AllowN(now, 1))
 }
 
-// drainAfterHold leaves one token of those that were gathered in a hold: callers that were held back
-// must not come all at once.
+// drainAfterHold discards all but one of the tokens gathered during a hold, so that the delayed
+// requests are not sent all at once.
 func (q *queue) drainAfterHold(now time.Time) {
 	if !q.drainBurst || q.until.After(now) {
 		return
@@ -264,7 +273,8 @@ func (q *queue) drainAfterHold(now time.Time) {
 	}
 }
 
-// checkWait says why a caller with so many ahead of it cannot be released in time, or nil.
+// checkWait returns an error if a caller with that many callers ahead of it cannot be released in
+// time.
 func (q *queue) checkWait(w *waiter, now time.Time, ahead int) error {
 	if err := q.checkHold(w, now); err != nil || q.rate == nil {
 		return err
@@ -272,21 +282,21 @@ func (q *queue) checkWait(w *waiter, now time.Time, ahead int) error {
 	start, tokens := now, q.rate.TokensAt(now)
 	switch {
 	case q.until.After(now):
-		// At its end there is one token, or what was gathered if that is less. A reservation is
-		// returned for it.
+		// When the hold ends, at most one token is available. The reservation of the first waiter
+		// is returned.
 		start, tokens = q.until, q.rate.TokensAt(q.until)
 		if q.reserved {
 			tokens++
 		}
 		tokens = min(tokens, 1)
 	case q.reserved:
-		ahead-- // its token is taken
+		ahead-- // the first waiter's token is taken already
 	}
 	wait := max(0, float64(ahead+1)-tokens) / float64(q.rate.Limit())
 	return checkPace(w.ctx, start.Sub(now).Seconds()+wait, now)
 }
 
-// checkPace says that a wait of so many seconds outlasts the context, or nil.
+// checkPace returns an error if a wait of that many seconds ends after the context's deadline.
 func checkPace(ctx context.Context, wait float64, now time.Time) error {
 	deadline, ok := ctx.Deadline()
 	if !ok || wait <= deadline.Sub(now).Seconds() {
@@ -295,7 +305,7 @@ func checkPace(ctx context.Context, wait float64, now time.Time) error {
 	return &PaceError{Wait: seconds(wait)}
 }
 
-// checkHold says that the hold lasts too long for this caller, or nil.
+// checkHold returns an error if the hold lasts too long for this caller.
 func (q *queue) checkHold(w *waiter, now time.Time) error {
 	rest := q.until.Sub(now)
 	if rest <= 0 {
@@ -307,8 +317,9 @@ func (q *queue) checkHold(w *waiter, now time.Time) error {
 	return nil
 }
 
-// waitForToken waits as the first in the queue for the end of a hold and then for a token, and leaves
-// the queue. Only the first one has a reservation, so one that is cancelled is returned whole.
+// waitForToken waits for the end of a hold and then for a token. The caller must be first in the
+// queue; it has left the queue when waitForToken returns. Only the first waiter has a reservation,
+// so canceling a reservation returns the whole token.
 func (q *queue) waitForToken(w *waiter) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -342,8 +353,8 @@ func (q *queue) waitForToken(w *waiter) error {
 	}
 }
 
-// sleep unlocks the mutex until the time is over, the hold changes, or the context ends, which is an
-// error.
+// sleep unlocks the mutex and waits until d has passed, the hold changes or the context ends. It
+// returns an error if the context ended.
 func (q *queue) sleep(ctx context.Context, d time.Duration) error {
 	holdChanged := q.holdChanged
 	q.mu.Unlock()
@@ -359,13 +370,13 @@ func (q *queue) sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// leave does nothing for a waiter that is not in the queue any more.
+// leave removes a waiter from the queue, if it is still there.
 func (q *queue) leave(w *waiter) {
 	q.waiters.Remove(w.element)
 	q.callFirst()
 }
 
-// callFirst wakes the first in the queue.
+// callFirst wakes the first waiter in the queue.
 func (q *queue) callFirst() {
 	front := q.waiters.Front()
 	if front == nil {

@@ -16,13 +16,14 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/limiter"
 )
 
-// Each test runs in a synctest bubble: its clock stands still while anybody runs, so times are exact, and it ends only when no
-// goroutine is left.
+// Each test runs in a synctest bubble. Its clock stands still while a goroutine runs, so times are
+// exact. The bubble ends only when no goroutine is left.
 
-const patience = time.Hour
+const maxHold = time.Hour
 
-// passes takes n passes, one after another, and returns when each came, counted from now.
-func passes(t *testing.T, l *limiter.Limiter, n int) []time.Duration {
+// waitTimes calls Wait n times, one after another, and returns the time of each release, counted
+// from now.
+func waitTimes(t *testing.T, l *limiter.Limiter, n int) []time.Duration {
 	t.Helper()
 	began := time.Now()
 	times := make([]time.Duration, n)
@@ -33,16 +34,16 @@ func passes(t *testing.T, l *limiter.Limiter, n int) []time.Duration {
 	return times
 }
 
-// caller is one that waits in a goroutine of its own.
+// caller calls Wait in its own goroutine.
 type caller struct {
 	began time.Time
 	done  chan struct{}
-	// err and took are there when done is closed.
+	// err and took are set when done is closed.
 	err  error
 	took time.Duration
 }
 
-// queue starts a caller and returns when it waits, or is through.
+// queue starts a caller. It returns when the caller blocks or has returned.
 func queue(ctx context.Context, l *limiter.Limiter) *caller {
 	c := &caller{began: time.Now(), done: make(chan struct{})}
 	go func() {
@@ -68,7 +69,7 @@ func (c *caller) waits() bool {
 	}
 }
 
-// atOnce runs f and checks that no time passes.
+// atOnce runs f and asserts that no time passes.
 func atOnce(t *testing.T, f func()) {
 	t.Helper()
 	began := time.Now()
@@ -83,17 +84,19 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// requireQuota slides a window, both its ends included, over times in order.
+// requireQuota requires that no window, including both ends, has more than the given number of
+// times. The times must be sorted.
 func requireQuota(t *testing.T, times []time.Time, requests int, window time.Duration) {
 	t.Helper()
 	for i := requests; i < len(times); i++ {
 		if took := times[i].Sub(times[i-requests]); took <= window {
-			require.Failf(t, "too many", "%d requests from number %d on within %s", requests+1, i-requests, took)
+			require.Failf(t, "too many", "%d requests, from request %d on, within %s",
+				requests+1, i-requests, took)
 		}
 	}
 }
 
-// recorder remembers when requests were let through.
+// recorder records the times of releases.
 type recorder struct {
 	mu    sync.Mutex
 	times []time.Time
@@ -105,7 +108,7 @@ func (r *recorder) record() {
 	r.times = append(r.times, time.Now())
 }
 
-func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
+func TestLimiter_NeverExceedsQuota(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		requests int
@@ -118,9 +121,9 @@ func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
 		t.Run(fmt.Sprintf("%d in %s", c.requests, c.window), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(c.requests, c.window, patience)
+				l := limiter.New(c.requests, c.window, maxHold)
 				var seen recorder
-				// Twice without a break, and once more when the pause has filled the burst again.
+				// Without a pause, and again after a pause in which the burst refills.
 				for range 2 {
 					var callers sync.WaitGroup
 					for range 64 {
@@ -140,7 +143,7 @@ func TestNoWindowEverHasMoreThanTheQuota(t *testing.T) {
 	}
 }
 
-func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
+func TestLimiter_NeverExceedsQuotaWithCancelsAndHolds(t *testing.T) {
 	t.Parallel()
 	for _, requests := range []int{1, 2, 19, 20, 100} {
 		t.Run(fmt.Sprint(requests), func(t *testing.T) {
@@ -152,10 +155,12 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 				var callers sync.WaitGroup
 				for n := range 64 {
 					random := rand.New(rand.NewPCG(uint64(requests), uint64(n)))
-					upTo := func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
+					upTo := func(d time.Duration) time.Duration {
+						return time.Duration(random.Int64N(int64(d)))
+					}
 					callers.Go(func() {
 						for range 30 {
-							ctx, cancel := context.WithTimeout(t.Context(), patience)
+							ctx, cancel := context.WithTimeout(t.Context(), maxHold)
 							switch random.IntN(4) {
 							case 0:
 								cancel()
@@ -184,52 +189,53 @@ func TestNoWindowHasMoreThanTheQuotaWhateverCallersDo(t *testing.T) {
 	}
 }
 
-func TestATenthPassesAtOnceAndTheRestEvenly(t *testing.T) {
+func TestLimiter_BurstThenEvenRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		times := passes(t, limiter.New(1200, 5*time.Minute, patience), 120+1068)
+		times := waitTimes(t, limiter.New(1200, 5*time.Minute, maxHold), 120+1068)
 		for i, at := range times {
 			if i < 120 {
 				require.Zero(t, at, "request %d", i+1)
 				continue
 			}
-			// 3.56 a second.
+			// The rate is 3.56 requests per second.
 			want := time.Duration(float64(i-119) / 3.56 * float64(time.Second))
 			require.InDelta(t, want, at, float64(time.Microsecond), "request %d", i+1)
 		}
-		assert.InDelta(t, 5*time.Minute, times[len(times)-1], float64(time.Second), "nearly the whole quota is there to be used")
+		assert.InDelta(t, 5*time.Minute, times[len(times)-1], float64(time.Second),
+			"nearly the whole quota can be used")
 	})
 }
 
-func TestASmallQuotaIsUsedToTheFull(t *testing.T) {
+func TestLimiter_SmallQuota(t *testing.T) {
 	t.Parallel()
 	for _, requests := range []int{1, 2, 5, 19, 20} {
 		t.Run(fmt.Sprint(requests), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const windows = 20
-				times := passes(t, limiter.New(requests, time.Minute, patience), windows*requests)
+				times := waitTimes(t, limiter.New(requests, time.Minute, maxHold), windows*requests)
 				assert.Less(t, times[len(times)-1], windows*time.Minute*115/100)
 			})
 		})
 	}
 }
 
-func TestTheBurstFillsUpAgainWhileNobodyCalls(t *testing.T) {
+func TestLimiter_BurstRefills(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(100, time.Minute, patience)
-		atOnce(t, func() { passes(t, l, 10) })
+		l := limiter.New(100, time.Minute, maxHold)
+		atOnce(t, func() { waitTimes(t, l, 10) })
 		time.Sleep(time.Hour)
-		atOnce(t, func() { passes(t, l, 10) })
-		assert.NotZero(t, passes(t, l, 1)[0])
+		atOnce(t, func() { waitTimes(t, l, 10) })
+		assert.NotZero(t, waitTimes(t, l, 1)[0])
 	})
 }
 
-func TestCallersAreServedInOrder(t *testing.T) {
+func TestLimiter_Order(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(5, 5*time.Second, patience)
+		l := limiter.New(5, 5*time.Second, maxHold)
 		var mu sync.Mutex
 		var order, want []int
 		start := func(n int) {
@@ -245,7 +251,7 @@ func TestCallersAreServedInOrder(t *testing.T) {
 		for n := range 50 {
 			start(n)
 		}
-		// A hold makes everybody look around, and must not mix them.
+		// A hold checks all waiters. It must not change their order.
 		l.Hold(time.Now().Add(10 * time.Second))
 		for n := range 50 {
 			start(50 + n)
@@ -257,12 +263,12 @@ func TestCallersAreServedInOrder(t *testing.T) {
 	})
 }
 
-func TestOneWhoComesAsAHoldEndsDoesNotOvertakeTheQueue(t *testing.T) {
+func TestLimiter_NewCallerDoesNotOvertakeQueue(t *testing.T) {
 	t.Parallel()
-	// Who runs first at that instant is chance.
+	// The order in which the goroutines run is random.
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			l := limiter.New(1, 9900*time.Millisecond, patience)
+			l := limiter.New(1, 9900*time.Millisecond, maxHold)
 			l.Hold(time.Now().Add(time.Minute))
 			queued := queue(t.Context(), l)
 			var late recorder
@@ -278,22 +284,23 @@ func TestOneWhoComesAsAHoldEndsDoesNotOvertakeTheQueue(t *testing.T) {
 			took, err := queued.result()
 			require.NoError(t, err)
 			require.Equal(t, time.Minute, took)
-			require.Equal(t, 10*time.Second, late.times[0].Sub(queued.began.Add(took)).Round(time.Millisecond))
+			gap := late.times[0].Sub(queued.began.Add(took)).Round(time.Millisecond)
+			require.Equal(t, 10*time.Second, gap)
 		})
 	}
 }
 
-func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
+func TestLimiter_CanceledCallersUseNoTokens(t *testing.T) {
 	t.Parallel()
-	for name, cancelled := range map[string]int{"none": 0, "the one with the reservation": 1, "a hundred": 100} {
+	for name, canceled := range map[string]int{"none": 0, "with the reservation": 1, "100": 100} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				// One every ten seconds.
-				l := limiter.New(1, 9900*time.Millisecond, patience)
-				passes(t, l, 1)
+				// One request every 10 seconds.
+				l := limiter.New(1, 9900*time.Millisecond, maxHold)
+				waitTimes(t, l, 1)
 				ctx, cancel := context.WithCancel(t.Context())
-				callers := make([]*caller, cancelled)
+				callers := make([]*caller, canceled)
 				for i := range callers {
 					callers[i] = queue(ctx, l)
 				}
@@ -304,18 +311,18 @@ func TestCancelledCallersCostTheNextOneNothing(t *testing.T) {
 					require.ErrorIs(t, err, context.Canceled)
 					require.Equal(t, 4*time.Second, took)
 				}
-				assert.InDelta(t, 6*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
-				assert.InDelta(t, 10*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
+				assert.InDelta(t, 6*time.Second, waitTimes(t, l, 1)[0], float64(time.Microsecond))
+				assert.InDelta(t, 10*time.Second, waitTimes(t, l, 1)[0], float64(time.Microsecond))
 			})
 		})
 	}
 }
 
-func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
+func TestLimiter_CanceledCallersLeaveQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 50 {
 			queue(ctx, l)
@@ -337,19 +344,20 @@ func TestCancelledCallersGiveTheirPlacesToThoseBehind(t *testing.T) {
 	})
 }
 
-func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
+func TestLimiter_CanceledCallerReturnsAtOnce(t *testing.T) {
 	t.Parallel()
+	hold := func(l *limiter.Limiter) { l.Hold(time.Now().Add(time.Minute)) }
 	for name, prepare := range map[string]func(*limiter.Limiter, context.Context){
-		"before a token":      func(*limiter.Limiter, context.Context) {},
-		"in the queue":        func(l *limiter.Limiter, ctx context.Context) { queue(ctx, l) },
-		"held":                func(l *limiter.Limiter, _ context.Context) { l.Hold(time.Now().Add(time.Minute)) },
-		"held and in a queue": func(l *limiter.Limiter, ctx context.Context) { l.Hold(time.Now().Add(time.Minute)); queue(ctx, l) },
+		"first in the queue":          func(*limiter.Limiter, context.Context) {},
+		"in the queue":                func(l *limiter.Limiter, ctx context.Context) { queue(ctx, l) },
+		"during a hold":               func(l *limiter.Limiter, _ context.Context) { hold(l) },
+		"in the queue, during a hold": func(l *limiter.Limiter, ctx context.Context) { hold(l); queue(ctx, l) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(1, time.Minute, patience)
-				passes(t, l, 1)
+				l := limiter.New(1, time.Minute, maxHold)
+				waitTimes(t, l, 1)
 				prepare(l, t.Context())
 				ctx, cancel := context.WithCancelCause(t.Context())
 				c := queue(ctx, l)
@@ -364,29 +372,30 @@ func TestACancelledCallerIsGoneAtOnce(t *testing.T) {
 	}
 }
 
-func TestAContextThatHasEndedTakesNothing(t *testing.T) {
+func TestLimiter_EndedContextUsesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, time.Minute, patience)
-		cancelled, cancel := context.WithCancel(t.Context())
+		l := limiter.New(1, time.Minute, maxHold)
+		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		atOnce(t, func() {
-			require.ErrorIs(t, l.Wait(cancelled), context.Canceled)
-			require.ErrorIs(t, l.Wait(within(t, -time.Second)), context.DeadlineExceeded) //nolint:contextcheck // another one
-			passes(t, l, 1)                                                               //nolint:contextcheck // with the test's own
+			require.ErrorIs(t, l.Wait(canceled), context.Canceled)
+			late := within(t, -time.Second)
+			require.ErrorIs(t, l.Wait(late), context.DeadlineExceeded) //nolint:contextcheck // another context
+			waitTimes(t, l, 1)                                         //nolint:contextcheck // the test's context
 		})
 	})
 }
 
-func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
+func TestLimiter_DeadlineTooEarly(t *testing.T) {
 	t.Parallel()
-	// One every ten seconds: the first of those ahead is through in ten, so the next in ten more than there are ahead.
+	// One request every 10 seconds: with n callers ahead, a caller waits for 10·(n+1) seconds.
 	for _, ahead := range []int{0, 1, 2, 20} {
 		t.Run(fmt.Sprintf("%d ahead", ahead), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(1, 9900*time.Millisecond, patience)
-				passes(t, l, 1)
+				l := limiter.New(1, 9900*time.Millisecond, maxHold)
+				waitTimes(t, l, 1)
 				for range ahead {
 					queue(t.Context(), l)
 				}
@@ -400,7 +409,7 @@ func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
 						require.NotErrorAs(t, err, &held)
 					})
 				}
-				// Those who were turned away hold no place.
+				// Rejected callers have no place in the queue.
 				took, err := queue(within(t, need+time.Millisecond), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, need, took, float64(time.Microsecond))
@@ -409,20 +418,21 @@ func TestAWaitThatCannotEndInTimeFailsAtOnce(t *testing.T) {
 	}
 }
 
-// One who comes just as the front of the queue leaves with its token must not count it twice.
-func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
+// A caller that arrives while the first waiter leaves the queue with its token must not count that
+// waiter twice.
+func TestLimiter_ServedCallerIsNotCountedTwice(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			l := limiter.New(1, 9900*time.Millisecond, patience)
-			passes(t, l, 1)
+			l := limiter.New(1, 9900*time.Millisecond, maxHold)
+			waitTimes(t, l, 1)
 			front := queue(t.Context(), l)
 			var others sync.WaitGroup
 			for range 8 {
 				others.Go(func() {
 					ctx := within(t, 11*time.Second)
 					time.Sleep(10 * time.Second)
-					// They have a second left, so none of them takes a place.
+					// These callers have one second left, so none of them joins the queue.
 					for more := 50; more > 0; more-- {
 						if front.waits() {
 							more = 50
@@ -440,27 +450,30 @@ func TestOneWhoHasItsTokenIsNotInTheQueueAnyMore(t *testing.T) {
 	}
 }
 
-func TestAWaitIsJudgedByWhatIsLeftOfIt(t *testing.T) {
+func TestLimiter_DeadlineAfterPartOfTheWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		queue(t.Context(), l)
 		time.Sleep(9 * time.Second)
-		// One second until the caller ahead is through, and ten more.
-		atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 10900*time.Millisecond)), context.DeadlineExceeded) })
+		// The caller ahead is released in 1 second, and this one 10 seconds later.
+		atOnce(t, func() {
+			early := within(t, 10900*time.Millisecond)
+			require.ErrorIs(t, l.Wait(early), context.DeadlineExceeded)
+		})
 		took, err := queue(within(t, 11100*time.Millisecond), l).result()
 		require.NoError(t, err)
 		assert.InDelta(t, 11*time.Second, took, float64(time.Microsecond))
 	})
 }
 
-func TestAHoldKeepsEverybodyBack(t *testing.T) {
+func TestLimiter_HoldDelaysAllCallers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const rest = time.Minute
-		l := limiter.New(10, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(10, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		reserved := queue(t.Context(), l)
 		queued := queue(t.Context(), l)
 		require.True(t, reserved.waits())
@@ -469,9 +482,9 @@ func TestAHoldKeepsEverybodyBack(t *testing.T) {
 		late := queue(t.Context(), l)
 		time.Sleep(rest - 1)
 		synctest.Wait()
-		assert.True(t, reserved.waits(), "the one that had a reservation")
-		assert.True(t, queued.waits(), "the one that waited already")
-		assert.True(t, late.waits(), "the one that came later")
+		assert.True(t, reserved.waits(), "caller with a reservation")
+		assert.True(t, queued.waits(), "caller in the queue")
+		assert.True(t, late.waits(), "caller during the hold")
 
 		for i, c := range []*caller{reserved, queued, late} {
 			took, err := c.result()
@@ -481,22 +494,22 @@ func TestAHoldKeepsEverybodyBack(t *testing.T) {
 	})
 }
 
-func TestAHoldKeepsBackThoseWhomTheBurstWouldLetThrough(t *testing.T) {
+func TestLimiter_HoldDelaysBurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1200, 5*time.Minute, patience)
+		l := limiter.New(1200, 5*time.Minute, maxHold)
 		l.Hold(time.Now().Add(time.Minute))
-		assert.Equal(t, []time.Duration{time.Minute}, passes(t, l, 1))
+		assert.Equal(t, []time.Duration{time.Minute}, waitTimes(t, l, 1))
 	})
 }
 
-func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
+func TestLimiter_NoBurstAfterHold(t *testing.T) {
 	t.Parallel()
 	for _, callers := range []int{3, 200} {
-		t.Run(fmt.Sprintf("%d who waited", callers), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d waiters", callers), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(1200, 5*time.Minute, patience)
+				l := limiter.New(1200, 5*time.Minute, maxHold)
 				l.Hold(time.Now().Add(time.Minute))
 				var waiting []*caller
 				for range callers {
@@ -511,58 +524,59 @@ func TestNobodyStampedesWhenAHoldEnds(t *testing.T) {
 			})
 		})
 	}
-	t.Run("callers who come just then", func(t *testing.T) {
+	t.Run("callers at the end of the hold", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			l := limiter.New(1200, 5*time.Minute, patience)
+			l := limiter.New(1200, 5*time.Minute, maxHold)
 			l.Hold(time.Now().Add(time.Minute))
 			time.Sleep(time.Minute)
-			times := passes(t, l, 50)
+			times := waitTimes(t, l, 50)
 			assert.Zero(t, times[0])
 			assert.InDelta(t, 49/3.56, times[49].Seconds(), 0.001)
 		})
 	})
-	t.Run("callers who come long after", func(t *testing.T) {
+	t.Run("callers long after the hold", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			l := limiter.New(1200, 5*time.Minute, patience)
+			l := limiter.New(1200, 5*time.Minute, maxHold)
 			l.Hold(time.Now().Add(time.Minute))
-			passes(t, l, 1)
+			waitTimes(t, l, 1)
 			time.Sleep(5 * time.Minute)
-			atOnce(t, func() { passes(t, l, 120) })
+			atOnce(t, func() { waitTimes(t, l, 120) })
 		})
 	})
 }
 
-// The bucket seldom holds whole tokens when a hold ends.
-func TestExactlyOnePassesWhenAHoldEnds(t *testing.T) {
+// The number of tokens gathered during a hold is usually not whole.
+func TestLimiter_OneCallerAtEndOfHold(t *testing.T) {
 	t.Parallel()
 	for _, gathered := range []float64{1, 1.01, 1.5, 1.99, 2, 2.99, 10.99, 119.99, 500} {
 		t.Run(fmt.Sprint(gathered), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(1200, 5*time.Minute, patience)
-				passes(t, l, 120)
+				l := limiter.New(1200, 5*time.Minute, maxHold)
+				waitTimes(t, l, 120)
 				rest := time.Duration(gathered / 3.56 * float64(time.Second))
 				l.Hold(time.Now().Add(rest))
-				for i, at := range passes(t, l, 4) {
-					require.InDelta(t, rest.Seconds()+float64(i)/3.56, at.Seconds(), 1e-6, "request %d", i+1)
+				for i, at := range waitTimes(t, l, 4) {
+					require.InDelta(t, rest.Seconds()+float64(i)/3.56, at.Seconds(), 1e-6,
+						"request %d", i+1)
 				}
 			})
 		})
 	}
 }
 
-func TestAHoldInThePastChangesNothing(t *testing.T) {
+func TestLimiter_HoldInThePast(t *testing.T) {
 	t.Parallel()
 	for name, ago := range map[string]time.Duration{"now": 0, "a moment ago": 1, "an hour ago": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(100, time.Minute, patience)
+				l := limiter.New(100, time.Minute, maxHold)
 				l.Hold(time.Now().Add(-ago))
 				assert.Zero(t, l.Held())
-				atOnce(t, func() { passes(t, l, 10) })
+				atOnce(t, func() { waitTimes(t, l, 10) })
 				waiting := queue(t.Context(), l)
 				l.Hold(time.Now().Add(-ago))
 				took, err := waiting.result()
@@ -573,26 +587,26 @@ func TestAHoldInThePastChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
+func TestLimiter_HoldRejectsNewCaller(t *testing.T) {
 	t.Parallel()
 	const maxHold = 30 * time.Second
 	cases := []struct {
 		name       string
-		hold, left time.Duration // left of the caller's context; zero for no deadline
-		told       bool
+		hold, left time.Duration // left is the time until the context's deadline, 0 for none
+		rejected   bool
 	}{
-		{"as long as the l's patience", maxHold, 0, false},
-		{"longer than the l's patience", maxHold + 1, 0, true},
-		{"longer than the l's patience, in a long context", maxHold + 1, time.Hour, true},
-		{"shorter than the context", 5 * time.Second, 8 * time.Second, false},
-		{"longer than the context", 5 * time.Second, 5*time.Second - 1, true},
-		{"longer than both", time.Hour, time.Second, true},
+		{"as long as maxHold", maxHold, 0, false},
+		{"longer than maxHold", maxHold + 1, 0, true},
+		{"longer than maxHold, late deadline", maxHold + 1, time.Hour, true},
+		{"before the deadline", 5 * time.Second, 8 * time.Second, false},
+		{"after the deadline", 5 * time.Second, 5*time.Second - 1, true},
+		{"longer than maxHold, early deadline", time.Hour, time.Second, true},
 	}
-	gates := map[string]func() *limiter.Limiter{
+	limiters := map[string]func() *limiter.Limiter{
 		"with a quota":    func() *limiter.Limiter { return limiter.New(10, 990*time.Millisecond, maxHold) },
 		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, maxHold) },
 	}
-	for kind, l := range gates {
+	for kind, l := range limiters {
 		for _, c := range cases {
 			t.Run(c.name+", "+kind, func(t *testing.T) {
 				t.Parallel()
@@ -604,7 +618,7 @@ func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
 						ctx = within(t, c.left)
 					}
 					took, err := queue(ctx, l).result()
-					if !c.told {
+					if !c.rejected {
 						require.NoError(t, err)
 						assert.Equal(t, c.hold, took)
 						return
@@ -619,21 +633,21 @@ func TestAHoldThatLastsTooLongIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
+func TestLimiter_HoldRejectsWaiters(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name                    string
 		hold, maxHold, deadline time.Duration
 	}{
-		{"longer than the l's patience", time.Minute, 30 * time.Second, time.Hour},
-		{"longer than the contexts", 10 * time.Minute, time.Hour, 5 * time.Minute},
+		{"longer than maxHold", time.Minute, 30 * time.Second, time.Hour},
+		{"after the deadline", 10 * time.Minute, time.Hour, 5 * time.Minute},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := limiter.New(1, 9900*time.Millisecond, c.maxHold)
-				passes(t, l, 1)
+				waitTimes(t, l, 1)
 				var waiting []*caller
 				for range 10 {
 					waiting = append(waiting, queue(within(t, c.deadline), l))
@@ -648,20 +662,20 @@ func TestAHoldThatLastsTooLongIsToldToThoseWhoWaitAlready(t *testing.T) {
 					require.Equal(t, 2*time.Second, took)
 				}
 
-				// They leave nothing behind: neither places nor reservations.
+				// Rejected waiters keep neither their places in the queue nor their reservations.
 				time.Sleep(c.hold)
-				assert.Zero(t, passes(t, l, 1)[0])
-				assert.InDelta(t, 10*time.Second, passes(t, l, 1)[0], float64(time.Microsecond))
+				assert.Zero(t, waitTimes(t, l, 1)[0])
+				assert.InDelta(t, 10*time.Second, waitTimes(t, l, 1)[0], float64(time.Microsecond))
 			})
 		})
 	}
 }
 
-func TestAHoldSendsAwayOnlyThoseForWhomItIsTooLong(t *testing.T) {
+func TestLimiter_HoldRejectsOnlyLateWaiters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		first := queue(within(t, 20*time.Second), l)
 		second := queue(t.Context(), l)
 		third := queue(within(t, 50*time.Second), l)
@@ -677,31 +691,32 @@ func TestAHoldSendsAwayOnlyThoseForWhomItIsTooLong(t *testing.T) {
 		for i, c := range []*caller{second, fourth} {
 			took, err := c.result()
 			require.NoError(t, err)
-			assert.InDelta(t, time.Minute+time.Duration(i)*10*time.Second, took, float64(time.Microsecond))
+			want := time.Minute + time.Duration(i)*10*time.Second
+			assert.InDelta(t, want, took, float64(time.Microsecond))
 		}
 	})
 }
 
-func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
+func TestLimiter_DeadlineWithQueueBehindHold(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name     string
 		requests int
 		window   time.Duration
-		before   int // how many pass before the hold
+		before   int // the number of requests before the hold
 	}{
 		{"one at a time", 1, 9900 * time.Millisecond, 0},
-		// A hold takes away the reservation of the first in the queue.
+		// A hold cancels the reservation of the first waiter.
 		{"one at a time, the first with a reservation", 1, 9900 * time.Millisecond, 1},
-		// What is there of the burst before the hold is no more when it ends.
-		{"a burst", 100, 890 * time.Second, 0},
+		// The burst of before the hold is discarded when the hold ends.
+		{"burst", 100, 890 * time.Second, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := limiter.New(c.requests, c.window, patience)
-				passes(t, l, c.before)
+				l := limiter.New(c.requests, c.window, maxHold)
+				waitTimes(t, l, c.before)
 				for range c.before {
 					queue(t.Context(), l)
 				}
@@ -709,8 +724,11 @@ func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
 				for range 3 - c.before {
 					queue(t.Context(), l)
 				}
-				// The fourth passes thirty seconds after the hold.
-				atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 89*time.Second)), context.DeadlineExceeded) })
+				// The fourth caller is released 30 seconds after the hold.
+				atOnce(t, func() {
+					early := within(t, 89*time.Second)
+					require.ErrorIs(t, l.Wait(early), context.DeadlineExceeded)
+				})
 				took, err := queue(within(t, 91*time.Second), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, 90*time.Second, took, float64(time.Microsecond))
@@ -719,17 +737,20 @@ func TestTheQueueBehindAHoldCountsToo(t *testing.T) {
 	}
 }
 
-func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
+func TestLimiter_HoldAddsNoToken(t *testing.T) {
 	t.Parallel()
 	for _, rest := range []time.Duration{time.Millisecond, 3 * time.Second, 9 * time.Second} {
 		t.Run(rest.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				// The next token is there in ten seconds, hold or no hold.
-				l := limiter.New(1, 9900*time.Millisecond, patience)
-				passes(t, l, 1)
+				// The next token is available in 10 seconds, with and without a hold.
+				l := limiter.New(1, 9900*time.Millisecond, maxHold)
+				waitTimes(t, l, 1)
 				l.Hold(time.Now().Add(rest))
-				atOnce(t, func() { require.ErrorIs(t, l.Wait(within(t, 9990*time.Millisecond)), context.DeadlineExceeded) })
+				atOnce(t, func() {
+					early := within(t, 9990*time.Millisecond)
+					require.ErrorIs(t, l.Wait(early), context.DeadlineExceeded)
+				})
 				took, err := queue(within(t, 10010*time.Millisecond), l).result()
 				require.NoError(t, err)
 				assert.InDelta(t, 10*time.Second, took, float64(time.Microsecond))
@@ -738,29 +759,32 @@ func TestAHoldsEndGivesNoTokenThatTheQuotaLacks(t *testing.T) {
 	}
 }
 
-func TestAReservationIsGivenBackToThoseWhoComeAsAHoldBegins(t *testing.T) {
+func TestLimiter_HoldReturnsReservation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		queue(t.Context(), l)
 		l.Hold(time.Now().Add(15 * time.Second))
-		// The one with the reservation passes at the hold's end, whether or not it has looked up yet.
+		// The caller with the reservation is released at the end of the hold, even if its goroutine
+		// has not run since the hold began.
 		began := time.Now()
 		require.NoError(t, l.Wait(within(t, 26*time.Second)))
 		assert.InDelta(t, 25*time.Second, time.Since(began), float64(time.Microsecond))
 	})
 }
 
-func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
+func TestLimiter_HoldRejectsLateWaiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
-		// Before the hold each would be through in time. After it, they pass in 60, 70, 80 … seconds.
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
+		// Without the hold, each caller would be in time. With the hold, they are released after
+		// 60, 70, 80, 90 and 100 seconds.
 		var inTime []*caller
 		for place := range 5 {
-			inTime = append(inTime, queue(within(t, time.Duration(60+10*place)*time.Second+time.Millisecond), l))
+			released := time.Duration(60+10*place) * time.Second
+			inTime = append(inTime, queue(within(t, released+time.Millisecond), l))
 		}
 		late := queue(within(t, 110*time.Second-time.Millisecond), l)
 		time.Sleep(time.Second)
@@ -770,40 +794,41 @@ func TestAHoldIsJudgedWithThePlaceBehindIt(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		var held *limiter.HeldError
 		require.NotErrorAs(t, err, &held)
-		assert.Equal(t, time.Second, took, "as soon as it is known")
+		assert.Equal(t, time.Second, took, "when the hold begins")
 		for place, c := range inTime {
 			took, err := c.result()
 			require.NoError(t, err, "place %d", place)
-			assert.InDelta(t, time.Duration(60+10*place)*time.Second, took, float64(time.Microsecond))
+			assert.InDelta(t, time.Duration(60+10*place)*time.Second, took,
+				float64(time.Microsecond))
 		}
 	})
 }
 
-func TestOneWhomAHoldMakesLateCostsTheNextNothing(t *testing.T) {
+func TestLimiter_RejectedWaiterUsesNoToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		queue(t.Context(), l)
 		late := queue(within(t, 65*time.Second), l)
 		next := queue(t.Context(), l)
 		l.Hold(time.Now().Add(time.Minute))
 
-		// The late one would pass after seventy seconds.
+		// The late caller would be released after 70 seconds.
 		took, err := late.result()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Zero(t, took, "known before the hold ends")
+		assert.Zero(t, took, "when the hold begins")
 		took, err = next.result()
 		require.NoError(t, err)
 		assert.InDelta(t, 70*time.Second, took, float64(time.Microsecond))
 	})
 }
 
-func TestAHoldIsNeverShortened(t *testing.T) {
+func TestLimiter_HoldIsNeverShortened(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]func() *limiter.Limiter{
-		"with a quota":    func() *limiter.Limiter { return limiter.New(10, time.Second, patience) },
-		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, patience) },
+		"with a quota":    func() *limiter.Limiter { return limiter.New(10, time.Second, maxHold) },
+		"without a quota": func() *limiter.Limiter { return limiter.Before(nil, maxHold) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -823,7 +848,7 @@ func TestAHoldIsNeverShortened(t *testing.T) {
 	}
 }
 
-func TestAHoldCanBeMadeLonger(t *testing.T) {
+func TestLimiter_HoldIsExtended(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]func() *limiter.Limiter{
 		"with a quota":    func() *limiter.Limiter { return limiter.New(1, time.Second, time.Minute) },
@@ -835,11 +860,11 @@ func TestAHoldCanBeMadeLonger(t *testing.T) {
 				l := l()
 				l.Hold(time.Now().Add(30 * time.Second))
 				front := queue(t.Context(), l)
-				hasty := queue(within(t, 40*time.Second), l)
+				early := queue(within(t, 40*time.Second), l)
 				time.Sleep(10 * time.Second)
 				l.Hold(time.Now().Add(50 * time.Second))
 
-				took, err := hasty.result()
+				took, err := early.result()
 				var held *limiter.HeldError
 				require.ErrorAs(t, err, &held)
 				assert.Equal(t, 50*time.Second, held.Rest)
@@ -852,23 +877,23 @@ func TestAHoldCanBeMadeLonger(t *testing.T) {
 	}
 }
 
-func TestAHoldCanComeAgain(t *testing.T) {
+func TestLimiter_RepeatedHolds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1200, 5*time.Minute, patience)
+		l := limiter.New(1200, 5*time.Minute, maxHold)
 		for range 3 {
 			l.Hold(time.Now().Add(time.Minute))
-			times := passes(t, l, 2)
+			times := waitTimes(t, l, 2)
 			assert.Equal(t, time.Minute, times[0])
 			assert.InDelta(t, 60+1/3.56, times[1].Seconds(), 0.001)
 		}
 	})
 }
 
-func TestHeldTellsTheRest(t *testing.T) {
+func TestLimiter_Held(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.Before(nil, patience)
+		l := limiter.Before(nil, maxHold)
 		assert.Zero(t, l.Held())
 		l.Hold(time.Now().Add(time.Minute))
 		assert.Equal(t, time.Minute, l.Held())
@@ -879,11 +904,11 @@ func TestHeldTellsTheRest(t *testing.T) {
 	})
 }
 
-func TestAGateWithoutAQuotaOnlyHolds(t *testing.T) {
+func TestBefore_NoPacing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.Before(nil, patience)
-		atOnce(t, func() { passes(t, l, 10_000) })
+		l := limiter.Before(nil, maxHold)
+		atOnce(t, func() { waitTimes(t, l, 10_000) })
 
 		l.Hold(time.Now().Add(time.Minute))
 		var waiting []*caller
@@ -895,19 +920,19 @@ func TestAGateWithoutAQuotaOnlyHolds(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, time.Minute, took)
 		}
-		atOnce(t, func() { passes(t, l, 10_000) })
+		atOnce(t, func() { waitTimes(t, l, 10_000) })
 	})
 }
 
-func TestTheErrorsSayHowLong(t *testing.T) {
+func TestLimiter_ErrorTexts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter.New(1, 9900*time.Millisecond, patience)
-		passes(t, l, 1)
+		l := limiter.New(1, 9900*time.Millisecond, maxHold)
+		waitTimes(t, l, 1)
 		require.ErrorContains(t, l.Wait(within(t, time.Second)), "10s")
 		l.Hold(time.Now().Add(90*time.Second + time.Nanosecond))
 		err := l.Wait(within(t, time.Second))
 		require.ErrorContains(t, err, "1m30s")
-		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the hold is the reason, and not the quota")
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the reason is the hold, not the quota")
 	})
 }

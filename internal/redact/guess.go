@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// What was never sent can only be guessed: the token of a response that is not where it belongs, or
-// one that an error of the caller's quotes.
+// This file guesses secrets that the client did not send: a token in an unexpected part of a
+// response, or one that an error of the caller quotes.
 
-// tokenPrefixes are the beginnings of Cloudflare's tokens and keys, and of JSON objects in base64.
+// tokenPrefixes are the prefixes of Cloudflare's tokens and keys, and of JSON objects in base64.
 var tokenPrefixes = []string{"cfut_", "cfat_", "cfk_", "eyJ"}
 
 const (
-	// minToken is shorter than any token.
+	// minToken is the minimum length of a token. Known tokens are longer.
 	minToken = 20
-	// minSplitToken is the least that the pieces of a token have together, if it is split.
+	// minSplitToken is the minimum total length of the pieces of a token that is split.
 	minSplitToken = 32
-	// minWord is the length of a word. What is shorter says nothing.
+	// minWord is the minimum length of a word. Shorter pieces may be part of a token.
 	minWord = 4
 )
 
-// hideTokens finds what begins like a token.
+// hideTokens hides text that begins with a token's prefix.
 func hideTokens(v view, hide func(from, to int)) {
 	for _, prefix := range tokenPrefixes {
 		for from := 0; ; {
@@ -30,7 +30,7 @@ func hideTokens(v view, hide func(from, to int)) {
 			}
 			from += i
 			end := from
-			for end < len(v.text) && (isAlphanumeric(v.text[end]) || strings.IndexByte("_-+/=.%", v.text[end]) >= 0) {
+			for end < len(v.text) && isOfToken(v.text[end]) {
 				end++
 			}
 			if end-from >= minToken {
@@ -41,10 +41,16 @@ func hideTokens(v view, hide func(from, to int)) {
 	}
 }
 
-// hideRandom finds what looks random: letters of both cases and digits that change all the time, in
-// one piece or in several, one after another. The ids of accounts, zones and tunnels are left.
+// isOfToken reports whether a token with a prefix can have the character c.
+func isOfToken(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("_-+/=.%", c) >= 0 }
+
+// hideRandom hides text that looks random: it often changes between upper case, lower case and
+// digits. The text may be split into several pieces. IDs of accounts, zones and tunnels are not
+// hidden.
 func hideRandom(v view, hide func(from, to int)) {
-	var joined, all run // pieces with nothing but joints between them, and with anything but words
+	// joined are the latest pieces that are separated only by joints. all are the latest pieces
+	// that are separated by anything except words.
+	var joined, all run
 	flush := func(r *run, isToken bool) {
 		if isToken {
 			hide(v.start(r.from), v.end(r.to-1))
@@ -79,11 +85,13 @@ func hideRandom(v view, hide func(from, to int)) {
 	flush(&all, all.isSplitToken())
 }
 
-// run is a piece of letters and digits, or several.
+// run is one or more pieces of letters and digits.
 type run struct {
 	from, to, length, pieces int
-	changes                  int // characters of another class than the one before, as words do not have them
-	hasUpper, hasLower       bool
+	// changes is the number of characters whose class differs from the character before. The change
+	// from an initial capital to a small letter does not count.
+	changes            int
+	hasUpper, hasLower bool
 }
 
 func newRun(text []byte, from, to int) run {
@@ -114,19 +122,19 @@ func (r *run) add(p run) {
 	r.hasUpper, r.hasLower = r.hasUpper || p.hasUpper, r.hasLower || p.hasLower
 }
 
-// isToken reports whether pieces that are joined look like a token. Names of hosts, which are in one
-// case, have joints too.
+// isToken reports whether joined pieces look like a token. Several pieces in one case are more
+// likely a hostname.
 func (r *run) isToken() bool {
 	isName := r.pieces > 1 && !(r.hasUpper && r.hasLower)
 	return r.length >= minToken && 5*r.changes >= r.length && !isName
 }
 
-// isSplitToken is isToken for pieces that are not joined.
+// isSplitToken reports whether pieces that are not joined look like a token.
 func (r *run) isSplitToken() bool {
 	return r.length >= minSplitToken && 4*r.changes >= r.length
 }
 
-// isJoint reports whether what is between two pieces can be part of a token.
+// isJoint reports whether the text between two pieces can be part of a token.
 func isJoint(between []byte) bool {
 	return len(between) <= 2 && len(bytes.Trim(between, "+/=_-")) == 0
 }
@@ -149,10 +157,14 @@ func class(c byte) characterClass {
 	return lower
 }
 
-// idLength returns the length of the UUID, or of the 32 hexadecimal digits, that a text begins with.
+// idLength returns the length of the UUID or of the 32 hexadecimal digits at the beginning of text.
+// It returns 0 if there is neither.
 func idLength(text []byte) int {
 	n := 0
-	for n < len(text) && (isHex(text[n]) || text[n] == '-' && (n == 8 || n == 13 || n == 18 || n == 23)) {
+	isDash := func(n int) bool {
+		return text[n] == '-' && (n == 8 || n == 13 || n == 18 || n == 23)
+	}
+	for n < len(text) && (isHex(text[n]) || isDash(n)) {
 		n++
 	}
 	isUUID := n == 36 && bytes.Count(text[:n], []byte{'-'}) == 4

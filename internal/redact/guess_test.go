@@ -15,15 +15,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// Secrets that nobody sent.
+// unknown are secrets that the client did not send.
 var unknown = map[string]string{
-	"token of an account":  "V1StGXR8_Z5jdHi6BmyT0qWe-Kx4PzLr7NbVc2Uw",
-	"key":                  "c2547eb745079dac9320b638f5e225cf483cc",
-	"tunnel secret":        "AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg=",
-	"secret with joints":   "q8+Zx/7Kp2+Lw9/Rt4+Vb1/Nm6+Qs3=",
-	"tunnel token":         "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiIsInQiOiJmNzBmIiwicyI6IkFRSURCQVVHIn0=",
-	"token with a prefix":  "cfut_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-	"word of upper and 42": "AKIAIOSFODNN7EXAMPLE42Q9",
+	"API token":                     "V1StGXR8_Z5jdHi6BmyT0qWe-Kx4PzLr7NbVc2Uw",
+	"API key":                       "c2547eb745079dac9320b638f5e225cf483cc",
+	"tunnel secret":                 "AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg=",
+	"secret with + and /":           "q8+Zx/7Kp2+Lw9/Rt4+Vb1/Nm6+Qs3=",
+	"tunnel token":                  "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiIsInQiOiJmNzBmIiwicyI6IkFRSURCQVVHIn0=",
+	"API token with a prefix":       "cfut_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	"upper-case letters and digits": "AKIAIOSFODNN7EXAMPLE42Q9",
 }
 
 func TestRedact_UnknownSecrets(t *testing.T) {
@@ -35,12 +35,14 @@ func TestRedact_UnknownSecrets(t *testing.T) {
 			"in HTML":          "<html><pre>%</pre></html>",
 			"in JSON":          `{"token":"%"}`,
 			"in a URL":         "https://example.com/path/of/words/%/more?x=1",
-			"behind an id":     "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415 %",
-			"in quotes of Go":  `"\"%\""`,
-			"after a long one": strings.Repeat("word ", 100) + "%",
+			"after an ID":      "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415 %",
+			"in Go quotes":     `"\"%\""`,
+			"after many words": strings.Repeat("word ", 100) + "%",
 		} {
-			shown := new(redact.Redactor).Redact(strings.ReplaceAll(text, "%", secret), 4<<10) +
-				new(redact.Redactor).Redact(strings.ReplaceAll(text, "%", url.QueryEscape(secret)), 4<<10)
+			plain := strings.ReplaceAll(text, "%", secret)
+			escaped := strings.ReplaceAll(text, "%", url.QueryEscape(secret))
+			shown := new(redact.Redactor).Redact(plain, 4<<10) +
+				new(redact.Redactor).Redact(escaped, 4<<10)
 			assert.Contains(t, shown, redact.Mark, "%s, %s", name, place)
 			assert.NotContains(t, shown, secret[:12], "%s, %s", name, place)
 			assert.NotContains(t, shown, secret[len(secret)-12:], "%s, %s", name, place)
@@ -51,7 +53,9 @@ func TestRedact_UnknownSecrets(t *testing.T) {
 func TestRedact_UnknownSecretInPieces(t *testing.T) {
 	t.Parallel()
 	const secret = "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiIsInQiOiJmNzBmIiwicyI6IkFRSURCQVVHIn0"
-	for _, separator := range []string{"\n", "\r\n", "<br>", "<br />\n", "<wbr>", `\n`, " ", "%0A", "&#10;", `\u000a`} {
+	for _, separator := range []string{
+		"\n", "\r\n", "<br>", "<br />\n", "<wbr>", `\n`, " ", "%0A", "&#10;", `\u000a`,
+	} {
 		var pieces []string
 		for rest := secret; rest != ""; rest = rest[min(len(rest), 20):] {
 			pieces = append(pieces, rest[:min(len(rest), 20)])
@@ -95,13 +99,13 @@ func TestRedact_SentSecretInPieces(t *testing.T) {
 		"tags":                   {"+", "+<wbr>", "/", "/<wbr/>", "=", "=<br>"},
 		"lines":                  {"+", "+\n", "/", "/\r\n", "=", "=\n"},
 		"percent":                {"+", "%2B", "/", "%2f", "=", "%3D"},
-		"percent of percent":     {"+", "%252B", "/", "%25252F", "=", "%253d"},
+		"percent, escaped again": {"+", "%252B", "/", "%25252F", "=", "%253d"},
 		"entities":               {"+", "&#43;", "/", "&#x2F;", "=", "&equals;"},
 		"entities for letters":   {"a", "&#97;", "c", "&#x63;", "e", "&#X65;"},
 		"JSON":                   {"+", `\u002b`, "/", `\/`, "=", `\u003D`},
 		"JSON, escaped again":    {"+", `\\u002b`, "/", `\\/`},
-		"one character at once":  {"", " "},
-		"one in each table cell": {"", "</td><td>"},
+		"single characters":      {"", " "},
+		"table cells":            {"", "</td><td>"},
 		"in upper case":          {"a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F", "g", "G", "h", "H"},
 	} {
 		redactor := redactorOf(http.Header{"X-Auth-Key": {secret}}, nil)
@@ -117,13 +121,13 @@ func TestRedact_SentSecretInPieces(t *testing.T) {
 				return r
 			}
 			return -1
-		}, strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(shown, "key "), " is wrong"), redact.Mark, ""))
+		}, strings.NewReplacer("key ", "", " is wrong", "", redact.Mark, "").Replace(shown))
 		assert.Less(t, len(letters), 8, "%s: %s", name, shown)
 	}
 }
 
-// What is compared is work of the same kind on the same body, since a test cannot know how fast its
-// machine is.
+// The test does not know how fast its machine is, so it compares with the time to validate the
+// body.
 //
 //nolint:paralleltest // other tests would count too
 func TestRedact_WorkIsBounded(t *testing.T) {

@@ -1,4 +1,5 @@
-// Package redact removes secrets that were sent from texts that came back.
+// Package redact removes secrets from error texts and responses: those that the client sent, and
+// text that looks like a secret.
 package redact
 
 import (
@@ -16,17 +17,18 @@ import (
 const Mark = "[REDACTED]"
 
 const (
-	// minLength is that of a text which can be a secret. A shorter one would remove parts of words.
+	// minLength is the minimum length of a secret. Shorter secrets would match parts of words.
 	minLength = 4
-	// gramLength is the length of the pieces that a secret is recognized by, its separators left out:
-	// an echo may be cut, split or escaped.
+	// gramLength is the length of the pieces by which a secret is recognized if the server cut,
+	// split or escaped it. Pieces have only the letters and digits of the secret.
 	gramLength = 8
-	// minWordLength is the length from which on a secret without a digit is recognized by its pieces.
+	// minWordLength is the minimum length for recognizing a secret without a digit by its pieces.
 	minWordLength = 16
-	// maxForm bounds how far beyond the text that is kept a secret is looked for.
+	// maxForm is the number of bytes after the kept text in which the rest of a secret is looked
+	// for.
 	maxForm = 4 << 10
-	// maxSecrets and maxCount bound the bytes and the number of secrets that are looked for. With more
-	// of them, nothing is shown.
+	// maxSecrets and maxCount are the maximum size, in bytes, and the maximum number of all
+	// secrets. If there are more, the whole text is redacted.
 	maxSecrets = 64 << 10
 	maxCount   = 1000
 )
@@ -36,21 +38,21 @@ type (
 	start [minLength]byte
 )
 
-// Redactor replaces the secrets of one call, in each form in which a server is likely to echo them,
-// and what looks like a secret. It looks for secrets in what was sent when the first text is redacted.
-// It is not safe for concurrent use.
+// Redactor redacts the secrets of one call, in every form in which a server is likely to repeat
+// them, and text that looks like a secret. It collects the secrets from the requests when it
+// redacts the first text. It is not safe for concurrent use.
 type Redactor struct {
-	// What was sent, until it is searched.
+	// These are the parts of requests whose secrets are not collected yet.
 	header  http.Header
 	bodies  [][]byte
 	urls    []string
 	secrets []string
 
 	known    map[string]struct{}
-	size     int                // of the known secrets
-	forms    map[start][]string // by their beginnings
+	size     int                // the total length of known
+	forms    map[start][]string // forms of known secrets by their first bytes
 	grams    map[gram]struct{}
-	withhold bool // there are too many secrets to look for
+	withhold bool // whether there are too many secrets, so that the whole text is redacted
 }
 
 // AddHeader adds the secrets in a request's headers.
@@ -120,8 +122,8 @@ func (r *Redactor) add(secret string) {
 	}
 }
 
-// Redact returns the first max bytes of s without secrets, and "…" if there was more. It looks at
-// little more of s than that.
+// Redact returns the first max bytes of s with secrets redacted, followed by "…" if s is longer. It
+// reads at most maxForm bytes more of s.
 func (r *Redactor) Redact(s string, max int) string {
 	if s == "" {
 		return s
@@ -137,7 +139,9 @@ func (r *Redactor) Redact(s string, max int) string {
 		return "…"
 	}
 	s = s[:min(len(s), keep+maxForm)]
-	var edges []int // of what is hidden: how many parts of it begin there, less those that end there
+	// edges has, for each position, the number of hidden parts that begin there minus the number of
+	// those that end there.
+	var edges []int
 	hide := func(from, to int) {
 		if edges == nil {
 			edges = make([]int, len(s)+1)
@@ -145,9 +149,9 @@ func (r *Redactor) Redact(s string, max int) string {
 		edges[from]++
 		edges[to]--
 	}
-	r.look(view{text: []byte(s)}, hide)
+	r.hideAll(view{text: []byte(s)}, hide)
 	if v, ok := decodedView(s); ok {
-		r.look(v, hide)
+		r.hideAll(v, hide)
 	}
 	if edges != nil {
 		var out strings.Builder
@@ -158,7 +162,7 @@ func (r *Redactor) Redact(s string, max int) string {
 			case hidden == 0:
 				out.WriteByte(s[i])
 			case !wasHidden:
-				out.WriteString(Mark) // secrets that overlap are one
+				out.WriteString(Mark) // overlapping secrets share one mark
 			}
 			wasHidden = hidden > 0
 		}
@@ -171,8 +175,8 @@ func (r *Redactor) Redact(s string, max int) string {
 	return shorter
 }
 
-// look hides what is a secret, or looks like one.
-func (r *Redactor) look(v view, hide func(from, to int)) {
+// hideAll hides known secrets and text that looks like a secret.
+func (r *Redactor) hideAll(v view, hide func(from, to int)) {
 	r.hideForms(v, hide)
 	r.hideGrams(v, hide)
 	hideTokens(v, hide)
@@ -189,7 +193,7 @@ func (r *Redactor) hideForms(v view, hide func(from, to int)) {
 	}
 }
 
-// truncate returns at most n bytes of s, whole characters only.
+// truncate returns at most the first n bytes of s. It does not cut a character.
 func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -200,13 +204,13 @@ func truncate(s string, n int) string {
 	return s[:n]
 }
 
-// hideGrams finds the pieces of secrets in a view, whatever separates their letters and digits.
+// hideGrams hides the pieces of secrets, whatever separates their letters and digits.
 func (r *Redactor) hideGrams(v view, hide func(from, to int)) {
 	if len(r.grams) == 0 {
 		return
 	}
 	var window gram
-	var at [gramLength]int // where in the view the bytes of the window are
+	var at [gramLength]int // the positions of the window's bytes in the view
 	n := 0
 	for i, c := range v.text {
 		if !isAlphanumeric(c) {
@@ -231,9 +235,10 @@ func lowerCase(c byte) byte {
 	return c
 }
 
-// htmlEscapes are those of package html, whose entities would take more of a program than the rest of
-// this package.
-var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+// htmlEscapes escapes as package html does. That package has a large table of entities, which would
+// make programs bigger.
+var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'",
+	"&#39;")
 
 func formsOf(secret string) []string {
 	quoted, _ := json.Marshal(secret)
@@ -249,7 +254,7 @@ func formsOf(secret string) []string {
 	return slices.Compact(forms)
 }
 
-// lowerPercent writes the digits of percent escapes in lower case, as some servers do.
+// lowerPercent converts the digits of percent escapes to lower case, as some servers do.
 func lowerPercent(escaped string) string {
 	b := []byte(escaped)
 	for i := 0; i+2 < len(b); i++ {

@@ -16,16 +16,16 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// secret has a character for every kind of escaping, and no letter in upper case.
+// secret has a character for every kind of escaping, and no upper-case letter.
 const secret = `"q8+/z<&>"'\é="`
 
-// inner returns what stands between quotes.
+// inner returns the text between the quotes.
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
-// redacted is a text as it is shown.
+// redacted returns text with its secrets redacted.
 func redacted(r *redact.Redactor, text string) string { return r.Redact(text, 1<<20) }
 
-// redactorOf returns a redactor that has looked for its secrets, so that tests can share it.
+// redactorOf returns a redactor that has collected its secrets, so that subtests can share it.
 func redactorOf(header http.Header, body []byte) *redact.Redactor {
 	b := new(redact.Redactor)
 	b.AddHeader(header)
@@ -34,23 +34,23 @@ func redactorOf(header http.Header, body []byte) *redact.Redactor {
 	return b
 }
 
-func TestASecretIsRedactedInEveryFormOfAnEcho(t *testing.T) {
+func TestRedact_EveryEscaping(t *testing.T) {
 	t.Parallel()
 	asJSON, err := json.Marshal(secret)
 	require.NoError(t, err)
 	var page strings.Builder
 	require.NoError(t, template.Must(template.New("page").Parse("{{.}}")).Execute(&page, secret))
 	echoes := map[string]string{
-		"raw":                     secret,
-		"query":                   url.QueryEscape(secret),
-		"query, digits in lower":  strings.ToLower(url.QueryEscape(secret)),
-		"path":                    url.PathEscape(secret),
-		"path, digits in lower":   strings.ToLower(url.PathEscape(secret)),
-		"HTML":                    html.EscapeString(secret),
-		"HTML of a html/template": page.String(),
-		"JSON":                    inner(string(asJSON)),
-		"Go":                      inner(strconv.Quote(secret)),
-		"slashes only":            strings.ReplaceAll(secret, "/", `\/`),
+		"raw":                      secret,
+		"query":                    url.QueryEscape(secret),
+		"query, lower-case digits": strings.ToLower(url.QueryEscape(secret)),
+		"path":                     url.PathEscape(secret),
+		"path, lower-case digits":  strings.ToLower(url.PathEscape(secret)),
+		"HTML":                     html.EscapeString(secret),
+		"html/template":            page.String(),
+		"JSON":                     inner(string(asJSON)),
+		"Go":                       inner(strconv.Quote(secret)),
+		"slashes only":             strings.ReplaceAll(secret, "/", `\/`),
 	}
 	body, err := json.Marshal(map[string]string{"tunnel_secret": secret})
 	require.NoError(t, err)
@@ -61,35 +61,37 @@ func TestASecretIsRedactedInEveryFormOfAnEcho(t *testing.T) {
 		for form, echo := range echoes {
 			t.Run(source+", "+form, func(t *testing.T) {
 				t.Parallel()
-				assert.Equal(t, "before [REDACTED] after", redacted(redactor, "before "+echo+" after"))
+				assert.Equal(t, "before [REDACTED] after",
+					redacted(redactor, "before "+echo+" after"))
 				assert.Equal(t, "[REDACTED]", redacted(redactor, echo+echo))
 			})
 		}
 	}
 }
 
-func TestAnAuthorizationIsRedactedWithAndWithoutItsScheme(t *testing.T) {
+func TestRedact_AuthorizationHeader(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"Bearer cfut_abc"}}, nil)
 	for echo, want := range map[string]string{
-		"unknown token cfut_abc.":        "unknown token [REDACTED].",
-		"header Bearer cfut_abc.":        "header [REDACTED].",
-		"header Bearer+cfut_abc.":        "header [REDACTED].",
-		"header bearer cfut_abc.":        "header bearer [REDACTED].",
-		"a Bearer token was to be given": "a Bearer token was to be given",
+		"unknown token cfut_abc.":    "unknown token [REDACTED].",
+		"header Bearer cfut_abc.":    "header [REDACTED].",
+		"header Bearer+cfut_abc.":    "header [REDACTED].",
+		"header bearer cfut_abc.":    "header bearer [REDACTED].",
+		"a Bearer token is required": "a Bearer token is required",
 	} {
 		assert.Equal(t, want, redacted(redactor, echo))
 	}
 }
 
-func TestHeadersAreSecretByTheirNames(t *testing.T) {
+func TestRedact_HeaderNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"Authorization", "Proxy-Authorization", "X-Auth-Key", "X-API-KEY", "Cookie", "Cf-Access-Client-Secret",
 		"Cf-Access-Token", "X-Password", "X-Credentials",
 	} {
 		redactor := redactorOf(http.Header{name: {"first-value", "second-value"}}, nil)
-		assert.Equal(t, "[REDACTED] and [REDACTED]", redacted(redactor, "first-value and second-value"), name)
+		assert.Equal(t, "[REDACTED] and [REDACTED]",
+			redacted(redactor, "first-value and second-value"), name)
 	}
 	for _, name := range []string{"Accept", "Content-Type", "User-Agent", "X-Request-Id"} {
 		redactor := redactorOf(http.Header{name: {"some-value"}}, nil)
@@ -97,7 +99,7 @@ func TestHeadersAreSecretByTheirNames(t *testing.T) {
 	}
 }
 
-func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
+func TestRedact_NestedBody(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(nil, []byte(`{
 		"name": "plain-name", "count": 3, "enabled": true, "nothing": null, "TUNNEL_SECRET": "top-secret",
@@ -109,20 +111,24 @@ func TestSecretsAreFoundAnywhereInABody(t *testing.T) {
 	assert.Equal(t,
 		"[REDACTED] [REDACTED] [REDACTED] [REDACTED] [REDACTED]",
 		redacted(redactor, "top-secret deep-token listed-password below-name below-lists"))
-	assert.Equal(t, "plain-name plain-item 3 true", redacted(redactor, "plain-name plain-item 3 true"))
+	assert.Equal(t, "plain-name plain-item 3 true",
+		redacted(redactor, "plain-name plain-item 3 true"))
 }
 
-func TestABodyOfAnyShapeIsRead(t *testing.T) {
+func TestRedact_BodyOfAnyShape(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`} {
+	for _, body := range []string{
+		"", "null", `"tunnel_secret"`, "3", "[]", "{}", `{"secret":`, "not JSON", `{"secret":null}`,
+	} {
 		redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, []byte(body))
-		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"), body)
+		assert.Equal(t, "tunnel_secret [REDACTED]", redacted(redactor, "tunnel_secret abc-def"),
+			body)
 	}
 	redactor := redactorOf(nil, []byte(`[{"token":"abc-def"}]`))
 	assert.Equal(t, "[REDACTED]", redacted(redactor, "abc-def"))
 }
 
-func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
+func TestRedact_TextWithoutSecret(t *testing.T) {
 	t.Parallel()
 	const text = "tunnel name taken: \"a\" <b> %2B \x00 ü"
 	for name, redactor := range map[string]*redact.Redactor{
@@ -135,8 +141,8 @@ func TestATextWithoutASecretStaysAsItIs(t *testing.T) {
 	}
 }
 
-// With the shorter one replaced first, the tail of the longer would stay.
-func TestASecretThatBeginsLikeAnotherIsRedactedWhole(t *testing.T) {
+// If the shorter secret were replaced first, the rest of the longer one would stay.
+func TestRedact_CommonPrefix(t *testing.T) {
 	t.Parallel()
 	const short, long = "abc-def", "abc-def-ghi"
 	for name, redactor := range map[string]*redact.Redactor{
@@ -144,33 +150,35 @@ func TestASecretThatBeginsLikeAnotherIsRedactedWhole(t *testing.T) {
 		"long first":      redactorOf(http.Header{"X-Auth-Key": {long, short}}, nil),
 		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + short}}, []byte(`{"tunnel_secret":"`+long+`"}`)),
 	} {
-		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x", redacted(redactor, "abc-def-ghi, abc-def, abc-def-x"), name)
+		assert.Equal(t, "[REDACTED], [REDACTED], [REDACTED]-x",
+			redacted(redactor, "abc-def-ghi, abc-def, abc-def-x"), name)
 	}
 }
 
-func TestASecretInsideAnotherIsRedactedWithIt(t *testing.T) {
+func TestRedact_SecretInsideAnother(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"X-Auth-Key": {"inner", "outer-inner-outer"}}, nil)
 
 	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "outer-inner-outer, inner"))
 }
 
-// A percent escape in lower case must not make the letters around it so.
-func TestOnlyTheDigitsOfAnEscapeMayBeInLowerCase(t *testing.T) {
+// A percent escape in lower case does not mean that the letters around it are in lower case.
+func TestRedact_LowerCaseEscapes(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"X-Auth-Key": {"AB+/CD%EF"}}, nil)
 
-	assert.Equal(t, "[REDACTED], [REDACTED]", redacted(redactor, "AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
+	assert.Equal(t, "[REDACTED], [REDACTED]",
+		redacted(redactor, "AB%2B%2FCD%25EF, AB%2b%2fCD%25EF"))
 	assert.Equal(t, "ab%2b%2fcd%25ef", redacted(redactor, "ab%2b%2fcd%25ef"))
 }
 
-// The tail of the one that begins later must not stay.
-func TestSecretsThatOverlapAreRedactedWhole(t *testing.T) {
+// The end of the secret that begins later must not stay.
+func TestRedact_OverlappingSecrets(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "abcdef", "defghi", "ghijkl"
 	for name, redactor := range map[string]*redact.Redactor{
 		"in order":        redactorOf(http.Header{"X-Auth-Key": {first, second, third}}, nil),
-		"in disorder":     redactorOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
+		"out of order":    redactorOf(http.Header{"X-Auth-Key": {third, first, second}}, nil),
 		"header and body": redactorOf(http.Header{"Authorization": {"Bearer " + second}}, []byte(`{"secret":["`+first+`","`+third+`"]}`)),
 	} {
 		for text, want := range map[string]string{
@@ -185,18 +193,19 @@ func TestSecretsThatOverlapAreRedactedWhole(t *testing.T) {
 		}
 	}
 	repeating := redactorOf(http.Header{"X-Auth-Key": {"abab"}}, nil)
-	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "one that overlaps itself")
+	assert.Equal(t, "[REDACTED]c", redacted(repeating, "abababc"), "a secret that overlaps itself")
 }
 
-func TestATextTooShortForASecretDoesNotRedactPartsOfWords(t *testing.T) {
+func TestRedact_ShortSecret(t *testing.T) {
 	t.Parallel()
-	redactor := redactorOf(http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}, []byte(`{"secret":"tun","token":["n","four"]}`))
+	header := http.Header{"Authorization": {"a"}, "X-Auth-Key": {"Bearer nam", "e"}}
+	redactor := redactorOf(header, []byte(`{"secret":"tun","token":["n","four"]}`))
 
 	assert.Equal(t, "tunnel name n", redacted(redactor, "tunnel name n"))
-	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be one")
+	assert.Equal(t, "[REDACTED]teen", redacted(redactor, "fourteen"), "four bytes can be a secret")
 }
 
-func TestOneRedactorServesManyAtOnce(t *testing.T) {
+func TestRedact_Concurrent(t *testing.T) {
 	t.Parallel()
 	redactor := redactorOf(http.Header{"Authorization": {"Bearer abc-def"}}, nil)
 	texts := make(chan string, 8)
@@ -208,7 +217,7 @@ func TestOneRedactorServesManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestPartsOfALongSecretAreRedactedTooHoweverTheRestIsEscaped(t *testing.T) {
+func TestRedact_PartsOfALongSecret(t *testing.T) {
 	t.Parallel()
 	b := redactorOf(http.Header{"X-Auth-Key": {"abcdefghi1+2klmnopqrst/uv=="}}, nil)
 	for echo, want := range map[string]string{
@@ -223,23 +232,26 @@ func TestPartsOfALongSecretAreRedactedTooHoweverTheRestIsEscaped(t *testing.T) {
 	}
 }
 
-func TestWordsOfASecretAreLeftAlone(t *testing.T) {
+func TestRedact_WordsOfASecret(t *testing.T) {
 	t.Parallel()
-	b := redactorOf(http.Header{"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"}}, nil)
+	b := redactorOf(http.Header{
+		"X-Auth-Key": {"readonly-token"}, "X-Auth-Email": {"operator@example.com"},
+	}, nil)
 	const text = "the operator of a readonly account, operator@example.com"
 	assert.Equal(t, text, redacted(b, text))
 	assert.Equal(t, "[REDACTED]", redacted(b, "readonly-token"))
 }
 
-func TestSecretsOfQueriesAndCookiesAreRedacted(t *testing.T) {
+func TestRedact_QueriesAndCookies(t *testing.T) {
 	t.Parallel()
 	b := new(redact.Redactor)
 	b.AddURL("https://example.com/a?token=query-secret&name=visible")
 	b.AddHeader(http.Header{"Cookie": {"session=cookie-secret; theme=dark-mode"}})
-	assert.Equal(t, "[REDACTED] visible [REDACTED]", redacted(b, "query-secret visible cookie-secret"))
+	assert.Equal(t, "[REDACTED] visible [REDACTED]",
+		redacted(b, "query-secret visible cookie-secret"))
 }
 
-func TestSecretsOfEarlierAttemptsStayKnown(t *testing.T) {
+func TestRedact_EarlierAttempts(t *testing.T) {
 	t.Parallel()
 	b := new(redact.Redactor)
 	b.AddHeader(http.Header{"Authorization": {"Bearer first-token"}})

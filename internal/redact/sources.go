@@ -50,14 +50,16 @@ func (r *Redactor) addURL(rawURL string) {
 	}
 }
 
-// level is an object or a list of a JSON text.
+// level is an enclosing object or list in a JSON text.
 type level struct{ isObject, isSecret bool }
 
-// addBody adds the texts below members whose names are those of secrets. It ends early when there are
-// too many, so that a long body costs little.
+// addBody adds the strings in members whose names are those of secrets. It stops when there are too
+// many secrets, so that a long body costs little.
 func (r *Redactor) addBody(body []byte) {
 	levels := []level{{}}
-	name, isSecret := false, false // of what comes next: it is a name, it is below such a member
+	// name reports whether the next string is the name of a member, isSecret whether the next value
+	// is in a member with the name of a secret.
+	name, isSecret := false, false
 	for i := 0; i < len(body) && !r.withhold; i++ {
 		switch body[i] {
 		case '{', '[':
@@ -84,10 +86,11 @@ func (r *Redactor) addBody(body []byte) {
 	}
 }
 
-// maxEscaped is the most bytes of JSON for a byte of text.
+// maxEscaped is the maximum number of bytes of JSON for one byte of text.
 const maxEscaped = 6
 
-// quoted returns the JSON string that body begins with, without its quotes, and its length with them.
+// quoted returns the JSON string at the beginning of body, without its quotes, and its length with
+// them.
 func quoted(body []byte) (text []byte, length int) {
 	for end := 1; end < len(body); end++ {
 		i := bytes.IndexByte(body[end:], '"')

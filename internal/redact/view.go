@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// view is what a reader sees of a text: its characters, and where in the text each of them is.
+// view is a text as a person reads it: its characters, and the position of each in the text.
 type view struct {
 	text     []byte
 	from, to []int // nil if the view is the text itself
@@ -25,8 +25,8 @@ func (v view) end(i int) int {
 	return v.to[i]
 }
 
-// decodedView is a view of a text with its percent escapes, its HTML entities, the escapes of its
-// strings and without its HTML tags. It reports false if the text has none of them.
+// decodedView returns a view of a text in which percent escapes, HTML entities and the escapes of
+// strings are decoded and HTML tags are removed. It returns false if the text has none of these.
 func decodedView(s string) (view, bool) {
 	if !strings.ContainsAny(s, `%&\<`) {
 		return view{}, false
@@ -45,8 +45,8 @@ func decodedView(s string) (view, bool) {
 	return v, true
 }
 
-// decodeOne returns the character that s begins with, if it is escaped. 0 is none: a tag, or one that
-// is not ASCII.
+// decodeOne decodes the escaped character or the tag at the beginning of s. c is 0 for a tag and
+// for a character that is not ASCII. length is 0 if s begins with neither.
 func decodeOne(s string) (c byte, length int) {
 	switch s[0] {
 	case '%':
@@ -78,7 +78,8 @@ func decodeOne(s string) (c byte, length int) {
 	return 0, 0
 }
 
-// entity decodes a numeric entity. A named one is no letter or digit.
+// entity decodes a numeric HTML entity. For a named one it returns a space, since no named entity
+// is a letter or a digit in ASCII.
 func entity(s string) (c byte, length int) {
 	const longestEntity = 12
 	end := strings.IndexByte(s[:min(len(s), longestEntity)], ';')
@@ -95,7 +96,7 @@ func entity(s string) (c byte, length int) {
 	return c, end + 1
 }
 
-// character reads the number of an ASCII character.
+// character parses the code of a character. c is 0 if the character is not ASCII.
 func character(s string, at, length, base int) (c byte, ok bool) {
 	if len(s) < at+length {
 		return 0, false

@@ -1,4 +1,4 @@
-// Package retry says which attempts may be repeated, when, and after what pause.
+// Package retry decides which attempts may be retried, and after what delay.
 package retry
 
 import (
@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what is believed of a Retry-After header.
+// maxRetryAfter is the maximum that is used of a Retry-After header.
 const maxRetryAfter = 24 * time.Hour
 
-// RetryableStatus reports whether a response with this status may be followed by another attempt, if
-// the method allows it.
+// RetryableStatus reports whether a request may be retried after a response with this status, if
+// its method allows a retry.
 func RetryableStatus(code int) bool {
 	switch code {
 	case http.StatusTooManyRequests, http.StatusInternalServerError,
@@ -25,23 +25,23 @@ func RetryableStatus(code int) bool {
 	return 520 <= code && code <= 530
 }
 
-// Transient reports whether an attempt that ended without a whole response may succeed another time.
-// A certificate that does not verify, or a server that does not speak TLS, stays so for more than
-// seconds.
+// Transient reports whether an attempt that failed with err, without a complete response, may
+// succeed if it is retried. An invalid certificate, or a server that does not use TLS, is not fixed
+// within seconds.
 func Transient(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	return !certificate && !record && !errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// Delays are the pauses between the attempts of one call, with full jitter: the n-th is random,
-// between 0 and base·2ⁿ, at most max.
+// Delays are the delays between the attempts of one call, with full jitter: delay n is random
+// between 0 and base·2ⁿ, and at most max.
 type Delays struct{ bound, max time.Duration }
 
-// NewDelays returns the pauses of one call.
+// NewDelays returns the delays of one call.
 func NewDelays(base, max time.Duration) *Delays { return &Delays{min(base, max), max} }
 
-// Next returns the next pause.
+// Next returns the next delay.
 func (d *Delays) Next() time.Duration {
 	if d.bound <= 0 {
 		return 0
@@ -55,8 +55,9 @@ func (d *Delays) Next() time.Duration {
 	return rand.N(bound)
 }
 
-// ParseRetryAfter reads a Retry-After header, in seconds or as a date, which is compared with the
-// response's own Date if it has one. It is zero if there is none that can be read, and at most a day.
+// ParseRetryAfter returns the delay in a Retry-After header, at most one day. It returns 0 if the
+// header is missing or invalid. A date is compared with the Date header of the response, or with
+// now if there is none.
 func ParseRetryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {

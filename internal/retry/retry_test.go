@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,16 +20,17 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-func TestStatusIsRepeatedWhereTheServerIsBusyOrBroken(t *testing.T) {
+func TestRetryableStatus_AllCodes(t *testing.T) {
 	t.Parallel()
-	repeated := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
+	retried := []int{429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530}
 	for code := 100; code < 600; code++ {
-		assert.Equal(t, slices.Contains(repeated, code), retry.RetryableStatus(code), "status %d", code)
+		assert.Equal(t, slices.Contains(retried, code), retry.RetryableStatus(code), "status %d",
+			code)
 	}
-	assert.False(t, retry.RetryableStatus(0), "no answer at all")
+	assert.False(t, retry.RetryableStatus(0), "no response")
 }
 
-func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
+func TestTransient_Errors(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name string
@@ -38,24 +38,26 @@ func TestBrokenConnectionsMayMendButNotWrongServers(t *testing.T) {
 		want bool
 	}{
 		{"connection cut", io.ErrUnexpectedEOF, true},
-		{"time-out", context.DeadlineExceeded, true},
+		{"timeout", context.DeadlineExceeded, true},
 		{"handshake cut", errors.New("tls: handshake failure"), true},
 		{"unknown certificate authority", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false},
 		{"no TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, false},
-		{"HTTP in place of HTTPS", http.ErrSchemeMismatch, false},
+		{"HTTP instead of HTTPS", http.ErrSchemeMismatch, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			assert.Equal(t, c.want, retry.Transient(c.err))
-			assert.Equal(t, c.want, retry.Transient(fmt.Errorf("dialing: %w", &url.Error{Op: "Get", URL: "/", Err: c.err})), "wrapped")
+			wrapped := fmt.Errorf("dialing: %w", &url.Error{Op: "Get", URL: "/", Err: c.err})
+			assert.Equal(t, c.want, retry.Transient(wrapped), "wrapped")
 		})
 	}
 }
 
-func TestRetryAfterIsReadInEveryForm(t *testing.T) {
+func TestParseRetryAfter_Forms(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	in := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	const day = 24 * time.Hour
 	cases := []struct {
 		name, after, date string
@@ -65,12 +67,12 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 		{"blank", "  ", "", 0},
 		{"seconds", "120", "", 2 * time.Minute},
 		{"seconds with space around", " 120 ", "", 2 * time.Minute},
-		{"nothing", "0", "", 0},
+		{"zero", "0", "", 0},
 		{"a day", "86400", "", day},
 		{"more than a day", "86401", "", day},
-		{"more than a Duration holds", "9223372037", "", day},
-		{"as much as 64 bits hold", "18446744073709551615", "", day},
-		{"more than 64 bits hold", "18446744073709551616", "", day},
+		{"more than the maximum Duration", "9223372037", "", day},
+		{"the maximum of 64 bits", "18446744073709551615", "", day},
+		{"more than 64 bits", "18446744073709551616", "", day},
 		{"very many digits", strings.Repeat("9", 1000), "", day},
 		{"negative", "-5", "", 0},
 		{"very negative", "-" + strings.Repeat("9", 1000), "", 0},
@@ -84,16 +86,15 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 		{"date in the year 9999", "Fri, 31 Dec 9999 23:59:59 GMT", "", day},
 		{"date in the year 1", "Mon, 01 Jan 0001 00:00:00 GMT", "", 0},
 		{
-			// The server's clock is an hour ahead of ours.
-			"date against the answer's own", now.Add(time.Hour + 30*time.Second).Format(http.TimeFormat),
-			now.Add(time.Hour).Format(http.TimeFormat), 30 * time.Second,
+			"server clock an hour ahead", in(time.Hour + 30*time.Second), in(time.Hour),
+			30 * time.Second,
 		},
 		{
-			"date against the answer's own, which is behind ours", now.Add(-time.Hour + 30*time.Second).Format(http.TimeFormat),
-			now.Add(-time.Hour).Format(http.TimeFormat), 30 * time.Second,
+			"server clock an hour behind", in(-time.Hour + 30*time.Second), in(-time.Hour),
+			30 * time.Second,
 		},
-		{"date against one that cannot be read", now.Add(time.Minute).Format(http.TimeFormat), "yesterday", time.Minute},
-		{"seconds whatever the date", "7", now.Add(time.Hour).Format(http.TimeFormat), 7 * time.Second},
+		{"date, and an invalid Date", now.Add(time.Minute).Format(http.TimeFormat), "yesterday", time.Minute},
+		{"seconds, and a Date", "7", now.Add(time.Hour).Format(http.TimeFormat), 7 * time.Second},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,10 +109,10 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 			assert.Equal(t, c.want, retry.ParseRetryAfter(header, now))
 		})
 	}
-	assert.Zero(t, retry.ParseRetryAfter(nil, now), "no header at all")
+	assert.Zero(t, retry.ParseRetryAfter(nil, now), "nil header")
 }
 
-func TestDelaysStayWithinTheirBounds(t *testing.T) {
+func TestDelays_Bounds(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ base, max time.Duration }{
 		{500 * time.Millisecond, 30 * time.Second},
@@ -128,7 +129,8 @@ func TestDelaysStayWithinTheirBounds(t *testing.T) {
 				bound := c.base
 				for n := range 12 {
 					if delay := delays.Next(); delay < 0 || delay > bound {
-						require.Failf(t, "out of bounds", "delay %d is %s, the bound %s", n, delay, bound)
+						require.Failf(t, "out of range", "delay %d is %s, the maximum %s", n, delay,
+							bound)
 					}
 					bound = min(2*bound, c.max)
 				}
@@ -137,8 +139,8 @@ func TestDelaysStayWithinTheirBounds(t *testing.T) {
 	}
 }
 
-// Full jitter: callers that failed together must not come back together.
-func TestDelaysAreSpreadOverTheirWholeRange(t *testing.T) {
+// With full jitter, calls that failed at the same time do not retry at the same time.
+func TestDelays_FullJitter(t *testing.T) {
 	t.Parallel()
 	const calls, tenths = 2000, 10
 	base, max := time.Second, 8*time.Second
@@ -152,8 +154,8 @@ func TestDelaysAreSpreadOverTheirWholeRange(t *testing.T) {
 	}
 	for n := range counts {
 		for tenth, count := range counts[n] {
-			// 200 are to be expected, with a standard deviation of 13.
-			assert.InDelta(t, calls/tenths, count, 100, "delay "+strconv.Itoa(n)+", tenth "+strconv.Itoa(tenth))
+			// The expected value is 200, with a standard deviation of 13.
+			assert.InDelta(t, calls/tenths, count, 100, "delay %d, tenth %d", n, tenth)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package roundtrip sends one HTTP request and reads the whole of its response.
+// Package roundtrip sends one HTTP request and reads the complete response.
 package roundtrip
 
 import (
@@ -19,12 +19,12 @@ import (
 // Client sends requests. It is safe for concurrent use.
 type Client struct {
 	http    *http.Client
-	own     *http.Transport // nil if the transport is not net/http's, which ends with its context
+	own     *http.Transport // nil for a transport that may not return when its context ends
 	buffers sync.Pool       // of *buffer
 }
 
-// NewClient returns a client that sends through a copy of h whose transport is t. It follows no
-// redirect.
+// NewClient returns a client that sends requests with a copy of h whose transport is t. It does not
+// follow redirects.
 func NewClient(h http.Client, t http.RoundTripper) *Client {
 	own, _ := t.(*http.Transport)
 	h.Transport = locationGuard{t}
@@ -35,22 +35,23 @@ func NewClient(h http.Client, t http.RoundTripper) *Client {
 // CloseIdleConnections closes connections that no request is using.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// Request is one attempt.
+// Request is the request of one attempt.
 type Request struct {
 	Method, URL string
 	Header      http.Header
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
-	// OnRetry is called before net/http sends a request again by itself: a GET on a reused connection
-	// that died, or over HTTP/2 what the server did not process. An error ends the attempt.
+	// OnRetry is called before net/http itself sends a request again: a GET whose reused connection
+	// is dead, or an HTTP/2 request that the server did not process. If it returns an error, the
+	// request is not sent again and the attempt ends with that error.
 	OnRetry func(context.Context) error
 }
 
 // Response is the outcome of one attempt.
 type Response struct {
-	// StatusCode is zero if there was no response. It and Header are set beside Err if the body was
-	// cut.
+	// StatusCode is zero if there was no response. If the body is incomplete, StatusCode, Header
+	// and Err are all set.
 	StatusCode int
 	Header     http.Header
 	// Body is valid until Release.
@@ -58,11 +59,12 @@ type Response struct {
 	// Sent reports whether the server may have processed the request.
 	Sent bool
 	Err  error
-	// Secrets are what a proxy was sent to authenticate with, if it may be the proxy that responded.
+	// Secrets are the credentials that were sent to a proxy. They are set only if the response or
+	// the error may come from the proxy.
 	Secrets []string
 
-	buffer *buffer // of Body
-	owner  *Client // of buffer
+	buffer *buffer // holds Body; nil if there is none
+	owner  *Client // the client that buffer belongs to
 }
 
 // Release returns the memory of Body for reuse.
@@ -73,37 +75,39 @@ func (r *Response) Release() {
 	r.Body, r.buffer = nil, nil
 }
 
-// TooLargeError says that a body is longer than the limit.
+// TooLargeError reports that a body is longer than the limit.
 type TooLargeError struct{ Limit int64 }
 
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the response is larger than the limit of %d bytes", e.Limit)
 }
 
-// TimeoutError says that an attempt took longer than it may. It is a [context.DeadlineExceeded].
+// TimeoutError reports that an attempt reached its timeout. errors.Is reports that it is
+// [context.DeadlineExceeded].
 type TimeoutError struct{ After time.Duration }
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("no whole response within %s", e.After) }
 
-// Timeout is what a net.Error has.
+// Timeout returns true, as for other errors that implement net.Error.
 func (e *TimeoutError) Timeout() bool { return true }
 
 // Is makes errors.Is treat it like the standard library's timeouts.
 func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 var (
-	errAborted   = errors.New("the transport ended without a response")
-	errAbandoned = errors.New("the transport did not end with its context")
+	errAborted   = errors.New("the transport returned no response")
+	errAbandoned = errors.New("the transport did not return when its context ended")
 )
 
-// grace is how long a transport may take to end once its context has. net/http needs a moment; what
-// takes longer is left behind.
+// grace is the time in which a transport must return after its context has ended. net/http needs a
+// few milliseconds. Do does not wait for a transport that takes longer.
 const grace = 25 * time.Millisecond
 
-// Do sends r and reads its response. It returns when the context or the timeout ends, whatever the
-// transport does. The caller must call [Response.Release].
+// Do sends r and reads its response. It returns when the context or the timeout ends, even if the
+// transport does not return. The caller must call [Response.Release].
 func (c *Client) Do(ctx context.Context, r Request) Response {
-	// A transport that refuses an ended context reports nothing, as one that sends.
+	// Without this check, a transport that returns an error for an ended context would look like
+	// one that sends the request without reporting it to httptrace.
 	if err := ctx.Err(); err != nil {
 		return Response{Err: err}
 	}
@@ -119,12 +123,14 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	if c.own != nil {
 		resp = c.send(req, r, conn)
 	} else {
-		resp = c.sendAside(req, r, conn)
+		resp = c.sendInGoroutine(req, r, conn)
 	}
 	refused := conn.end()
-	resp.Sent = conn.sent() && !(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
-	if resp.Err != nil && resp.StatusCode == 0 && resp.Sent && conn.reused.Load() && attempt.Err() == nil {
-		// Idle connections that are dead come in numbers. The next attempt gets a new one.
+	resp.Sent = conn.sent() &&
+		!(resp.StatusCode == 0 && conn.http2.Load() && notProcessed(resp.Err))
+	if resp.Err != nil && resp.StatusCode == 0 && resp.Sent && conn.reused.Load() &&
+		attempt.Err() == nil {
+		// If one idle connection is dead, others usually are too. The next attempt opens a new one.
 		c.CloseIdleConnections()
 	}
 	switch {
@@ -133,7 +139,7 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 		resp = Response{Sent: true, Err: refused}
 	case resp.Err == nil:
 	case ctx.Err() != nil && !errors.Is(resp.Err, ctx.Err()):
-		// The transport may report the context's cause, or a timeout that its deadline set.
+		// The transport may return the context's cause, or a timeout error of its own.
 		resp.Err = fmt.Errorf("%w: %w", ctx.Err(), resp.Err)
 	case ctx.Err() == nil && errors.Is(attempt.Err(), context.DeadlineExceeded):
 		resp.Err = &TimeoutError{After: r.Timeout}
@@ -141,9 +147,9 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	return resp
 }
 
-// sendAside runs the transport in a goroutine of its own, since not every transport and body end with
-// their context.
-func (c *Client) sendAside(req *http.Request, r Request, conn *connection) Response {
+// sendInGoroutine calls send in another goroutine, because not every transport and body return when
+// their context ends.
+func (c *Client) sendInGoroutine(req *http.Request, r Request, conn *connection) Response {
 	done := make(chan Response, 1)
 	var panicked any
 	go func() {
@@ -176,9 +182,9 @@ func (c *Client) sendAside(req *http.Request, r Request, conn *connection) Respo
 func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	httpResponse, err := c.http.Do(req)
 	if err != nil {
-		// The wrapper repeats the URL, and a proxy's URL may hold a password.
+		// A *url.Error has the URL, and the URL of a proxy may have a password.
 		for {
-			wrapper, ok := err.(*url.Error) //nolint:errorlint // layer by layer
+			wrapper, ok := err.(*url.Error) //nolint:errorlint // one wrapper at a time
 			if !ok {
 				return Response{Err: err, Secrets: c.proxySecrets(req, !conn.got.Load())}
 			}
@@ -190,9 +196,10 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	resp.Secrets = c.proxySecrets(req, resp.StatusCode == http.StatusProxyAuthRequired)
 	if resp.StatusCode < http.StatusOK {
 		if resp.StatusCode < http.StatusContinue {
-			resp.Err = fmt.Errorf("the server responded with the invalid status %d", resp.StatusCode)
+			resp.Err = fmt.Errorf("the server responded with the invalid status %d",
+				resp.StatusCode)
 		}
-		return resp // what follows a 101 is not a body, and may never end
+		return resp // the data after a 101 is not a body, and may never end
 	}
 	conn.body.Store(&httpResponse.Body)
 	b, ok := c.buffers.Get().(*buffer)
@@ -204,7 +211,8 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 	return resp
 }
 
-// proxySecrets returns the password of the request's proxy, in the forms in which it was sent.
+// proxySecrets returns the password of the request's proxy, plain and as it is sent in Basic
+// authentication. It returns nil if mayBeProxy is false.
 func (c *Client) proxySecrets(req *http.Request, mayBeProxy bool) []string {
 	if !mayBeProxy || c.own == nil || c.own.Proxy == nil {
 		return nil
@@ -214,17 +222,19 @@ func (c *Client) proxySecrets(req *http.Request, mayBeProxy bool) []string {
 		return nil
 	}
 	password, _ := proxy.User.Password()
-	return []string{password, base64.StdEncoding.EncodeToString([]byte(proxy.User.Username() + ":" + password))}
+	basic := []byte(proxy.User.Username() + ":" + password)
+	return []string{password, base64.StdEncoding.EncodeToString(basic)}
 }
 
-// buffer is memory for one body after another.
+// buffer holds a body. It is reused for other bodies.
 type buffer struct {
 	bytes bytes.Buffer
 	limit io.LimitedReader
 	body  bodyReader
 }
 
-// bodyReader ends with its context, even if the body has nothing to read and no end.
+// bodyReader returns an error when its context ends, even if the body returns neither data nor an
+// error.
 type bodyReader struct {
 	io.Reader
 	ctx  context.Context
@@ -239,7 +249,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maxPooledBuffer bounds the buffers kept for reuse. A page of 1,000 tunnels needs less.
+// maxPooledBuffer is the maximum size of a buffer that is kept for reuse. A page of 1,000 tunnels
+// is smaller.
 const maxPooledBuffer = 1 << 20
 
 func (c *Client) putBuffer(b *buffer) {
@@ -248,7 +259,7 @@ func (c *Client) putBuffer(b *buffer) {
 	}
 }
 
-// maxGrow bounds what is allocated because of a Content-Length alone.
+// maxGrow is the maximum that is allocated because of a Content-Length, before any data is read.
 const maxGrow = 1 << 20
 
 func (b *buffer) read(
@@ -261,7 +272,7 @@ func (b *buffer) read(
 	if resp.ContentLength > 0 {
 		b.bytes.Grow(int(min(resp.ContentLength, maxGrow)) + bytes.MinRead)
 	}
-	// One byte more distinguishes a body of exactly this length from a longer one.
+	// Reading one byte more distinguishes a body of exactly maxBytes from a longer one.
 	most := max(maxBytes, maxBytes+1)
 	b.body = bodyReader{resp.Body, ctx, conn}
 	defer func() { b.body = bodyReader{} }()
@@ -284,7 +295,8 @@ func (b *buffer) read(
 	return body, nil
 }
 
-// readChunks reads at most n bytes. A buffer that grows would need twice the memory.
+// readChunks reads at most n bytes into several slices. A growing buffer would need twice the
+// memory.
 func readChunks(body io.Reader, n int64) (chunks [][]byte, err error) {
 	for n > 0 && err == nil {
 		chunk := make([]byte, min(n, maxPooledBuffer))
@@ -303,10 +315,11 @@ func readChunks(body io.Reader, n int64) (chunks [][]byte, err error) {
 	return chunks, err
 }
 
-// newRequest leaves GetBody out: without it, net/http can send no body a second time, neither after a
-// connection that died, whatever the headers say of idempotency, nor to the target of a redirect.
+// newRequest returns the HTTP request for r. It leaves GetBody nil, so that net/http cannot send a
+// body a second time: neither after a connection failed, even if a header says that the request is
+// idempotent, nor to the target of a redirect.
 func newRequest(ctx context.Context, r Request) (*http.Request, error) {
-	body := io.ReadCloser(http.NoBody) // which a RoundTripper can read
+	body := io.ReadCloser(http.NoBody) // not nil, so that a RoundTripper can read it
 	if len(r.Body) > 0 {
 		body = io.NopCloser(bytes.NewReader(r.Body))
 	}
@@ -320,36 +333,39 @@ func newRequest(ctx context.Context, r Request) (*http.Request, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if len(r.Body) == 0 && r.Method != http.MethodGet {
-		// net/http repeats requests without a body on its own judgement, on Go 1.26 also after a stream
-		// error that says nothing about whether the server did the work. It does not know that this
-		// body is empty.
+		// net/http repeats some requests without a body. On Go 1.26 it does so even after a stream
+		// error that does not say whether the server processed the request. It cannot see that this
+		// body is empty, so it does not repeat the request.
 		req.Body = io.NopCloser(struct{ io.Reader }{bytes.NewReader(nil)})
 	}
 	return req, nil
 }
 
-// connection follows what happens to one attempt's connections.
+// connection tracks the connections of one attempt.
 type connection struct {
-	isRead            bool
-	asked, got, http2 atomic.Bool
-	reused            atomic.Bool // the latest connection has been used before
-	abandoned         atomic.Bool
-	body              atomic.Pointer[io.ReadCloser]
-	onRetry           func(context.Context) error
+	isRead    bool        // whether the method is GET
+	asked     atomic.Bool // whether the transport asked for a connection
+	got       atomic.Bool // whether it got one
+	http2     atomic.Bool // whether the latest connection uses HTTP/2
+	reused    atomic.Bool // whether the latest connection was used before
+	abandoned atomic.Bool // whether the attempt has ended before the transport returned
+	body      atomic.Pointer[io.ReadCloser]
+	onRetry   func(context.Context) error
 
 	mu      sync.Mutex
-	ended   bool
-	skipped int
-	refused error // what onRetry said
+	ended   bool  // whether the attempt has ended
+	skipped int   // connections that the attempt did not use
+	refused error // the error of OnRetry
 }
 
-// sent treats a RoundTripper that reports nothing as one that sends.
+// sent reports whether the request may have been sent. A RoundTripper that reports nothing to
+// httptrace counts as one that sends.
 func (c *connection) sent() bool { return c.got.Load() || !c.asked.Load() }
 
-// abandon leaves a transport or a body behind that did not end with its context.
+// abandon gives up a transport or a body that did not return when its context ended.
 func (c *connection) abandon() {
 	c.abandoned.Store(true)
 	if body := c.body.Load(); body != nil {
-		go func() { _ = (*body).Close() }() // which may block as the transport does
+		go func() { _ = (*body).Close() }() // Close may block like the transport
 	}
 }

@@ -37,11 +37,12 @@ const (
 	maxBytes = 1 << 20
 )
 
-// request is a GET that nothing is to repeat.
+// request returns a GET request. The test fails if the transport sends it again.
 func request(t *testing.T, target string) roundtrip.Request {
 	t.Helper()
 	return roundtrip.Request{
-		Method: http.MethodGet, URL: target, Header: http.Header{}, Timeout: timeout, MaxBytes: maxBytes,
+		Method: http.MethodGet, URL: target, Header: http.Header{},
+		Timeout: timeout, MaxBytes: maxBytes,
 		OnRetry: func(context.Context) error {
 			assert.Fail(t, "the request was sent again")
 			return nil
@@ -56,7 +57,7 @@ func post(t *testing.T, target, body string) roundtrip.Request {
 	return r
 }
 
-// do sends a request through client's transport.
+// do sends a request with client's transport.
 func do(ctx context.Context, client *http.Client, r roundtrip.Request) roundtrip.Response {
 	transport := client.Transport
 	if transport == nil {
@@ -65,19 +66,43 @@ func do(ctx context.Context, client *http.Client, r roundtrip.Request) roundtrip
 	return roundtrip.NewClient(*client, transport).Do(ctx, r)
 }
 
-// roundTripper is one that reports nothing to httptrace.
+// roundTripper adapts a function to http.RoundTripper. It reports nothing to httptrace.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// inBubble runs body with a client of handler, on synctest's clock. That the bubble ends proves that no goroutine is left.
-func inBubble(t *testing.T, handler http.HandlerFunc, body func(t *testing.T, client *http.Client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { body(t, pipenet.Serve(t, handler).Client(t)) })
+// clientOf returns a client that sends requests with f.
+func clientOf(f roundTripper) *http.Client { return &http.Client{Transport: f} }
+
+// failing returns a RoundTripper that returns err.
+func failing(err error) roundTripper {
+	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
-// listen serves each connection to a loopback address with serve, which is told its number and closes it by returning. The address
-// can be dialled until the test ends.
+// dialing returns a transport that wraps each connection.
+func dialing(wrap func(net.Conn) net.Conn) *http.Transport {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return wrap(conn), err
+	}
+	return &http.Transport{DialContext: dial}
+}
+
+// trusting returns a configuration that accepts the certificate of server.
+func trusting(server *httptest.Server) *tls.Config {
+	transport := server.Client().Transport.(*http.Transport)
+	return &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs}
+}
+
+// inBubble runs test in a synctest bubble, with a client of handler. The bubble ends only if no
+// goroutine is left.
+func inBubble(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *http.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, pipenet.Serve(t, handler).Client(t)) })
+}
+
+// listen accepts connections on a loopback address until the test ends. It passes each one to
+// serve, with its number, and closes it when serve returns.
 func listen(t *testing.T, serve func(number int, conn net.Conn, requests *bufio.Reader)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +126,7 @@ func listen(t *testing.T, serve func(number int, conn net.Conn, requests *bufio.
 	return "http://" + listener.Addr().String()
 }
 
-// readRequest reads one request and returns its method, or "" where there is none.
+// readRequest reads one request and returns its method, or "" if there is none.
 func readRequest(requests *bufio.Reader) string {
 	req, err := http.ReadRequest(requests)
 	if err != nil {
@@ -111,7 +136,7 @@ func readRequest(requests *bufio.Reader) string {
 	return req.Method
 }
 
-const okay = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 func ownClient(t *testing.T) *http.Client {
 	t.Helper()
@@ -120,7 +145,7 @@ func ownClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
+func TestClientDo_RequestAndResponse(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 300_000)
 	for _, body := range []string{"", `{"name":"a"}`, large} {
@@ -130,14 +155,14 @@ func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
 				got, err := io.ReadAll(r.Body)
 				assert.NoError(t, err)
 				assert.Equal(t, body, string(got))
-				if body != "" { // net/http must not know that there is none
+				if body != "" { // the length of an empty body is hidden from net/http
 					assert.Equal(t, int64(len(body)), r.ContentLength)
 				}
 				assert.Equal(t, "PUT /a%2Fb?c=d", r.Method+" "+r.RequestURI)
 				assert.Equal(t, "Bearer abc", r.Header.Get("Authorization"))
 				w.Header().Set("Cf-Ray", "123-FRA")
 				w.WriteHeader(http.StatusTeapot)
-				_, _ = io.WriteString(w, "resp: "+string(got))
+				_, _ = io.WriteString(w, "response: "+string(got))
 			}, func(t *testing.T, client *http.Client) {
 				r := post(t, "http://example.com/a%2Fb?c=d", body)
 				r.Method = http.MethodPut
@@ -146,14 +171,14 @@ func TestARequestAndItsAnswerArriveWhole(t *testing.T) {
 				require.NoError(t, resp.Err)
 				assert.Equal(t, http.StatusTeapot, resp.StatusCode)
 				assert.Equal(t, "123-FRA", resp.Header.Get("Cf-Ray"))
-				assert.Equal(t, "resp: "+body, string(resp.Body))
+				assert.Equal(t, "response: "+body, string(resp.Body))
 				assert.True(t, resp.Sent)
 			})
 		})
 	}
 }
 
-func TestARefusedConnectionWasNotSentOn(t *testing.T) {
+func TestClientDo_ConnectionRefused(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -166,7 +191,7 @@ func TestARefusedConnectionWasNotSentOn(t *testing.T) {
 	assert.Zero(t, resp.StatusCode)
 }
 
-func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
+func TestClientDo_TLSHandshakeFails(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -180,43 +205,45 @@ func TestAFailedHandshakeWasNotSentOn(t *testing.T) {
 	assert.False(t, resp.Sent)
 }
 
-func TestACallerWhoEndsWhileDiallingHasSentNothing(t *testing.T) {
+func TestClientDo_CanceledWhileDialing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		// net/http lets a dial go on when its request has gone.
+		// net/http does not stop dialing when the request is canceled.
 		over := make(chan struct{})
 		defer close(over)
-		dialling := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dial := func(context.Context, string, string) (net.Conn, error) {
 			<-over
-			return nil, errors.New("nobody waits for it any more")
-		}}
+			return nil, errors.New("the test is over")
+		}
+		transport := &http.Transport{DialContext: dial}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		resp := do(ctx, &http.Client{Transport: dialling}, post(t, "http://example.com", "{}"))
+		resp := do(ctx, &http.Client{Transport: transport}, post(t, "http://example.com", "{}"))
 		require.ErrorIs(t, resp.Err, context.Canceled)
 		assert.False(t, resp.Sent)
 	})
 }
 
-func TestAContextThatHasEndedSendsNothing(t *testing.T) {
+func TestClientDo_EndedContext(t *testing.T) {
 	t.Parallel()
-	cancelled, cancel := context.WithCancelCause(t.Context())
+	canceled, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the caller's own reason"))
 	late, cancelLate := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	t.Cleanup(cancelLate)
 	var requests atomic.Int32
+	counting := roundTripper(func(req *http.Request) (*http.Response, error) {
+		requests.Add(1)
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+	})
 	clients := map[string]*http.Client{
-		"net/http": ownClient(t),
-		"a RoundTripper that reports nothing": {Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			requests.Add(1)
-			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
-		})},
+		"net/http":                   ownClient(t),
+		"RoundTripper without trace": {Transport: counting},
 	}
 	for name, client := range clients {
 		for _, c := range []struct {
 			ctx  context.Context
 			want error
-		}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}} {
+		}{{canceled, context.Canceled}, {late, context.DeadlineExceeded}} {
 			resp := do(c.ctx, client, post(t, "http://127.0.0.1:1", "{}"))
 			require.ErrorIs(t, resp.Err, c.want, name)
 			assert.False(t, resp.Sent, name)
@@ -226,10 +253,10 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 	assert.Zero(t, requests.Load())
 }
 
-func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
+func TestClientDo_RoundTripperWithoutTrace(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, broken })}
+	client := &http.Client{Transport: failing(broken)}
 
 	resp := do(t.Context(), client, post(t, "http://example.com", "{}"))
 
@@ -237,12 +264,13 @@ func TestARoundTripperThatReportsNothingCountsAsSent(t *testing.T) {
 	assert.True(t, resp.Sent)
 }
 
-func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
+func TestClientDo_ConnectionCutBeforeResponse(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			target := listen(t, func(_ int, _ net.Conn, requests *bufio.Reader) { readRequest(requests) })
+			target := listen(t,
+				func(_ int, _ net.Conn, requests *bufio.Reader) { readRequest(requests) })
 			r := post(t, target, "{}")
 			r.Method = method
 
@@ -255,7 +283,7 @@ func TestAConnectionCutBeforeTheAnswerWasSentOn(t *testing.T) {
 	}
 }
 
-func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
+func TestClientDo_InvalidRequest(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*roundtrip.Request){
 		"URL": func(r *roundtrip.Request) { r.URL = "http://[" },
@@ -271,10 +299,10 @@ func TestARequestThatCannotBeMadeWasNotSent(t *testing.T) {
 	}
 }
 
-// The caller names method and path itself, and a query can hold what no error text should.
-func TestAnErrorDoesNotRepeatTheURL(t *testing.T) {
+// The caller adds the method and the path to the error text. A query may have secrets.
+func TestClientDo_ErrorOmitsURL(t *testing.T) {
 	t.Parallel()
-	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })}
+	client := &http.Client{Transport: failing(errors.New("broken"))}
 
 	resp := do(t.Context(), client, request(t, "http://example.com/path?query"))
 
@@ -283,12 +311,12 @@ func TestAnErrorDoesNotRepeatTheURL(t *testing.T) {
 	assert.NotErrorAs(t, resp.Err, &wrapper)
 }
 
-// An resp that never comes, and one that stops halfway.
+// slow are handlers that never send a response, or only half of one.
 var slow = map[string]struct {
 	handler http.HandlerFunc
 	status  int
 }{
-	"before the resp": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0},
+	"before the response": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0},
 	"within the body": {func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "half of")
 		_ = http.NewResponseController(w).Flush()
@@ -296,7 +324,7 @@ var slow = map[string]struct {
 	}, http.StatusOK},
 }
 
-func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
+func TestClientDo_Timeout(t *testing.T) {
 	t.Parallel()
 	for name, c := range slow {
 		t.Run(name, func(t *testing.T) {
@@ -319,13 +347,13 @@ func TestAnAttemptEndsWithItsTimeout(t *testing.T) {
 				assert.True(t, asNetwork.Timeout())
 				assert.True(t, resp.Sent)
 				assert.Equal(t, c.status, resp.StatusCode)
-				assert.Nil(t, resp.Body, "half an resp is none")
+				assert.Nil(t, resp.Body, "the body is incomplete")
 			})
 		})
 	}
 }
 
-func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
+func TestClientDo_ContextEnds(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("the caller's own reason")
 	const after = 3 * time.Second
@@ -333,12 +361,12 @@ func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
 		context func(context.Context) (context.Context, context.CancelFunc)
 		want    error
 	}{
-		"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"canceled": {func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(after, cancel)
 			return ctx, cancel
 		}, context.Canceled},
-		"cancel with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"canceled with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(ctx)
 			time.AfterFunc(after, func() { cancel(reason) })
 			return ctx, func() { cancel(nil) }
@@ -372,15 +400,15 @@ func TestAnAttemptEndsWithItsCallersContext(t *testing.T) {
 	}
 }
 
-// A transport can report the end of its caller's context as an error of its own.
-func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
+// When the caller's context ends, a transport may return an error of its own.
+func TestClientDo_ContextErrorInChain(t *testing.T) {
 	t.Parallel()
 	own := errors.New("i/o timeout")
 	ctx, cancel := context.WithCancel(t.Context())
-	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+	client := clientOf(func(*http.Request) (*http.Response, error) {
 		cancel()
 		return nil, own
-	})}
+	})
 
 	resp := do(ctx, client, request(t, "http://example.com"))
 
@@ -388,13 +416,13 @@ func TestTheCallersContextIsInTheChainWhateverTheTransportSays(t *testing.T) {
 	assert.ErrorIs(t, resp.Err, own)
 }
 
-func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
+func TestClientDo_TransportReturnsContextError(t *testing.T) {
 	t.Parallel()
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
 		return nil, req.Context().Err()
-	})}
-	t.Run("the attempt's", func(t *testing.T) {
+	})
+	t.Run("timeout of the attempt", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			resp := do(t.Context(), client, request(t, "http://example.com"))
@@ -402,7 +430,7 @@ func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
 			require.ErrorAs(t, resp.Err, &late)
 		})
 	})
-	t.Run("the caller's", func(t *testing.T) {
+	t.Run("context of the caller", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -413,7 +441,7 @@ func TestATransportThatOnlySaysThatItsContextEndedIsUnderstood(t *testing.T) {
 	})
 }
 
-// bodies are the ways in which an resp of n bytes comes.
+// bodies write a response of n bytes in different ways.
 var bodies = map[string]func(w http.ResponseWriter, n int){
 	"with Content-Length": func(w http.ResponseWriter, n int) {
 		w.Header().Set("Content-Length", strconv.Itoa(n))
@@ -437,16 +465,16 @@ func compressed(text string) []byte {
 	return b.Bytes()
 }
 
-func TestABodyUpToTheLimitIsRead(t *testing.T) {
+func TestClientDo_MaxBytes(t *testing.T) {
 	t.Parallel()
-	// The larger ones are longer than the buffer that a Content-Length is trusted to ask for.
+	// The large bodies are longer than maxGrow.
 	cases := []struct {
 		name     string
 		length   int
 		limit    int64
 		tooLarge bool
 	}{
-		{"empty, no limit worth the name", 0, 1, false},
+		{"empty", 0, 1, false},
 		{"exactly the limit", 1000, 1000, false},
 		{"one byte more", 1001, 1000, true},
 		{"one byte less", 999, 1000, false},
@@ -459,7 +487,8 @@ func TestABodyUpToTheLimitIsRead(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.name+", "+kind, func(t *testing.T) {
 				t.Parallel()
-				inBubble(t, func(w http.ResponseWriter, _ *http.Request) { write(w, c.length) }, func(t *testing.T, client *http.Client) {
+				handler := func(w http.ResponseWriter, _ *http.Request) { write(w, c.length) }
+				inBubble(t, handler, func(t *testing.T, client *http.Client) {
 					r := request(t, "http://example.com")
 					r.MaxBytes = c.limit
 					resp := do(t.Context(), client, r)
@@ -481,7 +510,7 @@ func TestABodyUpToTheLimitIsRead(t *testing.T) {
 	}
 }
 
-func TestAnAnnouncedBodyBeyondTheLimitIsNotWaitedFor(t *testing.T) {
+func TestClientDo_ContentLengthTooLarge(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(maxBytes+1))
@@ -496,7 +525,7 @@ func TestAnAnnouncedBodyBeyondTheLimitIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// countingReader counts what is read of it, which never ends.
+// countingReader never ends. It counts the bytes that are read.
 type countingReader struct{ n int64 }
 
 func (r *countingReader) Read(p []byte) (int, error) {
@@ -504,14 +533,16 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
+func TestClientDo_EndlessBody(t *testing.T) {
 	t.Parallel()
 	endless := &countingReader{}
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-		// Its end is there for an exchange that would read for ever.
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
+		// The limit ends the test if Do would read forever.
 		body := io.NopCloser(io.LimitReader(endless, 100*maxBytes))
-		return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req}, nil
-	})}
+		return &http.Response{
+			StatusCode: http.StatusOK, Body: body, ContentLength: -1, Request: req,
+		}, nil
+	})
 
 	resp := do(t.Context(), client, request(t, "http://example.com"))
 
@@ -520,8 +551,8 @@ func TestABodyIsNotReadFarBeyondTheLimit(t *testing.T) {
 	assert.LessOrEqual(t, endless.n, int64(2*maxBytes))
 }
 
-// A server must not make us allocate what it only announces.
-func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
+// A client must not allocate memory only because of the Content-Length.
+func TestClientDo_ContentLengthIsNotAllocated(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.FormatInt(math.MaxInt64, 10))
@@ -534,28 +565,31 @@ func TestAnAnnouncedLengthIsNotBelievedBeforehand(t *testing.T) {
 	})
 }
 
-func TestACutBodyIsAnErrorBesideTheStatus(t *testing.T) {
+func TestClientDo_CutBody(t *testing.T) {
 	t.Parallel()
 	whole := compressed(strings.Repeat("a text that compresses ", 100))
 	for name, cut := range map[string]struct{ header, body string }{
 		"Content-Length": {"Content-Length: 100", "half of it"},
 		"chunked":        {"Transfer-Encoding: chunked", "5\r\nhalf \r\n"},
-		"gzip, cut in its middle": {
-			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)/2), string(whole[:len(whole)/2]),
+		"gzip, half of it": {
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)/2),
+			string(whole[:len(whole)/2]),
 		},
 		"gzip without its checksum": {
-			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)-8), string(whole[:len(whole)-8]),
+			"Content-Encoding: gzip\r\nContent-Length: " + strconv.Itoa(len(whole)-8),
+			string(whole[:len(whole)-8]),
 		},
-		"gzip without a byte":    {"Content-Encoding: gzip", string(whole[:len(whole)-1])},
-		"gzip without its head":  {"Content-Encoding: gzip\r\nContent-Length: 5", string(whole[:5])},
-		"gzip that is no such":   {"Content-Encoding: gzip\r\nContent-Length: 20", "<html>not gzip</html"},
-		"gzip with a wrong byte": {"Content-Encoding: gzip", string(whole[:len(whole)-8]) + "12345678"},
+		"gzip without its last byte":    {"Content-Encoding: gzip", string(whole[:len(whole)-1])},
+		"gzip, only part of its header": {"Content-Encoding: gzip\r\nContent-Length: 5", string(whole[:5])},
+		"not gzip":                      {"Content-Encoding: gzip\r\nContent-Length: 20", "<html>not gzip</html"},
+		"gzip with a wrong checksum":    {"Content-Encoding: gzip", string(whole[:len(whole)-8]) + "12345678"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			target := listen(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 				readRequest(requests)
-				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nCf-Ray: 123\r\n"+cut.header+"\r\n\r\n"+cut.body)
+				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nCf-Ray: 123\r\n"+
+					cut.header+"\r\n\r\n"+cut.body)
 			})
 
 			resp := do(t.Context(), ownClient(t), request(t, target))
@@ -563,15 +597,16 @@ func TestACutBodyIsAnErrorBesideTheStatus(t *testing.T) {
 			require.Error(t, resp.Err)
 			assert.Equal(t, http.StatusNotFound, resp.StatusCode)
 			assert.Equal(t, "123", resp.Header.Get("Cf-Ray"))
-			assert.Nil(t, resp.Body, "half an resp is none")
+			assert.Nil(t, resp.Body, "the body is incomplete")
 			assert.True(t, resp.Sent)
 		})
 	}
 }
 
-// dying serves a connection's first request and dies on its second, as a server does that closes idle connections just then. It counts
-// the requests that it read.
-func dying(t *testing.T, requests *atomic.Int32) string {
+// serveDying responds to the first request of the first connection and closes that connection after
+// it has read the second request, like a server that closes idle connections. It counts the
+// requests.
+func serveDying(t *testing.T, requests *atomic.Int32) string {
 	t.Helper()
 	return listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
 		for n := 1; readRequest(reader) != ""; n++ {
@@ -579,31 +614,31 @@ func dying(t *testing.T, requests *atomic.Int32) string {
 			if number == 1 && n == 2 {
 				return
 			}
-			_, _ = io.WriteString(conn, okay)
+			_, _ = io.WriteString(conn, okResponse)
 		}
 	})
 }
 
-// warm leaves an idle connection behind.
-func warm(t *testing.T, client *http.Client, target string) {
+// openIdle sends a request, so that the client has an idle connection.
+func openIdle(t *testing.T, client *http.Client, target string) {
 	t.Helper()
 	resp := do(t.Context(), client, request(t, target))
 	require.NoError(t, resp.Err)
 	require.Equal(t, "ok", string(resp.Body))
 }
 
-func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
+func TestClientDo_TransportRetryIsObserved(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
-	target, client := dying(t, &requests), ownClient(t)
-	warm(t, client, target)
+	target, client := serveDying(t, &requests), ownClient(t)
+	openIdle(t, client, target)
 	asked, before := 0, int32(0)
 	r := request(t, target)
 	r.OnRetry = func(ctx context.Context) error {
 		asked++
 		before = requests.Load()
 		_, limited := ctx.Deadline()
-		assert.True(t, limited, "the attempt's own context")
+		assert.True(t, limited, "the context of the attempt")
 		return nil
 	}
 
@@ -612,21 +647,21 @@ func TestARepeatByTheTransportIsAnnounced(t *testing.T) {
 	require.NoError(t, resp.Err)
 	assert.Equal(t, "ok", string(resp.Body))
 	assert.Equal(t, 1, asked)
-	assert.Equal(t, int32(2), before, "asked before, and not after")
+	assert.Equal(t, int32(2), before, "OnRetry is called before the retry")
 	assert.Equal(t, int32(3), requests.Load())
 	assert.True(t, resp.Sent)
 }
 
-func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
+func TestClientDo_RefusedRetryEndsAttempt(t *testing.T) {
 	t.Parallel()
 	target, client := listen(t, func(number int, conn net.Conn, reader *bufio.Reader) {
 		readRequest(reader)
 		if number == 1 {
-			_, _ = io.WriteString(conn, okay)
+			_, _ = io.WriteString(conn, okResponse)
 		}
 		readRequest(reader)
 	}), ownClient(t)
-	warm(t, client, target)
+	openIdle(t, client, target)
 	refused := errors.New("no attempt is left")
 	r := request(t, target)
 	asked := 0
@@ -639,25 +674,26 @@ func TestARepeatThatIsRefusedEndsTheAttempt(t *testing.T) {
 	resp := do(t.Context(), client, r)
 
 	require.ErrorIs(t, resp.Err, refused)
-	assert.Less(t, time.Since(began), timeout, "it waits for a response")
-	require.NotErrorIs(t, resp.Err, context.Canceled, "nobody cancelled")
+	assert.Less(t, time.Since(began), timeout, "Do does not wait for a response")
+	require.NotErrorIs(t, resp.Err, context.Canceled, "the context is not canceled")
 	assert.Zero(t, resp.StatusCode)
 	assert.Equal(t, 1, asked)
 	assert.True(t, resp.Sent)
 }
 
-// reluctant is a connection that lets others run before it closes, those who are about to write to it too.
-type reluctant struct{ net.Conn }
+// slowCloseConn lets other goroutines run before it closes, including those that are about to
+// write.
+type slowCloseConn struct{ net.Conn }
 
-func (c reluctant) Close() error {
+func (c slowCloseConn) Close() error {
 	for range 100 {
 		runtime.Gosched()
 	}
 	return c.Conn.Close()
 }
 
-// net/http looks at the context and writes at the same time, so that it is chance which comes first.
-func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
+// net/http checks the context and writes at the same time, in random order.
+func TestClientDo_RefusedRetryIsNotWritten(t *testing.T) {
 	t.Parallel()
 	const rounds = 50
 	repeats := make(chan string, rounds)
@@ -667,18 +703,15 @@ func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
 			return
 		}
 		readRequest(reader)
-		_, _ = io.WriteString(conn, okay)
+		_, _ = io.WriteString(conn, okResponse)
 		readRequest(reader)
 	})
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return reluctant{conn}, err
-	}}
+	transport := dialing(func(conn net.Conn) net.Conn { return slowCloseConn{conn} })
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	refused := errors.New("no attempt is left")
 	for round := range rounds {
-		warm(t, client, target)
+		openIdle(t, client, target)
 		r := request(t, target)
 		r.OnRetry = func(context.Context) error { return refused }
 
@@ -689,28 +722,21 @@ func TestARepeatThatIsRefusedIsNotWritten(t *testing.T) {
 	}
 }
 
-// shared is a connection that speaks HTTP/2.
-type shared struct{ net.Conn }
-
-func (shared) ConnectionState() tls.ConnectionState {
-	return tls.ConnectionState{NegotiatedProtocol: "h2"}
-}
-
-func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
+func TestClientDo_RefusedRetryWithResponse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		wrap   func(net.Conn) net.Conn
 		closed bool
 	}{
-		"HTTP/1":                           {func(conn net.Conn) net.Conn { return conn }, true},
-		"HTTP/2, which others use as well": {func(conn net.Conn) net.Conn { return shared{conn} }, false},
+		"HTTP/1":                    {func(conn net.Conn) net.Conn { return conn }, true},
+		"HTTP/2, shared connection": {func(conn net.Conn) net.Conn { return http2Conn{conn} }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			near, far := net.Pipe()
 			t.Cleanup(func() { _ = near.Close() })
 			go func() { _, _ = io.Copy(io.Discard, far) }()
-			repeating := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			repeating := clientOf(func(req *http.Request) (*http.Response, error) {
 				trace := httptrace.ContextClientTrace(req.Context())
 				trace.GetConn("example.com:80")
 				trace.GotConn(httptrace.GotConnInfo{Conn: c.wrap(near)})
@@ -721,9 +747,10 @@ func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
 				assert.Equal(t, c.closed, err != nil, "%v", err)
 				assert.Error(t, req.Context().Err())
 				return &http.Response{
-					StatusCode: http.StatusOK, Header: http.Header{"Cf-Ray": {"123"}}, Body: io.NopCloser(strings.NewReader(okay)), Request: req,
+					StatusCode: http.StatusOK, Header: http.Header{"Cf-Ray": {"123"}},
+					Body: io.NopCloser(strings.NewReader(okResponse)), Request: req,
 				}, nil
-			})}
+			})
 			refused := errors.New("no attempt is left")
 			r := request(t, "http://example.com")
 			r.OnRetry = func(context.Context) error { return refused }
@@ -735,14 +762,14 @@ func TestAnAnswerDoesNotHideThatItsRepeatWasRefused(t *testing.T) {
 	}
 }
 
-// frame is one of HTTP/2, on the stream with this number.
+// frame returns an HTTP/2 frame for the stream with this number.
 func frame(kind, flags byte, stream uint32, payload ...byte) []byte {
 	head := []byte{0, 0, byte(len(payload)), kind, flags}
 	return append(binary.BigEndian.AppendUint32(head, stream), payload...)
 }
 
-// refusingHTTP2 serves HTTP/2, refuses the first stream of each connection, which net/http then repeats, and answers the others. It
-// counts streams and connections.
+// refusingHTTP2 serves HTTP/2. It refuses the first stream of each connection, which net/http then
+// repeats, and responds to the others. It counts streams and connections.
 func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *http.Client) {
 	t.Helper()
 	const headers, reset, settings, endOfBoth = 1, 3, 4, 5
@@ -750,8 +777,11 @@ func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *h
 	t.Cleanup(certificates.Close)
 	target := listen(t, func(_ int, plain net.Conn, _ *bufio.Reader) {
 		connections.Add(1)
-		conn := tls.Server(plain, &tls.Config{Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"}})
-		if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		conn := tls.Server(plain, &tls.Config{
+			Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"},
+		})
+		const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		if _, err := io.CopyN(io.Discard, conn, int64(len(preface))); err != nil {
 			return
 		}
 		_, _ = conn.Write(append(frame(settings, 0, 0), frame(settings, 1, 0)...))
@@ -760,7 +790,8 @@ func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *h
 			if _, err := io.ReadFull(conn, head); err != nil {
 				return
 			}
-			_, _ = io.CopyN(io.Discard, conn, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+			length := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+			_, _ = io.CopyN(io.Discard, conn, length)
 			if head[3] != headers {
 				continue
 			}
@@ -775,12 +806,12 @@ func refusingHTTP2(t *testing.T, streams, connections *atomic.Int32) (string, *h
 		}
 	})
 	transport := roundtrip.NewTransport()
-	transport.TLSClientConfig = &tls.Config{RootCAs: certificates.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	transport.TLSClientConfig = trusting(certificates)
 	t.Cleanup(transport.CloseIdleConnections)
 	return strings.Replace(target, "http://", "https://", 1), &http.Client{Transport: transport}
 }
 
-func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
+func TestClientDo_HTTP2RefusedRetry(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		var streams, connections atomic.Int32
@@ -792,7 +823,7 @@ func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
 		resp := do(t.Context(), client, r)
 
 		require.Equal(t, roundtrip.Response{Sent: true, Err: refused}, resp)
-		// What the connection carries next shows that nothing else went out, and that it is as it was.
+		// Another request shows that nothing else was sent and that the connection still works.
 		resp = do(t.Context(), client, request(t, target))
 		require.NoError(t, resp.Err)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -802,8 +833,8 @@ func TestHTTP2_RetryOfReadCanBeRefused(t *testing.T) {
 	}
 }
 
-// net/http cannot know whether a write may be repeated.
-func TestHTTP2_WriteIsNotRepeatedByTheTransport(t *testing.T) {
+// net/http does not know whether a write may be repeated.
+func TestClientDo_HTTP2WriteIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		for _, body := range []string{"", "{}"} {
@@ -824,7 +855,7 @@ func TestHTTP2_WriteIsNotRepeatedByTheTransport(t *testing.T) {
 	}
 }
 
-func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
+func TestClientDo_PostIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	headers := map[string]http.Header{
 		"no header":         {},
@@ -836,8 +867,8 @@ func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
 			t.Run(name+", "+strconv.Itoa(len(body))+" bytes", func(t *testing.T) {
 				t.Parallel()
 				var requests atomic.Int32
-				target, client := dying(t, &requests), ownClient(t)
-				warm(t, client, target)
+				target, client := serveDying(t, &requests), ownClient(t)
+				openIdle(t, client, target)
 				r := post(t, target, body)
 				r.Header = header
 
@@ -851,36 +882,33 @@ func TestARequestThatCreatesIsNeverRepeatedByTheTransport(t *testing.T) {
 	}
 }
 
-// dumb is a connection that takes no more once it is told so.
-type dumb struct {
+// failingWriteConn is a connection whose writes fail once closed is set.
+type failingWriteConn struct {
 	net.Conn
 	closed *atomic.Bool
 }
 
-func (c dumb) Write(p []byte) (int, error) {
+func (c failingWriteConn) Write(p []byte) (int, error) {
 	if c.closed.Load() {
 		return 0, syscall.EPIPE
 	}
 	return c.Conn.Write(p)
 }
 
-func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
+func TestClientDo_FailedWriteCountsAsSent(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	target := listen(t, func(_ int, conn net.Conn, reader *bufio.Reader) {
 		for readRequest(reader) != "" {
 			requests.Add(1)
-			_, _ = io.WriteString(conn, okay)
+			_, _ = io.WriteString(conn, okResponse)
 		}
 	})
 	var closed atomic.Bool
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return dumb{conn, &closed}, err
-	}}
+	transport := dialing(func(conn net.Conn) net.Conn { return failingWriteConn{conn, &closed} })
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	warm(t, client, target)
+	openIdle(t, client, target)
 	closed.Store(true)
 
 	resp := do(t.Context(), client, post(t, target, "{}"))
@@ -890,7 +918,7 @@ func TestARequestThatGotAConnectionCountsAsSent(t *testing.T) {
 	assert.Equal(t, int32(1), requests.Load())
 }
 
-func TestAnIdempotencyKeyChangesNothingElse(t *testing.T) {
+func TestClientDo_IdempotencyKey(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		t.Run(method, func(t *testing.T) {
@@ -912,7 +940,7 @@ func TestAnIdempotencyKeyChangesNothingElse(t *testing.T) {
 	}
 }
 
-// trackedBody tells whether it was closed.
+// trackedBody records whether it was closed.
 type trackedBody struct {
 	io.Reader
 	closed atomic.Bool
@@ -927,50 +955,53 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
-func TestEveryBodyIsClosed(t *testing.T) {
+func TestClientDo_ClosesBody(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		reader io.Reader
 		length int64
 	}{
-		"read whole":     {strings.NewReader("ok"), 2},
-		"empty":          {strings.NewReader(""), 0},
-		"broken":         {brokenReader{}, -1},
-		"too large":      {strings.NewReader(strings.Repeat("x", maxBytes+1)), -1},
-		"said too large": {strings.NewReader("x"), maxBytes + 1},
+		"complete":                 {strings.NewReader("ok"), 2},
+		"empty":                    {strings.NewReader(""), 0},
+		"broken":                   {brokenReader{}, -1},
+		"too large":                {strings.NewReader(strings.Repeat("x", maxBytes+1)), -1},
+		"Content-Length too large": {strings.NewReader("x"), maxBytes + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			body := &trackedBody{Reader: c.reader}
-			client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: c.length, Request: req}, nil
-			})}
+			client := clientOf(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: http.StatusOK, Body: body, ContentLength: c.length, Request: req,
+				}, nil
+			})
 			do(t.Context(), client, request(t, "http://example.com"))
 			assert.True(t, body.closed.Load())
 		})
 	}
 }
 
-func TestTheAttemptsContextEndsWithIt(t *testing.T) {
+func TestClientDo_CancelsItsContext(t *testing.T) {
 	t.Parallel()
 	var attempt context.Context
-	client := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	client := clientOf(func(req *http.Request) (*http.Response, error) {
 		attempt = req.Context()
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
-	})}
+	})
 
 	resp := do(t.Context(), client, request(t, "http://example.com"))
 
 	require.NoError(t, resp.Err)
-	assert.Error(t, attempt.Err(), "a timer would be left until the time-out")
+	assert.Error(t, attempt.Err(), "otherwise its timer would stay until the timeout")
 }
 
-func TestAConnectionIsUsedAgain(t *testing.T) {
+func TestClientDo_ReusesConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		network := pipenet.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		handler := func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat("x", maxBytes))
-		}))
+		}
+		network := pipenet.Serve(t, http.HandlerFunc(handler))
 		client := network.Client(t)
 		for range 5 {
 			require.NoError(t, do(t.Context(), client, request(t, "http://example.com")).Err)
@@ -980,16 +1011,15 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 	})
 }
 
-func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
+func TestNewTransport_HTTP2(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Proto)
-	}))
+	handler := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }
+	server := httptest.NewUnstartedServer(http.HandlerFunc(handler))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	transport := roundtrip.NewTransport()
-	transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	transport.TLSClientConfig = trusting(server)
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 
@@ -1001,18 +1031,19 @@ func TestTheDefaultTransportSpeaksHTTP2(t *testing.T) {
 	}
 }
 
-func TestTheDefaultTransportsAreNobodyElses(t *testing.T) {
+func TestNewTransport_NotShared(t *testing.T) {
 	t.Parallel()
 	first, second := roundtrip.NewTransport(), roundtrip.NewTransport()
 	assert.NotSame(t, first, second)
 	assert.NotSame(t, http.DefaultTransport, roundtrip.NewTransport())
 }
 
-func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
+func TestNewTransport_EndlessHeaders(t *testing.T) {
 	t.Parallel()
 	target := listen(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 		readRequest(requests)
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-Long: "+strings.Repeat("x", 2<<20)+"\r\n\r\n")
+		long := strings.Repeat("x", 2<<20)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-Long: "+long+"\r\n\r\n")
 	})
 	transport := roundtrip.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
@@ -1023,50 +1054,53 @@ func TestTheDefaultTransportRefusesEndlessHeaders(t *testing.T) {
 	assert.True(t, resp.Sent)
 }
 
-// overHTTP2 is a connection that says it speaks HTTP/2.
-type overHTTP2 struct{ net.Conn }
+// http2Conn is a connection that reports HTTP/2 as its protocol.
+type http2Conn struct{ net.Conn }
 
-func (overHTTP2) ConnectionState() tls.ConnectionState {
+func (http2Conn) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{NegotiatedProtocol: "h2"}
 }
 
-// failingBody fails as HTTP/2's bodies do.
+// failingBody fails with an error.
 type failingBody struct{ err error }
 
 func (r failingBody) Read([]byte) (int, error) { return 0, r.err }
 
-func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
+func TestClientDo_HTTP2NotProcessed(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
 	for name, test := range map[string]struct {
 		conn net.Conn
-		resp bool // the error comes in the body of an resp
+		body bool // whether reading the body returns the error
 		err  error
 		sent bool
 	}{
-		"too many streams":           {overHTTP2{}, false, refused, false},
-		"going away":                 {overHTTP2{}, false, errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), false},
-		"no connection with room":    {overHTTP2{}, false, errors.New("net/http: cannot rewind body after connection loss"), false},
-		"not established":            {overHTTP2{}, false, errors.New("http2: client conn could not be established"), false},
-		"going away with an error":   {overHTTP2{}, false, errors.New("http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"), false},
-		"an unknown error":           {overHTTP2{}, false, errors.New("http2: Transport received GOAWAY from server ErrCode:unknown error code 0x42"), false},
-		"closed after it went away":  {overHTTP2{}, false, errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug="graceful shutdown GOAWAY"`), true},
-		"words of the server":        {overHTTP2{}, false, errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug="http2: client conn not usable"`), true},
-		"another stream error":       {overHTTP2{}, false, errors.New("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
-		"the same words over HTTP/1": {nil, false, refused, true},
-		"the same words in an resp":  {overHTTP2{}, true, refused, true},
+		"too many streams":          {http2Conn{}, false, refused, false},
+		"going away":                {http2Conn{}, false, errors.New("http2: Transport received Server's graceful shutdown GOAWAY"), false},
+		"too many streams on one":   {http2Conn{}, false, errors.New("net/http: cannot rewind body after connection loss"), false},
+		"not established":           {http2Conn{}, false, errors.New("http2: client conn could not be established"), false},
+		"going away with an error":  {http2Conn{}, false, errors.New("http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"), false},
+		"an unknown error":          {http2Conn{}, false, errors.New("http2: Transport received GOAWAY from server ErrCode:unknown error code 0x42"), false},
+		"closed after it went away": {http2Conn{}, false, errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug="graceful shutdown GOAWAY"`), true},
+		"text chosen by the server": {http2Conn{}, false, errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug="http2: client conn not usable"`), true},
+		"another stream error":      {http2Conn{}, false, errors.New("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
+		"same text over HTTP/1":     {nil, false, refused, true},
+		"same text for a body":      {http2Conn{}, true, refused, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			client := clientOf(func(r *http.Request) (*http.Response, error) {
 				trace := httptrace.ContextClientTrace(r.Context())
 				trace.GetConn("example.com:443")
 				trace.GotConn(httptrace.GotConnInfo{Conn: test.conn})
-				if test.resp {
-					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(failingBody{test.err}), ContentLength: -1}, nil
+				if test.body {
+					return &http.Response{
+						StatusCode: 200, Header: http.Header{},
+						Body: io.NopCloser(failingBody{test.err}), ContentLength: -1,
+					}, nil
 				}
 				return nil, test.err
-			})}
+			})
 			resp := do(t.Context(), client, post(t, "https://example.com", "{}"))
 			require.ErrorIs(t, resp.Err, test.err)
 			assert.Equal(t, test.sent, resp.Sent)
@@ -1074,11 +1108,12 @@ func TestWhatAnHTTP2ServerRefusedUnreadWasNotSent(t *testing.T) {
 	}
 }
 
-func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
+func TestNewTransport_HandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := pipenet.ServeTLS(t, http.NotFoundHandler())
-		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // and never says a word
+		// The server reads everything and never responds.
+		network.Intercept(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		transport := roundtrip.NewTransport()
 		network.Lead(t, transport)
 		began := time.Now()
@@ -1094,28 +1129,31 @@ func TestAHandshakeThatDoesNotEndIsGivenUpUnsent(t *testing.T) {
 	})
 }
 
-// valve is a connection from which nothing comes any more once it is shut, as where a network drops packets without a word.
-type valve struct {
+// droppingConn is a connection that delivers no more data once drop is set, like a network that
+// drops packets.
+type droppingConn struct {
 	net.Conn
-	shut atomic.Bool
+	drop atomic.Bool
 	done chan struct{}
 }
 
-func (v *valve) Read(p []byte) (int, error) {
-	n, err := v.Conn.Read(p)
-	if v.shut.Load() {
-		<-v.done
+func (c *droppingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.drop.Load() {
+		<-c.done
 		return 0, net.ErrClosed
 	}
 	return n, err
 }
 
-func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
+func TestNewTransport_SilentConnectionLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "ok")
+		})
 		network := pipenet.ServeTLS(t, handler)
-		dying := &valve{done: make(chan struct{})}
+		dying := &droppingConn{done: make(chan struct{})}
 		network.Intercept(func(conn net.Conn) {
 			dying.Conn = conn
 			pipenet.ServeConn(pipenet.TLS(dying), handler)
@@ -1126,13 +1164,14 @@ func TestAConnectionThatDiedSilentlyCostsNoWholeAttempt(t *testing.T) {
 		r := request(t, "https://localhost")
 		r.Timeout = time.Hour
 		require.NoError(t, do(t.Context(), client, r).Err)
-		dying.shut.Store(true)
+		dying.drop.Store(true)
 		t.Cleanup(func() { close(dying.done) })
 
 		began := time.Now()
 		require.Error(t, do(t.Context(), client, r).Err)
 		assert.Less(t, time.Since(began), 30*time.Second)
-		require.NoError(t, do(t.Context(), client, r).Err, "the next attempt takes another connection")
+		require.NoError(t, do(t.Context(), client, r).Err,
+			"the next attempt opens a new connection")
 		assert.Equal(t, 2, network.Dials())
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// trace watches for the connections of an attempt. A second one means that net/http sends the request
-// again by itself.
+// trace returns a context that tracks the connections of an attempt. A second connection means that
+// net/http sends the request again.
 func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { c.asked.Store(true) },
@@ -29,11 +29,12 @@ func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) conte
 	})
 }
 
-// maxSkipped bounds how many connections one attempt does not use.
+// maxSkipped is the maximum number of connections that one attempt skips.
 const maxSkipped = 100
 
-// skips reports whether a retry must leave out a connection. Idle connections that are dead come in
-// numbers: a retry gets a new one. net/http goes on to the next when a read could not be written.
+// skips reports whether a retry must not use a connection that it got. If one idle connection is
+// dead, others usually are too, so a retry skips them until it gets a new one. net/http tries the
+// next connection if it cannot write a GET request.
 func (c *connection) skips(info httptrace.GotConnInfo) bool {
 	if !c.isRead || !info.Reused || info.Conn == nil || c.http2.Load() {
 		return false
@@ -58,7 +59,8 @@ func (c *connection) allowRetry(ctx context.Context) bool {
 	return err == nil
 }
 
-// end returns what refused a retry, and refuses later ones: a RoundTripper may leave work behind.
+// end returns the error that refused a retry, or nil. It refuses later retries, because a
+// RoundTripper may go on in the background.
 func (c *connection) end() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,8 +68,9 @@ func (c *connection) end() error {
 	return c.refused
 }
 
-// closeUnused keeps a request from being written. HTTP/1 writes before it looks at the context; HTTP/2
-// looks first, and shares the connection.
+// closeUnused closes a connection so that a request is not written to it. With HTTP/1, net/http
+// writes before it checks the context. With HTTP/2 it checks the context first, and other requests
+// share the connection.
 func closeUnused(conn net.Conn) {
 	if conn != nil && !isHTTP2(conn) {
 		_ = conn.Close()
@@ -79,22 +82,24 @@ func isHTTP2(conn net.Conn) bool {
 	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// notProcessed reports whether an HTTP/2 server said that it has not processed the request: it had too
-// many at once, or was about to close. Only the whole text of net/http's errors says so. A part of
-// one would not do: a server chooses the debug text of its GOAWAY.
+// notProcessed reports whether an HTTP/2 server said that it has not processed the request, because
+// there were too many or because it was about to close the connection. net/http reports this only
+// in the text of its errors. The whole text must match, since a server chooses the debug text in
+// its GOAWAY.
 func notProcessed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := strings.TrimPrefix(err.Error(), "http2: Transport: cannot retry err [")
 		text, _, _ = strings.Cut(text, "] after Request.Body was written")
 		switch text {
-		case "http2: Transport received Server's graceful shutdown GOAWAY", // of a stream behind the last
+		case "http2: Transport received Server's graceful shutdown GOAWAY", // for a later stream
 			"http2: client conn not usable",
 			"http2: client conn could not be established",
-			"net/http: cannot rewind body after connection loss": // the connection took no more streams
+			"net/http: cannot rewind body after connection loss": // no more streams allowed
 			return true
 		}
-		// GOAWAY with an error, of the first stream, which is behind the last.
-		if code, ok := strings.CutPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"); ok {
+		// A GOAWAY with an error, for the first stream, which is after the last processed one.
+		const goAway = "http2: Transport received GOAWAY from server ErrCode:"
+		if code, ok := strings.CutPrefix(text, goAway); ok {
 			return !strings.ContainsFunc(code, isNotOfCode)
 		}
 		if id, ok := strings.CutPrefix(text, "stream error: stream ID "); ok {
@@ -107,8 +112,9 @@ func notProcessed(err error) bool {
 	return false
 }
 
-// isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http prints
-// it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
+// isNotOfCode reports whether a rune cannot be in the name of an HTTP/2 error code, as net/http
+// prints it: "ENHANCE_YOUR_CALM", "unknown error code 0x42".
 func isNotOfCode(r rune) bool {
-	return r != '_' && r != ' ' && !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+	return r != '_' && r != ' ' &&
+		!('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 }

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// NewTransport returns the transport of a client that was given none. Its timeouts are of the steps
-// before a response; the whole of an attempt is bounded by Do.
+// NewTransport returns the default transport. Its timeouts are for the steps before a response. The
+// timeout of the whole attempt is that of [Client.Do].
 func NewTransport() *http.Transport {
 	refused := func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 		if resp.StatusCode != http.StatusOK {
-			// net/http would give the proxy's own words, which may quote what it was sent.
-			return fmt.Errorf("the proxy responded with the status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+			// The error of net/http would have the proxy's text, which may quote the credentials.
+			return fmt.Errorf("the proxy responded with the status %d %s",
+				resp.StatusCode, http.StatusText(resp.StatusCode))
 		}
 		return nil
 	}
@@ -27,18 +28,20 @@ func NewTransport() *http.Transport {
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxIdleConns:           100,
-		MaxIdleConnsPerHost:    64, // all to one host
+		MaxIdleConnsPerHost:    64, // all requests go to one host
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
-		// Many calls share a connection of HTTP/2. Pings find out early that a network dropped it.
+		// Many calls share an HTTP/2 connection. Pings detect early that the network has dropped
+		// it.
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 10 * time.Second,
+			SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second,
+			WriteByteTimeout: 10 * time.Second,
 		},
 	}
 }
 
-// locationGuard removes a Location that is not a URL: http.Client would parse it before it asks
-// whether to follow a redirect, and lose the response.
+// locationGuard removes a Location header that is not a valid URL. http.Client parses it before it
+// calls CheckRedirect, and would return an error instead of the response.
 type locationGuard struct{ next http.RoundTripper }
 
 func (g locationGuard) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -55,7 +58,7 @@ func (g locationGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections is what http.Client looks for.
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections].
 func (g locationGuard) CloseIdleConnections() {
 	if next, ok := g.next.(interface{ CloseIdleConnections() }); ok {
 		next.CloseIdleConnections()

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// setOwner does nothing: there are no owners to keep that os knows of.
+// setOwner does nothing, because package os has no file owners on this system.
 func setOwner(*os.File, fs.FileInfo) error { return nil }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// setOwner gives a file the owner and the group of another one.
+// setOwner sets the owner and the group of a file to those of another file.
 func setOwner(file *os.File, other fs.FileInfo) error {
 	own, err := file.Stat()
 	if err != nil {
@@ -21,7 +21,7 @@ func setOwner(file *os.File, other fs.FileInfo) error {
 	}
 	err = file.Chown(int(want.Uid), int(want.Gid))
 	if is.Uid == want.Uid {
-		return nil // only the group differs
+		return nil // only the group differs, which is no reason to fail
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-// Package securefile writes files with secrets.
+// Package securefile writes files that contain secrets.
 package securefile
 
 import (
@@ -8,19 +8,19 @@ import (
 	"path/filepath"
 )
 
-// Write creates the file at path, or replaces it, with mode 0600. Readers see the old content or
-// the new, never a part of it. If anything fails, the old file is unchanged and nothing else is
+// Write creates or replaces the file at path, with mode 0600. Readers see either the old or the new
+// content, never a part of it. If Write fails, the old file is unchanged and no temporary file is
 // left.
 //
-// The new file has the owner of the old one. If the process may not set it, Write fails. The group
-// is kept if the process may set it; it has no access in any case. A symbolic link is replaced, not
-// followed. Anything else that is not a regular file is refused.
+// The new file has the owner of the old one. If the process may not set the owner, Write fails. The
+// group is kept if the process may set it; the group has no access in any case. A symbolic link is
+// replaced, not followed. Write returns an error if path is anything else than a regular file.
 func Write(path string, content []byte) (err error) {
 	old, err := existing(path)
 	if err != nil {
 		return err
 	}
-	// In the same folder, it can replace the file in one step. CreateTemp uses mode 0600.
+	// A file in the same folder can replace the old one atomically. CreateTemp uses mode 0600.
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".cftunnel-*")
 	if err != nil {
 		return err
@@ -46,9 +46,8 @@ func Write(path string, content []byte) (err error) {
 	return os.Rename(temporary.Name(), path)
 }
 
-// existing returns the file to replace, or nil if there is none. The file behind a symbolic link
-// counts: a link to a device is refused like the device, and the file gets the owner of the one
-// that was read through the link.
+// existing returns the file to replace, or nil if there is none. It follows a symbolic link: a link
+// to a device is refused like the device, and the new file gets the owner of the link's target.
 func existing(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,10 +13,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-const stranger = 65534 // a user who may do nothing
+const stranger = 65534 // the ID of a user without privileges
 
-// asStranger runs work as a user without privileges. The user is that of one thread, which ends
-// with the goroutine that is locked to it.
+// asStranger runs work as a user without privileges. Only one thread changes its user, and that
+// thread ends with the goroutine that is locked to it.
 func asStranger(work func()) {
 	done := make(chan struct{})
 	go func() {
@@ -34,7 +34,7 @@ func TestWrite_FailsIfItCannotKeepTheOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may become another user")
 	}
-	// The parent of t.TempDir is closed to others.
+	// Other users have no access to the parent of t.TempDir.
 	folder, err := os.MkdirTemp("/tmp", "securefile-*")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
@@ -52,7 +52,7 @@ func TestWrite_FailsIfItCannotKeepTheOwner(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "no temporary file is left")
 
-	// A group that cannot be kept is no reason to lose the secret.
+	// A group that cannot be kept is not an error.
 	require.NoError(t, os.Chown(path, stranger, 0))
 	asStranger(func() { refused = securefile.Write(path, []byte("new")) })
 	require.NoError(t, refused)

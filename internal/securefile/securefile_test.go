@@ -18,7 +18,7 @@ func TestWrite_ReplacesTheFile(t *testing.T) {
 	for _, name := range []string{"new", "old", strings.Repeat("n", 250)} {
 		path := filepath.Join(folder, name)
 		if name == "old" {
-			require.NoError(t, os.WriteFile(path, []byte("something longer than what comes"), 0o666))
+			require.NoError(t, os.WriteFile(path, []byte("longer than the new content"), 0o666))
 		}
 		require.NoError(t, securefile.Write(path, []byte("content")))
 		content, err := os.ReadFile(path)
@@ -33,7 +33,7 @@ func TestWrite_ReplacesTheFile(t *testing.T) {
 	assert.Len(t, left, 3)
 }
 
-func TestWrite_ReplacesALink(t *testing.T) {
+func TestWrite_ReplacesLink(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	target, link := filepath.Join(folder, "target"), filepath.Join(folder, "link")

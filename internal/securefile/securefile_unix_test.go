@@ -15,7 +15,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-func TestWrite_RefusesWhatIsNotARegularFile(t *testing.T) {
+func TestWrite_RejectsSpecialFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	at := func(name string) string { return filepath.Join(folder, name) }

@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// The text that is scanned was found to be JSON before. A scan copies nothing, and follows only what
-// separates values.
+// The scanner finds the members and items of a text that is known to be JSON. It copies nothing and
+// reads only the syntax between values.
 
 var errSyntax = errors.New("invalid JSON")
 
@@ -16,7 +16,7 @@ type scanner struct {
 	at   int
 }
 
-// next skips white space and returns what follows, or 0 at the end.
+// next skips white space and returns the next byte, or 0 at the end.
 func (s *scanner) next() byte {
 	for ; s.at < len(s.data); s.at++ {
 		switch c := s.data[s.at]; c {
@@ -28,8 +28,8 @@ func (s *scanner) next() byte {
 	return 0
 }
 
-// is reports whether c follows, and skips it if so.
-func (s *scanner) is(c byte) bool {
+// skip reports whether the next byte is c, and skips it in that case.
+func (s *scanner) skip(c byte) bool {
 	found := s.next() == c
 	if found {
 		s.at++
@@ -97,13 +97,13 @@ func (s *scanner) skipString() bool {
 	return false
 }
 
-// eachMember calls f with what an object has.
+// eachMember calls f with each member of an object.
 func eachMember(data []byte, f func(name, raw []byte) error) error {
 	s := scanner{data: data}
-	if !s.is('{') {
+	if !s.skip('{') {
 		return errSyntax
 	}
-	if s.is('}') {
+	if s.skip('}') {
 		return s.end()
 	}
 	for {
@@ -111,7 +111,7 @@ func eachMember(data []byte, f func(name, raw []byte) error) error {
 			return errSyntax
 		}
 		name, err := s.value()
-		if err != nil || !s.is(':') {
+		if err != nil || !s.skip(':') {
 			return errSyntax
 		}
 		raw, err := s.value()
@@ -130,22 +130,22 @@ func eachMember(data []byte, f func(name, raw []byte) error) error {
 		if err := f(name, raw); err != nil {
 			return err
 		}
-		if s.is('}') {
+		if s.skip('}') {
 			return s.end()
 		}
-		if !s.is(',') {
+		if !s.skip(',') {
 			return errSyntax
 		}
 	}
 }
 
-// eachItem calls f with what a list has.
+// eachItem calls f with each item of a list.
 func eachItem(data []byte, f func(raw []byte) error) error {
 	s := scanner{data: data}
-	if !s.is('[') {
+	if !s.skip('[') {
 		return errSyntax
 	}
-	if s.is(']') {
+	if s.skip(']') {
 		return s.end()
 	}
 	for {
@@ -156,10 +156,10 @@ func eachItem(data []byte, f func(raw []byte) error) error {
 		if err != nil {
 			return err
 		}
-		if s.is(']') {
+		if s.skip(']') {
 			return s.end()
 		}
-		if !s.is(',') {
+		if !s.skip(',') {
 			return errSyntax
 		}
 	}
@@ -172,7 +172,8 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// plainText returns a string without its quotes, if it means what it shows, byte for byte.
+// plainText returns a JSON string without its quotes. It returns false if the string needs decoding
+// because it has escapes or is not ASCII.
 func plainText(raw []byte) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return nil, false

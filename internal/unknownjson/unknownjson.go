@@ -1,5 +1,5 @@
-// Package unknownjson decodes JSON objects into structs and encodes them again without losing,
-// adding or changing a member that the struct does not know or cannot hold.
+// Package unknownjson decodes JSON objects into structs and encodes them again. Members without a
+// field, and members that a field cannot represent, are kept unchanged.
 package unknownjson
 
 import (
@@ -15,31 +15,32 @@ import (
 	"time"
 )
 
-// Members holds the members of an object that its struct would not encode as they were read: those
-// without a field, those that a field cannot hold, and those whose field is zero. nil means none.
+// Members has the members of an object that its struct would not encode as they were decoded:
+// members without a field, members that a field cannot represent, and members whose field is zero.
+// nil means none.
 type Members map[string]json.RawMessage
 
 // UndecodedError reports that a field is set whose member could not be decoded. Encoding the field
-// would replace a value that nobody has seen.
+// would replace a value that the program does not know.
 type UndecodedError struct {
-	Path string // of the member, such as ingress[0].originRequest
+	Path string // the path of the member, such as ingress[0].originRequest
 }
 
 // Error names the member.
 func (e *UndecodedError) Error() string {
-	return fmt.Sprintf("the member %q could not be decoded, and would be replaced", e.Path)
+	return fmt.Sprintf("the member %q cannot be replaced: its value could not be decoded", e.Path)
 }
 
 // Unmarshal decodes an object into the struct that v points to and returns the members to keep. It
-// goes by the json tags, with two additions: an *int is also read from a number in text, and one
-// with the tag unit:"seconds" also from whole seconds as a Go duration, such as "1m30s". It does
-// not call v's UnmarshalJSON.
+// uses the json tags and accepts two more forms: a string with a number for an *int, and a Go
+// duration of whole seconds, such as "1m30s", for an *int with the tag unit:"seconds". It does not
+// call the UnmarshalJSON method of v.
 func Unmarshal(data []byte, v any) (Members, error) {
 	var members Members
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()
 	if s := (scanner{data: data}); s.next() != '{' {
-		return nil, json.Unmarshal(data, &members) // which says what it is instead
+		return nil, json.Unmarshal(data, &members) // its error says what data is instead
 	}
 	fields := fieldsOf(target.Type())
 	err := eachMember(data, func(name, raw []byte) error {
@@ -49,7 +50,7 @@ func Unmarshal(data []byte, v any) (Members, error) {
 				continue
 			}
 			value := target.Field(f.index)
-			value.SetZero() // a member that comes again replaces the one before
+			value.SetZero() // a repeated member replaces the one before
 			if f.decode(raw, value) != nil {
 				value.SetZero()
 			} else if !value.IsZero() && !f.isText(raw) {
@@ -76,9 +77,9 @@ func Unmarshal(data []byte, v any) (Members, error) {
 	return members, nil
 }
 
-// Marshal encodes the struct v and its members. Zero fields are left out. A field that still has
-// the value that its member was decoded to is written as it was read. If a field is set whose
-// member could not be decoded, the error is an [*UndecodedError].
+// Marshal encodes the struct v and its members. It leaves out zero fields. A field that was not
+// changed is encoded as its member was before decoding. Marshal returns an [*UndecodedError] if a
+// field is set whose member could not be decoded.
 func Marshal(v any, members Members) ([]byte, error) {
 	value := reflect.ValueOf(v)
 	object := make(map[string]json.RawMessage, len(members)+value.NumField())
@@ -112,7 +113,7 @@ func Marshal(v any, members Members) ([]byte, error) {
 	return json.Marshal(object)
 }
 
-// Undecoded returns the sorted names of those members that the fields of v cannot hold.
+// Undecoded returns the sorted names of the members that the fields of v cannot represent.
 func Undecoded(v any, members Members) []string {
 	var names []string
 	for _, f := range fieldsOf(reflect.TypeOf(v)) {
@@ -127,7 +128,7 @@ func Undecoded(v any, members Members) []string {
 }
 
 // encode encodes a field. It encodes the items of a list of objects one by one, so that an error
-// can name one.
+// can name the item.
 func encode(field reflect.Value) (json.RawMessage, error) {
 	if field.Kind() != reflect.Slice || field.Type().Elem().Kind() != reflect.Struct {
 		return json.Marshal(field.Interface())
@@ -155,7 +156,7 @@ func below(name string, err error) error {
 	return &UndecodedError{Path: name + undecoded.Path}
 }
 
-// field is an exported field of a struct with a name in JSON.
+// field is an exported field of a struct, with a name in JSON.
 type field struct {
 	index   int
 	name    string
@@ -163,7 +164,7 @@ type field struct {
 	seconds bool
 }
 
-// fields are those of every type so far: []field by reflect.Type.
+// fields caches the []field of every reflect.Type that was used so far.
 var fields sync.Map
 
 func fieldsOf(t reflect.Type) []field {
@@ -193,7 +194,8 @@ func (f field) decode(raw []byte, value reflect.Value) error {
 	return decode(raw, value)
 }
 
-// decode is json.Unmarshal, without its cost for what a configuration mostly consists of.
+// decode works like json.Unmarshal, but faster for the types that most fields of a configuration
+// have.
 func decode(raw []byte, value reflect.Value) error {
 	if string(raw) == "null" {
 		return nil
@@ -229,7 +231,8 @@ func decode(raw []byte, value reflect.Value) error {
 	return json.Unmarshal(raw, value.Addr().Interface())
 }
 
-// decodeList refuses lists in which an item is null: encoding/json would make a zero value of it.
+// decodeList decodes a list. It returns an error if an item is null, which encoding/json would
+// decode as a zero value.
 func decodeList(raw []byte, value reflect.Value) error {
 	n := 0
 	if err := eachItem(raw, func([]byte) error { n++; return nil }); err != nil {
@@ -251,12 +254,12 @@ func decodeList(raw []byte, value reflect.Value) error {
 	return err
 }
 
-// isText reports whether a number came as a text.
+// isText reports whether raw is a string for a field that is a number.
 func (f field) isText(raw []byte) bool {
 	return f.typ == reflect.TypeFor[*int]() && bytes.HasPrefix(raw, []byte(`"`))
 }
 
-// isDuration reports whether raw is a Go duration for a field in seconds, whole seconds or not.
+// isDuration reports whether raw is a Go duration, of whole seconds or not, for a field in seconds.
 func (f field) isDuration(raw []byte) bool {
 	_, err := f.duration(raw)
 	return err == nil

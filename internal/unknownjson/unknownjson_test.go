@@ -22,7 +22,7 @@ type known struct {
 	hidden int
 }
 
-// inner keeps its own members, as the types of a configuration do.
+// inner keeps its own members, like the types of a configuration.
 type inner struct {
 	Size *int `json:"size,omitempty"`
 
@@ -36,7 +36,9 @@ func (i *inner) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-func (i inner) MarshalJSON() ([]byte, error) { return unknownjson.Marshal(plainInner(i), i.members) }
+func (i inner) MarshalJSON() ([]byte, error) {
+	return unknownjson.Marshal(plainInner(i), i.members)
+}
 
 func decode(t *testing.T, data string) (known, unknownjson.Members) {
 	t.Helper()
@@ -75,7 +77,8 @@ func TestRoundTrip_ChangesNothing(t *testing.T) {
 	} {
 		assert.JSONEq(t, data, roundTrip(t, data, func(*known) {}))
 	}
-	assert.Contains(t, roundTrip(t, `{"big":12345678901234567890}`, func(*known) {}), "12345678901234567890")
+	assert.Contains(t, roundTrip(t, `{"big":12345678901234567890}`, func(*known) {}),
+		"12345678901234567890")
 }
 
 func TestUnmarshal_NumbersInText(t *testing.T) {
@@ -110,9 +113,12 @@ func TestMarshal_ChangedFields(t *testing.T) {
 	} {
 		assert.JSONEq(t, want, roundTrip(t, data, change))
 	}
-	assert.JSONEq(t, `{"flag":true}`, roundTrip(t, `{"flag":false}`, func(v *known) { v.Flag = true }))
-	assert.JSONEq(t, `{"timeout":2}`, roundTrip(t, `{"timeout":"1.5s"}`, func(v *known) { v.Timeout = new(2) }))
-	assert.JSONEq(t, `{"timeout":1}`, roundTrip(t, `{"timeout":null}`, func(v *known) { v.Timeout = new(1) }))
+	assert.JSONEq(t, `{"flag":true}`,
+		roundTrip(t, `{"flag":false}`, func(v *known) { v.Flag = true }))
+	assert.JSONEq(t, `{"timeout":2}`,
+		roundTrip(t, `{"timeout":"1.5s"}`, func(v *known) { v.Timeout = new(2) }))
+	assert.JSONEq(t, `{"timeout":1}`,
+		roundTrip(t, `{"timeout":null}`, func(v *known) { v.Timeout = new(1) }))
 }
 
 func TestMarshal_UndecodedMemberIsNotReplaced(t *testing.T) {

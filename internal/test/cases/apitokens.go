@@ -6,10 +6,11 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// tokenMethods has every method on the API tokens of the user or of an account. path is that of the
-// list, and v7 the service of the official client.
+// tokenMethods returns every method of a service for API tokens. path is the path of the list, and
+// v7 the name of the service in cloudflare-go v7.
 func tokenMethods(
-	service, path, v7 string, tokens func(*cftunnel.Client) *cftunnel.APITokensService, id func(Fixture) string,
+	service, path, v7 string,
+	tokens func(*cftunnel.Client) *cftunnel.APITokensService, id func(Fixture) string,
 ) map[string]Method {
 	token := path + "/{token_id}"
 	groups := path + "/permission_groups"

@@ -11,23 +11,27 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Fixture names what a server holds for [Methods] to be called with.
+// Fixture has the IDs and names of what exists on a server, as arguments for [Methods].
 type Fixture struct {
-	// Tunnel has the name Name and is run by Connector. Idle has no connectors.
+	// Tunnel is the ID of a tunnel with the name Name and the connector Connector. The tunnel Idle
+	// has no connectors.
 	Tunnel, Connector, Name, Idle string
-	// WARP is run by WARPConnector, which is its passive replica. IdleWARP has no connectors.
+	// WARP is the ID of a WARP connector tunnel. WARPConnector is its passive replica. IdleWARP has
+	// no connectors.
 	WARP, WARPConnector, IdleWARP string
-	// UserToken and AccountToken are the ids of API tokens with the name Name.
+	// UserToken and AccountToken are the IDs of API tokens with the name Name.
 	UserToken, AccountToken string
-	// Free is a name that no tunnel and no API token has, and no hostname in the zone begins with.
+	// Free is a name that no tunnel and no API token has. No hostname in the zone begins with it.
 	Free string
-	// Route and HostnameRoute lead to Tunnel. VirtualNetwork has the name Name and no routes.
+	// Route and HostnameRoute are the IDs of routes to Tunnel. VirtualNetwork is the ID of a
+	// virtual network with the name Name and without routes.
 	Route, HostnameRoute, VirtualNetwork string
-	// Zone is the id of the DNS zone ZoneName. Its Record publishes Hostname through Tunnel.
+	// Zone is the ID of the DNS zone ZoneName. Record is the ID of the record in it that publishes
+	// Hostname through Tunnel.
 	Zone, ZoneName, Record, Hostname string
 }
 
-// UnknownIDs is a fixture that no server holds, for tests whose server does not look at ids.
+// UnknownIDs returns a fixture that exists on no server, for tests whose server ignores IDs.
 func UnknownIDs() Fixture {
 	const id, hexID = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415", "023e105f4ecef8ad9ca31a8372d0c353"
 	return Fixture{
@@ -39,7 +43,8 @@ func UnknownIDs() Fixture {
 	}
 }
 
-// NewFixture creates a fixture in srv without a network. Its requests are in srv.Requests().
+// NewFixture creates a fixture in srv, without using the network. The requests for this are in
+// srv.Requests().
 func NewFixture(ctx context.Context, srv *tunneltest.Server) (Fixture, error) {
 	f := Fixture{Name: "taken", Free: "free"}
 	client, err := NewClient(srv)
@@ -112,7 +117,8 @@ func (f *Fixture) addNetworks(ctx context.Context, client *cftunnel.Client) erro
 	if err != nil {
 		return err
 	}
-	network, err := client.VirtualNetworks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: f.Name})
+	network, err := client.VirtualNetworks.Create(ctx,
+		cftunnel.VirtualNetworkCreateParams{Name: f.Name})
 	if err != nil {
 		return err
 	}
@@ -120,13 +126,13 @@ func (f *Fixture) addNetworks(ctx context.Context, client *cftunnel.Client) erro
 	return nil
 }
 
-// TakenNetwork is the CIDR of the fixture's route, and FreeNetwork one without a route.
+// TakenNetwork is the CIDR of the fixture's route. FreeNetwork is a CIDR without a route.
 var (
 	TakenNetwork = netip.MustParsePrefix("10.0.0.0/8")
 	FreeNetwork  = netip.MustParsePrefix("172.16.0.0/12")
 )
 
-// NewClient returns a client of srv that is not paced and needs no network.
+// NewClient returns a client of srv that has no rate limit and does not use the network.
 func NewClient(srv *tunneltest.Server, opts ...cftunnel.Option) (*cftunnel.Client, error) {
 	return cftunnel.NewClient(append([]cftunnel.Option{
 		cftunnel.WithBaseURL("http://localhost/client/v4"),

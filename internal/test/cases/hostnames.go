@@ -13,7 +13,7 @@ const (
 	record  = records + "/{dns_record_id}"
 )
 
-// hostnameMethods has those about zones, DNS records and public hostnames.
+// hostnameMethods has the methods for zones, DNS records and public hostnames.
 var hostnameMethods = map[string]Method{
 	"Zones.List": {
 		V7: "Zones.List", V0: "ListZones",
@@ -117,7 +117,9 @@ var hostnameMethods = map[string]Method{
 }
 
 // addHostname publishes a hostname through the fixture's tunnel.
-func (f *Fixture) addHostname(ctx context.Context, srv *tunneltest.Server, c *cftunnel.Client) error {
+func (f *Fixture) addHostname(
+	ctx context.Context, srv *tunneltest.Server, c *cftunnel.Client,
+) error {
 	f.ZoneName, f.Hostname = "example.com", "taken.example.com"
 	f.Zone = srv.SeedZone(f.ZoneName)
 	published, err := c.Hostnames.Publish(ctx, f.Tunnel, cftunnel.PublishParams{

@@ -1,5 +1,5 @@
 // Package cases lists every method of the client and every fault of a network or a server, for
-// tests that go through all pairs of them.
+// tests of all their combinations.
 package cases
 
 import (
@@ -11,17 +11,19 @@ import (
 
 // Method is a method of one of the client's services.
 type Method struct {
-	// Operations are what it sends to a server that responds 404 to everything.
+	// Operations are the operations that the method sends to a server that responds 404 to
+	// everything.
 	Operations []string
-	// Call calls it. It succeeds against a server that holds the fixture.
+	// Call calls the method. It succeeds if the server has the fixture.
 	Call func(ctx context.Context, c *cftunnel.Client, f Fixture) error
-	// AccountToken says that the client's API token must be one that the account owns.
+	// AccountToken is set if the client's API token must belong to the account.
 	AccountToken bool
-	// Dispensable are operations that it sends, but can do without.
+	// Dispensable are operations that the method sends, but that may fail.
 	Dispensable []string
-	// Polls says that it sends more requests if one fails.
+	// Polls is set if the method sends more requests after one that failed.
 	Polls bool
-	// V7 and V0 are the methods of the official clients that send its first operation.
+	// V7 and V0 are the methods of the official clients that send the first operation. Empty means
+	// none.
 	V7, V0 string
 }
 
@@ -33,11 +35,13 @@ const (
 )
 
 func addRule(c *cftunnel.TunnelConfig) error {
-	c.Ingress = []cftunnel.IngressRule{{Hostname: "a.example.com", Service: "http://localhost"}, {Service: "http_status:404"}}
+	c.Ingress = []cftunnel.IngressRule{
+		{Hostname: "a.example.com", Service: "http://localhost"}, {Service: "http_status:404"},
+	}
 	return nil
 }
 
-// Methods has every method of the services, by service and name.
+// Methods has every method of the services. The keys are names such as "Tunnels.Get".
 var Methods = join(
 	tunnelMethods, networkMethods, hostnameMethods,
 	tokenMethods("UserTokens", "/user/tokens", "User.Tokens",
@@ -56,7 +60,7 @@ func join(parts ...map[string]Method) map[string]Method {
 	return all
 }
 
-// tunnelMethods has the methods on tunnels, and those that verify the client's own token.
+// tunnelMethods has the methods for tunnels, and those that verify the client's own token.
 var tunnelMethods = map[string]Method{
 	"Tunnels.Create": {V7: "ZeroTrust.Tunnels.Cloudflared.New", V0: "CreateTunnel", Operations: []string{"POST " + tunnels}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
 		_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: f.Free})
@@ -131,7 +135,8 @@ var tunnelMethods = map[string]Method{
 		return err
 	}},
 	"Tunnels.WaitForStatus": {Operations: []string{"GET " + tunnel}, Polls: true, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		_, err := c.Tunnels.WaitForStatus(ctx, f.Tunnel, cftunnel.TunnelStatusHealthy,
+			cftunnel.WaitParams{})
 		return err
 	}},
 	"WARPConnectors.RotateSecret": {Operations: []string{"PATCH " + warp}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -195,7 +200,8 @@ var tunnelMethods = map[string]Method{
 		return err
 	}},
 	"WARPConnectors.UpdateConfiguration": {V7: "ZeroTrust.Tunnels.WARPConnector.Configurations.Update", Operations: []string{"PUT " + warp + "/configurations"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
+		_, err := c.WARPConnectors.UpdateConfiguration(ctx, f.WARP,
+			cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
 		return err
 	}},
 	"Tokens.Verify": {Operations: []string{"GET /user/tokens/verify"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {

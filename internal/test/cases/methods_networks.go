@@ -15,7 +15,8 @@ const (
 // networkMethods has the methods for private networks.
 var networkMethods = map[string]Method{
 	"Routes.Create": {V7: "ZeroTrust.Networks.Routes.New", Operations: []string{"POST " + routes}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.Routes.Create(ctx, cftunnel.RouteCreateParams{Network: FreeNetwork, TunnelID: f.Tunnel})
+		_, err := c.Routes.Create(ctx,
+			cftunnel.RouteCreateParams{Network: FreeNetwork, TunnelID: f.Tunnel})
 		return err
 	}},
 	"Routes.Get": {V7: "ZeroTrust.Networks.Routes.Get", Operations: []string{"GET " + routes + "/{route_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -45,7 +46,8 @@ var networkMethods = map[string]Method{
 		return err
 	}},
 	"Routes.Ensure": {Operations: []string{"GET " + routes}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, _, err := c.Routes.Ensure(ctx, cftunnel.RouteCreateParams{Network: FreeNetwork, TunnelID: f.Tunnel})
+		_, _, err := c.Routes.Ensure(ctx,
+			cftunnel.RouteCreateParams{Network: FreeNetwork, TunnelID: f.Tunnel})
 		return err
 	}},
 	"VirtualNetworks.Create": {V7: "ZeroTrust.Networks.VirtualNetworks.New", V0: "CreateTunnelVirtualNetwork", Operations: []string{"POST " + networks}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -67,11 +69,13 @@ var networkMethods = map[string]Method{
 		return err
 	}},
 	"VirtualNetworks.Update": {V7: "ZeroTrust.Networks.VirtualNetworks.Edit", V0: "UpdateTunnelVirtualNetwork", Operations: []string{"PATCH " + networks + "/{virtual_network_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.VirtualNetworks.Update(ctx, f.VirtualNetwork, cftunnel.VirtualNetworkUpdateParams{Name: f.Free})
+		_, err := c.VirtualNetworks.Update(ctx, f.VirtualNetwork,
+			cftunnel.VirtualNetworkUpdateParams{Name: f.Free})
 		return err
 	}},
 	"VirtualNetworks.Delete": {V7: "ZeroTrust.Networks.VirtualNetworks.Delete", V0: "DeleteTunnelVirtualNetwork", Operations: []string{"DELETE " + networks + "/{virtual_network_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.VirtualNetworks.Delete(ctx, f.VirtualNetwork, cftunnel.VirtualNetworkDeleteParams{})
+		_, err := c.VirtualNetworks.Delete(ctx, f.VirtualNetwork,
+			cftunnel.VirtualNetworkDeleteParams{})
 		return err
 	}},
 	"VirtualNetworks.Default": {Operations: []string{"GET " + networks}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -83,7 +87,8 @@ var networkMethods = map[string]Method{
 		return err
 	}},
 	"HostnameRoutes.Create": {V7: "ZeroTrust.Networks.HostnameRoutes.New", Operations: []string{"POST " + hostnames}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.HostnameRoutes.Create(ctx, cftunnel.HostnameRouteCreateParams{Hostname: f.Free, TunnelID: f.Tunnel})
+		_, err := c.HostnameRoutes.Create(ctx,
+			cftunnel.HostnameRouteCreateParams{Hostname: f.Free, TunnelID: f.Tunnel})
 		return err
 	}},
 	"HostnameRoutes.Get": {V7: "ZeroTrust.Networks.HostnameRoutes.Get", Operations: []string{"GET " + hostnames + "/{hostname_route_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
@@ -101,7 +106,8 @@ var networkMethods = map[string]Method{
 		return err
 	}},
 	"HostnameRoutes.Update": {V7: "ZeroTrust.Networks.HostnameRoutes.Edit", Operations: []string{"PATCH " + hostnames + "/{hostname_route_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {
-		_, err := c.HostnameRoutes.Update(ctx, f.HostnameRoute, cftunnel.HostnameRouteUpdateParams{Hostname: f.Free})
+		_, err := c.HostnameRoutes.Update(ctx, f.HostnameRoute,
+			cftunnel.HostnameRouteUpdateParams{Hostname: f.Free})
 		return err
 	}},
 	"HostnameRoutes.Delete": {V7: "ZeroTrust.Networks.HostnameRoutes.Delete", Operations: []string{"DELETE " + hostnames + "/{hostname_route_id}"}, Call: func(ctx context.Context, c *cftunnel.Client, f Fixture) error {

@@ -1,4 +1,4 @@
-// Package logwatch checks in tests that programs log no secrets.
+// Package logwatch lets tests check that a client logs no secrets.
 package logwatch
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Watch returns an option that logs everything that a client of the fake does. When the test ends, it
-// fails if the log is empty, or has the API token, the token of a tunnel or a secret that was sent.
+// Watch returns an option that records the log of a client of the fake. The test fails at its end
+// if the log is empty, or if it has the API token, the token of a tunnel or a secret that was sent.
 func Watch(t testing.TB, fake *tunneltest.Server) cftunnel.Option {
 	t.Helper()
 	var log buffer
@@ -29,10 +29,11 @@ func Watch(t testing.TB, fake *tunneltest.Server) cftunnel.Option {
 			}
 		}
 	})
-	return cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
+	return cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&log, options)))
 }
 
-// secrets returns everything that must not be in the log.
+// secrets returns the secrets that must not be in the log.
 func secrets(t testing.TB, fake *tunneltest.Server) []cftunnel.Secret {
 	t.Helper()
 	list := []cftunnel.Secret{fake.APIToken()}
@@ -49,7 +50,7 @@ func secrets(t testing.TB, fake *tunneltest.Server) []cftunnel.Secret {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.WithoutCancel(t.Context()) // the test's has ended
+	ctx := context.WithoutCancel(t.Context()) // the context of the test has ended
 	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
 			t.Fatal(err)

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Certificate is a self-signed one for localhost.
+// Certificate is a self-signed certificate for localhost.
 type Certificate struct {
 	pair  tls.Certificate
 	roots *x509.CertPool
 }
 
-// Config returns that of a server with HTTP/2.
+// Config returns the TLS configuration of a server with HTTP/2.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{c.pair}, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// certificate is valid whatever a bubble's clock says.
+// certificate returns a certificate that is valid at any time of a bubble's clock.
 var certificate = sync.OnceValue(func() *Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -46,5 +46,5 @@ var certificate = sync.OnceValue(func() *Certificate {
 	return &Certificate{pair: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots: roots}
 })
 
-// TLS returns the server's end of an intercepted connection of a network with TLS.
+// TLS returns a TLS connection over conn, the server's end of an intercepted connection.
 func TLS(conn net.Conn) *tls.Conn { return tls.Server(conn, certificate().Config()) }

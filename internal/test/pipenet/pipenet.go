@@ -1,5 +1,5 @@
-// Package pipenet serves HTTP over pipes in memory, for synctest bubbles: a goroutine that waits for a
-// pipe is durably blocked, one that waits for a socket is not.
+// Package pipenet serves HTTP over pipes in memory. It is for synctest bubbles, in which a
+// goroutine that waits for a pipe is durably blocked, unlike one that waits for a socket.
 package pipenet
 
 import (
@@ -19,7 +19,7 @@ import (
 type Network struct {
 	conns  chan net.Conn
 	closed chan struct{}
-	roots  *x509.CertPool // nil without TLS
+	roots  *x509.CertPool // nil if the network has no TLS
 
 	mu          sync.Mutex
 	dials, open int
@@ -27,7 +27,8 @@ type Network struct {
 	intercept   func(net.Conn)
 }
 
-// Serve serves handler until the test ends. It must be called inside the bubble that uses it.
+// Serve serves handler until the test ends. It must be called inside the bubble that uses the
+// network.
 func Serve(t testing.TB, handler http.Handler) *Network {
 	t.Helper()
 	n := &Network{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -35,7 +36,7 @@ func Serve(t testing.TB, handler http.Handler) *Network {
 	return n
 }
 
-// ServeTLS is Serve with HTTPS and HTTP/2.
+// ServeTLS is like [Serve], with HTTPS and HTTP/2.
 func ServeTLS(t testing.TB, handler http.Handler) *Network {
 	t.Helper()
 	c := certificate()
@@ -61,8 +62,8 @@ func (n *Network) serve(t testing.TB, server *http.Server) {
 	})
 }
 
-// Transport returns a transport that connects to the handler, whatever the host is. Its idle
-// connections are closed when the test ends.
+// Transport returns a transport that connects to the handler, for any host. Its idle connections
+// are closed when the test ends.
 func (n *Network) Transport(t testing.TB) *http.Transport {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -74,7 +75,9 @@ func (n *Network) Transport(t testing.TB) *http.Transport {
 func (n *Network) Lead(t testing.TB, transport *http.Transport) {
 	t.Helper()
 	transport.Proxy = nil
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return n.dial() }
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return n.dial()
+	}
 	if n.roots != nil {
 		transport.ForceAttemptHTTP2 = true
 		transport.TLSClientConfig = &tls.Config{RootCAs: n.roots}
@@ -82,13 +85,13 @@ func (n *Network) Lead(t testing.TB, transport *http.Transport) {
 	t.Cleanup(transport.CloseIdleConnections)
 }
 
-// Client returns an HTTP client with such a transport.
+// Client returns an HTTP client with a transport from [Network.Transport].
 func (n *Network) Client(t testing.TB) *http.Client {
 	t.Helper()
 	return &http.Client{Transport: n.Transport(t)}
 }
 
-// URL returns the scheme and a host for URLs of the server.
+// URL returns a URL of the server without a path.
 func (n *Network) URL() string {
 	if n.roots != nil {
 		return "https://localhost"
@@ -96,14 +99,14 @@ func (n *Network) URL() string {
 	return "http://localhost"
 }
 
-// Dials returns how many connections were opened.
+// Dials returns the number of connections that were opened.
 func (n *Network) Dials() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dials
 }
 
-// Open returns how many of them the client has not closed.
+// Open returns the number of connections that the client has not closed.
 func (n *Network) Open() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,22 +120,25 @@ func (n *Network) Refuse() {
 	n.refusing = true
 }
 
-// Intercept passes the server's end of the next connection to serve, which must close it.
+// Intercept passes the server's end of the next connection to serve. serve must close it.
 func (n *Network) Intercept(serve func(net.Conn)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.intercept = serve
 }
 
-// ServeConn serves a connection that was intercepted until it ends.
+// ServeConn serves an intercepted connection until it is closed.
 func ServeConn(conn net.Conn, handler http.Handler) {
 	single := &Network{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
 	single.conns <- conn
-	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, state http.ConnState) {
+	onState := func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
 			_ = single.Close()
 		}
-	}}
+	}
+	server := &http.Server{
+		Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: onState,
+	}
 	_ = server.Serve(single)
 }
 
@@ -158,19 +164,19 @@ func (n *Network) dial() (net.Conn, error) {
 	defer n.mu.Unlock()
 	n.dials++
 	n.open++
-	return &counted{Conn: near, network: n}, nil
+	return &countedConn{Conn: near, network: n}, nil
 }
 
-var errRefused = errors.New("testnet: connection refused")
+var errRefused = errors.New("pipenet: connection refused")
 
-// counted is a connection that is counted until it is closed.
-type counted struct {
+// countedConn is a connection that counts as open until it is closed.
+type countedConn struct {
 	net.Conn
 	network *Network
 	once    sync.Once
 }
 
-func (c *counted) Close() error {
+func (c *countedConn) Close() error {
 	c.once.Do(func() {
 		c.network.mu.Lock()
 		defer c.network.mu.Unlock()

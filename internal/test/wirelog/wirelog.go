@@ -1,4 +1,4 @@
-// Package wirelog records what a server is sent and what it responds.
+// Package wirelog records the requests to a server and its responses.
 package wirelog
 
 import (
@@ -11,11 +11,11 @@ import (
 // Exchange is a request and its response.
 type Exchange struct {
 	Method string
-	// Path and Query are as they were sent, escaped.
+	// Path and Query are escaped, as they were sent.
 	Path, Query string
-	// Header has no credentials.
+	// Header is the request's header. Credentials are redacted.
 	Header http.Header
-	// Body is what the handler read of the request's body.
+	// Body is the part of the request's body that the handler read.
 	Body []byte
 	// Response is nil if the handler aborted the connection.
 	Response *Response
@@ -28,20 +28,20 @@ type Response struct {
 	Body   []byte
 }
 
-// Log keeps exchanges. The zero value is ready to use. It is safe for concurrent use.
+// Log records exchanges. The zero value is ready to use. It is safe for concurrent use.
 type Log struct {
 	mu        sync.Mutex
 	exchanges []*Exchange
 }
 
-// Exchanges returns what was recorded so far, in the order in which the handler returned.
+// Exchanges returns the recorded exchanges, in the order in which the handler returned.
 func (l *Log) Exchanges() []*Exchange {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]*Exchange(nil), l.exchanges...)
 }
 
-// Middleware serves as next does, and records every exchange.
+// Middleware returns a handler that calls next and records every exchange.
 func (l *Log) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &Exchange{
@@ -62,7 +62,7 @@ func (l *Log) Middleware(next http.Handler) http.Handler {
 		defer func() {
 			e.Body = body.Bytes()
 			if returned {
-				recorder.begin(http.StatusOK) // what net/http sends if the handler wrote nothing
+				recorder.begin(http.StatusOK) // the status if the handler wrote nothing
 				e.Response = &recorder.response
 			}
 			l.mu.Lock()
@@ -84,13 +84,13 @@ func withoutCredentials(header http.Header) http.Header {
 	return header
 }
 
-// recorder keeps what is written through it.
+// recorder records a response.
 type recorder struct {
 	http.ResponseWriter
 	response Response
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is called by http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *recorder) WriteHeader(status int) {
@@ -98,7 +98,7 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// begin keeps the first status and the header that is sent with it.
+// begin records the first status and the header that is sent with it.
 func (r *recorder) begin(status int) {
 	if r.response.Status == 0 {
 		r.response.Status, r.response.Header = status, r.Header().Clone()

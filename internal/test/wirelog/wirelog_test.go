@@ -37,7 +37,8 @@ func TestLog_Exchange(t *testing.T) {
 		Method: "PUT", Path: "/a%2Fb", Query: "c=%26&d", Body: []byte("body"),
 		Header: http.Header{"X-Test": {"one"}, "Authorization": {"[REDACTED]"}},
 		Response: &wirelog.Response{
-			Status: http.StatusConflict, Header: http.Header{"X-Response": {"two"}}, Body: []byte("body!"),
+			Status: http.StatusConflict, Header: http.Header{"X-Response": {"two"}},
+			Body: []byte("body!"),
 		},
 	}, log.Exchanges()[0])
 }
@@ -46,7 +47,8 @@ func TestLog_NoResponse(t *testing.T) {
 	t.Parallel()
 	var log wirelog.Log
 	empty := log.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	empty.ServeHTTP(httptest.NewRecorder(), &http.Request{URL: httptest.NewRequest("GET", "/", nil).URL})
+	empty.ServeHTTP(httptest.NewRecorder(),
+		&http.Request{URL: httptest.NewRequest("GET", "/", nil).URL})
 	abort := log.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		panic(http.ErrAbortHandler)

@@ -1,10 +1,11 @@
-// Command api compares the exported API of the packages with its record in api/*.txt, one line a name.
+// Command api compares the exported API of the packages with its record in api/*.txt. The record
+// has one line for each exported name.
 //
-//	go -C internal/test/verify run ./api            # fails if the record is stale
+//	go -C internal/test/verify run ./api            # fails if the record is out of date
 //	go -C internal/test/verify run ./api -record    # writes the record
 //
-// A line that is gone is a break: programs may no longer compile. It is recorded only if the section
-// "Unreleased" of CHANGELOG.md names it, in backticks.
+// A removed or changed line is a breaking change: programs may no longer compile. The command
+// accepts it only if the section "Unreleased" of CHANGELOG.md has the name in backticks.
 package main
 
 import (
@@ -19,14 +20,19 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// root is the root of the repository, from this module's.
+// root is the root of the repository, relative to this module.
 const root = "../../.."
 
-// recorded are the files by package.
-var recorded = map[string]string{".": "api/cftunnel.txt", "./tunneltest": "api/tunneltest.txt", "./tunnellogs": "api/tunnellogs.txt"}
+// recorded has the file of the record for each package.
+var recorded = map[string]string{
+	".":            "api/cftunnel.txt",
+	"./tunneltest": "api/tunneltest.txt",
+	"./tunnellogs": "api/tunnellogs.txt",
+}
 
 func main() {
-	record := flag.Bool("record", false, "write the record, if the changelog names every break")
+	record := flag.Bool("record", false,
+		"write the record; fails if a breaking change is not in CHANGELOG.md")
 	flag.Parse()
 	problems, err := run(*record)
 	if err != nil {
@@ -47,7 +53,9 @@ func run(record bool) (problems []string, err error) {
 		return nil, err
 	}
 	for pattern, file := range recorded {
-		loaded, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedTypes | packages.NeedDeps | packages.NeedImports, Dir: root}, pattern)
+		const mode = packages.NeedName | packages.NeedTypes | packages.NeedDeps |
+			packages.NeedImports
+		loaded, err := packages.Load(&packages.Config{Mode: mode, Dir: root}, pattern)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +72,8 @@ func run(record bool) (problems []string, err error) {
 		found := compare(before, now, unreleased(string(changelog)), record)
 		problems = append(problems, found...)
 		if record && len(found) == 0 {
-			if err := os.WriteFile(file, []byte(strings.Join(now, "\n")+"\n"), 0o644); err != nil {
+			text := strings.Join(now, "\n") + "\n"
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 				return nil, err
 			}
 		}
@@ -72,12 +81,13 @@ func run(record bool) (problems []string, err error) {
 	return problems, nil
 }
 
-// compare returns every break that the changelog does not name, and additions unless they are being
-// recorded.
+// compare returns the breaking changes that the changelog does not name. Unless record is set, it
+// also returns the additions.
 func compare(before, now []string, changelog string, record bool) (problems []string) {
 	for _, line := range before {
 		if !slices.Contains(now, line) && !strings.Contains(changelog, "`"+name(line)+"`") {
-			problems = append(problems, "a break that the changelog does not name as `"+name(line)+"`: "+line)
+			problems = append(problems,
+				"breaking change without `"+name(line)+"` in the changelog: "+line)
 		}
 	}
 	if record {
@@ -89,19 +99,19 @@ func compare(before, now []string, changelog string, record bool) (problems []st
 				problems = append(problems, "not recorded: "+line)
 			}
 		}
-		problems = append(problems, "the recorded API is out of date: run api -record")
+		problems = append(problems, "the record is out of date: run ./api -record")
 	}
 	return problems
 }
 
-// unreleased returns the section of the next release.
+// unreleased returns the section of the changelog for the next release.
 func unreleased(changelog string) string {
 	_, section, _ := strings.Cut(changelog, "## [Unreleased]")
 	section, _, _ = strings.Cut(section, "\n## ")
 	return section
 }
 
-// name returns the name of a line: "Client.Do" of "method Client.Do func(…)".
+// name returns the name in a line, such as "Client.Do" for "method Client.Do func(…)".
 func name(line string) string {
 	_, rest, _ := strings.Cut(line, " ")
 	name, _, _ := strings.Cut(rest, " ")

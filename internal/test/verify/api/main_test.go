@@ -24,7 +24,8 @@ func api(t *testing.T, source string) []string {
 	return lines(p)
 }
 
-const before = "type T struct{ A int; b int }\nfunc (*T) M() {}\nfunc (T) n() {}\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }"
+const before = "type T struct{ A int; b int }\nfunc (*T) M() {}\nfunc (T) n() {}\n" +
+	"func F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }"
 
 func TestLines_EveryKind(t *testing.T) {
 	t.Parallel()
@@ -43,17 +44,18 @@ func TestCompare_Changes(t *testing.T) {
 		record            bool
 		problems          int
 	}{
-		"none":                        {source: before},
-		"something new":               {source: before + "\nvar W T", problems: 2},
-		"something new, recorded":     {source: before + "\nvar W T", record: true},
-		"a method gone":               {source: "type T struct{ A int }\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }", problems: 1},
-		"an interface that asks more": {source: before[:len(before)-len("M() }")] + "M(); N() }", problems: 1},
-		"a break that is named":       {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `I` asks for N", record: true},
-		"a break that is not named":   {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `It`", record: true, problems: 1},
+		"none":                       {source: before},
+		"addition":                   {source: before + "\nvar W T", problems: 2},
+		"addition, recorded":         {source: before + "\nvar W T", record: true},
+		"removed method":             {source: "type T struct{ A int }\nfunc F(a ...int) error { return nil }\nconst C = 1\nvar V T\ntype I interface{ M() }", problems: 1},
+		"method added to interface":  {source: before[:len(before)-len("M() }")] + "M(); N() }", problems: 1},
+		"break in the changelog":     {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `I` asks for N", record: true},
+		"break not in the changelog": {source: before[:len(before)-len("M() }")] + "M(); N() }", changelog: "- `It`", record: true, problems: 1},
 	} {
 		t.Run(change, func(t *testing.T) {
 			t.Parallel()
-			if got := compare(api(t, before), api(t, test.source), test.changelog, test.record); len(got) != test.problems {
+			got := compare(api(t, before), api(t, test.source), test.changelog, test.record)
+			if len(got) != test.problems {
 				t.Errorf("%q", got)
 			}
 		})
@@ -62,7 +64,8 @@ func TestCompare_Changes(t *testing.T) {
 
 func TestUnreleased_Section(t *testing.T) {
 	t.Parallel()
-	if got := unreleased("# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"); got != "\n- a\n" {
+	const changelog = "# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"
+	if got := unreleased(changelog); got != "\n- a\n" {
 		t.Errorf("%q", got)
 	}
 }

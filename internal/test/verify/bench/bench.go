@@ -1,7 +1,7 @@
-// Package bench measures what this client costs, relative to cloudflare-go v7 and v0 and to the
-// floor: net/http and encoding/json by hand. All do the same work against the same server.
+// Package bench measures the costs of this client, of cloudflare-go v7 and v0, and of a baseline
+// that uses only net/http and encoding/json. All do the same work with the same server.
 //
-// README.md has the results, and says how to measure them.
+// README.md has the results and the commands to measure them.
 package bench
 
 import (
@@ -11,50 +11,50 @@ import (
 	"time"
 )
 
-// Client does what is measured, as a program would that has only this client.
+// Client makes the measured calls.
 type Client interface {
-	// Get reads one tunnel.
+	// Get gets one tunnel.
 	Get(ctx context.Context, tunnelID string) (Result, error)
-	// Create makes a tunnel.
+	// Create creates a tunnel.
 	Create(ctx context.Context, name, secret string) (Result, error)
-	// Page reads the first 1,000 tunnels.
+	// Page gets the first 1,000 tunnels.
 	Page(ctx context.Context) (Result, error)
-	// All reads every tunnel of the account, and keeps none.
+	// All gets every tunnel of the account and keeps none of them.
 	All(ctx context.Context) (Result, error)
 }
 
-// Result is what a client decoded: enough to see that it decoded everything.
+// Result is a part of what a client decoded, to check that it decoded everything.
 type Result struct {
 	Count int
 	Name  string // of the last tunnel
 	At    time.Time
 }
 
-// Config says how a client is made. None has a rate limit.
+// Config has the settings of a client. No client has a rate limit.
 type Config struct {
 	BaseURL, AccountID string
-	// HTTP is nil for what the client has by default.
+	// HTTP is the HTTP client. nil means the client's default.
 	HTTP *http.Client
 }
 
-// Token is one that every client accepts.
+// Token is an API token in a form that every client accepts.
 const Token = "cfut_0123456789abcdefghijklmnopqrstuvwxyzABCD"
 
-// Clients are all of them by name. The others are compared with the first.
+// Clients are the clients to compare. The first one is the baseline.
 var Clients = []struct {
 	Name string
 	New  func(Config) (Client, error)
 }{
-	{Floor, newFloor}, {Ours, newOurs}, {V7, newV7}, {V0, newV0},
+	{Baseline, newBaseline}, {Ours, newOurs}, {V7, newV7}, {V0, newV0},
 }
 
 // The names of the clients.
 const (
-	Floor = "floor"
-	Ours  = "cftunnel"
-	V7    = "v7"
-	V0    = "v0"
+	Baseline = "baseline"
+	Ours     = "cftunnel"
+	V7       = "v7"
+	V0       = "v0"
 )
 
-// AccountOf returns the account in which the server has so many tunnels.
+// AccountOf returns the ID of the account that has this number of tunnels on the server.
 func AccountOf(tunnels int) string { return fmt.Sprintf("%032x", tunnels) }

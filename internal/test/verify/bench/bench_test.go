@@ -19,10 +19,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/bench"
 )
 
-// The server is a process of its own, so that its allocations are not counted.
+// serverRole is the environment variable that makes this program the server. The server is a
+// separate process, so that its allocations are not counted.
 const serverRole = "CFTUNNEL_BENCH_SERVER"
 
-// many is what the largest account has, few a tenth of it.
+// many and few are the numbers of tunnels of two accounts.
 const (
 	many = 100_000
 	few  = many / 10
@@ -68,7 +69,7 @@ func startServer() (stop func()) {
 	}
 }
 
-// requests returns how many requests the server got so far.
+// requests returns the number of requests that the server got so far.
 func requests(tb testing.TB) (n int) {
 	tb.Helper()
 	resp, err := http.Get(strings.TrimSuffix(baseURL, bench.BasePath) + "/requests")
@@ -100,7 +101,8 @@ func newClient(tb testing.TB, name string, tunnels int) bench.Client {
 	tb.Helper()
 	for _, c := range bench.Clients {
 		if c.Name == name {
-			client, err := c.New(bench.Config{BaseURL: baseURL, AccountID: bench.AccountOf(tunnels)})
+			config := bench.Config{BaseURL: baseURL, AccountID: bench.AccountOf(tunnels)}
+			client, err := c.New(config)
 			require.NoError(tb, err)
 			return client
 		}
@@ -112,7 +114,7 @@ func newClient(tb testing.TB, name string, tunnels int) bench.Client {
 func TestClients_SameResult(t *testing.T) {
 	t.Parallel()
 	for _, call := range calls {
-		want, err := call.do(t.Context(), newClient(t, bench.Floor, few))
+		want, err := call.do(t.Context(), newClient(t, bench.Baseline, few))
 		require.NoError(t, err)
 		assert.Positive(t, want.Count)
 		assert.NotEmpty(t, want.Name)
@@ -125,8 +127,8 @@ func TestClients_SameResult(t *testing.T) {
 	}
 }
 
-// maxAllocations returns the limit for a Get's allocations, relative to the floor's. Since Go 1.27
-// encoding/json, which only the floor uses, allocates less.
+// maxAllocations returns the limit for the allocations of Get, relative to the baseline.
+// encoding/json, which only the baseline uses, allocates less since Go 1.27.
 func maxAllocations() float64 {
 	if strings.HasPrefix(runtime.Version(), "go1.26") {
 		return 1.20
@@ -143,9 +145,9 @@ func TestGet_Allocations(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
-	floor, ours := allocations(bench.Floor), allocations(bench.Ours)
-	t.Logf("%v allocations, the floor has %v", ours, floor)
-	assert.LessOrEqual(t, ours/floor, maxAllocations())
+	baseline, ours := allocations(bench.Baseline), allocations(bench.Ours)
+	t.Logf("cftunnel: %v allocations, baseline: %v", ours, baseline)
+	assert.LessOrEqual(t, ours/baseline, maxAllocations())
 }
 
 func BenchmarkCalls(b *testing.B) {

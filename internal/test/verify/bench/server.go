@@ -17,47 +17,51 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// What the server has.
 const (
-	TunnelID   = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	// TunnelID is the ID of the tunnel that Get returns.
+	TunnelID = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	// BasePath is the path of the server's base URL.
 	BasePath   = "/client/v4"
 	pageLength = 1000
 )
 
-// Server responds from memory, with bodies that the fake made, so that it takes little of the time that
-// is measured.
+// Server responds from memory with bodies of the fake, so that it uses little of the measured time.
 type Server struct {
 	get, create []byte
 	tunnels     *tunnelList
 	requests    atomic.Int64
 }
 
-// tunnelList has encoded tunnels, separated by commas.
+// tunnelList is a list of encoded tunnels.
 type tunnelList struct {
-	text []byte
-	ends []int
+	text []byte // the tunnels, each followed by a comma
+	ends []int  // the position after each comma
 }
 
-// NewServer returns a server that has accounts of up to so many tunnels.
+// NewServer returns a server with accounts of up to this number of tunnels.
 func NewServer(tunnels int) (*Server, error) {
-	fake := tunneltest.NewServer(tunneltest.WithAPIToken(Token), tunneltest.WithAccountID(AccountOf(0)))
+	fake := tunneltest.NewServer(
+		tunneltest.WithAPIToken(Token), tunneltest.WithAccountID(AccountOf(0)))
 	defer fake.Close()
 	send := func(method, path, body string) []byte {
 		target := BasePath + "/accounts/" + fake.AccountID() + "/cfd_tunnel" + path
-		r := httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(body))
+		ctx := context.Background()
+		r := httptest.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+Token)
 		w := httptest.NewRecorder()
 		fake.Handler().ServeHTTP(w, r)
 		return w.Body.Bytes()
 	}
+	const secret = "AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg="
 	s := &Server{
-		create: send(http.MethodPost, "", `{"name":"blog","tunnel_secret":"AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg="}`),
+		create: send(http.MethodPost, "", `{"name":"blog","tunnel_secret":"`+secret+`"}`),
 	}
 	var created struct{ Result struct{ ID string } }
 	if err := json.Unmarshal(s.create, &created); err != nil {
 		return nil, err
 	}
-	s.get = bytes.ReplaceAll(send(http.MethodGet, "/"+created.Result.ID, ""), []byte(created.Result.ID), []byte(TunnelID))
+	got := send(http.MethodGet, "/"+created.Result.ID, "")
+	s.get = bytes.ReplaceAll(got, []byte(created.Result.ID), []byte(TunnelID))
 	fake.SeedTunnels(pageLength)
 	var err error
 	page := send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), "")
@@ -65,7 +69,7 @@ func NewServer(tunnels int) (*Server, error) {
 	return s, err
 }
 
-// fill repeats the tunnels of a page with other ids and names.
+// fill returns a list that repeats the tunnels of a page with other IDs and names.
 func fill(tunnels int, page []byte) (*tunnelList, error) {
 	var response struct {
 		Result []json.RawMessage `json:"result"`
@@ -88,7 +92,7 @@ func fill(tunnels int, page []byte) (*tunnelList, error) {
 	return s, nil
 }
 
-// page returns the tunnels from an index to another.
+// page returns the tunnels from index from up to, but not including, index to.
 func (s *tunnelList) page(from, to int) []byte {
 	if from >= to {
 		return nil
@@ -135,7 +139,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, account string) {
 			to-from, page, perPage, total))
 }
 
-// write sends no Content-Length for a long body, as the real server does.
+// write sends a response. Like the real server, it sends no Content-Length for a long body.
 func write(w http.ResponseWriter, status int, parts ...[]byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -146,7 +150,8 @@ func write(w http.ResponseWriter, status int, parts ...[]byte) {
 	}
 }
 
-// Run serves on a loopback port until stop is at its end. It writes a line with its base URL to started.
+// Run serves on a loopback port until stop returns io.EOF. It writes a line with its base URL to
+// started.
 func (s *Server) Run(started io.Writer, stop io.Reader) error {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -32,7 +32,8 @@ func (c *v0) Get(ctx context.Context, tunnelID string) (Result, error) {
 }
 
 func (c *v0) Create(ctx context.Context, name, secret string) (Result, error) {
-	t, err := c.api.CreateTunnel(ctx, c.account, cloudflare.TunnelCreateParams{Name: name, Secret: secret})
+	params := cloudflare.TunnelCreateParams{Name: name, Secret: secret}
+	t, err := c.api.CreateTunnel(ctx, c.account, params)
 	if err != nil {
 		return Result{}, err
 	}
@@ -53,5 +54,8 @@ func (c *v0) list(ctx context.Context, page cloudflare.ResultInfo) (Result, erro
 	return Result{len(tunnels), t.Name, *t.CreatedAt}, nil
 }
 
-// All reads every page, of 100 tunnels each: v0 does that if the parameters name no page.
-func (c *v0) All(ctx context.Context) (Result, error) { return c.list(ctx, cloudflare.ResultInfo{}) }
+// All gets every page. v0 does this, with 100 tunnels a page, if the parameters have no page
+// number.
+func (c *v0) All(ctx context.Context) (Result, error) {
+	return c.list(ctx, cloudflare.ResultInfo{})
+}

@@ -23,10 +23,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
 )
 
-// checker compares exchanges with a schema.
+// checker checks exchanges against a schema.
 type checker struct {
 	routes []*routers.Route
-	// anyFailure is the operation whose failures stand for those of a request for no operation.
+	// anyFailure is the operation whose schema of a failure is used for requests that match no
+	// operation.
 	anyFailure *routers.Route
 }
 
@@ -69,17 +70,17 @@ func (c *checker) operations() (names []string) {
 	return names
 }
 
-// noOperation stands for the operation of a request that is for none.
+// noOperation is the operation of a request that matches none.
 const noOperation = "no operation"
 
 func nameOf(route *routers.Route) string { return route.Method + " " + route.Path }
 
-// item is a part of the schema: an operation's request, a parameter of it, a property of its body,
-// a response, a property of that.
+// item is a part of the schema: a request, a parameter of it, a property of its body, a response,
+// or a property of a response.
 type item struct {
 	operation string
 	part      string // one of the constants, or a status
-	name      string // empty for the part itself
+	name      string // the name of a parameter or a property; empty for the part itself
 }
 
 const (
@@ -89,29 +90,32 @@ const (
 	partBody    = "body"
 )
 
-func (i item) String() string { return strings.TrimSpace(i.operation + " " + i.part + " " + i.name) }
+func (i item) String() string {
+	return strings.TrimSpace(i.operation + " " + i.part + " " + i.name)
+}
 
 // problem is a difference between an exchange and the schema.
 type problem struct{ operation, part, text string }
 
 func (p problem) String() string { return p.operation + ": " + p.part + ": " + p.text }
 
-// result is what an exchange uses of the schema, and where it differs.
+// result has the parts of the schema that an exchange uses, and its differences from the schema.
 type result struct {
 	problems []problem
 	uses     []item
 }
 
-// basePath is where the fake serves.
+// basePath is the path of the fake's base URL.
 const basePath = "/client/v4"
 
-// isOurs reports whether the client sent a request. Others are sent to see how the fake refuses them.
+// isOurs reports whether this client sent the request. Other requests are sent to check the fake's
+// errors.
 func isOurs(e *wirelog.Exchange) bool {
 	return strings.Contains(e.Header.Get("User-Agent"), "cftunnel-go/")
 }
 
-// check checks the response, and the request if it is the client's. What a request has counts as
-// used if the fake did what it asks for.
+// check checks the response, and the request if this client sent it. The parts of a request count
+// as used if the request is valid and the fake responded 200.
 func (c *checker) check(ctx context.Context, e *wirelog.Exchange) result {
 	input := c.find(e)
 	request, response := c.request(ctx, e, input), c.response(ctx, e, input)
@@ -124,13 +128,14 @@ func (c *checker) check(ctx context.Context, e *wirelog.Exchange) result {
 	return response
 }
 
-// find returns the operation that a request is for, with its path's parameters. Route is nil if
-// there is none.
+// find returns the operation that matches a request, with the parameters of its path. Route is nil
+// if there is none.
 func (c *checker) find(e *wirelog.Exchange) *openapi3filter.RequestValidationInput {
 	path := strings.TrimPrefix(e.Path, basePath)
 	input := &openapi3filter.RequestValidationInput{
 		Request: &http.Request{
-			Method: e.Method, URL: &url.URL{Path: path, RawQuery: e.Query}, Header: e.Header.Clone(),
+			Method: e.Method, Header: e.Header.Clone(),
+			URL:  &url.URL{Path: path, RawQuery: e.Query},
 			Body: io.NopCloser(bytes.NewReader(e.Body)), ContentLength: int64(len(e.Body)),
 		},
 		Options: options,
@@ -153,7 +158,7 @@ var options = &openapi3filter.Options{
 	SchemaValidationOptions:           schemaOptions,
 }
 
-// schemaOptions keep values, which may be secrets, out of errors, and check UUIDs.
+// schemaOptions leave values out of errors, because they may be secrets. They also check UUIDs.
 var schemaOptions = []openapi3.SchemaValidationOption{
 	openapi3.DisableSchemaErrorDetails(),
 	openapi3.WithStringFormatValidator("uuid",
@@ -193,11 +198,11 @@ func (c *checker) request(
 	s.use("")
 	s.reportError(openapi3filter.ValidateRequest(ctx, input))
 	if accept := e.Header.Get("Accept"); !strings.Contains(accept, "application/json") {
-		s.report("it does not accept JSON")
+		s.report("the request does not accept JSON")
 	}
 	isPair := e.Header.Get("X-Auth-Key") != "" && e.Header.Get("X-Auth-Email") != ""
 	if e.Header.Get("Authorization") == "" && !isPair {
-		s.report("it has no credentials")
+		s.report("the request has no credentials")
 	}
 	s.part = partPath
 	for _, name := range slices.Sorted(maps.Keys(input.PathParams)) {
@@ -206,7 +211,7 @@ func (c *checker) request(
 	s.part = partQuery
 	query, err := url.ParseQuery(e.Query)
 	if err != nil {
-		s.report("it cannot be read")
+		s.report("the query is invalid")
 	}
 	parameters := parametersOf(input.Route)
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -216,7 +221,7 @@ func (c *checker) request(
 			s.report(name + " is not documented")
 		case len(query[name]) > 1 &&
 			(parameter.Schema == nil || !parameter.Schema.Value.Type.Is(openapi3.TypeArray)):
-			s.report(name + " is there more than once")
+			s.report(name + " occurs more than once")
 		}
 		s.use(name)
 	}
@@ -251,22 +256,23 @@ func (c *checker) response(
 	if documented == nil {
 		return s.result
 	}
-	if mediaType := e.Response.Header.Get("Content-Type"); documented.Value.Content[mediaType] == nil {
-		s.report(fmt.Sprintf("the Content-Type %q is not literally one of the schema's", mediaType))
+	mediaType := e.Response.Header.Get("Content-Type")
+	if documented.Value.Content[mediaType] == nil {
+		s.report(fmt.Sprintf("the Content-Type %q is not in the schema", mediaType))
 	}
 	if input.Route == nil && e.Response.Status == http.StatusOK {
-		s.report("a request for no operation succeeds")
+		s.report("a request that matches no operation succeeds")
 	}
 	s.part = status
 	s.use("")
 	s.body(e.Response.Body, documented.Value.Content)
 	if input.Route == nil {
-		s.uses = nil // it is not a response of the operation that stands for all
+		s.uses = nil // the response is not one of anyFailure's operation
 	}
 	return s.result
 }
 
-// documentedStatus returns the response that a status is documented by, and its key: 200, 4XX.
+// documentedStatus returns the documented response for a status, and its key, such as 200 or 4XX.
 func documentedStatus(operation *openapi3.Operation, status int) (*openapi3.ResponseRef, string) {
 	for _, name := range []string{fmt.Sprint(status), fmt.Sprintf("%dXX", status/100), "default"} {
 		if response := operation.Responses.Value(name); response != nil {
@@ -285,12 +291,13 @@ type collector struct {
 func (s *collector) use(name string) { s.uses = append(s.uses, item{s.operation, s.part, name}) }
 
 func (s *collector) report(text string) {
-	s.problems = append(s.problems, problem{s.operation, s.part, strings.Join(strings.Fields(text), " ")})
+	text = strings.Join(strings.Fields(text), " ")
+	s.problems = append(s.problems, problem{s.operation, s.part, text})
 }
 
-// reportError reports each of the validator's errors, with paths as body names them.
+// reportError reports each of the validator's errors, with paths in the same form as those of body.
 func (s *collector) reportError(err error) {
-	if list, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // layer by layer
+	if list, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // one wrapper at a time
 		for _, err := range list {
 			s.reportError(err)
 		}
@@ -326,8 +333,8 @@ var (
 	index   = regexp.MustCompile(`\.\d+\b`)
 )
 
-// body uses every property of a JSON body, and reports those that are not documented: the validator
-// accepts them.
+// body records every property of a JSON body as used. It reports properties that are not
+// documented, which the validator accepts.
 func (s *collector) body(body []byte, content openapi3.Content) {
 	mediaType := content.Get("application/json")
 	if mediaType == nil || mediaType.Schema == nil || len(body) == 0 {
@@ -359,7 +366,8 @@ func (s *collector) value(path string, value any, list []part) {
 }
 
 func hasAnyMember(list []part) bool {
-	return slices.ContainsFunc(list, func(p part) bool { return p.AdditionalProperties.Schema != nil })
+	return slices.ContainsFunc(list,
+		func(p part) bool { return p.AdditionalProperties.Schema != nil })
 }
 
 func (s *collector) member(path string, value any, list []part, name string) {
@@ -374,8 +382,8 @@ func (s *collector) member(path string, value any, list []part, name string) {
 		return
 	}
 	s.use(path)
-	// The validator accepts a value that one of several alternatives accepts, and one that does not
-	// know a member accepts anything there.
+	// The validator accepts a value if one of several alternatives accepts it. An alternative
+	// without this member accepts any value of it, so check the alternatives that have the member.
 	var errs []error
 	for _, schema := range schemas {
 		if err := schema.VisitJSON(value, schemaOptions...); err != nil {

@@ -17,7 +17,7 @@ const (
 	tunnel  = account + "/cfd_tunnel/f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 )
 
-// published returns the schema as it is committed.
+// published returns the published schema, without the differences.
 func published(t *testing.T) openapi.Document {
 	t.Helper()
 	d, err := openapi.Load(openapi.Covered...)
@@ -35,8 +35,14 @@ func amendedChecker(t *testing.T) *checker {
 func newExchange(method, path, query, body string, status int, response string) *wirelog.Exchange {
 	e := &wirelog.Exchange{
 		Method: method, Path: basePath + path, Query: query, Body: []byte(body),
-		Header:   http.Header{"User-Agent": {"cftunnel-go/0.1.0"}, "Accept": {"application/json"}, "Authorization": {"[REDACTED]"}},
-		Response: &wirelog.Response{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(response)},
+		Header: http.Header{
+			"User-Agent": {"cftunnel-go/0.1.0"}, "Accept": {"application/json"},
+			"Authorization": {"[REDACTED]"},
+		},
+		Response: &wirelog.Response{
+			Status: status, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: []byte(response),
+		},
 	}
 	if body != "" {
 		e.Header.Set("Content-Type", "application/json")
@@ -59,27 +65,32 @@ func get() *wirelog.Exchange {
 }
 
 func list() *wirelog.Exchange {
-	return newExchange("GET", account+"/cfd_tunnel", "is_deleted=false&per_page=1000", "", 200, success("["+aTunnel+"]"))
+	const query = "is_deleted=false&per_page=1000"
+	return newExchange("GET", account+"/cfd_tunnel", query, "", 200, success("["+aTunnel+"]"))
 }
 
 func create() *wirelog.Exchange {
+	const body = `{"name":"web","config_src":"local"}`
 	created := strings.Replace(aTunnel, "}", `},"token":"t"`, 1)
-	return newExchange("POST", account+"/cfd_tunnel", "", `{"name":"web","config_src":"local"}`, 200, success(created))
+	return newExchange("POST", account+"/cfd_tunnel", "", body, 200, success(created))
 }
 
 func unknown() *wirelog.Exchange { return newExchange("GET", tunnel, "", "", 404, aFailure) }
 
-// createToken is a create of an API token whose policy has these resources.
+// createToken returns a request that creates an API token whose policy has these resources.
 func createToken(resources string) *wirelog.Exchange {
-	policies := `[{"effect":"allow","permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],"resources":{` + resources + `}}]`
-	return newExchange("POST", "/user/tokens", "", `{"name":"ci","policies":`+policies+`}`, 200, success(
-		`{"id":"ed17574386854bf78a67040be0a770b0","name":"ci","status":"active","issued_on":"2026-10-05T12:00:00Z",`+
-			`"modified_on":"2026-10-05T12:00:00Z","policies":[],"value":"8M7wS6hCpXVc-DoRnPPY_UCWPgy8aea4Wy6kCe5T"}`))
+	policies := `[{"effect":"allow","permission_groups":[{"id":"c07321b023e944ff818fec44d8203567"}],` +
+		`"resources":{` + resources + `}}]`
+	return newExchange("POST", "/user/tokens", "", `{"name":"ci","policies":`+policies+`}`, 200,
+		success(
+			`{"id":"ed17574386854bf78a67040be0a770b0","name":"ci","status":"active","issued_on":"2026-10-05T12:00:00Z",`+
+				`"modified_on":"2026-10-05T12:00:00Z","policies":[],"value":"8M7wS6hCpXVc-DoRnPPY_UCWPgy8aea4Wy6kCe5T"}`))
 }
 
 func TestChecker_MembersOfAnyName(t *testing.T) {
 	t.Parallel()
-	result := amendedChecker(t).check(t.Context(), createToken(`"com.cloudflare.new":"*","com.cloudflare.newer":{"a":"*"}`))
+	e := createToken(`"com.cloudflare.new":"*","com.cloudflare.newer":{"a":"*"}`)
+	result := amendedChecker(t).check(t.Context(), e)
 	assert.Empty(t, result.problems)
 	for _, name := range []string{"policies[].resources.*", "policies[].resources.*.*"} {
 		assert.Contains(t, result.uses, item{"POST /user/tokens", partBody, name})
@@ -116,7 +127,7 @@ func TestChecker_Problems(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		exchange *wirelog.Exchange
-		want     []string // that a finding has
+		want     []string // parts of one problem's text
 	}{
 		"unknown query parameter": {
 			newExchange("GET", account+"/cfd_tunnel", "is_deletd=false", "", 200, success("[]")), []string{"query", "is_deletd is not documented"},
@@ -127,17 +138,17 @@ func TestChecker_Problems(t *testing.T) {
 		"query parameter out of range": {
 			newExchange("GET", account+"/cfd_tunnel", "per_page=1001", "", 200, success("[]")), []string{"request", "per_page in the query"},
 		},
-		"query parameter that is no time": {
+		"query parameter that is not a time": {
 			newExchange("GET", account+"/cfd_tunnel", "existed_at=noon", "", 200, success("[]")), []string{"request", "existed_at in the query"},
 		},
-		"query parameter of no enumeration": {
+		"query parameter not in the enumeration": {
 			newExchange("GET", account+"/cfd_tunnel", "status=dead", "", 200, success("[]")), []string{"request", "status in the query"},
 		},
 		"query parameter twice": {
-			newExchange("GET", account+"/cfd_tunnel", "name=a&name=b", "", 200, success("[]")), []string{"query", "name is there more than once"},
+			newExchange("GET", account+"/cfd_tunnel", "name=a&name=b", "", 200, success("[]")), []string{"query", "name occurs more than once"},
 		},
-		"query that is none": {newExchange("GET", account+"/cfd_tunnel", "name=%zz", "", 200, success("[]")), []string{"query", "cannot be read"}},
-		"path parameter that is no id": {
+		"invalid query": {newExchange("GET", account+"/cfd_tunnel", "name=%zz", "", 200, success("[]")), []string{"query", "the query is invalid"}},
+		"path parameter that is not an ID": {
 			newExchange("GET", account+"/cfd_tunnel/web", "", "", 200, success(aTunnel)), []string{"request", "tunnel_id in the path"},
 		},
 		"no such path":   {newExchange("GET", account+"/cfd_tunnels", "", "", 404, aFailure), []string{"no such operation"}},
@@ -145,15 +156,15 @@ func TestChecker_Problems(t *testing.T) {
 		"body of a wrong type": {
 			newExchange("POST", account+"/cfd_tunnel", "", `{"name":1}`, 200, success(aTunnel)), []string{"request", "name: value must be a string"},
 		},
-		"body without what it needs": {
+		"body without a required member": {
 			newExchange("POST", account+"/cfd_tunnel", "", `{}`, 200, success(aTunnel)), []string{"request", `property "name" is missing`},
 		},
-		"body with more than it may have": {
+		"body with an unknown member": {
 			newExchange("POST", account+"/cfd_tunnel", "", `{"name":"web","nam":"web"}`, 200, success(aTunnel)), []string{"body", "nam is not documented"},
 		},
-		"body that is no JSON":   {newExchange("POST", account+"/cfd_tunnel", "", `{`, 200, success(aTunnel)), []string{"request", "body"}},
-		"body that is not there": {newExchange("POST", account+"/cfd_tunnel", "", "", 200, success(aTunnel)), []string{"request", "body", "missing"}},
-		"body that nobody reads": {newExchange("GET", tunnel, "", "{}", 200, success(aTunnel)), []string{"request", "body not allowed"}},
+		"body that is not JSON": {newExchange("POST", account+"/cfd_tunnel", "", `{`, 200, success(aTunnel)), []string{"request", "body"}},
+		"missing body":          {newExchange("POST", account+"/cfd_tunnel", "", "", 200, success(aTunnel)), []string{"request", "body", "missing"}},
+		"body of a GET":         {newExchange("GET", tunnel, "", "{}", 200, success(aTunnel)), []string{"request", "body not allowed"}},
 		"body of an unknown type": {
 			with(create(), func(e *wirelog.Exchange) { e.Header.Set("Content-Type", "text/plain") }), []string{"request", "Content-Type"},
 		},
@@ -162,18 +173,18 @@ func TestChecker_Problems(t *testing.T) {
 
 		"response of a wrong type":           {respond(get, `"deleted_at":null`, `"deleted_at":false`), []string{"200", "result"}},
 		"response in a list of a wrong type": {respond(list, `"status":"inactive"`, `"status":1`), []string{"200", "result"}},
-		"response that an alternative without the member would accept": {
+		"response that only an alternative without the member accepts": {
 			respond(get, `"metadata"`, `"config_src":"elsewhere","metadata"`), []string{"200", "result.config_src", "not one of the allowed values"},
 		},
 		"response with a time in another form": {respond(get, "2026-10-05T12:00:00.000001Z", "2026-10-05 12:00"), []string{"200", "result"}},
-		"response with an id in another form":  {respond(get, "f70ff985-a4ef", "f70ff985"), []string{"200", "result"}},
-		"response with more than is documented": {
+		"response with an ID in another form":  {respond(get, "f70ff985-a4ef", "f70ff985"), []string{"200", "result"}},
+		"response with an unknown member": {
 			respond(get, `"metadata"`, `"token":"eyJ","metadata"`), []string{"200", "result.token is not documented"},
 		},
-		"response with more in something without properties": {
+		"response with a member in an object without properties": {
 			respond(get, `"metadata":{}`, `"metadata":{"a":1}`), []string{"200", "result.metadata.a is not documented"},
 		},
-		"response without what it needs": {respond(get, `"messages":[],`, ""), []string{"200", `property "messages" is missing`}},
+		"response without a required member": {respond(get, `"messages":[],`, ""), []string{"200", `property "messages" is missing`}},
 		"response of a wrong type deep inside": {
 			newExchange("GET", tunnel+"/configurations", "", "", 200,
 				success(`{"config":{"ingress":[{"service":"a"},{"service":1}],"originRequest":{"tlsTimeout":"a"}}}`)),
@@ -182,27 +193,29 @@ func TestChecker_Problems(t *testing.T) {
 		"member of any name of a wrong type": {
 			createToken(`"com.cloudflare.new":1`), []string{"request", "policies[].resources"},
 		},
-		"member of any name, inside another, of a wrong type": {
+		"nested member of any name of a wrong type": {
 			createToken(`"com.cloudflare.new":{"a":1}`), []string{"request", "policies[].resources"},
 		},
-		"response that is no JSON":      {respond(get, success(aTunnel), "<html>"), []string{"200", "decode"}},
-		"success that is none":          {respond(get, `"success":true`, `"success":false`), []string{"200", "success"}},
-		"failure that is a success":     {respond(unknown, `"success":false`, `"success":true`), []string{"404", "success"}},
-		"failure with a result":         {respond(unknown, `"result":null`, `"result":[]`), []string{"404", "result"}},
-		"failure without a code":        {respond(unknown, `"code":1003,`, ""), []string{"404", `property "code" is missing`}},
-		"failure with more":             {respond(unknown, `"code"`, `"reason":"r","code"`), []string{"4XX", "errors[].reason is not documented"}},
-		"status that is not documented": {with(get(), func(e *wirelog.Exchange) { e.Response.Status = 201 }), []string{"201", "status is not supported"}},
-		"failure of the server":         {with(unknown(), func(e *wirelog.Exchange) { e.Response.Status = 500 }), []string{"500", "status is not supported"}},
-		"type with a charset": {
+		"response that is not JSON":      {respond(get, success(aTunnel), "<html>"), []string{"200", "decode"}},
+		"200 with success false":         {respond(get, `"success":true`, `"success":false`), []string{"200", "success"}},
+		"failure with success true":      {respond(unknown, `"success":false`, `"success":true`), []string{"404", "success"}},
+		"failure with a result":          {respond(unknown, `"result":null`, `"result":[]`), []string{"404", "result"}},
+		"failure without a code":         {respond(unknown, `"code":1003,`, ""), []string{"404", `property "code" is missing`}},
+		"failure with an unknown member": {respond(unknown, `"code"`, `"reason":"r","code"`), []string{"4XX", "errors[].reason is not documented"}},
+		"undocumented status":            {with(get(), func(e *wirelog.Exchange) { e.Response.Status = 201 }), []string{"201", "status is not supported"}},
+		"status 500":                     {with(unknown(), func(e *wirelog.Exchange) { e.Response.Status = 500 }), []string{"500", "status is not supported"}},
+		"Content-Type with a charset": {
 			with(get(), func(e *wirelog.Exchange) { e.Response.Header.Set("Content-Type", "application/json; charset=utf-8") }), []string{"200", "Content-Type"},
 		},
-		"no type": {with(get(), func(e *wirelog.Exchange) { e.Response.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
-		"success of no operation": {
-			with(newExchange("GET", "/radar", "", "", 200, success("[]")), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+		"no Content-Type": {with(get(), func(e *wirelog.Exchange) { e.Response.Header.Del("Content-Type") }), []string{"200", "Content-Type"}},
+		"success without an operation": {
+			with(newExchange("GET", "/radar", "", "", 200, success("[]")),
+				func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, "succeeds"},
 		},
-		"failure of no operation": {
-			with(newExchange("GET", "/radar", "", "", 404, `{"success":false}`), func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
+		"failure without an operation": {
+			with(newExchange("GET", "/radar", "", "", 404, `{"success":false}`),
+				func(e *wirelog.Exchange) { e.Header.Del("User-Agent") }),
 			[]string{noOperation, `property "errors" is missing`},
 		},
 	} {
@@ -233,7 +246,7 @@ func TestChecker_RequestsOfOthers(t *testing.T) {
 	assert.NotEmpty(t, c.check(t.Context(), e).problems)
 }
 
-// Values of requests and responses may be secrets.
+// The values of requests and responses may be secrets.
 func TestChecker_ProblemsHaveNoValues(t *testing.T) {
 	t.Parallel()
 	c := amendedChecker(t)
@@ -271,7 +284,7 @@ func TestChecker_Uses(t *testing.T) {
 		uses = append(uses, i.String())
 	}
 	assert.Subset(t, uses, []string{opList + " 4XX", opList + " 4XX errors[].code"})
-	assert.NotContains(t, uses, opList+" query is_deleted", "what was refused was not tried")
+	assert.NotContains(t, uses, opList+" query is_deleted", "a refused request uses no parameters")
 
 	assert.Empty(t, c.check(t.Context(), newExchange("GET", "/radar", "", "", 404, aFailure)).uses)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// items returns everything that the schema has, in the order to report it.
+// items returns all parts of the schema, in the order of the report.
 func (c *checker) items() (list []item) {
 	for _, route := range c.routes {
 		s := collector{operation: nameOf(route), part: partRequest}
@@ -35,14 +35,15 @@ func (c *checker) items() (list []item) {
 	return list
 }
 
-// properties uses every property of a body.
+// properties adds every property of a body.
 func (s *collector) properties(content openapi3.Content) {
 	if mediaType := content.Get("application/json"); mediaType != nil && mediaType.Schema != nil {
 		s.below("", parts(mediaType.Schema.Value), nil)
 	}
 }
 
-// below uses the properties of a schema. One that is inside itself is not entered again.
+// below adds the properties of schemas. above are the enclosing schemas: a schema that contains
+// itself is not visited again.
 func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
 	if slices.ContainsFunc(list, func(p part) bool { return slices.Contains(above, p.Schema) }) {
 		return
@@ -70,10 +71,10 @@ func (s *collector) below(path string, list []part, above []*openapi3.Schema) {
 // part is a schema that another one is composed of.
 type part struct {
 	*openapi3.Schema
-	alternative bool // one of several, of which a value needs to fit one
+	alternative bool // whether it is one of several schemas, one of which must match
 }
 
-// parts returns schemas with everything that they are composed of.
+// parts returns the schemas and all schemas that they are composed of.
 func parts(schemas ...*openapi3.Schema) []part {
 	var list []part
 	var add func(s *openapi3.Schema, alternative bool)
@@ -95,11 +96,11 @@ func parts(schemas ...*openapi3.Schema) []part {
 // elements is the name of an array's elements in a path.
 const elements = "[]"
 
-// anyMember is the name, in a path, of the members that additionalProperties has a schema for.
+// anyMember is the name, in a path, of members that only additionalProperties has a schema for.
 const anyMember = "*"
 
-// children returns the schemas of a member, or of an array's elements. certain says that one of them
-// is not of an alternative.
+// children returns the schemas of a member, or of an array's elements. certain reports whether one
+// of them is not part of an alternative.
 func children(list []part, name string) (schemas []*openapi3.Schema, certain bool) {
 	for _, p := range list {
 		child := p.Properties[name]

@@ -9,7 +9,9 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 )
 
-// difference is a place where the schema and the facts about the API differ. The facts win.
+// difference is a difference between the schema and the known behavior of the API. place is the
+// part of the schema, schema what it says there, facts what the API does, and reason why the facts
+// take precedence. amend changes the schema accordingly.
 type difference struct {
 	place, schema, facts, reason string
 	amend                        func(openapi.Document)
@@ -31,17 +33,18 @@ const (
 	opDeleteWARP    = "DELETE /accounts/{account_id}/warp_connector/{tunnel_id}"
 )
 
-// differences is every one of them. One that no exchange needs is an error.
+// differences has all differences. A difference that no exchange needs is an error.
 var differences = []difference{
 	{
 		place:  "every 4XX",
 		schema: "a success and a failure at once",
 		facts:  "a failure: success is false, result is null",
-		reason: "no response can be both",
+		reason: "a response cannot be both",
 		amend: func(d openapi.Document) {
 			for operation := range d.Operations {
 				failure := content(d, operation, "4XX")
-				if list, ok := openapi.Document(failure).Object("schema")["allOf"].([]any); ok && len(list) == 2 {
+				schema := openapi.Document(failure).Object("schema")
+				if list, ok := schema["allOf"].([]any); ok && len(list) == 2 {
 					failure["schema"] = list[1]
 				}
 			}
@@ -51,11 +54,13 @@ var differences = []difference{
 		place:  "every 4XX, errors",
 		schema: "no error_chain",
 		facts:  "error_chain, with code and message",
-		reason: "the real reason is often only there, such as 6111 in the chain of 6003",
+		reason: "often only the chain has the real reason, such as 6111 in the chain of 6003",
 		amend: func(d openapi.Document) {
 			for _, schema := range []string{"tunnel_api-response-common-failure", "iam_api-response-common-failure"} {
-				allOf(d.Object("components", "schemas", schema, "properties", "errors"), `{"items": {"properties": {
-					"error_chain": {"type": "array", "items": {"type": "object", "required": ["code", "message"], "properties": {
+				allOf(d.Object("components", "schemas", schema, "properties", "errors"),
+					`{"items": {"properties": {
+					"error_chain": {"type": "array",
+						"items": {"type": "object", "required": ["code", "message"], "properties": {
 						"code": {"type": "integer"}, "message": {"type": "string"}
 					}}}
 				}}}`)
@@ -66,10 +71,12 @@ var differences = []difference{
 		place:  opCreate,
 		schema: "a tunnel",
 		facts:  "a tunnel with its token and credentials_file",
-		reason: "cloudflared runs a new tunnel with them",
+		reason: "cloudflared uses them to run a new tunnel",
 		amend: withResult(`{"token": {"type": "string"}, "credentials_file": {
-			"type": "object", "required": ["AccountTag", "TunnelID", "TunnelName", "TunnelSecret"], "properties": {
-				"AccountTag": {"type": "string"}, "TunnelID": {"type": "string"}, "TunnelName": {"type": "string"}, "TunnelSecret": {"type": "string"}
+			"type": "object", "required": ["AccountTag", "TunnelID", "TunnelName", "TunnelSecret"],
+			"properties": {
+				"AccountTag": {"type": "string"}, "TunnelID": {"type": "string"},
+				"TunnelName": {"type": "string"}, "TunnelSecret": {"type": "string"}
 			}
 		}}`, opCreate),
 	},
@@ -77,7 +84,7 @@ var differences = []difference{
 		place:  opUpdate,
 		schema: "a tunnel",
 		facts:  "a tunnel with its token",
-		reason: "a rotation gets the new token from it",
+		reason: "a rotation of the secret reads the new token from the response",
 		amend:  withResult(`{"token": {"type": "string"}}`, opUpdate),
 	},
 	{
@@ -96,21 +103,25 @@ var differences = []difference{
 	},
 	{
 		place:  opConfiguration + " and PUT",
-		schema: "an object, of unknown members",
-		facts:  "account_id, tunnel_id, version, config (null if none was set), source and created_at",
-		reason: "the schema leaves it open",
+		schema: "an object without properties",
+		facts: "account_id, tunnel_id, version, config (null if it was never set), source and " +
+			"created_at",
+		reason: "the schema does not name the members",
 		amend: withResult(`{
-			"account_id": {"type": "string"}, "tunnel_id": {"type": "string", "format": "uuid"}, "version": {"type": "integer"},
+			"account_id": {"type": "string"}, "tunnel_id": {"type": "string", "format": "uuid"},
+			"version": {"type": "integer"},
 			"config": {"nullable": true, "allOf": [{"$ref": "#/components/schemas/tunnel_config"}]},
-			"source": {"type": "string", "enum": ["local", "cloudflare"]}, "created_at": {"type": "string", "format": "date-time", "nullable": true}
+			"source": {"type": "string", "enum": ["local", "cloudflare"]},
+			"created_at": {"type": "string", "format": "date-time", "nullable": true}
 		}`, opConfiguration, opConfigure),
 	},
 	{
 		place:  opConfigure + ", config",
-		schema: "the keys that are documented",
-		facts: "a full replace of whatever is there. cloudflared also reads bastionMode, matchSNItoHost, proxyAddress, proxyPort, " +
-			"ipRules and access.environment, and of warp-routing connectTimeout, maxActiveFlows and tcpKeepAlive",
-		reason: "cloudflared knows more keys and gets new ones, and one that is not sent back is lost",
+		schema: "only the documented keys",
+		facts: "the request replaces the whole configuration. cloudflared also reads bastionMode, " +
+			"matchSNItoHost, proxyAddress, proxyPort, ipRules and access.environment, and in " +
+			"warp-routing connectTimeout, maxActiveFlows and tcpKeepAlive",
+		reason: "cloudflared has more keys than the schema; keys not sent back are lost",
 		amend: func(d openapi.Document) {
 			config := d.Object("components", "schemas", "tunnel_config")
 			origin := d.Object("components", "schemas", "tunnel_originRequest")
@@ -125,27 +136,31 @@ var differences = []difference{
 	{
 		place:  opCleanUp,
 		schema: "an object",
-		facts:  "null, {} or nothing",
-		reason: "it is not known which; the fake sends null",
+		facts:  "null, {} or no result",
+		reason: "it is not known which of them the API sends; the fake sends null",
 		amend: func(d openapi.Document) {
-			merge(content(d, opCleanUp, "200"), `{"schema": {"type": "object", "required": ["success", "errors", "messages"], "properties": {
-				"success": {"type": "boolean", "enum": [true]}, "result": {"type": "object", "nullable": true},
-				"errors": {"$ref": "#/components/schemas/tunnel_messages"}, "messages": {"$ref": "#/components/schemas/tunnel_messages"}
-			}}}`)
+			merge(content(d, opCleanUp, "200"), `{"schema": {
+				"type": "object", "required": ["success", "errors", "messages"], "properties": {
+					"success": {"type": "boolean", "enum": [true]},
+					"result": {"type": "object", "nullable": true},
+					"errors": {"$ref": "#/components/schemas/tunnel_messages"},
+					"messages": {"$ref": "#/components/schemas/tunnel_messages"}
+				}
+			}}`)
 		},
 	},
 	{
 		place:  opDelete,
 		schema: "no query",
 		facts:  "cascade=true",
-		reason: "cloudflared deletes with it what still has connections",
+		reason: "cloudflared uses it to delete tunnels that have connections",
 		amend:  withQuery(opDelete, "cascade", "boolean"),
 	},
 	{
 		place:  opDeleteWARP,
 		schema: "no query",
-		facts:  "as for tunnels, cascade=true",
-		reason: "there is no other way to clean up",
+		facts:  "cascade=true, as for tunnels",
+		reason: "there is no other way to end the connections",
 		amend:  withQuery(opDeleteWARP, "cascade", "boolean"),
 	},
 	{
@@ -158,8 +173,8 @@ var differences = []difference{
 	{
 		place:  opConnector,
 		schema: "connector_id is a UUID",
-		facts:  "ids in responses are not always UUIDs",
-		reason: "an id of a response can be requested",
+		facts:  "IDs in responses are not always UUIDs",
+		reason: "a program can request a connector by an ID from a response",
 		amend: func(d openapi.Document) {
 			parameters, _ := d.Operation(opConnector)["parameters"].([]any)
 			for _, p := range parameters {
@@ -173,8 +188,9 @@ var differences = []difference{
 	{
 		place:  opManagement + "/{resource}",
 		schema: "no such operation",
-		facts:  "the newer way to a management token, for logs, admin and host_details, without a body",
-		reason: "it is announced to replace the one that the schema has",
+		facts: "the newer operation for management tokens, for logs, admin and host_details, " +
+			"without a body",
+		reason: "Cloudflare announced that it replaces the operation in the schema",
 		amend: func(d openapi.Document) {
 			old := d.Operation(opManagement)
 			if old == nil {
@@ -185,23 +201,25 @@ var differences = []difference{
 			delete(operation, "operationId")
 			parameters, _ := operation["parameters"].([]any)
 			operation["parameters"] = append(slices.Clip(parameters), decode(`{
-				"in": "path", "name": "resource", "required": true, "schema": {"type": "string", "enum": ["logs", "admin", "host_details"]}
+				"in": "path", "name": "resource", "required": true,
+				"schema": {"type": "string", "enum": ["logs", "admin", "host_details"]}
 			}`))
 			d.Object("paths")["/accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"] = map[string]any{"post": operation}
 		},
 	},
 }
 
-// changesNothing is the response to a PATCH of private networks that changes nothing.
+// changesNothing is the error response to a PATCH of private networks that changes nothing.
 var changesNothing = difference{
 	place:  "every PATCH of private networks",
 	schema: "no 500",
-	facts:  "500, 1000 if nothing changes",
-	reason: "it was seen; the client then reads what it was to change",
+	facts:  "status 500 with code 1000 if nothing changes",
+	reason: "the API was seen to respond so; the client then gets the object instead",
 	amend: func(d openapi.Document) {
 		for operation := range d.Operations {
 			if !strings.HasPrefix(operation, "PATCH ") ||
-				!strings.Contains(operation, "/teamnet/") && !strings.Contains(operation, "/zerotrust/") {
+				!strings.Contains(operation, "/teamnet/") &&
+					!strings.Contains(operation, "/zerotrust/") {
 				continue
 			}
 			responses := openapi.Document(d.Operation(operation)).Object("responses")
@@ -210,7 +228,7 @@ var changesNothing = difference{
 	},
 }
 
-// withResult adds properties to the result of operations.
+// withResult returns a function that adds properties to the result of operations.
 func withResult(properties string, operations ...string) func(openapi.Document) {
 	return func(d openapi.Document) {
 		for _, operation := range operations {
@@ -226,7 +244,7 @@ func withResult(properties string, operations ...string) func(openapi.Document) 
 	}
 }
 
-// withQuery adds a parameter to an operation.
+// withQuery returns a function that adds a query parameter to an operation.
 func withQuery(operation, name, kind string) func(openapi.Document) {
 	return func(d openapi.Document) {
 		if o := d.Operation(operation); o != nil {
@@ -238,10 +256,12 @@ func withQuery(operation, name, kind string) func(openapi.Document) {
 
 // content returns the JSON schema of an operation's response.
 func content(d openapi.Document, operation, status string) map[string]any {
-	return openapi.Document(d.Operation(operation)).Object("responses", status, "content", "application/json")
+	return openapi.Document(d.Operation(operation)).Object("responses", status, "content",
+		"application/json")
 }
 
-// amended returns a copy with the differences applied, except the one with the index.
+// amended returns a copy of the schema with all differences applied, except the one with index
+// except.
 func amended(d openapi.Document, except int) openapi.Document {
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -256,7 +276,7 @@ func amended(d openapi.Document, except int) openapi.Document {
 	return d
 }
 
-// allOf adds a schema to those that a value must fit.
+// allOf adds a schema to those that a value must match.
 func allOf(schema map[string]any, more string) {
 	if schema != nil {
 		list, _ := schema["allOf"].([]any)

@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// exception is a part of the schema that no exchange uses. In its pattern, * stands for any text. One
-// that fits a part that is used, or none, is an error.
+// exception is a part of the schema that no exchange uses. In its pattern, * matches any text. An
+// exception is an error if it matches a part that is used, or if it matches nothing.
 type exception struct{ pattern, reason string }
 
 func (e exception) fits(text string) bool {
@@ -45,7 +45,7 @@ var unused = []exception{
 	{"* /accounts/{account_id}/*/{tunnel_id} 200 result.connections*", withoutConnections},
 	{"GET * 200 result[].connections*", withoutConnections},
 	{"POST * 200 result.connections[].*", "a new tunnel has no connections"},
-	{opCreate + " 200 result.config_src", "the response to a create has remote_config instead"},
+	{opCreate + " 200 result.config_src", "the response to Create has remote_config instead"},
 	{opDelete + " 200 result.config_src", "a deleted tunnel has none"},
 	{"* /accounts/{account_id}/warp_connector* 200 result*.config_src", "WARP connectors have none"},
 	{"* /accounts/{account_id}/warp_connector* 200 result*.remote_config", "WARP connectors have none"},
@@ -59,9 +59,12 @@ var unused = []exception{
 }
 
 const (
-	seldom               = "optional, and not known to come with anything that the fake does; the root's tests decode it"
-	otherZones           = "not of a zone such as the fake has"
-	withoutMessages      = "the tunnel family sends none, since cloudflared cannot decode them"
-	withoutTokenMessages = "only the verification of a token is known to have one"
-	withoutConnections   = "no longer in responses since October 2026; that to a create has it, empty"
+	seldom = "optional, and not known in any response that the fake sends; " +
+		"tests of the root package decode it"
+	otherZones      = "only zones of other kinds than the fake's have it"
+	withoutMessages = "responses about tunnels have no messages, " +
+		"because cloudflared cannot decode them"
+	withoutTokenMessages = "only the verification of a token is known to have a message"
+	withoutConnections   = "not in responses since October 2026, " +
+		"except the response to Create, where it is empty"
 )

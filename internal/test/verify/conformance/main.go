@@ -1,10 +1,10 @@
-// Conformance compares this client and its fake with the API's published schema. It calls every
+// Conformance checks this client and its fake against the API's published schema. It calls every
 // method of the client against the fake (scenario.go) and checks each request and each response.
 //
 //	go -C internal/test/verify run ./conformance
 //
-// If the schema and what is known about the API differ, the latter wins (differences.go). Every part
-// of the schema must be used, or have a reason why not (exceptions.go).
+// The known behavior of the API takes precedence if the schema differs from it (differences.go).
+// Every part of the schema must be used, or be an exception with a reason (exceptions.go).
 package main
 
 import (
@@ -20,11 +20,12 @@ import (
 )
 
 func main() {
-	everything := flag.Bool("v", false, "print also each part of the schema, the differences and the exceptions")
+	verbose := flag.Bool("v", false,
+		"also print each part of the schema, the differences and the exceptions")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	findings, err := run(ctx, os.Stdout, *everything)
+	findings, err := run(ctx, os.Stdout, *verbose)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(2)
@@ -35,7 +36,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, w io.Writer, everything bool) (findings []string, err error) {
+func run(ctx context.Context, w io.Writer, verbose bool) (findings []string, err error) {
 	d, err := openapi.Load(openapi.Covered...)
 	if err != nil {
 		return nil, err
@@ -44,13 +45,13 @@ func run(ctx context.Context, w io.Writer, everything bool) (findings []string, 
 	if err != nil {
 		return nil, err
 	}
-	exchanges, err := play(ctx, r.checker.operations())
+	exchanges, err := runScenarios(ctx, r.checker.operations())
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range exchanges {
 		r.add(ctx, e)
 	}
-	r.print(w, everything)
+	r.print(w, verbose)
 	return r.findings(ctx)
 }

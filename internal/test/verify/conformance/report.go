@@ -11,17 +11,17 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/wirelog"
 )
 
-// report is what checking exchanges comes to.
+// report collects the results of all exchanges.
 type report struct {
 	document openapi.Document
 	checker  *checker
-	bare     *checker // without the differences
+	original *checker // checks against the schema without the differences
 
 	exchanges, ours int
 	items           []item
 	uses            map[item]int
 	problems        map[problem]int
-	// samples has an exchange for each set of problems that bare has.
+	// samples has one exchange for each set of problems that original finds.
 	samples map[string]*wirelog.Exchange
 }
 
@@ -31,7 +31,7 @@ func newReport(ctx context.Context, d openapi.Document) (*report, error) {
 		samples: map[string]*wirelog.Exchange{},
 	}
 	var err error
-	if r.bare, err = newChecker(ctx, d); err != nil {
+	if r.original, err = newChecker(ctx, d); err != nil {
 		return nil, err
 	}
 	if r.checker, err = newChecker(ctx, amended(d, -1)); err != nil {
@@ -53,18 +53,18 @@ func (r *report) add(ctx context.Context, e *wirelog.Exchange) {
 	for _, p := range checked.problems {
 		r.problems[p]++
 	}
-	if bare := r.bare.check(ctx, e).problems; len(bare) > 0 {
-		r.samples[fmt.Sprint(bare)] = e
+	if problems := r.original.check(ctx, e).problems; len(problems) > 0 {
+		r.samples[fmt.Sprint(problems)] = e
 	}
 }
 
-// firstFit returns the index of the exception for an item, or -1.
+// firstFit returns the index of the first exception that matches an item, or -1.
 func firstFit(i item) int {
 	return slices.IndexFunc(unused, func(e exception) bool { return e.fits(i.String()) })
 }
 
-// findings returns what is wrong: problems, parts of the schema that are not used, and entries of
-// lists that nothing needs.
+// findings returns the problems, the parts of the schema that are not used, and the exceptions and
+// differences that are not needed.
 func (r *report) findings(ctx context.Context) ([]string, error) {
 	var list []string
 	for p, n := range r.problems {
@@ -75,16 +75,17 @@ func (r *report) findings(ctx context.Context) ([]string, error) {
 	for _, i := range r.items {
 		switch n := firstFit(i); {
 		case n < 0 && r.uses[i] == 0:
-			list = append(list, "never used: "+i.String())
+			list = append(list, "not used: "+i.String())
 		case n >= 0 && r.uses[i] > 0:
-			list = append(list, fmt.Sprintf("used after all: %s (%s)", i, unused[n].pattern))
+			list = append(list, fmt.Sprintf("used, but there is an exception: %s (%s)",
+				i, unused[n].pattern))
 		case n >= 0:
 			excepted[unused[n]] = true
 		}
 	}
 	for _, e := range unused {
 		if !excepted[e] {
-			list = append(list, "nothing needs the exception: "+e.pattern)
+			list = append(list, "exception is not needed: "+e.pattern)
 		}
 	}
 	for i, d := range differences {
@@ -93,13 +94,14 @@ func (r *report) findings(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("without the difference %s: %w", d.place, err)
 		}
 		if !needed {
-			list = append(list, "nothing needs the difference: "+d.place+", "+d.facts)
+			list = append(list, "difference is not needed: "+d.place+", "+d.facts)
 		}
 	}
 	return list, nil
 }
 
-// needs reports whether an exchange has a problem without the i-th difference, and none with it.
+// needs reports whether the i-th difference is needed: an exchange has a problem without it, and
+// none with it.
 func (r *report) needs(ctx context.Context, i int) (bool, error) {
 	without, err := newChecker(ctx, amended(r.document, i))
 	if err != nil {
@@ -115,8 +117,8 @@ func (r *report) needs(ctx context.Context, i int) (bool, error) {
 	return false, nil
 }
 
-func (r *report) print(w io.Writer, everything bool) {
-	fmt.Fprintf(w, "%d exchanges, %d of them of the client.\n\n", r.exchanges, r.ours)
+func (r *report) print(w io.Writer, verbose bool) {
+	fmt.Fprintf(w, "%d exchanges, %d of them sent by this client.\n\n", r.exchanges, r.ours)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "operation\t200\t4XX\tparts used")
 	for _, route := range r.checker.routes {
@@ -131,18 +133,19 @@ func (r *report) print(w io.Writer, everything bool) {
 			r.uses[item{operation, "200", ""}], r.uses[item{operation, "4XX", ""}], used, all)
 	}
 	_ = table.Flush()
-	if !everything {
+	if !verbose {
 		return
 	}
 	fmt.Fprintln(w)
 	for _, i := range r.items {
 		fmt.Fprintf(w, "%8d  %s\n", r.uses[i], i)
 	}
-	fmt.Fprint(w, "\nThe facts about the API win over the schema:\n")
+	fmt.Fprint(w, "\nDifferences between the API and the schema:\n")
 	for _, d := range differences {
-		fmt.Fprintf(w, "- %s. Schema: %s. Facts: %s. Reason: %s.\n", d.place, d.schema, d.facts, d.reason)
+		fmt.Fprintf(w, "- %s. Schema: %s. API: %s. Reason: %s.\n",
+			d.place, d.schema, d.facts, d.reason)
 	}
-	fmt.Fprint(w, "\nParts of the schema that are not used:\n")
+	fmt.Fprint(w, "\nExceptions, for parts of the schema that are not used:\n")
 	for _, e := range unused {
 		fmt.Fprintf(w, "- %s: %s.\n", e.pattern, e.reason)
 	}

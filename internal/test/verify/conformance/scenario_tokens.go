@@ -10,17 +10,19 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// tokenParts creates, lists, reads and updates tokens that have everything that a token can have.
-func tokenParts(ctx context.Context, s *scene) error {
+// tokenParts creates, lists, gets and updates tokens in which every field is set.
+func tokenParts(ctx context.Context, s *scenario) error {
 	var withMeta cftunnel.PermissionGroup
-	if err := json.Unmarshal([]byte(`{"id":"4755a26eedb94da69e1066d98aa820be","meta":{"key":"k","value":"v"}}`), &withMeta); err != nil {
+	const group = `{"id":"4755a26eedb94da69e1066d98aa820be","meta":{"key":"k","value":"v"}}`
+	if err := json.Unmarshal([]byte(group), &withMeta); err != nil {
 		return err
 	}
 	account := s.srv.AccountID()
 	denied := cftunnel.AccountPolicy(account, cftunnel.PermissionCloudflareTunnelWrite)
 	denied.Effect = cftunnel.PolicyEffectDeny
 	both := cftunnel.AllZonesPolicy(account, withMeta, cftunnel.PermissionZoneRead)
-	both.Resources["com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353"] = cftunnel.TokenResource{}
+	const zone = "com.cloudflare.api.account.zone.023e105f4ecef8ad9ca31a8372d0c353"
+	both.Resources[zone] = cftunnel.TokenResource{}
 	params := cftunnel.APITokenUpdateParams{
 		Name: "whole", Status: cftunnel.TokenStatusDisabled, Policies: []cftunnel.TokenPolicy{both, denied},
 		Condition: &cftunnel.TokenCondition{
@@ -31,7 +33,8 @@ func tokenParts(ctx context.Context, s *scene) error {
 	}
 	for _, service := range []*cftunnel.APITokensService{s.client.UserTokens, s.client.AccountTokens} {
 		token, err := service.Create(ctx, cftunnel.APITokenCreateParams{
-			Name: params.Name, Policies: params.Policies, Condition: params.Condition, NotBefore: params.NotBefore, ExpiresOn: params.ExpiresOn,
+			Name: params.Name, Policies: params.Policies, Condition: params.Condition,
+			NotBefore: params.NotBefore, ExpiresOn: params.ExpiresOn,
 		})
 		if err != nil {
 			return err
@@ -51,7 +54,8 @@ func tokenParts(ctx context.Context, s *scene) error {
 			Name: "refused", Policies: []cftunnel.TokenPolicy{cftunnel.AccountPolicy(account, withMeta)},
 		})
 		if !errors.Is(refused, cftunnel.ErrBadRequest) {
-			return errors.Join(errors.New("a group of zones for an account is not refused"), refused)
+			const text = "a permission group for zones must be refused for an account"
+			return errors.Join(errors.New(text), refused)
 		}
 		if err := errors.Join(updateErr, getErr, modifyErr, listErr, groupsErr); err != nil {
 			return err

@@ -21,16 +21,16 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// TestCalls_LeaveNothing calls every method so that every request meets a fault.
+// TestCalls_LeaveNothing calls every method with every fault. The fault applies to every request.
 //
-//nolint:paralleltest // it would find the goroutines of other tests
+//nolint:paralleltest // the test would find the goroutines of other tests
 func TestCalls_LeaveNothing(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for name, method := range cases.Methods {
 			t.Run(protocol+" "+name, func(t *testing.T) {
 				limit := 10 * time.Second
 				if name == "Tunnels.WaitForStatus" {
-					limit = 50 * time.Millisecond // it goes on as long as it may
+					limit = 50 * time.Millisecond // the method polls until its context ends
 				}
 				for _, fault := range cases.Faults() {
 					callWithFault(t, http2, method, fault, limit)
@@ -40,7 +40,9 @@ func TestCalls_LeaveNothing(t *testing.T) {
 	}
 }
 
-func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fault, limit time.Duration) {
+func callWithFault(
+	t *testing.T, http2 bool, method cases.Method, fault cases.Fault, limit time.Duration,
+) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	fake := tunneltest.NewServer()
@@ -66,7 +68,7 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 	}
 	attempts, timeout := 2, 10*time.Second
 	if fault.Status == http.StatusTooManyRequests {
-		attempts = 1 // a retry would pause for real
+		attempts = 1 // a retry would wait in real time
 	}
 	if fault.Timeout > 0 {
 		timeout = 10 * time.Millisecond
@@ -80,7 +82,7 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 			return nil, err
 		}
 		open.Add(1)
-		return &counted{Conn: conn, open: &open}, nil
+		return &countedConn{Conn: conn, open: &open}, nil
 	}
 	options := []cftunnel.Option{
 		cftunnel.WithBaseURL(srv.URL + "/client/v4"), cftunnel.WithAPIToken(token.Reveal()),
@@ -94,30 +96,30 @@ func callWithFault(t *testing.T, http2 bool, method cases.Method, fault cases.Fa
 	client, err := cftunnel.NewClient(options...)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	_ = method.Call(ctx, client, fixture) // the root tests the result
+	_ = method.Call(ctx, client, fixture) // tests of the root package check the result
 	cancel()
 
-	fake.Close() // ends its delays
+	fake.Close() // ends delayed responses
 	// The server stays open until the check: closing it would close the client's connections.
 	listening := goleak.IgnoreAnyFunction("net/http/httptest.(*Server).goServe.func1")
-	// HTTP/2 ends its streams a moment later, and its connection is not idle before that.
+	// With HTTP/2, a connection is idle only shortly after the call, when its streams have ended.
 	require.Eventually(t, func() bool {
 		client.CloseIdleConnections()
 		return open.Load() == 0
-	}, 10*time.Second, time.Millisecond, "%s: a connection stays open", fault.Name)
+	}, 10*time.Second, time.Millisecond, "%s: a connection is still open", fault.Name)
 	err = goleak.Find(before, listening)
 	srv.Close()
 	require.NoError(t, err, fault.Name)
 }
 
-// counted is a connection that is counted until it is closed.
-type counted struct {
+// countedConn is a connection that counts as open until it is closed.
+type countedConn struct {
 	net.Conn
 	open *atomic.Int32
 	once sync.Once
 }
 
-func (c *counted) Close() error {
+func (c *countedConn) Close() error {
 	c.once.Do(func() { c.open.Add(-1) })
 	return c.Conn.Close()
 }

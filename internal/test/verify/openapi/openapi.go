@@ -1,4 +1,4 @@
-// Package openapi has the parts of Cloudflare's published schema that this client is about.
+// Package openapi has the parts of Cloudflare's published schema that this client uses.
 package openapi
 
 import (
@@ -13,17 +13,17 @@ import (
 //go:embed *.json
 var files embed.FS
 
-// Covered are the files whose operations the client has.
+// Covered has the files whose operations the client supports.
 var Covered = []string{
 	"tunnels.json",
 	"tokens.json",
 	"networks.json",
 }
 
-// Document is an OpenAPI document as JSON has it.
+// Document is a decoded OpenAPI document.
 type Document map[string]any
 
-// Load returns one document with the paths and components of all the files.
+// Load returns one document with the paths and components of the named files.
 func Load(names ...string) (Document, error) {
 	paths, components := map[string]any{}, map[string]any{}
 	info := map[string]any{"title": "Cloudflare", "version": "0"}
@@ -55,7 +55,7 @@ func Load(names ...string) (Document, error) {
 	return d, nil
 }
 
-// Object returns the member of a member of a member, or nil if there is none.
+// Object returns the object at a path of member names, or nil if there is none.
 func (d Document) Object(names ...string) map[string]any {
 	at := map[string]any(d)
 	for _, name := range names {

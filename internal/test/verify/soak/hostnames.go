@@ -14,20 +14,20 @@ import (
 // zoneName is the zone of every worker's hostnames. It belongs to the first account.
 const zoneName = "example.com"
 
-// siteName begins the names of the tunnels that serve hostnames.
+// siteName is the prefix of the names of tunnels with public hostnames.
 const siteName = "site-"
 
 // site is a worker's tunnel with public hostnames.
 type site struct {
-	tunnelID string            // empty until it is needed
+	tunnelID string            // empty until the first hostname is published
 	services map[string]string // by hostname
 }
 
 func (w *worker) hostnames() *cftunnel.HostnamesService { return w.clients[0].Hostnames }
 
-// finish makes a call that can be repeated until it has succeeded. Its error ends the worker.
-func (w *worker) finish(name string, do func(context.Context, ...cftunnel.CallOption) error) error {
-	// A write whose response is lost can look like somebody else's.
+// repeatUntilDone repeats a call until it succeeds. An error ends the worker.
+func (w *worker) repeatUntilDone(name string, do callFunc) error {
+	// If a response is lost, the worker's own write can look like one of another client.
 	conflict := cftunnel.ErrConcurrentUpdate
 	for tries := 0; ; tries++ {
 		err := w.call(name, do, conflict)
@@ -38,11 +38,11 @@ func (w *worker) finish(name string, do func(context.Context, ...cftunnel.CallOp
 	}
 }
 
-// publish publishes another hostname, or one of those that are published with another service.
+// publish publishes a new hostname, or a published one with another service.
 func (w *worker) publish() error {
 	if w.site.tunnelID == "" {
 		w.site.services = map[string]string{}
-		err := w.finish("Ensure", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+		err := w.repeatUntilDone("Ensure", func(ctx context.Context, opts ...option) error {
 			t, _, err := w.clients[0].Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{
 				Name: siteName + w.name, ConfigSource: cftunnel.ConfigSourceCloudflare,
 			}, opts...)
@@ -55,14 +55,15 @@ func (w *worker) publish() error {
 			return err
 		}
 	}
-	// A name is not used again, so that the record shows if one was created twice.
+	// Each name is used once, so that the fake's request log shows if a record was created twice.
 	params := cftunnel.PublishParams{
-		Hostname: w.newName() + "." + zoneName, Service: fmt.Sprintf("http://localhost:%d", 1+w.rng.IntN(9999)),
+		Hostname: w.newName() + "." + zoneName,
+		Service:  fmt.Sprintf("http://localhost:%d", 1+w.rng.IntN(9999)),
 	}
 	if hostname := w.publishedName(); hostname != "" && w.chance(30) {
 		params.Hostname = hostname
 	}
-	err := w.finish("Publish", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	err := w.repeatUntilDone("Publish", func(ctx context.Context, opts ...option) error {
 		_, err := w.hostnames().Publish(ctx, w.site.tunnelID, params, opts...)
 		return err
 	})
@@ -78,7 +79,7 @@ func (w *worker) unpublish() error {
 	if hostname == "" {
 		return nil
 	}
-	err := w.finish("Unpublish", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	err := w.repeatUntilDone("Unpublish", func(ctx context.Context, opts ...option) error {
 		return w.hostnames().Unpublish(ctx, w.site.tunnelID, hostname, opts...)
 	})
 	if err != nil {
@@ -88,7 +89,7 @@ func (w *worker) unpublish() error {
 	return w.checkSite()
 }
 
-// publishedName returns one of the hostnames, or nothing if there is none.
+// publishedName returns a random published hostname, or "" if there is none.
 func (w *worker) publishedName() string {
 	names := slices.Sorted(maps.Keys(w.site.services))
 	if len(names) == 0 {
@@ -97,10 +98,10 @@ func (w *worker) publishedName() string {
 	return names[w.rng.IntN(len(names))]
 }
 
-// checkSite compares what is served with what the worker has published.
+// checkSite compares the public hostnames with those that the worker has published.
 func (w *worker) checkSite() error {
 	got := map[string]string{}
-	err := w.mustRead("Hostnames", func(ctx context.Context, opts ...cftunnel.CallOption) error {
+	err := w.mustRead("Hostnames", func(ctx context.Context, opts ...option) error {
 		clear(got)
 		list, err := w.hostnames().List(ctx, w.site.tunnelID, opts...)
 		for _, h := range list {
@@ -112,7 +113,7 @@ func (w *worker) checkSite() error {
 		return err
 	})
 	if err == nil && !maps.Equal(got, w.site.services) {
-		w.report("it serves %v, want %v", got, w.site.services)
+		w.report("public hostnames are %v, want %v", got, w.site.services)
 	}
 	return err
 }

@@ -1,7 +1,12 @@
-// Soak uses the client against the fake for a given time: many workers create, change and
-// delete tunnels, while requests fail in every way of cases.Faults. Each worker keeps a model of its
-// tunnels. After each of many rounds, the models and the fake's state must be equal, nothing may have
-// been repeated that must run once, and memory and goroutines must be what they were.
+// Soak uses the client with the fake for a given time. Many workers create, change and delete
+// tunnels, while requests fail with the faults of package cases. Each worker has a model of its
+// tunnels. After each round:
+//
+//   - the models must be equal to the fake's state
+//   - no request that is not idempotent may have been repeated
+//   - memory and goroutines must not have grown
+//
+// Usage:
 //
 //	go -C internal/test/verify run ./soak -duration 10m
 package main
@@ -38,14 +43,17 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var s settings
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.DurationVar(&s.duration, "duration", 30*time.Minute, "how long to run")
-	flags.DurationVar(&s.round, "round", 15*time.Second, "how long one fake lives")
-	flags.IntVar(&s.workers, "workers", 32, "`number` of workers, whose clients share one pace")
+	flags.DurationVar(&s.duration, "duration", 30*time.Minute, "total time to run")
+	flags.DurationVar(&s.round, "round", 15*time.Second,
+		"time of one round; each round has a new fake")
+	flags.IntVar(&s.workers, "workers", 32,
+		"`number` of workers; their clients share one rate limit")
 	flags.IntVar(&s.accounts, "accounts", 4, "`number` of accounts")
-	flags.IntVar(&s.steps, "steps", 0, "`number` of steps of each worker, in one round; 0 is no limit")
-	flags.Uint64Var(&s.seed, "seed", 0, "`seed` of everything random; 0 is a new one")
-	flags.Float64Var(&s.faultRate, "faults", 0.25, "`share` of the calls that come with a fault, 0 to 1")
-	flags.DurationVar(&s.timeout, "timeout", 250*time.Millisecond, "limit of an attempt")
+	flags.IntVar(&s.steps, "steps", 0,
+		"run only one round, with this `number` of steps per worker; 0 means no limit")
+	flags.Uint64Var(&s.seed, "seed", 0, "random `seed`; 0 means a new one")
+	flags.Float64Var(&s.faultRate, "faults", 0.25, "`share` of calls with a fault, from 0 to 1")
+	flags.DurationVar(&s.timeout, "timeout", 250*time.Millisecond, "timeout of one attempt")
 	flags.BoolVar(&s.http2, "http2", false, "use HTTP/2")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -76,12 +84,15 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// soak runs round after round.
+// soak runs rounds until the duration is over.
 func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
-	fmt.Fprintf(out, "seed %d, %d workers, %d accounts, faults in %g of the calls, HTTP/2 %t\n",
+	fmt.Fprintf(out,
+		"seed %d, %d workers, %d accounts, share of calls with a fault %g, HTTP/2 %t\n",
 		s.seed, s.workers, s.accounts, s.faultRate, s.http2)
 	stats, began := newStats(), time.Now()
-	goOn := func() bool { return s.steps == 0 && ctx.Err() == nil && time.Since(began) < s.duration }
+	goOn := func() bool {
+		return s.steps == 0 && ctx.Err() == nil && time.Since(began) < s.duration
+	}
 	r, err := newRig(s, stats)
 	if err != nil {
 		return nil, err
@@ -96,8 +107,9 @@ func soak(ctx context.Context, s settings, out io.Writer) (*stats, error) {
 		}
 		after := measure(idle)
 		rounds = append(rounds, after)
-		fmt.Fprintf(out, "%7s  round %d: %d requests and %d tunnels compared, %d problems; %s\n",
-			time.Since(began).Round(time.Second), len(rounds), done.requests, done.tunnels, stats.problemCount, after)
+		elapsed := time.Since(began).Round(time.Second)
+		fmt.Fprintf(out, "%7s  round %d: %d requests and %d tunnels checked, %d problems; %s\n",
+			elapsed, len(rounds), done.requests, done.tunnels, stats.problemCount, after)
 	}
 	for _, problem := range growth(s, idle, rounds) {
 		stats.report("%s", problem)
@@ -114,10 +126,10 @@ func playRound(
 	}
 	c := newRound(ctx, r, s, number, stats)
 	c.run(ctx, until)
-	return c.compare() //nolint:contextcheck // it goes on after an interrupt
+	return c.compare() //nolint:contextcheck // compare must finish after an interrupt
 }
 
-// usage is what the process uses.
+// usage is the memory and the goroutines of the process.
 type usage struct {
 	heap       uint64
 	goroutines int
@@ -127,8 +139,8 @@ func (u usage) String() string {
 	return fmt.Sprintf("heap %d KiB, %d goroutines", u.heap>>10, u.goroutines)
 }
 
-// measure waits for goroutines that are about to end, and collects garbage: several times, because
-// what is pooled or weakly referenced survives the first.
+// measure waits until only the given number of goroutines is left, at most 10 seconds. It collects
+// garbage several times, because pooled and weakly referenced objects survive the first collection.
 func measure(goroutines int) usage {
 	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
 		if runtime.NumGoroutine() <= goroutines {
@@ -144,20 +156,24 @@ func measure(goroutines int) usage {
 	return usage{heap: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
-// growth lists what is not what it was. The first round makes what is made once in a process.
+// growth reports goroutines and memory that were not released. It compares memory with that after
+// the first round, because some memory is allocated once in a process.
 func growth(s settings, idle int, rounds []usage) (problems []string) {
-	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Sprintf(format, args...))
+	}
 	for i, after := range rounds {
 		if after.goroutines > idle {
-			report("%d goroutines after round %d, and %d before", after.goroutines, i+1, idle)
+			report("%d goroutines after round %d, want %d", after.goroutines, i+1, idle)
 		}
 	}
-	limit := uint64(256 << 10) // what the runtime keeps for the most goroutines so far
+	limit := uint64(256 << 10) // the runtime keeps memory of ended goroutines
 	if s.http2 {
 		limit = 16 << 20 // net/http keeps closed connections for seconds
 	}
 	if first, last := rounds[0].heap, rounds[len(rounds)-1].heap; last > first+limit {
-		report("heap of %d KiB after the last round, and %d KiB after the first", last>>10, first>>10)
+		report("the heap grew to %d KiB after the last round, from %d KiB after the first",
+			last>>10, first>>10)
 	}
 	return problems
 }

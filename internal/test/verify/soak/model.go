@@ -12,39 +12,41 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// model is what one worker expects of its tunnels and its API token, which no other worker touches.
+// model is the expected state of one worker's tunnels and API token. No other worker changes them.
 type model struct {
 	tunnels []*tunnel
 	token   *apiToken // nil if there is none
-	// attempts is by call, of calls that send only one request. The key is the value of callHeader.
+	// attempts is the number of attempts of each call that sends one kind of request; 0 for other
+	// calls. The key is the value of callHeader.
 	attempts map[string]int
 }
 
 type tunnel struct {
-	account int // index of the client
-	id      string
-	newName string // to find it by before its id is known
+	account int    // the index of the client
+	id      string // empty until it is known
+	newName string // the name to find the tunnel by before its ID is known
 	state
-	oldToken   cftunnel.Secret   // before the last rotation
-	connectors map[string]bool   // those that run, and whether they have the present token
+	oldToken   cftunnel.Secret   // the token before the last rotation
+	connectors map[string]bool   // for each running connector, whether it has the current token
 	routeIDs   map[string]string // by network
 }
 
-// state is what can be read of a tunnel, in a form that can be compared.
+// state is the state of a tunnel, in a form that can be compared. For a deleted tunnel, all fields
+// from Token on are zero.
 type state struct {
 	Name    string
 	Status  cftunnel.TunnelStatus
 	Deleted bool
-	Token   cftunnel.Secret // zero for a deleted tunnel, and so on
+	Token   cftunnel.Secret
 	Version int
 	Config  string
-	Running string // the connectors' ids
-	Routes  string // their networks
+	Running string // the IDs of the connectors
+	Routes  string // the networks of the routes
 }
 
 func (t *tunnel) String() string { return cmp.Or(t.Name, t.newName) }
 
-// run sets the connectors of a state.
+// run sets the running connectors, and the status accordingly.
 func (s *state) run(connectors map[string]bool) {
 	s.Running = strings.Join(slices.Sorted(maps.Keys(connectors)), " ")
 	switch {
@@ -60,14 +62,15 @@ func (s *state) delete() {
 	s.Deleted, s.Token, s.Version, s.Config, s.Routes = true, cftunnel.Secret{}, 0, "", ""
 }
 
-// current returns the connectors with the present token: a clean-up does not end these.
+// current returns the connectors with the current token. A cleanup of connections does not end
+// them.
 func (t *tunnel) current() map[string]bool {
 	list := maps.Clone(t.connectors)
 	maps.DeleteFunc(list, func(_ string, current bool) bool { return !current })
 	return list
 }
 
-// differences lists the fields that are not as expected.
+// differences lists the fields that differ from want.
 func (s state) differences(want state) (list []string) {
 	add := func(name string, got, want any) {
 		if got != want {
@@ -78,7 +81,7 @@ func (s state) differences(want state) (list []string) {
 	add("status", s.Status, want.Status)
 	add("deleted", s.Deleted, want.Deleted)
 	if s.Token != want.Token {
-		list = append(list, "the token is another one")
+		list = append(list, "token is a different one")
 	}
 	add("version", s.Version, want.Version)
 	add("config", s.Config, want.Config)
@@ -87,13 +90,13 @@ func (s state) differences(want state) (list []string) {
 	return list
 }
 
-// read is a call that reads a part of a tunnel's state.
+// read is a call that gets a part of a tunnel's state.
 type read struct {
 	name string
 	do   func(ctx context.Context, s *state, opts ...option) error
 }
 
-// reads returns the calls that read all of a tunnel's state. The first is Get.
+// reads returns the calls that get all of a tunnel's state. The first one is Get.
 func (t *tunnel) reads(c *cftunnel.Client) []read {
 	return []read{
 		{"Get", func(ctx context.Context, s *state, opts ...option) error {
@@ -125,7 +128,8 @@ func (t *tunnel) reads(c *cftunnel.Client) []read {
 		}},
 		{"Routes.All", func(ctx context.Context, s *state, opts ...option) error {
 			ids := map[string]string{}
-			for route, err := range c.Routes.All(ctx, cftunnel.RouteListParams{TunnelID: t.id, PerPage: 3}, opts...) {
+			params := cftunnel.RouteListParams{TunnelID: t.id, PerPage: 3}
+			for route, err := range c.Routes.All(ctx, params, opts...) {
 				if err != nil {
 					return err
 				}

@@ -22,19 +22,18 @@ import (
 // maxAttempts is the client's limit for one call.
 const maxAttempts = 4
 
-// rig is what lives for the whole soak: a family of clients, and the server whose handler is the fake
-// of the present round.
+// rig has the clients and the server, which are used in all rounds. The server's handler is the
+// fake of the current round.
 type rig struct {
-	apiToken string
-	clients  []*cftunnel.Client // one for each account
-	server   *httptest.Server
-	// transport is that of the clients.
-	transport *http.Transport
+	apiToken  string
+	clients   []*cftunnel.Client // one for each account
+	server    *httptest.Server
+	transport *http.Transport // the transport of the clients
 	fake      atomic.Pointer[tunneltest.Server]
 
 	mu       sync.Mutex
-	arrived  map[string]int // requests by call
-	inFlight map[string]int
+	arrived  map[string]int // the number of requests that arrived, by call
+	inFlight map[string]int // the number of requests that are being served, by call
 }
 
 func newRig(s settings, stats *stats) (*rig, error) {
@@ -56,7 +55,7 @@ func newRig(s settings, stats *stats) (*rig, error) {
 		cftunnel.WithBaseURL(r.server.URL+"/client/v4"),
 		cftunnel.WithAPIToken(r.apiToken),
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
-		cftunnel.WithRateLimit(100_000, 10*time.Second), // so that the limiter is in use
+		cftunnel.WithRateLimit(100_000, 10*time.Second), // a high limit, to use the limiter too
 		cftunnel.WithRetry(cftunnel.RetryPolicy{
 			MaxAttempts: maxAttempts, BaseDelay: 2 * time.Millisecond, MaxDelay: 2 * time.Second,
 		}),
@@ -74,7 +73,7 @@ func newRig(s settings, stats *stats) (*rig, error) {
 	return r, nil
 }
 
-// serve counts the requests of each call.
+// serve passes a request to the fake, and counts the requests of each call.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 	id := req.Header.Get(callHeader)
 	r.mu.Lock()
@@ -100,7 +99,8 @@ func (r *rig) newFake(now func() time.Time) *tunneltest.Server {
 	return fake
 }
 
-// reset ends a round: the client's connections are closed, and the fake with its record is released.
+// reset ends a round. It closes the client's connections, and releases the fake and its request
+// log.
 func (r *rig) reset() {
 	r.clients[0].CloseIdleConnections()
 	if fake := r.fake.Swap(nil); fake != nil {
@@ -118,12 +118,14 @@ func (r *rig) close() {
 
 // trace returns a context that counts the requests of a call.
 func trace(ctx context.Context, requests *atomic.Int32) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { requests.Add(1) }})
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders: func() { requests.Add(1) },
+	})
 }
 
-// settle waits until a call's requests have arrived and are done: one that the client gave up may be
-// carried out after the call has returned. It does not wait for long, since a request can be lost with
-// its connection.
+// settle waits until all requests of a call have arrived and are done, because a request may be
+// carried out after its call has returned. It waits at most 500 ms for requests to arrive, because
+// a request can be lost with its connection.
 func (r *rig) settle(id string, requests int) {
 	for began := time.Now(); ; time.Sleep(100 * time.Microsecond) {
 		r.mu.Lock()

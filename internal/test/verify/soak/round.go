@@ -16,7 +16,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The fake's clock is faster, so that connectors that were cleaned up come back soon.
+// The fake's clock is faster, so that connectors reconnect soon after a cleanup.
 const (
 	clockRate      = 20
 	reconnectDelay = time.Second / clockRate
@@ -25,12 +25,12 @@ const (
 // commonName is the name of a tunnel that every worker ensures.
 const commonName = "common"
 
-// round is the life of one fake and of what the workers expect of it.
+// round is one round: a fake, and workers with their models of it.
 type round struct {
 	*rig
 	settings
 	number  int
-	ctx     context.Context // of calls; it does not end with the soak, so that steps can be finished
+	ctx     context.Context // for calls; it does not end on an interrupt, so that steps can finish
 	srv     *tunneltest.Server
 	stats   *stats
 	workers []*worker
@@ -38,8 +38,8 @@ type round struct {
 
 	mu       sync.Mutex
 	lastHold time.Time
-	common   []string // ids by account
-	creators []int    // calls that report that they created the common tunnel, by account
+	common   []string // the IDs of the common tunnels, by account
+	creators []int    // the number of calls that created the common tunnel, by account
 }
 
 func newRound(ctx context.Context, r *rig, s settings, number int, stats *stats) *round {
@@ -50,7 +50,7 @@ func newRound(ctx context.Context, r *rig, s settings, number int, stats *stats)
 		common: make([]string, s.accounts), creators: make([]int, s.accounts),
 	}
 	for _, fault := range cases.Faults() {
-		huge := fault.Server.Header.Get("X-Much") != "" // it would dominate the heap
+		huge := fault.Server.Header.Get("X-Much") != "" // would use most of the heap
 		if !fault.Refused && !huge && fault.MaxBytes == 0 && fault.RetryAfter <= 2*time.Second {
 			c.faults = append(c.faults, fault)
 		}
@@ -67,8 +67,8 @@ func (c *round) newWorker(name string, n int) *worker {
 	return &worker{round: c, name: name, rng: rng, model: model{attempts: map[string]int{}}}
 }
 
-// injectFault makes one of the next requests meet a fault, whichever call it is of, or hundreds of
-// them, or most of the time none.
+// injectFault injects a fault for one of the next requests of any call, rarely for hundreds of
+// requests, and most of the time none.
 func (c *round) injectFault(rng *rand.Rand) {
 	if rng.Float64() >= c.faultRate {
 		return
@@ -92,7 +92,7 @@ func (c *round) injectFault(rng *rand.Rand) {
 	c.srv.Inject(injected)
 }
 
-// mayHold bounds how often all clients are held back.
+// mayHold limits how often a 429 holds all clients: it returns true at most every 10 seconds.
 func (c *round) mayHold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,14 +103,17 @@ func (c *round) mayHold() bool {
 	return true
 }
 
-// run has the workers take steps until then, or until each has taken its number.
+// run lets the workers do steps until the given time, or until each has done its number of steps.
 func (c *round) run(ctx context.Context, until time.Time) {
 	var all sync.WaitGroup
 	for _, w := range c.workers {
 		all.Go(func() {
-			for n := 0; (c.steps == 0 || n < c.steps) && ctx.Err() == nil && time.Now().Before(until); n++ {
-				if err := w.step(); err != nil { //nolint:contextcheck // a step is finished, whatever ends the soak
-					w.report("it cannot go on: %v", err)
+			goOn := func(n int) bool {
+				return (c.steps == 0 || n < c.steps) && ctx.Err() == nil && time.Now().Before(until)
+			}
+			for n := 0; goOn(n); n++ {
+				if err := w.step(); err != nil { //nolint:contextcheck // a step must finish
+					w.report("the worker cannot continue: %v", err)
 					return
 				}
 			}
@@ -121,7 +124,8 @@ func (c *round) run(ctx context.Context, until time.Time) {
 	c.srv.ClearFaults()
 }
 
-// ensure ensures the common tunnel: there is one, and one call at most reports that it created it.
+// ensure calls Ensure for the common tunnel. It checks that there is one such tunnel, and that at
+// most one call reports to have created it.
 func (c *round) ensure(ctx context.Context, account int, opts []option) error {
 	params := cftunnel.TunnelCreateParams{Name: commonName}
 	tunnel, created, err := c.clients[account].Tunnels.Ensure(ctx, params, opts...)
@@ -137,18 +141,19 @@ func (c *round) ensure(ctx context.Context, account int, opts []option) error {
 		c.common[account] = tunnel.ID
 	}
 	if c.common[account] != tunnel.ID || c.creators[account] > 1 {
-		c.report("Ensure of %s: it is %s and %s, and %d calls created it",
-			commonName, c.common[account], tunnel.ID, c.creators[account])
+		c.report("Ensure of %s: its ID is %s, want %s; %d calls created it, want at most 1",
+			commonName, tunnel.ID, c.common[account], c.creators[account])
 	}
 	return nil
 }
 
-// compared is how much was compared.
+// compared has the numbers of tunnels and requests that were compared.
 type compared struct{ tunnels, requests int }
 
-// compare compares the models of all workers with the fake's state, and its record with the calls.
+// compare compares the models of all workers with the fake's state, and the fake's request log with
+// the calls.
 func (c *round) compare() (compared, error) {
-	record := c.srv.Requests() // before what is sent here
+	record := c.srv.Requests() // without the requests of this method
 	done := compared{requests: len(record)}
 	c.compareRecord(record)
 	last := c.newWorker("last", len(c.workers))
@@ -196,7 +201,7 @@ func (c *round) compare() (compared, error) {
 		// An Ensure that failed may have created the common tunnel.
 		for _, t := range got {
 			if strings.HasPrefix(t.Name, siteName) {
-				continue // its worker has compared it
+				continue // compared by checkSite
 			}
 			other := c.common[account] != "" && c.common[account] != t.ID
 			if t.Name != commonName || t.IsDeleted() || other {
@@ -208,12 +213,13 @@ func (c *round) compare() (compared, error) {
 	return done, nil
 }
 
-// compareRecord looks in the fake's record for what was repeated though it may have been carried out,
-// and for requests that were not counted as attempts.
+// compareRecord checks the fake's request log. It reports requests that were repeated although they
+// may have been carried out, and requests that were not counted as attempts.
 func (c *round) compareRecord(record []tunneltest.Request) {
 	attempts, requests, created := map[string]int{}, map[string]int{}, map[string]int{}
 	type target struct{ call, path string }
-	posts, lists := map[target]int{}, map[target]int{} // that may have been carried out; that were read
+	// posts are requests that may have been carried out, lists are successful GETs.
+	posts, lists := map[target]int{}, map[target]int{}
 	for _, w := range c.workers {
 		maps.Copy(attempts, w.attempts)
 	}
@@ -225,12 +231,13 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 		}
 		requests[id]++
 		if n > 0 && requests[id] > n {
-			c.report("call %s: %d requests, and %d attempts were counted", id, requests[id], n)
+			c.report("call %s: %d requests, but %d attempts were counted", id, requests[id], n)
 		}
-		// net/http repeats requests without a body by itself. These are counted, and have no limit.
-		hasBody := r.Method == http.MethodPost || r.Method == http.MethodPatch || r.Method == http.MethodPut
+		// net/http itself repeats requests without a body. They count as attempts, without a limit.
+		hasBody := r.Method == http.MethodPost || r.Method == http.MethodPatch ||
+			r.Method == http.MethodPut
 		if n > 0 && hasBody && requests[id] > maxAttempts {
-			c.report("call %s: %d requests, and the limit is %d", id, requests[id], maxAttempts)
+			c.report("call %s: %d requests, the limit is %d", id, requests[id], maxAttempts)
 		}
 		switch {
 		case mustRunOnce(r) && r.Status != http.StatusTooManyRequests:
@@ -238,24 +245,25 @@ func (c *round) compareRecord(record []tunneltest.Request) {
 		case r.Method == http.MethodGet && r.Status == http.StatusOK && r.Done:
 			lists[target{id, r.Path}]++
 		}
-		if r.Method == http.MethodPost && r.Done { // only creates are sent, of tunnels, routes and DNS records
+		if r.Method == http.MethodPost && r.Done { // it creates a tunnel, a route or a record
 			var body struct{ Name, Network string }
-			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // it was carried out, so it has one of them
-			key := r.Path + body.Name + body.Network
+			_ = json.Unmarshal([]byte(r.Body.Reveal()), &body) // valid, since it was carried out
+			name := body.Name + body.Network
+			key := r.Path + name
 			if created[key]++; created[key] > 1 {
-				c.report("call %s: %s was created %d times", id, body.Name+body.Network, created[key])
+				c.report("call %s: %s was created %d times", id, name, created[key])
 			}
 		}
 	}
 	for at, n := range posts {
-		if n > max(1, lists[at]) { // Ensure lists before each
-			c.report("call %s: %s was sent %d times, though it may have been carried out",
+		if n > max(1, lists[at]) { // Ensure lists before each POST
+			c.report("call %s: %s was sent %d times, although it may have been carried out",
 				at.call, at.path, n)
 		}
 	}
 }
 
-// mustRunOnce reports whether a request makes something new each time.
+// mustRunOnce reports whether a request is not idempotent.
 func mustRunOnce(r tunneltest.Request) bool {
 	return r.Method == http.MethodPost || strings.HasSuffix(r.Operation, "/value")
 }

@@ -13,7 +13,7 @@ import (
 
 func hasRoutes(t *tunnel) bool { return !t.Deleted && len(t.routeIDs) > 0 }
 
-// newNetwork returns a CIDR that nothing else uses: one of the worker's name.
+// newNetwork returns a CIDR that is unique, because it has a hash of the worker's name.
 func (w *worker) newNetwork() netip.Prefix {
 	w.names++
 	hash := fnv.New32a()
@@ -24,17 +24,19 @@ func (w *worker) newNetwork() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(addr), 56)
 }
 
-// route returns the network and the ID of one of a tunnel's routes.
+// route returns the network and the ID of a random route of a tunnel.
 func (w *worker) route(t *tunnel) (network, id string) {
 	networks := slices.Sorted(maps.Keys(t.routeIDs))
 	network = networks[w.rng.IntN(len(networks))]
 	return network, t.routeIDs[network]
 }
 
-// rerouted is the outcome that a network is gone and another one is there; either may be empty.
+// rerouted returns the outcome that one network is removed and another one is added. Either may be
+// empty.
 func rerouted(gone, added string) outcome {
 	return func(want *state, _ state) {
-		networks := slices.DeleteFunc(strings.Fields(want.Routes), func(n string) bool { return n == gone })
+		isGone := func(network string) bool { return network == gone }
+		networks := slices.DeleteFunc(strings.Fields(want.Routes), isGone)
 		if added != "" {
 			networks = append(networks, added)
 		}
@@ -43,7 +45,7 @@ func rerouted(gone, added string) outcome {
 	}
 }
 
-// addRoute makes a route, by Ensure or Create.
+// addRoute creates a route with Ensure or Create.
 func (w *worker) addRoute(t *tunnel) error {
 	params := cftunnel.RouteCreateParams{Network: w.newNetwork(), TunnelID: t.id}
 	name, do := "Routes.Create", func(ctx context.Context, opts ...option) error {
@@ -60,7 +62,7 @@ func (w *worker) addRoute(t *tunnel) error {
 	return err
 }
 
-// moveRoute gives a route another network.
+// moveRoute changes the network of a route.
 func (w *worker) moveRoute(t *tunnel) error {
 	old, id := w.route(t)
 	params := cftunnel.RouteUpdateParams{Network: w.newNetwork()}

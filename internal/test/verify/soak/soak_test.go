@@ -28,12 +28,15 @@ func newTestRound(t *testing.T, s settings) *round {
 	return newRound(t.Context(), r, s, 1, stats)
 }
 
-func TestRound_Agrees(t *testing.T) {
+func TestRound_NoProblems(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newTestRound(t, settings{workers: 8, accounts: 3, steps: 40, seed: 1, faultRate: 0.25, timeout: 250 * time.Millisecond, http2: http2})
+			c := newTestRound(t, settings{
+				workers: 8, accounts: 3, steps: 40, seed: 1, faultRate: 0.25,
+				timeout: 250 * time.Millisecond, http2: http2,
+			})
 			c.run(t.Context(), time.Now().Add(time.Hour))
 			done, err := c.compare()
 			require.NoError(t, err)
@@ -51,8 +54,9 @@ func TestRound_Agrees(t *testing.T) {
 // newTestWorker returns a worker that has a tunnel with two connectors.
 func newTestWorker(t *testing.T) (*worker, *tunnel) {
 	t.Helper()
-	w := newTestRound(t, settings{workers: 1, accounts: 1, seed: 1, timeout: time.Minute}).workers[0]
-	for w.pick(isLive) == nil { // some calls have too little time
+	s := settings{workers: 1, accounts: 1, seed: 1, timeout: time.Minute}
+	w := newTestRound(t, s).workers[0]
+	for w.pick(isLive) == nil { // some calls fail because their context ends
 		require.NoError(t, w.create())
 	}
 	for range 2 {
@@ -68,8 +72,8 @@ func TestCompare_Problems(t *testing.T) {
 			panic(err)
 		}
 	}
-	// together sends several requests as one call.
-	together := func(w *worker, name string, requests ...func(context.Context, ...option) error) {
+	// sendAsOneCall sends several requests as one call.
+	sendAsOneCall := func(w *worker, name string, requests ...callFunc) {
 		_ = w.send(w.ctx, name, func(ctx context.Context, opts ...option) error {
 			for _, request := range requests {
 				_ = request(ctx, opts...)
@@ -79,7 +83,8 @@ func TestCompare_Problems(t *testing.T) {
 	}
 	create := func(w *worker, name string) func(context.Context, ...option) error {
 		return func(ctx context.Context, opts ...option) error {
-			_, err := w.clients[0].Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name}, opts...)
+			params := cftunnel.TunnelCreateParams{Name: name}
+			_, err := w.clients[0].Tunnels.Create(ctx, params, opts...)
 			return err
 		}
 	}
@@ -91,7 +96,7 @@ func TestCompare_Problems(t *testing.T) {
 		"name":              {func(_ *worker, one *tunnel) { one.Name = "other" }, "name is"},
 		"version":           {func(_ *worker, one *tunnel) { one.Version++ }, "version is"},
 		"config":            {func(_ *worker, one *tunnel) { one.Config = "other" }, "config is"},
-		"token":             {func(_ *worker, one *tunnel) { one.Token = cftunnel.NewTunnelSecret() }, "the token is"},
+		"token":             {func(_ *worker, one *tunnel) { one.Token = cftunnel.NewTunnelSecret() }, "token is"},
 		"deleted":           {func(_ *worker, one *tunnel) { one.Deleted = true }, "deleted is"},
 		"status":            {func(_ *worker, one *tunnel) { one.Status = cftunnel.TunnelStatusDown }, "status is"},
 		"connector stopped": {func(w *worker, one *tunnel) { w.srv.Disconnect(w.connector(one)) }, "connectors is"},
@@ -103,7 +108,7 @@ func TestCompare_Problems(t *testing.T) {
 		}, "of an unknown call"},
 		"created twice": {func(w *worker, _ *tunnel) {
 			for range 2 {
-				together(w, "Create", create(w, "twice"))
+				sendAsOneCall(w, "Create", create(w, "twice"))
 				found, err := w.clients[0].Tunnels.FindByName(w.ctx, "twice")
 				must(err)
 				_, err = w.clients[0].Tunnels.Delete(w.ctx, found.ID, cftunnel.TunnelDeleteParams{})
@@ -111,21 +116,24 @@ func TestCompare_Problems(t *testing.T) {
 			}
 		}, "twice was created 2 times"},
 		"POST repeated": {func(w *worker, _ *tunnel) {
-			together(w, "Ensure", create(w, "again"), create(w, "again"))
-		}, "was sent 2 times, though it may have been carried out"},
+			sendAsOneCall(w, "Ensure", create(w, "again"), create(w, "again"))
+		}, "was sent 2 times, although it may have been carried out"},
 		"attempt not counted": {func(w *worker, one *tunnel) {
 			get := one.reads(w.client(one))[1].do
-			read := func(ctx context.Context, opts ...option) error { return get(ctx, &state{}, opts...) }
-			together(w, "Token", read, read)
-		}, "2 requests, and 1 attempts were counted"},
+			read := func(ctx context.Context, opts ...option) error {
+				return get(ctx, &state{}, opts...)
+			}
+			sendAsOneCall(w, "Token", read, read)
+		}, "2 requests, but 1 attempts were counted"},
 		"too many attempts": {func(w *worker, one *tunnel) {
+			params := cftunnel.TunnelUpdateParams{Name: one.Name}
 			rename := func(ctx context.Context, opts ...option) error {
-				_, err := w.client(one).Tunnels.Update(ctx, one.id, cftunnel.TunnelUpdateParams{Name: one.Name}, opts...)
+				_, err := w.client(one).Tunnels.Update(ctx, one.id, params, opts...)
 				return err
 			}
-			together(w, "Update", rename, rename, rename, rename, rename)
+			sendAsOneCall(w, "Update", rename, rename, rename, rename, rename)
 			w.attempts[fmt.Sprintf("%s.%d", w.name, w.calls)] = 5
-		}, "5 requests, and the limit is 4"},
+		}, "5 requests, the limit is 4"},
 		"two creators": {func(w *worker, _ *tunnel) {
 			must(w.ensure(w.ctx, 0, nil))
 			w.common[0] = "other"
@@ -156,10 +164,13 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 		err        error
 		want       string
 	}{
-		"success": {true, nil, ""}, "success that did nothing": {false, nil, "name is"},
-		"failure": {false, io.ErrUnexpectedEOF, ""}, "failure that was carried out": {true, io.ErrUnexpectedEOF, "its error does not allow that"},
-		"unknown": {false, unknown, ""}, "unknown that was carried out": {true, unknown, ""},
-		"unexplained": {false, cftunnel.ErrNotFound, "nothing explains"},
+		"success":                      {true, nil, ""},
+		"success, not carried out":     {false, nil, "name is"},
+		"error, not carried out":       {false, io.ErrUnexpectedEOF, ""},
+		"error, carried out":           {true, io.ErrUnexpectedEOF, "was carried out, but its error"},
+		"unknown, not carried out":     {false, unknown, ""},
+		"unknown, carried out":         {true, unknown, ""},
+		"error that no fault explains": {false, cftunnel.ErrNotFound, "unexpected error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,7 +178,8 @@ func TestWorkerWrite_Outcomes(t *testing.T) {
 			require.Empty(t, w.stats.problems)
 			done, err := w.write("Update", one, func(ctx context.Context, _ ...option) error {
 				if test.carriedOut {
-					_, err := w.client(one).Tunnels.Update(ctx, one.id, cftunnel.TunnelUpdateParams{Name: "new"})
+					params := cftunnel.TunnelUpdateParams{Name: "new"}
+					_, err := w.client(one).Tunnels.Update(ctx, one.id, params)
 					require.NoError(t, err)
 				}
 				return test.err
@@ -193,8 +205,8 @@ func TestIsExplained_Errors(t *testing.T) {
 		&cftunnel.Error{}:                true,
 		&cftunnel.Error{StatusCode: 404}: false,
 		&cftunnel.InvalidArgumentError{}: false,
-		fmt.Errorf("%w; then %w", &cftunnel.Error{StatusCode: 409}, &cftunnel.Error{StatusCode: 408}): true,
-		errors.Join(cftunnel.ErrConcurrentUpdate, context.Canceled):                                   false,
+		errors.Join(&cftunnel.Error{StatusCode: 409}, &cftunnel.Error{StatusCode: 408}): true,
+		errors.Join(cftunnel.ErrConcurrentUpdate, context.Canceled):                     false,
 	} {
 		assert.Equal(t, want, isExplained(err), "%#v", err)
 	}
@@ -207,7 +219,8 @@ func TestRigSettle_WaitsForCancelledRequest(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	var requests atomic.Int32
-	_, err := c.clients[0].Tunnels.List(trace(ctx, &requests), cftunnel.TunnelListParams{}, cftunnel.AddHeader(callHeader, "id"))
+	_, err := c.clients[0].Tunnels.List(trace(ctx, &requests), cftunnel.TunnelListParams{},
+		cftunnel.AddHeader(callHeader, "id"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	c.settle("id", int(requests.Load()))
 	require.Len(t, c.srv.Requests(), 1)
@@ -216,7 +229,9 @@ func TestRigSettle_WaitsForCancelledRequest(t *testing.T) {
 
 func TestGrowth_Problems(t *testing.T) {
 	t.Parallel()
-	use := func(kib uint64, goroutines int) usage { return usage{heap: kib << 10, goroutines: goroutines} }
+	use := func(kib uint64, goroutines int) usage {
+		return usage{heap: kib << 10, goroutines: goroutines}
+	}
 	for name, test := range map[string]struct {
 		rounds []usage
 		want   string
@@ -231,14 +246,18 @@ func TestGrowth_Problems(t *testing.T) {
 	}
 }
 
-func TestStart_CommandLine(t *testing.T) { //nolint:paralleltest // it counts the goroutines of the process
-	for _, args := range []string{"-nonsense", "more", "-duration 0s", "-round -1s", "-workers 0", "-accounts 0", "-steps -1", "-faults NaN"} {
+func TestStart_CommandLine(t *testing.T) { //nolint:paralleltest // counts all goroutines
+	for _, args := range []string{
+		"-nonsense", "more", "-duration 0s", "-round -1s", "-workers 0", "-accounts 0",
+		"-steps -1", "-faults NaN",
+	} {
 		var out, errs bytes.Buffer
 		assert.Equal(t, 2, start(t.Context(), strings.Fields(args), &out, &errs), args)
 		assert.NotEmpty(t, errs.String(), args)
 	}
 	var out, errs bytes.Buffer
-	code := start(t.Context(), strings.Fields("-steps 10 -workers 4 -accounts 2 -seed 7"), &out, &errs)
+	args := strings.Fields("-steps 10 -workers 4 -accounts 2 -seed 7")
+	code := start(t.Context(), args, &out, &errs)
 	assert.Zero(t, code, "%s%s", out.String(), errs.String())
 	assert.Contains(t, out.String(), "round 1: ")
 }

@@ -10,13 +10,13 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// maxProblems bounds the problems that are kept.
+// maxProblems is the maximum number of problems that are kept.
 const maxProblems = 100
 
-// stats counts what happens, and keeps the problems.
+// stats counts calls, faults and attempts, and keeps the problems.
 type stats struct {
 	mu                                 sync.Mutex
-	calls, failed, unknown, carriedOut int // carriedOut: of the unknown outcomes
+	calls, failed, unknown, carriedOut int // unknown outcomes, and those of them carried out
 	methods, faults                    map[string]int
 	attempts, retries                  int
 	problems                           []string

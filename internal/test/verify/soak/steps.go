@@ -11,13 +11,15 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// maxLive and maxConnectors bound the live tunnels of a worker, and the connectors of a tunnel.
+// maxLive is the maximum number of a worker's tunnels that are not deleted. maxConnectors is the
+// maximum number of a tunnel's connectors.
 const (
 	maxLive       = 8
 	maxConnectors = 3
 )
 
-// step is something that a worker does: alone, or with a tunnel that fits. Its error ends the worker.
+// step is an action of a worker: either alone, or with a tunnel for which fits returns true. An
+// error ends the worker. weight is the relative frequency.
 type step struct {
 	weight int
 	alone  func(*worker) error
@@ -79,9 +81,11 @@ func (w *worker) step() error {
 	return w.create()
 }
 
-// create makes a tunnel, by Ensure or Create.
+// create creates a tunnel with Ensure or Create.
 func (w *worker) create() error {
-	t := &tunnel{account: w.rng.IntN(len(w.clients)), newName: w.newName(), connectors: map[string]bool{}}
+	t := &tunnel{
+		account: w.rng.IntN(len(w.clients)), newName: w.newName(), connectors: map[string]bool{},
+	}
 	params := cftunnel.TunnelCreateParams{Name: t.newName, Secret: cftunnel.NewTunnelSecret()}
 	name, do := "Create", func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.Create(ctx, params, opts...)
@@ -95,7 +99,8 @@ func (w *worker) create() error {
 	}
 	done, err := w.write(name, t, do, nil, func(want *state, now state) {
 		*want = state{
-			Name: t.newName, Status: cftunnel.TunnelStatusInactive, Config: text(cftunnel.TunnelConfig{}),
+			Name: t.newName, Status: cftunnel.TunnelStatusInactive,
+			Config: text(cftunnel.TunnelConfig{}),
 		}
 		if hasSecret(now.Token, params.Secret) {
 			want.Token = now.Token
@@ -112,7 +117,7 @@ func hasSecret(token, secret cftunnel.Secret) bool {
 	return err == nil && credentials.Secret == secret
 }
 
-// ensureCommon ensures a tunnel that all workers ensure.
+// ensureCommon calls Ensure for the common tunnel of all workers.
 func (w *worker) ensureCommon() error {
 	account := w.rng.IntN(len(w.clients))
 	_ = w.call("Ensure", func(ctx context.Context, opts ...option) error {
@@ -121,7 +126,7 @@ func (w *worker) ensureCommon() error {
 	return nil
 }
 
-// list lists the worker's own tunnels of one account, on pages of any length.
+// list lists the worker's own tunnels in one account, with a random number of tunnels a page.
 func (w *worker) list() error {
 	account, deleted := w.rng.IntN(len(w.clients)), w.chance(25)
 	params := cftunnel.TunnelListParams{
@@ -143,7 +148,7 @@ func (w *worker) list() error {
 		}
 	}
 	if err == nil && !maps.Equal(got, want) {
-		w.report("All: %v, want %v", got, want)
+		w.report("All returned %v, want %v", got, want)
 	}
 	return nil
 }
@@ -151,15 +156,19 @@ func (w *worker) list() error {
 func (w *worker) rename(t *tunnel) error {
 	name := w.newName()
 	_, err := w.write("Update", t, func(ctx context.Context, opts ...option) error {
-		_, err := w.client(t).Tunnels.Update(ctx, t.id, cftunnel.TunnelUpdateParams{Name: name}, opts...)
+		params := cftunnel.TunnelUpdateParams{Name: name}
+		_, err := w.client(t).Tunnels.Update(ctx, t.id, params, opts...)
 		return err
 	}, nil, func(want *state, _ state) { want.Name = name })
 	return err
 }
 
-// rotate leaves the running connectors with an old token, or cleans them up.
+// rotate rotates the secret. The running connectors keep the old token, or their connections are
+// cleaned up.
 func (w *worker) rotate(t *tunnel) error {
-	params := cftunnel.RotateParams{Secret: cftunnel.NewTunnelSecret(), CleanupConnections: w.chance(40)}
+	params := cftunnel.RotateParams{
+		Secret: cftunnel.NewTunnelSecret(), CleanupConnections: w.chance(40),
+	}
 	old := t.Token
 	rotated := func(want *state, now state) {
 		if hasSecret(now.Token, params.Secret) {
@@ -168,7 +177,11 @@ func (w *worker) rotate(t *tunnel) error {
 	}
 	outcomes := []outcome{rotated}
 	if params.CleanupConnections {
-		outcomes = []outcome{func(want *state, now state) { rotated(want, now); want.run(nil) }, rotated}
+		cleanedUp := func(want *state, now state) {
+			rotated(want, now)
+			want.run(nil)
+		}
+		outcomes = []outcome{cleanedUp, rotated}
 	}
 	done, err := w.write("RotateSecret", t, func(ctx context.Context, opts ...option) error {
 		_, err := w.client(t).Tunnels.RotateSecret(ctx, t.id, params, opts...)
@@ -187,7 +200,8 @@ func (w *worker) rotate(t *tunnel) error {
 	return nil
 }
 
-// configured allows that the request was repeated.
+// configured returns the outcome that the configuration was written. The version may be higher by
+// up to maxAttempts, because the request may have been repeated.
 func configured(t *tunnel, config *string) outcome {
 	return func(want *state, now state) {
 		want.Config, want.Version = *config, t.Version+1
@@ -197,49 +211,56 @@ func configured(t *tunnel, config *string) outcome {
 	}
 }
 
-// modifyConfiguration writes a configuration with members that the client does not know, or adds a
-// rule at the front.
+// modifyConfiguration writes a configuration with unknown members, or inserts a rule at the front
+// of the current one.
 func (w *worker) modifyConfiguration(t *tunnel) error {
 	name, want, before, conflict := w.newName(), t.Config, t.Version, false
 	_, err := w.write("ModifyConfiguration", t, func(ctx context.Context, opts ...option) error {
-		_, err := w.client(t).Tunnels.ModifyConfiguration(ctx, t.id, func(c *cftunnel.TunnelConfig) error {
+		change := func(c *cftunnel.TunnelConfig) error {
 			if now := text(*c); now != t.Config {
-				w.report("ModifyConfiguration of %s: it reads %s, want %s", t, now, t.Config)
+				w.report("ModifyConfiguration of %s: the configuration is %s, want %s",
+					t, now, t.Config)
 			}
 			if len(c.Ingress) == 0 || len(c.Ingress) > 5 {
-				document := fmt.Sprintf(`{"ingress":[{"hostname":"%s.example.com","service":"http://localhost:8080","soak":1},
-					{"service":"http_status:404"}],"originRequest":{"connectTimeout":7},"soak":{"a":[2]}}`, name)
+				document := fmt.Sprintf(`{"ingress":[
+					{"hostname":"%s.example.com","service":"http://localhost:8080","soak":1},
+					{"service":"http_status:404"}
+				],"originRequest":{"connectTimeout":7},"soak":{"a":[2]}}`, name)
 				*c = cftunnel.TunnelConfig{}
 				if err := json.Unmarshal([]byte(document), c); err != nil {
 					return err
 				}
 			} else {
-				rule := cftunnel.IngressRule{Hostname: name + ".example.com", Service: "tcp://localhost:22"}
+				rule := cftunnel.IngressRule{
+					Hostname: name + ".example.com", Service: "tcp://localhost:22",
+				}
 				c.Ingress = append([]cftunnel.IngressRule{rule}, c.Ingress...)
 			}
 			want = text(*c)
 			return nil
-		}, opts...)
+		}
+		_, err := w.client(t).Tunnels.ModifyConfiguration(ctx, t.id, change, opts...)
 		if conflict = errors.Is(err, cftunnel.ErrConcurrentUpdate); conflict {
 			return cftunnel.ErrOutcomeUnknown
 		}
 		if errors.Is(err, cftunnel.ErrLocallyManaged) {
-			return nil // it is stored all the same
+			return nil // the configuration is stored
 		}
 		return err
 	}, nil, configured(t, &want))
-	// The other write of a conflict can only be one of its own, repeated after its response was lost.
+	// The conflicting write can only be this call's own write, repeated after its response was
+	// lost.
 	if conflict && t.Version < before+2 {
-		w.report("ModifyConfiguration of %s: a conflict, and nobody else wrote", t)
+		w.report("ModifyConfiguration of %s: a conflict without another write", t)
 	}
 	return err
 }
 
-// connect starts a connector, and tries an old token first.
+// connect starts a connector. It first checks that an old token is refused.
 func (w *worker) connect(t *tunnel) error {
 	if !t.oldToken.IsZero() {
 		if _, err := w.srv.Connect(t.oldToken); err == nil {
-			w.report("%s: a connector with an old token runs", t)
+			w.report("%s: a connector started with an old token", t)
 		}
 	}
 	if len(t.connectors) >= maxConnectors {
@@ -247,7 +268,7 @@ func (w *worker) connect(t *tunnel) error {
 	}
 	id, err := w.srv.Connect(t.Token)
 	if err != nil {
-		w.report("%s: a connector is refused: %v", t, err)
+		w.report("%s: a connector cannot start: %v", t, err)
 		return nil
 	}
 	t.connectors[id] = true
@@ -255,7 +276,7 @@ func (w *worker) connect(t *tunnel) error {
 	return nil
 }
 
-// connector returns one of those that run.
+// connector returns the ID of a random running connector.
 func (w *worker) connector(t *tunnel) string {
 	ids := slices.Sorted(maps.Keys(t.connectors))
 	return ids[w.rng.IntN(len(ids))]
@@ -269,7 +290,7 @@ func (w *worker) disconnect(t *tunnel) error {
 	return nil
 }
 
-// cleanUp drops the connections of one connector, or of all.
+// cleanUp cleans up the connections of one connector or of all.
 func (w *worker) cleanUp(t *tunnel) error {
 	var params cftunnel.CleanupParams
 	left := t.current()
@@ -289,7 +310,7 @@ func (w *worker) cleanUp(t *tunnel) error {
 	return err
 }
 
-// delete deletes a tunnel in one of several ways.
+// delete deletes a tunnel with Delete or CleanupAndDelete, with or without running connectors.
 func (w *worker) delete(t *tunnel) error {
 	if w.chance(50) {
 		for id := range t.connectors {
@@ -310,7 +331,7 @@ func (w *worker) delete(t *tunnel) error {
 	}
 	outcomes := []outcome{func(want *state, _ state) { want.delete() }}
 	if w.chance(60) {
-		// Connectors may come back meanwhile.
+		// Connectors may reconnect before the tunnel is deleted.
 		name, expected = "CleanupAndDelete", []error{cftunnel.ErrActiveConnections}
 		do = func(ctx context.Context, opts ...option) error {
 			_, err := w.client(t).Tunnels.CleanupAndDelete(ctx, t.id, opts...)
@@ -322,7 +343,8 @@ func (w *worker) delete(t *tunnel) error {
 	switch done {
 	case 0:
 		if name == "Delete" && len(expected) > 0 {
-			w.report("Delete of %s: it is deleted with %d connectors", t, len(t.connectors))
+			w.report("Delete of %s: the tunnel was deleted despite %d connectors",
+				t, len(t.connectors))
 		}
 		clear(t.connectors)
 	case 1:

@@ -14,12 +14,13 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// callHeader names the call that a request belongs to, for the check of the fake's record.
+// callHeader is the header with the ID of the call that a request belongs to. It is used to check
+// the fake's request log.
 const callHeader = "Soak-Call"
 
-// several are the methods that send requests of more than one kind, so that the attempts of their
-// last request say nothing about the others.
-var several = []string{
+// multiRequest has the methods that send different requests. ResponseInfo.Attempts is only for the
+// last of them.
+var multiRequest = []string{
 	"All", "Ensure", "ModifyConfiguration", "RotateSecret", "CleanupAndDelete",
 	"Routes.All", "Routes.Ensure", "Routes.Update",
 	"Publish", "Unpublish", "Hostnames",
@@ -28,23 +29,23 @@ var several = []string{
 
 type (
 	option = cftunnel.CallOption
-	// callFunc makes one call, with the options added to its own.
+	// callFunc makes one call with the given options.
 	callFunc = func(ctx context.Context, opts ...option) error
 )
 
-// worker takes one step after the other.
+// worker does steps, one after another.
 type worker struct {
 	*round
-	name string // a prefix of the names of its tunnels and calls
+	name string // the prefix of the names of its tunnels and of the IDs of its calls
 	rng  *rand.Rand
 	model
 	site
 	calls, names int
 }
 
-// call makes one call of the client, perhaps with a fault, or with too little time. When it returns,
-// nothing of the call can be carried out any more. An error that neither a fault nor the time
-// explains must be one of those expected.
+// call makes one call of the client. The call may meet a fault, or its context may end early. When
+// call returns, no request of the call is still being served. It reports an error that is neither
+// explained by a fault or the context nor one of those expected.
 func (w *worker) call(name string, do callFunc, expected ...error) error {
 	limit := 30 * time.Second
 	if w.rng.IntN(20) == 0 {
@@ -76,34 +77,34 @@ func (w *worker) send(
 	err := do(trace(ctx, &requests), opts...)
 	w.settle(id, int(requests.Load()))
 	w.attempts[id] = info.Attempts
-	if slices.Contains(several, name) {
+	if slices.Contains(multiRequest, name) {
 		w.attempts[id] = 0
 	}
 	w.stats.call(name, err)
 	isExpected := func(e error) bool { return errors.Is(err, e) }
 	if err != nil && !isExplained(err) && !slices.ContainsFunc(expected, isExpected) {
-		w.report("%s: an error that nothing explains: %v", name, err)
+		w.report("%s: unexpected error: %v", name, err)
 	}
 	return err
 }
 
-// isExplained reports whether a fault, or too little time, explains an error.
+// isExplained reports whether an error is explained by a fault or by the end of the context.
 func isExplained(err error) bool {
 	if errors.Is(err, cftunnel.ErrConcurrentUpdate) {
 		return false // no two workers share a configuration
 	}
 	for _, reason := range []error{
 		context.Canceled, context.DeadlineExceeded, cftunnel.ErrOutcomeUnknown,
-		io.ErrUnexpectedEOF, // inside a response of any status, whose code is lost
+		io.ErrUnexpectedEOF, // an incomplete body, after any status
 	} {
 		if errors.Is(err, reason) {
 			return true
 		}
 	}
-	return isFault(err) || strings.Contains(err.Error(), "stream error") // the same of HTTP/2
+	return isFault(err) || strings.Contains(err.Error(), "stream error") // incomplete, over HTTP/2
 }
 
-// isFault reports whether one of the errors that err joins is what a fault makes of a request.
+// isFault reports whether err, or an error that it wraps, is the result of a fault.
 func isFault(err error) bool {
 	switch err := err.(type) { //nolint:errorlint // the chain is walked here
 	case *cftunnel.Error:
@@ -117,7 +118,7 @@ func isFault(err error) bool {
 	return false
 }
 
-// mustRead repeats a read that meets faults. Its error ends the worker.
+// mustRead repeats a read that fails because of faults. An error ends the worker.
 func (w *worker) mustRead(name string, do callFunc) error {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
@@ -130,8 +131,8 @@ func (w *worker) mustRead(name string, do callFunc) error {
 	}
 }
 
-// observe reads all of a tunnel's state. Before its id is known it is found by name, and a state of
-// zero says that there is none.
+// observe gets all of a tunnel's state. If the tunnel's ID is not known yet, it looks for the
+// tunnel by name, and returns the zero state if there is none.
 func (w *worker) observe(t *tunnel) (s state, err error) {
 	if t.id == "" {
 		err := w.mustRead("All", func(ctx context.Context, opts ...option) error {
@@ -152,28 +153,29 @@ func (w *worker) observe(t *tunnel) (s state, err error) {
 		err := w.mustRead(read.name, func(ctx context.Context, opts ...option) error {
 			return read.do(ctx, &s, opts...)
 		})
-		if err != nil || s.Deleted { // the rest is only of live tunnels
+		if err != nil || s.Deleted { // a deleted tunnel has no further state
 			return s, err
 		}
 	}
 	return s, nil
 }
 
-// outcome is what a write may have made of a state. It is given what is observed, for values that the
+// outcome changes want to the state after a write. now is the observed state, for values that the
 // server chooses.
 type outcome func(want *state, now state)
 
-// write makes a call that changes a tunnel, and then observes what became of it. If the call
-// succeeds, that must be the first outcome. Any error allows that nothing was done, or that only a
-// later outcome was reached, and ErrOutcomeUnknown the first outcome too. It returns the index of the
-// outcome, or -1 if nothing was done.
+// write makes a call that changes a tunnel, and then gets the tunnel's state. If the call succeeds,
+// the state must be that of the first outcome. After an error, the state may be unchanged or that
+// of a later outcome. After ErrOutcomeUnknown, it may be that of the first outcome too. write
+// returns the index of the outcome, or -1 if the state is unchanged.
 func (w *worker) write(
 	name string, t *tunnel, do callFunc, expected []error, outcomes ...outcome,
 ) (int, error) {
 	callErr := w.call(name, do, expected...)
 	var now state
 	var differences []string
-	for began := time.Now(); time.Since(began) < 100*reconnectDelay; time.Sleep(reconnectDelay / 4) {
+	const limit = 100 * reconnectDelay
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(reconnectDelay / 4) {
 		var err error
 		if now, err = w.observe(t); err != nil {
 			return -1, err
@@ -192,7 +194,7 @@ func (w *worker) write(
 			}
 			if i == 0 && callErr != nil {
 				if !errors.Is(callErr, cftunnel.ErrOutcomeUnknown) {
-					w.report("%s of %s was carried out, and its error does not allow that: %v",
+					w.report("%s of %s was carried out, but its error is not ErrOutcomeUnknown: %v",
 						name, t, callErr)
 				}
 				w.stats.outcomeFound()
@@ -200,14 +202,14 @@ func (w *worker) write(
 			t.state = now
 			return i, nil
 		}
-		// Connectors that were cleaned up may come back soon.
+		// Repeat, since connectors may reconnect soon after a cleanup.
 	}
 	w.report("%s of %s (error %v): %q", name, t, callErr, differences)
 	t.state = now
 	return 0, nil
 }
 
-// check reads one part of a tunnel's state, with faults, and compares it.
+// check gets a random part of a tunnel's state, with faults, and compares it.
 func (w *worker) check(t *tunnel) error {
 	reads := t.reads(w.client(t))
 	read := reads[w.rng.IntN(len(reads))]
@@ -239,7 +241,7 @@ func (w *worker) newName() string {
 
 func (w *worker) client(t *tunnel) *cftunnel.Client { return w.clients[t.account] }
 
-// pick returns one of the tunnels that fit, or nil.
+// pick returns a random tunnel for which fits returns true, or nil if there is none.
 func (w *worker) pick(fits func(*tunnel) bool) *tunnel {
 	var list []*tunnel
 	for _, t := range w.tunnels {

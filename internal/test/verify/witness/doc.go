@@ -1,6 +1,6 @@
-// Package witness compares this client with two that Cloudflare publishes, cloudflare-go v7 and v0:
-// both read the same state of the fake, and what they decode must be equal, field by field.
+// Package witness compares this client with cloudflare-go v7 and v0, which Cloudflare publishes.
+// The clients get the same objects from the fake, and all fields that they decode must be equal.
 //
-// Of v7 only the packages about tunnels and tokens are imported: compiling its root package takes
-// minutes and 1.5 GB.
+// The tests do not import the root package of v7, because its compilation takes minutes and 1.5 GB
+// of memory.
 package witness

@@ -23,23 +23,24 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-const nobody = "00000000-0000-4000-8000-000000000000" // an id that no tunnel has
+const unknownID = "00000000-0000-4000-8000-000000000000" // no tunnel has this ID
 
-// baseURL is the fake's for every client.
+// baseURL is the fake's base URL for all clients.
 const baseURL = "http://localhost/client/v4"
 
-// fake is a server that all clients reach over the same pipes.
+// fake is a server and the network that all clients use.
 type fake struct {
 	*tunneltest.Server
 	t       *testing.T
 	network *pipenet.Network
 }
 
-// inBubble runs a test on synctest's clock, so that the pauses of the official clients take no time.
+// inBubble runs a test in a synctest bubble, so that delays of the official clients take no time.
 func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		// No two times are equal, so that a field that is decoded into another one shows.
+		// All times are different, so that the test fails if a time is decoded into the wrong
+		// field.
 		var ticks atomic.Int64
 		srv := tunneltest.NewServer(tunneltest.WithClock(func() time.Time {
 			return time.Now().Add(time.Duration(ticks.Add(1)) * 11 * time.Microsecond)
@@ -49,14 +50,15 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fake)) {
 	})
 }
 
-// httpClient uses no connection twice: net/http repeats a GET by itself if a used one breaks.
+// httpClient returns an HTTP client that does not reuse connections, because net/http itself
+// repeats a GET if a reused connection fails.
 func (f *fake) httpClient() *http.Client {
 	transport := f.network.Transport(f.t)
 	transport.DisableKeepAlives = true
 	return &http.Client{Transport: transport}
 }
 
-// ours returns this client with its defaults.
+// ours returns a cftunnel client with default options.
 func (f *fake) ours(opts ...cftunnel.Option) *cftunnel.Client {
 	f.t.Helper()
 	client, err := cftunnel.NewClient(append([]cftunnel.Option{
@@ -67,19 +69,20 @@ func (f *fake) ours(opts ...cftunnel.Option) *cftunnel.Client {
 	return client
 }
 
-// optionsV7 is what the client of v7's root package would pass to its services.
+// optionsV7 returns the options for services of v7.
 func (f *fake) optionsV7(opts ...option.RequestOption) []option.RequestOption {
 	return append([]option.RequestOption{
-		option.WithBaseURL(baseURL), option.WithHTTPClient(f.httpClient()), option.WithAPIToken(f.APIToken().Reveal()),
+		option.WithBaseURL(baseURL), option.WithHTTPClient(f.httpClient()),
+		option.WithAPIToken(f.APIToken().Reveal()),
 	}, opts...)
 }
 
-// v7 returns cloudflare-go v7 with its defaults.
+// v7 returns the tunnel service of cloudflare-go v7 with default options.
 func (f *fake) v7(opts ...option.RequestOption) *zero_trust.TunnelService {
 	return zero_trust.NewTunnelService(f.optionsV7(opts...)...)
 }
 
-// v0 returns cloudflare-go v0 with its defaults, and the account in its form.
+// v0 returns a client of cloudflare-go v0 with default options, and v0's identifier of the account.
 func (f *fake) v0(opts ...cloudflare.Option) (*cloudflare.API, *cloudflare.ResourceContainer) {
 	f.t.Helper()
 	api, err := cloudflare.NewWithAPIToken(f.APIToken().Reveal(), append([]cloudflare.Option{
@@ -89,7 +92,7 @@ func (f *fake) v0(opts ...cloudflare.Option) (*cloudflare.API, *cloudflare.Resou
 	return api, cloudflare.AccountIdentifier(f.AccountID())
 }
 
-// connect runs a replica.
+// connect starts a replica and returns its connector ID.
 func (f *fake) connect(token cftunnel.Secret) string {
 	f.t.Helper()
 	id, err := f.Connect(token)
@@ -97,21 +100,21 @@ func (f *fake) connect(token cftunnel.Secret) string {
 	return id
 }
 
-// during returns the requests that the fake got while act ran.
+// during returns the requests that the fake receives while act runs.
 func (f *fake) during(act func()) []tunneltest.Request {
 	before := len(f.Requests())
 	act()
 	return f.Requests()[before:]
 }
 
-// member names a field of v7's parameters and its value.
+// member is the name and the value of a field of v7's parameters.
 type member struct {
 	name  string
 	value any
 }
 
-// with makes parameters of v7. The functions that set their fields are in v7's root package, and the
-// type of the fields is internal to it.
+// with returns parameters of v7 with these fields. It uses reflection, because the functions that
+// set the fields are in the root package of v7, and the type of the fields is internal to v7.
 func with[P any](members ...member) (params P) {
 	for _, m := range members {
 		field := reflect.ValueOf(&params).Elem().FieldByName(m.name)
@@ -122,14 +125,14 @@ func with[P any](members ...member) (params P) {
 	return params
 }
 
-// account is with for parameters of an account.
+// account returns parameters of v7 with these fields and the ID of the fake's account.
 func account[P any](f *fake, members ...member) P {
 	return with[P](append(members, member{"AccountID", f.AccountID()})...)
 }
 
-// sameFields checks that an official client decoded what this one did, by the API's names and
-// without zero values. theirs are the fields that only the official client has, ours those that only
-// this one has.
+// sameFields asserts that an official client and this client decoded the same fields, by their JSON
+// names and without zero values. theirs are the fields that only the official client has, and ours
+// those that only this client has.
 func sameFields(t *testing.T, official, own any, theirs, ours []string) {
 	t.Helper()
 	read, want := fieldsOf(t, official), fieldsOf(t, own)
@@ -139,8 +142,8 @@ func sameFields(t *testing.T, official, own any, theirs, ours []string) {
 	assert.Equal(t, want, read)
 }
 
-// drop removes fields, which must be there. A name may be a path through objects and lists, such as
-// "conns.uuid".
+// drop removes fields and asserts that they exist. A name may be a path through objects and lists,
+// such as "conns.uuid".
 func drop(t *testing.T, whose string, fields any, names []string) {
 	t.Helper()
 	for _, name := range names {
@@ -170,12 +173,12 @@ func dropOne(value any, path []string) (n int) {
 func fieldsOf(t *testing.T, v any) map[string]any {
 	t.Helper()
 	fields, ok := plain(t, reflect.ValueOf(v)).(map[string]any)
-	require.True(t, ok, "%T is no struct with fields that are set", v)
+	require.True(t, ok, "%T is not a struct, or all of its fields are zero", v)
 	return fields
 }
 
-// plain converts a value to what can be compared between clients, nil for a zero value: strings and
-// times to text, numbers and durations to int64, structs to maps by their JSON names.
+// plain converts a value of any client to a form that can be compared: strings and times to string,
+// numbers and durations to int64, structs to maps by their JSON names, and zero values to nil.
 func plain(t *testing.T, v reflect.Value) any {
 	t.Helper()
 	if !v.IsValid() || v.IsZero() {
@@ -191,7 +194,7 @@ func plain(t *testing.T, v reflect.Value) any {
 		require.NoError(t, json.Unmarshal(value, &decoded))
 		return plain(t, reflect.ValueOf(decoded))
 	}
-	switch v.Kind() { //nolint:exhaustive // the kinds that models have
+	switch v.Kind() { //nolint:exhaustive // only the kinds of fields
 	case reflect.Pointer, reflect.Interface:
 		return plain(t, v.Elem())
 	case reflect.String:
@@ -200,7 +203,7 @@ func plain(t *testing.T, v reflect.Value) any {
 		return v.Bool()
 	case reflect.Int, reflect.Int64:
 		return v.Int()
-	case reflect.Float64: // v7 has no other numbers where the schema does not say that they are whole
+	case reflect.Float64: // v7 uses it if the schema does not say that a number is an integer
 		return int64(v.Float())
 	case reflect.Slice:
 		list := []any{}
@@ -227,7 +230,7 @@ func plain(t *testing.T, v reflect.Value) any {
 		}
 		return unlessEmpty(object)
 	}
-	require.Fail(t, "no plain form", "of %s", v.Type())
+	require.Fail(t, "unsupported type", "%s", v.Type())
 	return nil
 }
 
@@ -239,13 +242,13 @@ func unlessEmpty(object map[string]any) any {
 	return object
 }
 
-// namesOf returns the names of the fields that a client decoded, sorted.
+// namesOf returns the sorted JSON names of the fields that a client decoded.
 func namesOf(t *testing.T, v any) []string {
 	t.Helper()
 	return slices.Sorted(maps.Keys(fieldsOf(t, v)))
 }
 
-// configuration is a TunnelConfiguration with the API's names.
+// configuration is a TunnelConfiguration with JSON names.
 type configuration struct {
 	TunnelID  string                `json:"tunnel_id"`
 	Version   int                   `json:"version"`
@@ -254,7 +257,7 @@ type configuration struct {
 	CreatedAt time.Time             `json:"created_at"`
 }
 
-// verification is a TokenVerification with the API's names. The owner is known from the endpoint.
+// verification is a TokenVerification with JSON names. Responses do not have the owner.
 type verification struct {
 	ID        string               `json:"id"`
 	Status    cftunnel.TokenStatus `json:"status"`
@@ -263,7 +266,7 @@ type verification struct {
 	ExpiresOn time.Time            `json:"expires_on"`
 }
 
-// haConfiguration is a WARPConfiguration in the API's form.
+// haConfiguration returns a WARPConfiguration in the form of the API.
 func haConfiguration(c *cftunnel.WARPConfiguration) any {
 	type address struct {
 		Address string `json:"address"`
@@ -286,5 +289,9 @@ func haConfiguration(c *cftunnel.WARPConfiguration) any {
 		Config    config          `json:"config"`
 		CreatedAt time.Time       `json:"created_at"`
 		UpdatedAt time.Time       `json:"updated_at"`
-	}{c.TunnelID, c.Version, c.HAMode, config{c.FNRID, addresses(c.VIPs), addresses(c.VIPsPrevious)}, c.CreatedAt, c.UpdatedAt}
+	}{
+		c.TunnelID, c.Version, c.HAMode,
+		config{c.FNRID, addresses(c.VIPs), addresses(c.VIPsPrevious)},
+		c.CreatedAt, c.UpdatedAt,
+	}
 }

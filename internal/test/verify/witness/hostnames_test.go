@@ -13,18 +13,16 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Members of records that only the official clients have.
+// These members are only in the official clients.
 var (
 	onlyV7Record = []string{"comment_modified_on", "tags_modified_on"}
-	onlyV7Zone   = []string{
-		"activated_on", "created_on", "modified_on", "meta", "original_name_servers", "owner", "permissions", "plan",
-	}
-	onlyV0Zone = []string{
+	onlyV7Zone   = append([]string{"activated_on"}, onlyV0Zone...)
+	onlyV0Zone   = []string{
 		"created_on", "modified_on", "meta", "original_name_servers", "owner", "permissions", "plan",
 	}
 )
 
-// zone is a Zone with the API's names.
+// zone returns a Zone with JSON names.
 func zone(z *cftunnel.Zone) any {
 	type account struct {
 		ID   string `json:"id"`
@@ -48,11 +46,12 @@ func TestV7_DNSRecords(t *testing.T) {
 		zoneID := f.SeedZone("example.com")
 		inZone := member{"ZoneID", zoneID}
 		v7 := dns.NewRecordService(f.optionsV7()...)
-		target := cftunnel.TunnelHostname(nobody)
+		target := cftunnel.TunnelHostname(unknownID)
 		create := with[dns.RecordNewParams](inZone)
 		create.Body = with[dns.CNAMERecordParam](
-			member{"Type", "CNAME"}, member{"Name", "app.example.com"}, member{"Content", target}, member{"TTL", 1},
-			member{"Proxied", true}, member{"Comment", "a comment"}, member{"Tags", []string{"owner:me"}})
+			member{"Type", "CNAME"}, member{"Name", "app.example.com"}, member{"Content", target},
+			member{"TTL", 1}, member{"Proxied", true}, member{"Comment", "a comment"},
+			member{"Tags", []string{"owner:me"}})
 		created, err := v7.New(ctx, create)
 		require.NoError(t, err)
 		same := func(official *dns.RecordResponse) {
@@ -65,7 +64,8 @@ func TestV7_DNSRecords(t *testing.T) {
 		own, err := ours.DNSRecords.Get(ctx, zoneID, created.ID)
 		require.NoError(t, err)
 		assert.Equal(t, []string{
-			"comment", "content", "created_on", "id", "modified_on", "name", "proxiable", "proxied", "tags", "ttl", "type",
+			"comment", "content", "created_on", "id", "modified_on", "name", "proxiable", "proxied",
+			"tags", "ttl", "type",
 		}, namesOf(t, own))
 		got, err := v7.Get(ctx, created.ID, with[dns.RecordGetParams](inZone))
 		require.NoError(t, err)
@@ -78,8 +78,9 @@ func TestV7_DNSRecords(t *testing.T) {
 		same(edited)
 		replace := with[dns.RecordUpdateParams](inZone)
 		replace.Body = with[dns.CNAMERecordParam](
-			member{"Type", "CNAME"}, member{"Name", "app.example.com"}, member{"Content", "a.example.net"},
-			member{"TTL", 300}, member{"Comment", "a third"}, member{"Tags", []string{"owner:you"}})
+			member{"Type", "CNAME"}, member{"Name", "app.example.com"},
+			member{"Content", "a.example.net"}, member{"TTL", 300}, member{"Comment", "a third"},
+			member{"Tags", []string{"owner:you"}})
 		replaced, err := v7.Update(ctx, created.ID, replace)
 		require.NoError(t, err)
 		same(replaced)
@@ -98,7 +99,6 @@ func TestV7_DNSRecords(t *testing.T) {
 	})
 }
 
-// A hostname that is published by this client is what the official one reads.
 func TestV7_Zones(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
@@ -123,8 +123,8 @@ func TestV0_DNSRecords(t *testing.T) {
 		v0, _ := f.v0()
 		rc := cloudflare.ZoneIdentifier(zoneID)
 		created, err := v0.CreateDNSRecord(ctx, rc, cloudflare.CreateDNSRecordParams{
-			Type: "CNAME", Name: "app.example.com", Content: cftunnel.TunnelHostname(nobody), TTL: 1,
-			Proxied: new(true), Comment: "a comment", Tags: []string{"owner:me"},
+			Type: "CNAME", Name: "app.example.com", Content: cftunnel.TunnelHostname(unknownID),
+			TTL: 1, Proxied: new(true), Comment: "a comment", Tags: []string{"owner:me"},
 		})
 		require.NoError(t, err)
 		same := func(official cloudflare.DNSRecord) {
@@ -142,7 +142,8 @@ func TestV0_DNSRecords(t *testing.T) {
 		})
 		require.NoError(t, err)
 		same(updated)
-		list, info, err := v0.ListDNSRecords(ctx, rc, cloudflare.ListDNSRecordsParams{Name: "app.example.com"})
+		params := cloudflare.ListDNSRecordsParams{Name: "app.example.com"}
+		list, info, err := v0.ListDNSRecords(ctx, rc, params)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		assert.Equal(t, 1, info.TotalPages)

@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/openapi"
 )
 
-// rootV7 has the services as the client of v7's root package has them.
+// rootV7 has services with the same names as the client in v7's root package.
 type rootV7 struct {
 	ZeroTrust struct {
 		Tunnels  *zero_trust.TunnelService
@@ -39,10 +39,17 @@ func (f *fake) rootV7() (root rootV7) {
 	return root
 }
 
-// TestMethods_OfficialClients calls the methods of the official clients that cases names.
+// TestMethods_OfficialClients checks that the methods of the official clients in package cases send
+// the operations in package cases.
 func TestMethods_OfficialClients(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
+		type (
+			params   = zero_trust.TunnelCloudflaredManagementNewParams
+			resource = zero_trust.TunnelCloudflaredManagementNewParamsResource
+		)
+		logs := zero_trust.TunnelCloudflaredManagementNewParamsResourceLogs
+		management := account[params](f, member{"Resources", []resource{logs}})
 		v0, rc := f.v0()
 		for name, own := range cases.Methods {
 			for client, method := range map[any]string{new(f.rootV7()): own.V7, v0: own.V0} {
@@ -50,20 +57,19 @@ func TestMethods_OfficialClients(t *testing.T) {
 					continue
 				}
 				requests := f.during(func() {
-					call(t, client, method, t.Context(), rc,
-						account[zero_trust.TunnelCloudflaredManagementNewParams](f, member{"Resources",
-							[]zero_trust.TunnelCloudflaredManagementNewParamsResource{zero_trust.TunnelCloudflaredManagementNewParamsResourceLogs}}))
+					call(t, client, method, t.Context(), rc, management)
 				})
 				if assert.Len(t, requests, 1, method) {
-					// The fake names an operation by its own route.
-					assert.Equal(t, own.Operations[0], requests[0].Operation, "%s and %s", name, method)
+					got := requests[0].Operation
+					assert.Equal(t, own.Operations[0], got, "%s and %s", name, method)
 				}
 			}
 		}
 	})
 }
 
-// call calls a method of a client with the known values that fit its parameters, and makes up the others: what comes back does not matter.
+// call calls a method of a client. Each argument is the first known value of the right type, or
+// else a made-up value. The results do not matter.
 func call(t *testing.T, client any, path string, known ...any) {
 	t.Helper()
 	method := reflect.ValueOf(client)
@@ -77,7 +83,7 @@ func call(t *testing.T, client any, path string, known ...any) {
 	}
 	require.Equal(t, reflect.Func, method.Kind(), path)
 	var args []reflect.Value
-	for i := range method.Type().NumIn() - 1 { // the last is the options
+	for i := range method.Type().NumIn() - 1 { // the last parameter may be the options
 		args = append(args, argument(method.Type().In(i), known))
 	}
 	if !method.Type().IsVariadic() {
@@ -93,43 +99,47 @@ func argument(kind reflect.Type, known []any) reflect.Value {
 		}
 	}
 	value := reflect.New(kind).Elem()
-	switch kind.Kind() { //nolint:exhaustive // the kinds that parameters have
+	names := []string{"Name", "Secret", "TunnelID", "HAMode", "VnetID", "Network", "ID"}
+	switch kind.Kind() { //nolint:exhaustive // only the kinds of parameters
 	case reflect.String:
-		value.SetString(nobody)
+		value.SetString(unknownID)
 	case reflect.Struct:
 		for i := range kind.NumField() {
 			field, name := value.Field(i), kind.Field(i).Name
 			switch {
-			case name == "AccountID", name == "ZoneID": // of v7
+			case name == "AccountID", name == "ZoneID": // v7
 				field.FieldByName("Value").SetString(strings.Repeat("0", 32))
 				field.FieldByName("Present").SetBool(true)
-			case field.Kind() == reflect.String && slices.Contains([]string{"Name", "Secret", "TunnelID", "HAMode", "VnetID", "Network", "ID"}, name):
-				field.SetString(nobody)
+			case field.Kind() == reflect.String && slices.Contains(names, name):
+				field.SetString(unknownID)
 			}
 		}
 	}
 	return value
 }
 
-// leftOut are services of v7 that this client does not have: routes by CIDR, whose end is announced, and
-// subnets, which tunnels do not need.
-var leftOut = []string{"ZeroTrust.Networks.Routes.Networks.", "ZeroTrust.Networks.Subnets."}
+// unsupported are services of v7 that this client does not have: routes by CIDR, which Cloudflare
+// will remove, and subnets, which tunnels do not need.
+var unsupported = []string{"ZeroTrust.Networks.Routes.Networks.", "ZeroTrust.Networks.Subnets."}
 
-func isLeftOut(method string) bool {
-	return slices.ContainsFunc(leftOut, func(start string) bool { return strings.HasPrefix(method, start) })
+func isUnsupported(method string) bool {
+	return slices.ContainsFunc(unsupported, func(prefix string) bool {
+		return strings.HasPrefix(method, prefix)
+	})
 }
 
 func TestMethods_EveryMethodOfV7(t *testing.T) {
 	t.Parallel()
-	named := []string{
-		// Of zones and DNS, what tunnels need.
-		"Zones.List", "DNS.Records.List", "DNS.Records.New", "DNS.Records.Get", "DNS.Records.Edit", "DNS.Records.Delete",
+	want := []string{
+		// The methods for zones and DNS that tunnels need.
+		"Zones.List", "DNS.Records.List", "DNS.Records.New", "DNS.Records.Get", "DNS.Records.Edit",
+		"DNS.Records.Delete",
 	}
 	var walk func(kind reflect.Type, path string)
 	walk = func(kind reflect.Type, path string) {
 		for i := range kind.NumMethod() {
 			if name := kind.Method(i).Name; !strings.HasSuffix(name, "AutoPaging") {
-				named = append(named, path+"."+name)
+				want = append(want, path+"."+name)
 			}
 		}
 		for i := range kind.Elem().NumField() {
@@ -140,7 +150,7 @@ func TestMethods_EveryMethodOfV7(t *testing.T) {
 	}
 	walk(reflect.TypeFor[*zero_trust.TunnelService](), "ZeroTrust.Tunnels")
 	walk(reflect.TypeFor[*zero_trust.NetworkService](), "ZeroTrust.Networks")
-	named = slices.DeleteFunc(named, isLeftOut)
+	want = slices.DeleteFunc(want, isUnsupported)
 	walk(reflect.TypeFor[*user.TokenService](), "User.Tokens")
 	walk(reflect.TypeFor[*accounts.TokenService](), "Accounts.Tokens")
 	var have []string
@@ -149,13 +159,13 @@ func TestMethods_EveryMethodOfV7(t *testing.T) {
 			have = append(have, method.V7)
 		}
 	}
-	assert.ElementsMatch(t, named, have)
+	assert.ElementsMatch(t, want, have)
 }
 
-// announced is an operation that Cloudflare has announced, and that the schema does not have yet.
+// announced is an operation that Cloudflare has announced and that is not in the schema yet.
 const announced = "POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}"
 
-// replaceRecord is an operation that this client does not send: it changes records by PATCH.
+// replaceRecord is an operation that this client does not send. It changes records with PATCH.
 const replaceRecord = "PUT /zones/{zone_id}/dns_records/{dns_record_id}"
 
 func TestMethods_Schema(t *testing.T) {

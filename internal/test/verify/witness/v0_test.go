@@ -14,8 +14,9 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The fields of a tunnel that v0 does not have. Deleted tunnels and WARP connectors have no config_src.
-var notInV0, norOfLive = []string{"account_tag"}, []string{"account_tag", "config_src"}
+// notInV0 are the fields of a deleted tunnel or a WARP connector that v0 does not have. notInV0Live
+// are those of other tunnels, which also have config_src.
+var notInV0, notInV0Live = []string{"account_tag"}, []string{"account_tag", "config_src"}
 
 func TestV0_TunnelLifecycle(t *testing.T) {
 	t.Parallel()
@@ -23,14 +24,16 @@ func TestV0_TunnelLifecycle(t *testing.T) {
 		ctx, ours := t.Context(), f.ours()
 		v0, rc := f.v0()
 		secret := cftunnel.NewTunnelSecret()
-		created, err := v0.CreateTunnel(ctx, rc, cloudflare.TunnelCreateParams{Name: "web", Secret: secret.Reveal(), ConfigSrc: "cloudflare"})
+		created, err := v0.CreateTunnel(ctx, rc, cloudflare.TunnelCreateParams{
+			Name: "web", Secret: secret.Reveal(), ConfigSrc: "cloudflare",
+		})
 		require.NoError(t, err)
 		same := func(official cloudflare.Tunnel, err error) *cftunnel.Tunnel {
 			t.Helper()
 			require.NoError(t, err)
 			own, err := ours.Tunnels.Get(ctx, official.ID)
 			require.NoError(t, err)
-			lacks := norOfLive
+			lacks := notInV0Live
 			if own.IsDeleted() {
 				lacks = notInV0
 			}
@@ -57,7 +60,7 @@ func TestV0_TunnelLifecycle(t *testing.T) {
 		assert.Equal(t, cftunnel.TunnelStatusDown, get().Status)
 		require.NoError(t, v0.DeleteTunnel(ctx, rc, created.ID))
 		assert.True(t, get().IsDeleted())
-		_, err = v0.GetTunnel(ctx, rc, nobody)
+		_, err = v0.GetTunnel(ctx, rc, unknownID)
 		var missing *cloudflare.NotFoundError
 		require.ErrorAs(t, err, &missing)
 	})
@@ -84,7 +87,8 @@ func TestV0_Lists(t *testing.T) {
 			"prefix":       {cloudflare.TunnelListParams{IncludePrefix: "seed"}, cftunnel.TunnelListParams{IncludePrefix: "seed"}, 3},
 			"other prefix": {cloudflare.TunnelListParams{ExcludePrefix: "seed"}, cftunnel.TunnelListParams{ExcludePrefix: "seed"}, 0},
 			"existed":      {cloudflare.TunnelListParams{ExistedAt: &before}, cftunnel.TunnelListParams{ExistedAt: before}, 0},
-			"page": {cloudflare.TunnelListParams{ResultInfo: cloudflare.ResultInfo{Page: 2, PerPage: 2}},
+			"page": {cloudflare.TunnelListParams{ResultInfo: cloudflare.ResultInfo{Page: 2,
+				PerPage: 2}},
 				cftunnel.TunnelListParams{Page: 2, PerPage: 2}, 1},
 		} {
 			official, info, err := v0.ListTunnels(ctx, rc, test.official)
@@ -94,13 +98,15 @@ func TestV0_Lists(t *testing.T) {
 			require.Len(t, own.Items, test.n, name)
 			require.Len(t, official, test.n, name)
 			for i := range official {
-				sameFields(t, official[i], own.Items[i], remoteConfig, norOfLive)
+				sameFields(t, official[i], own.Items[i], remoteConfig, notInV0Live)
 			}
 			assert.Equal(t, info.Total, own.Info.TotalCount, name)
 		}
-		deleted, _, err := v0.ListTunnels(ctx, rc, cloudflare.TunnelListParams{UUID: gone.ID, IsDeleted: new(true)})
+		deleted, _, err := v0.ListTunnels(ctx, rc,
+			cloudflare.TunnelListParams{UUID: gone.ID, IsDeleted: new(true)})
 		require.NoError(t, err)
-		own, err := ours.Tunnels.List(ctx, cftunnel.TunnelListParams{UUID: gone.ID, IsDeleted: new(true)})
+		own, err := ours.Tunnels.List(ctx,
+			cftunnel.TunnelListParams{UUID: gone.ID, IsDeleted: new(true)})
 		require.NoError(t, err)
 		require.Len(t, deleted, 1)
 		sameFields(t, deleted[0], own.Items[0], remoteConfig, notInV0)
@@ -113,7 +119,7 @@ func TestV0_Connectors(t *testing.T) {
 		ctx, ours := t.Context(), f.ours()
 		v0, rc := f.v0()
 		id := f.SeedTunnels(1)[0].ID
-		_, err := ours.Tunnels.UpdateConfiguration(ctx, id, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+		_, err := ours.Tunnels.UpdateConfiguration(ctx, id, onlyCatchAll)
 		require.NoError(t, err)
 		token, err := ours.Tunnels.Token(ctx, id)
 		require.NoError(t, err)
@@ -132,7 +138,7 @@ func TestV0_Connectors(t *testing.T) {
 		require.NoError(t, v0.CleanupTunnelConnections(ctx, rc, id))
 		same(0)
 		time.Sleep(time.Minute)
-		same(2) // both still ran, and came back
+		same(2) // both replicas were still running and have reconnected
 	})
 }
 
@@ -155,20 +161,29 @@ func TestV0_Configuration(t *testing.T) {
 		seconds := func(n int) *cloudflare.TunnelDuration {
 			return &cloudflare.TunnelDuration{Duration: time.Duration(n) * time.Second}
 		}
+		origin := cloudflare.OriginRequestConfig{
+			ConnectTimeout: seconds(1), TLSTimeout: seconds(2), TCPKeepAlive: seconds(3),
+			NoHappyEyeballs: new(true), KeepAliveConnections: new(4), KeepAliveTimeout: seconds(5),
+			HTTPHostHeader: new("host"), OriginServerName: new("name"), CAPool: new("/ca.pem"),
+			NoTLSVerify: new(true), DisableChunkedEncoding: new(true), ProxyType: new("socks"),
+			Http2Origin: new(true),
+			Access: &cloudflare.AccessConfig{
+				Required: true, TeamName: "team", AudTag: []string{"a", "b"},
+			},
+		}
 		config := cloudflare.TunnelConfiguration{
 			Ingress: []cloudflare.UnvalidatedIngressRule{
-				{Hostname: "a.example.com", Path: "/x", Service: "https://localhost", OriginRequest: &cloudflare.OriginRequestConfig{
-					ConnectTimeout: seconds(1), TLSTimeout: seconds(2), TCPKeepAlive: seconds(3), NoHappyEyeballs: new(true),
-					KeepAliveConnections: new(4), KeepAliveTimeout: seconds(5), HTTPHostHeader: new("host"), OriginServerName: new("name"),
-					CAPool: new("/ca.pem"), NoTLSVerify: new(true), DisableChunkedEncoding: new(true), ProxyType: new("socks"),
-					Http2Origin: new(true), Access: &cloudflare.AccessConfig{Required: true, TeamName: "team", AudTag: []string{"a", "b"}},
-				}},
+				{
+					Hostname: "a.example.com", Path: "/x", Service: "https://localhost",
+					OriginRequest: &origin,
+				},
 				{Service: "http_status:404"},
 			},
 			WarpRouting:   &cloudflare.WarpRoutingConfig{Enabled: true},
 			OriginRequest: cloudflare.OriginRequestConfig{ConnectTimeout: seconds(6)},
 		}
-		official, err = v0.UpdateTunnelConfiguration(ctx, rc, cloudflare.TunnelConfigurationParams{TunnelID: id, Config: config})
+		official, err = v0.UpdateTunnelConfiguration(ctx, rc,
+			cloudflare.TunnelConfigurationParams{TunnelID: id, Config: config})
 		same(official, err, "created_at")
 		_, err = ours.Tunnels.ModifyConfiguration(ctx, id, func(c *cftunnel.TunnelConfig) error {
 			c.Ingress[0].Service = "ssh://localhost"
@@ -181,7 +196,8 @@ func TestV0_Configuration(t *testing.T) {
 	})
 }
 
-// v0 has no methods for WARP connectors, but sends any request. Its types for tunnels fit.
+// v0 has no methods for WARP connectors. The test uses its method for any request, and its types
+// for tunnels.
 func TestV0_WARPConnectorLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
@@ -243,7 +259,9 @@ func TestV0_WARPConnectorLifecycle(t *testing.T) {
 func TestV0_VerifyToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
-		f.AddToken(tunneltest.Token{Text: f.APIToken(), NotBefore: time.Now(), ExpiresOn: time.Now().Add(time.Hour)})
+		f.AddToken(tunneltest.Token{
+			Text: f.APIToken(), NotBefore: time.Now(), ExpiresOn: time.Now().Add(time.Hour),
+		})
 		own, err := f.ours().Tokens.VerifyUser(t.Context())
 		require.NoError(t, err)
 		v0, _ := f.v0()

@@ -18,8 +18,13 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// remoteConfig is what this client derives config_src from if it is missing.
+// remoteConfig has the field that this client uses only to set config_src if that is missing.
 var remoteConfig = []string{"remote_config"}
+
+// onlyCatchAll is a configuration with only the catch-all rule.
+var onlyCatchAll = cftunnel.TunnelConfig{
+	Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}},
+}
 
 func TestV7_TunnelLifecycle(t *testing.T) {
 	t.Parallel()
@@ -27,15 +32,18 @@ func TestV7_TunnelLifecycle(t *testing.T) {
 		ctx, v7, ours := t.Context(), f.v7().Cloudflared, f.ours()
 		secret := cftunnel.NewTunnelSecret()
 		created, err := v7.New(ctx, account[zero_trust.TunnelCloudflaredNewParams](f,
-			member{"Name", "web"}, member{"ConfigSrc", "cloudflare"}, member{"TunnelSecret", secret.Reveal()}))
+			member{"Name", "web"}, member{"ConfigSrc", "cloudflare"},
+			member{"TunnelSecret", secret.Reveal()}))
 		require.NoError(t, err)
 		id := created.ID
 		own, err := ours.Tunnels.Get(ctx, id)
 		require.NoError(t, err)
-		// The response to a create has only remote_config.
+		// The response to a create has remote_config but not config_src.
 		sameFields(t, created, own, remoteConfig, []string{"config_src"})
-		assert.Equal(t, []string{"account_tag", "config_src", "conns_inactive_at", "created_at", "id", "name", "status", "tun_type"},
-			namesOf(t, own))
+		assert.Equal(t, []string{
+			"account_tag", "config_src", "conns_inactive_at", "created_at", "id", "name", "status",
+			"tun_type",
+		}, namesOf(t, own))
 
 		get := account[zero_trust.TunnelCloudflaredGetParams](f)
 		same := func() {
@@ -57,7 +65,7 @@ func TestV7_TunnelLifecycle(t *testing.T) {
 		f.Disconnect(replica)
 		same() // down
 
-		// Times and status of a tunnel that was renamed and rotated are those of the same tunnel still.
+		// Renaming and rotating do not change the times and the status.
 		renamed, err := v7.Edit(ctx, id, account[zero_trust.TunnelCloudflaredEditParams](f,
 			member{"Name", "web-2"}, member{"TunnelSecret", cftunnel.NewTunnelSecret().Reveal()}))
 		require.NoError(t, err)
@@ -66,7 +74,7 @@ func TestV7_TunnelLifecycle(t *testing.T) {
 		sameFields(t, renamed, own, remoteConfig, nil)
 		assert.Equal(t, "web-2", own.Name)
 		_, err = f.Connect(token)
-		require.Error(t, err, "the token of before is out of date")
+		require.Error(t, err, "the old token is not valid after the rotation")
 
 		replica = f.connect(f.tokenV7(id))
 		_, err = v7.Delete(ctx, id, account[zero_trust.TunnelCloudflaredDeleteParams](f))
@@ -79,15 +87,16 @@ func TestV7_TunnelLifecycle(t *testing.T) {
 		assert.True(t, own.IsDeleted())
 		sameFields(t, deleted, own, remoteConfig, nil)
 		same()
-		_, err = v7.Get(ctx, nobody, get)
+		_, err = v7.Get(ctx, unknownID, get)
 		require.ErrorContains(t, err, "404 Not Found")
 	})
 }
 
-// tokenV7 asks both clients for a tunnel's token.
+// tokenV7 gets a tunnel's token with both clients.
 func (f *fake) tokenV7(id string) cftunnel.Secret {
 	f.t.Helper()
-	official, err := f.v7().Cloudflared.Token.Get(f.t.Context(), id, account[zero_trust.TunnelCloudflaredTokenGetParams](f))
+	official, err := f.v7().Cloudflared.Token.Get(f.t.Context(), id,
+		account[zero_trust.TunnelCloudflaredTokenGetParams](f))
 	require.NoError(f.t, err)
 	own, err := f.ours().Tunnels.Token(f.t.Context(), id)
 	require.NoError(f.t, err)
@@ -100,10 +109,13 @@ func TestV7_Lists(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7(), f.ours()
 		began := time.Now()
-		at := func(hours float64) time.Time { return began.Add(time.Duration(hours * float64(time.Hour))) }
+		at := func(hours float64) time.Time {
+			return began.Add(time.Duration(hours * float64(time.Hour)))
+		}
 		for _, seeded := range f.SeedTunnels(5) {
 			time.Sleep(time.Hour)
-			if token, err := ours.Tunnels.Token(ctx, seeded.ID); assert.NoError(t, err) && seeded.Name > "seed-00002" {
+			token, err := ours.Tunnels.Token(ctx, seeded.ID)
+			if assert.NoError(t, err) && seeded.Name > "seed-00002" {
 				f.connect(token)
 			}
 		}
@@ -129,7 +141,8 @@ func TestV7_Lists(t *testing.T) {
 			"was inactive": {[]member{{"WasInactiveAt", at(3.5)}}, cftunnel.TunnelListParams{WasInactiveAt: at(3.5)}, 4},
 			"page":         {[]member{{"Page", 2.0}, {"PerPage", 3.0}}, cftunnel.TunnelListParams{Page: 2, PerPage: 3}, 2},
 		} {
-			official, err := v7.Cloudflared.List(ctx, account[zero_trust.TunnelCloudflaredListParams](f, test.official...))
+			official, err := v7.Cloudflared.List(ctx,
+				account[zero_trust.TunnelCloudflaredListParams](f, test.official...))
 			require.NoError(t, err, name)
 			page, err := ours.Tunnels.List(ctx, test.own)
 			require.NoError(t, err, name)
@@ -140,23 +153,25 @@ func TestV7_Lists(t *testing.T) {
 		}
 
 		var pages []zero_trust.TunnelListResponse
-		auto := v7.ListAutoPaging(ctx, account[zero_trust.TunnelListParams](f, member{"IsDeleted", false}, member{"PerPage", 4.0}))
+		auto := v7.ListAutoPaging(ctx, account[zero_trust.TunnelListParams](f,
+			member{"IsDeleted", false}, member{"PerPage", 4.0}))
 		for auto.Next() {
 			pages = append(pages, auto.Current())
 		}
 		require.NoError(t, auto.Err())
 		var own []cftunnel.Tunnel
-		for tunnel, err := range ours.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{PerPage: 4}) {
+		params := cftunnel.AllTypesListParams{PerPage: 4}
+		for tunnel, err := range ours.Tunnels.AllTypes(ctx, params) {
 			require.NoError(t, err)
 			own = append(own, *tunnel)
 		}
 		require.Len(t, own, 6)
 		sameList(t, pages[:5], own[:5], remoteConfig)
-		sameList(t, pages[5:], own[5:], nil) // a WARP connector has no configuration to be remote
+		sameList(t, pages[5:], own[5:], nil) // a WARP connector has no remote_config
 	})
 }
 
-// sameList is sameFields for lists.
+// sameList calls sameFields for each item of two lists.
 func sameList[A, B any](t *testing.T, official []A, own []B, theirs []string) {
 	t.Helper()
 	require.Len(t, official, len(own))
@@ -171,11 +186,12 @@ func TestV7_Connectors(t *testing.T) {
 		ctx, v7, ours := t.Context(), f.v7().Cloudflared, f.ours()
 		id := f.SeedTunnels(1)[0].ID
 		first, second := f.connect(f.tokenV7(id)), f.connect(f.tokenV7(id))
-		// cftunnel leaves out the connection's uuid, which is its id again.
+		// cftunnel has no field for the connection's uuid, which is equal to its id.
 		theirs := []string{"conns.uuid"}
 		same := func(n int) {
 			t.Helper()
-			official, err := v7.Connections.Get(ctx, id, account[zero_trust.TunnelCloudflaredConnectionGetParams](f))
+			official, err := v7.Connections.Get(ctx, id,
+				account[zero_trust.TunnelCloudflaredConnectionGetParams](f))
 			require.NoError(t, err)
 			own, err := ours.Connectors.List(ctx, id)
 			require.NoError(t, err)
@@ -183,27 +199,30 @@ func TestV7_Connectors(t *testing.T) {
 			sameList(t, official.Result, own, theirs)
 		}
 		same(2)
-		_, err := ours.Tunnels.UpdateConfiguration(ctx, id, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+		_, err := ours.Tunnels.UpdateConfiguration(ctx, id, onlyCatchAll)
 		require.NoError(t, err)
-		official, err := v7.Connectors.Get(ctx, id, first, account[zero_trust.TunnelCloudflaredConnectorGetParams](f))
+		get := account[zero_trust.TunnelCloudflaredConnectorGetParams](f)
+		official, err := v7.Connectors.Get(ctx, id, first, get)
 		require.NoError(t, err)
 		own, err := ours.Connectors.Get(ctx, id, first)
 		require.NoError(t, err)
 		sameFields(t, official, own, theirs, nil)
-		assert.Equal(t, []string{"arch", "config_version", "conns", "features", "id", "run_at", "version"}, namesOf(t, own))
+		assert.Equal(t, []string{
+			"arch", "config_version", "conns", "features", "id", "run_at", "version",
+		}, namesOf(t, own))
 		assert.Len(t, own.Connections, 4)
 
-		one := account[zero_trust.TunnelCloudflaredConnectionDeleteParams](f, member{"ClientID", first})
-		_, err = v7.Connections.Delete(ctx, id, one)
+		type cleanup = zero_trust.TunnelCloudflaredConnectionDeleteParams
+		_, err = v7.Connections.Delete(ctx, id, account[cleanup](f, member{"ClientID", first}))
 		require.NoError(t, err)
 		same(1)
-		_, err = v7.Connectors.Get(ctx, id, first, account[zero_trust.TunnelCloudflaredConnectorGetParams](f))
+		_, err = v7.Connectors.Get(ctx, id, first, get)
 		require.ErrorContains(t, err, "404 Not Found")
-		_, err = v7.Connections.Delete(ctx, id, account[zero_trust.TunnelCloudflaredConnectionDeleteParams](f))
+		_, err = v7.Connections.Delete(ctx, id, account[cleanup](f))
 		require.NoError(t, err)
 		same(0)
 		time.Sleep(time.Minute)
-		same(2) // both still ran, and came back
+		same(2) // both replicas were still running and have reconnected
 		f.Disconnect(second)
 		same(1)
 	})
@@ -221,7 +240,7 @@ func TestV7_Configuration(t *testing.T) {
 			require.NoError(t, err)
 			current, err := ours.Tunnels.Configuration(ctx, id)
 			require.NoError(t, err)
-			// The tunnel's account is known without it.
+			// cftunnel has no field for account_id, which the caller knows.
 			sameFields(t, official, configuration(*current), append(theirs, "account_id"), own)
 		}
 		same(nil, nil) // never set
@@ -234,16 +253,20 @@ func TestV7_Configuration(t *testing.T) {
 			access = zero_trust.TunnelCloudflaredConfigurationUpdateParamsConfigIngressOriginRequestAccess
 			global = zero_trust.TunnelCloudflaredConfigurationUpdateParamsConfigOriginRequest
 		)
+		accessParams := with[access](member{"AUDTag", []string{"a", "b"}},
+			member{"TeamName", "team"}, member{"Required", true})
 		all := with[origin](
-			member{"Access", with[access](member{"AUDTag", []string{"a", "b"}}, member{"TeamName", "team"}, member{"Required", true})},
-			member{"CAPool", "/ca.pem"}, member{"ConnectTimeout", 1}, member{"DisableChunkedEncoding", true}, member{"HTTP2Origin", true},
-			member{"HTTPHostHeader", "host"}, member{"KeepAliveConnections", 2}, member{"KeepAliveTimeout", 3}, member{"MatchSnItoHost", true},
-			member{"NoHappyEyeballs", true}, member{"NoTLSVerify", true}, member{"OriginServerName", "name"}, member{"ProxyType", "socks"},
-			member{"TCPKeepAlive", 4}, member{"TLSTimeout", 5})
+			member{"Access", accessParams}, member{"CAPool", "/ca.pem"},
+			member{"ConnectTimeout", 1}, member{"DisableChunkedEncoding", true},
+			member{"HTTP2Origin", true}, member{"HTTPHostHeader", "host"},
+			member{"KeepAliveConnections", 2}, member{"KeepAliveTimeout", 3},
+			member{"MatchSnItoHost", true}, member{"NoHappyEyeballs", true},
+			member{"NoTLSVerify", true}, member{"OriginServerName", "name"},
+			member{"ProxyType", "socks"}, member{"TCPKeepAlive", 4}, member{"TLSTimeout", 5})
 		params := account[update](f, member{"Config", with[config](
 			member{"Ingress", []rule{
-				with[rule](member{"Hostname", "a.example.com"}, member{"Path", "/x"}, member{"Service", "https://localhost"},
-					member{"OriginRequest", all}),
+				with[rule](member{"Hostname", "a.example.com"}, member{"Path", "/x"},
+					member{"Service", "https://localhost"}, member{"OriginRequest", all}),
 				with[rule](member{"Service", "http_status:404"}),
 			}},
 			member{"OriginRequest", with[global](member{"ConnectTimeout", 6})},
@@ -256,8 +279,11 @@ func TestV7_Configuration(t *testing.T) {
 		assert.Equal(t, 1, own.Version)
 		rules := fieldsOf(t, own.Config)["ingress"].([]any)
 		origin1 := rules[0].(map[string]any)["originRequest"]
-		const notInV7 = 4 // bastionMode, ipRules, proxyAddress and proxyPort
-		assert.Len(t, origin1, reflect.TypeFor[cftunnel.OriginRequest]().NumField()-1-notInV7, "every field is set; the last keeps what has none")
+		// v7 has no bastionMode, ipRules, proxyAddress and proxyPort. The last field of
+		// OriginRequest has the unknown members.
+		const notInV7 = 4
+		fields := reflect.TypeFor[cftunnel.OriginRequest]().NumField() - 1
+		assert.Len(t, origin1, fields-notInV7, "every field is set")
 
 		_, err = ours.Tunnels.ModifyConfiguration(ctx, id, func(c *cftunnel.TunnelConfig) error {
 			c.Ingress[0].Service = "ssh://localhost"
@@ -265,7 +291,7 @@ func TestV7_Configuration(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		// v7 has no warp-routing: an update of its own would take that away.
+		// v7 has no field for warp-routing, so an update with v7 would remove it.
 		same(nil, []string{"config.warp-routing"})
 	})
 }
@@ -274,20 +300,25 @@ func TestV7_ManagementToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		id := f.SeedTunnels(1)[0].ID
-		type params = zero_trust.TunnelCloudflaredManagementNewParams
-		official, err := f.v7().Cloudflared.Management.New(t.Context(), id, account[params](f, member{"Resources",
-			[]zero_trust.TunnelCloudflaredManagementNewParamsResource{zero_trust.TunnelCloudflaredManagementNewParamsResourceLogs}}))
+		type (
+			params   = zero_trust.TunnelCloudflaredManagementNewParams
+			resource = zero_trust.TunnelCloudflaredManagementNewParamsResource
+		)
+		logs := zero_trust.TunnelCloudflaredManagementNewParamsResourceLogs
+		official, err := f.v7().Cloudflared.Management.New(t.Context(), id,
+			account[params](f, member{"Resources", []resource{logs}}))
 		require.NoError(t, err)
-		own, err := f.ours().Tunnels.ManagementToken(t.Context(), id, cftunnel.ManagementResourceLogs)
+		own, err := f.ours().Tunnels.ManagementToken(t.Context(), id,
+			cftunnel.ManagementResourceLogs)
 		require.NoError(t, err)
-		// Each call makes a token of its own, with the same claims.
+		// Each call returns a different token with the same claims.
 		assert.NotEqual(t, *official, own.Reveal())
 		assert.Equal(t, claims(t, *official), claims(t, own.Reveal()))
 		assert.Contains(t, claims(t, *official), id)
 	})
 }
 
-// claims is the middle of a JWT.
+// claims returns the claims of a JWT.
 func claims(t *testing.T, token string) string {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -301,7 +332,8 @@ func TestV7_WARPConnectorLifecycle(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
 		ctx, v7, ours := t.Context(), f.v7().WARPConnector, f.ours().WARPConnectors
-		created, err := v7.New(ctx, account[zero_trust.TunnelWARPConnectorNewParams](f, member{"Name", "net"}, member{"Ha", true}))
+		created, err := v7.New(ctx, account[zero_trust.TunnelWARPConnectorNewParams](f,
+			member{"Name", "net"}, member{"Ha", true}))
 		require.NoError(t, err)
 		id := created.ID
 		own, err := ours.Get(ctx, id)
@@ -317,7 +349,8 @@ func TestV7_WARPConnectorLifecycle(t *testing.T) {
 		}
 		token := func() cftunnel.Secret {
 			t.Helper()
-			official, err := v7.Token.Get(ctx, id, account[zero_trust.TunnelWARPConnectorTokenGetParams](f))
+			official, err := v7.Token.Get(ctx, id,
+				account[zero_trust.TunnelWARPConnectorTokenGetParams](f))
 			require.NoError(t, err)
 			own, err := ours.Token(ctx, id)
 			require.NoError(t, err)
@@ -336,7 +369,8 @@ func TestV7_WARPConnectorLifecycle(t *testing.T) {
 		same()
 		connectors := func() []cftunnel.Connector {
 			t.Helper()
-			official, err := v7.Connections.Get(ctx, id, account[zero_trust.TunnelWARPConnectorConnectionGetParams](f))
+			official, err := v7.Connections.Get(ctx, id,
+				account[zero_trust.TunnelWARPConnectorConnectionGetParams](f))
 			require.NoError(t, err)
 			own, err := ours.Connectors(ctx, id)
 			require.NoError(t, err)
@@ -344,17 +378,20 @@ func TestV7_WARPConnectorLifecycle(t *testing.T) {
 			return own
 		}
 		require.Len(t, connectors(), 2)
-		one, err := v7.Connectors.Get(ctx, id, standby, account[zero_trust.TunnelWARPConnectorConnectorGetParams](f))
+		one, err := v7.Connectors.Get(ctx, id, standby,
+			account[zero_trust.TunnelWARPConnectorConnectorGetParams](f))
 		require.NoError(t, err)
 		ownOne, err := ours.Connector(ctx, id, standby)
 		require.NoError(t, err)
 		sameFields(t, one, ownOne, nil, nil)
 		assert.Equal(t, cftunnel.HAStatusPassive, ownOne.HAStatus)
-		_, err = v7.Failover.Update(ctx, id, account[zero_trust.TunnelWARPConnectorFailoverUpdateParams](f, member{"ClientID", standby}))
+		type failover = zero_trust.TunnelWARPConnectorFailoverUpdateParams
+		_, err = v7.Failover.Update(ctx, id, account[failover](f, member{"ClientID", standby}))
 		require.NoError(t, err)
 		assert.Equal(t, cftunnel.HAStatusActive, connectors()[1].HAStatus)
 
-		page, err := v7.List(ctx, account[zero_trust.TunnelWARPConnectorListParams](f, member{"IsDeleted", false}))
+		page, err := v7.List(ctx,
+			account[zero_trust.TunnelWARPConnectorListParams](f, member{"IsDeleted", false}))
 		require.NoError(t, err)
 		ownPage, err := ours.List(ctx, cftunnel.TunnelListParams{})
 		require.NoError(t, err)
@@ -390,7 +427,8 @@ func TestV7_HAConfiguration(t *testing.T) {
 		}
 		get := func() *cftunnel.WARPConfiguration {
 			t.Helper()
-			official, err := v7.Get(ctx, tunnel.ID, account[zero_trust.TunnelWARPConnectorConfigurationGetParams](f))
+			official, err := v7.Get(ctx, tunnel.ID,
+				account[zero_trust.TunnelWARPConnectorConfigurationGetParams](f))
 			return same(official, err)
 		}
 		assert.Equal(t, cftunnel.HAModeNone, get().HAMode)
@@ -424,14 +462,17 @@ func TestV7_VerifyToken(t *testing.T) {
 		ctx := t.Context()
 		until := time.Now().Add(time.Hour)
 		for _, owner := range []cftunnel.TokenOwner{cftunnel.TokenOwnerUser, cftunnel.TokenOwnerAccount} {
-			f.AddToken(tunneltest.Token{Text: f.APIToken(), Owner: owner, NotBefore: time.Now(), ExpiresOn: until})
+			f.AddToken(tunneltest.Token{
+				Text: f.APIToken(), Owner: owner, NotBefore: time.Now(), ExpiresOn: until,
+			})
 			own, err := f.ours().Tokens.Verify(ctx)
 			require.NoError(t, err)
 			var official any
 			if owner == cftunnel.TokenOwnerUser {
 				official, err = user.NewTokenService(f.optionsV7()...).Verify(ctx)
 			} else {
-				official, err = accounts.NewTokenService(f.optionsV7()...).Verify(ctx, account[accounts.TokenVerifyParams](f))
+				service := accounts.NewTokenService(f.optionsV7()...)
+				official, err = service.Verify(ctx, account[accounts.TokenVerifyParams](f))
 			}
 			require.NoError(t, err)
 			sameFields(t, official, verification(*own), nil, nil)
@@ -439,7 +480,7 @@ func TestV7_VerifyToken(t *testing.T) {
 		}
 		assert.Len(t, f.during(func() {
 			_, err := user.NewTokenService(f.optionsV7()...).Verify(ctx)
-			require.ErrorContains(t, err, "401 Unauthorized", "the token is the account's")
+			require.ErrorContains(t, err, "401 Unauthorized", "the token belongs to the account")
 		}), 1)
 		assert.NotEqual(t, http.StatusOK, f.Requests()[len(f.Requests())-1].Status)
 	})

@@ -14,7 +14,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// apiToken is an APIToken with the API's names.
+// apiToken returns an APIToken with JSON names.
 func apiToken(t *testing.T, token *cftunnel.APIToken) any {
 	t.Helper()
 	encode := func(v any) json.RawMessage {
@@ -34,25 +34,32 @@ func apiToken(t *testing.T, token *cftunnel.APIToken) any {
 		Policies   json.RawMessage `json:"policies"`
 		Condition  json.RawMessage `json:"condition"`
 	}{
-		token.ID, token.Name, string(token.Status), token.IssuedOn, token.ModifiedOn, token.LastUsedOn, token.NotBefore, token.ExpiresOn,
+		token.ID, token.Name, string(token.Status), token.IssuedOn, token.ModifiedOn,
+		token.LastUsedOn, token.NotBefore, token.ExpiresOn,
 		encode(token.Policies), encode(token.Condition),
 	}
 }
 
-// policiesV7 allows to manage tunnels, and the DNS records of every zone of the account. v7 cannot
-// decode both kinds of resources in one policy.
+// policiesV7 returns policies that allow to change tunnels and the DNS records of every zone of the
+// account. They are two policies, because v7 cannot decode both kinds of resources in one policy.
 func policiesV7(f *fake) []shared.TokenPolicyParam {
-	const allow = shared.TokenPolicyEffectAllow
-	policy := func(group cftunnel.PermissionGroup, resources shared.TokenPolicyResourcesUnionParam) shared.TokenPolicyParam {
-		groups := []shared.TokenPolicyPermissionGroupParam{with[shared.TokenPolicyPermissionGroupParam](member{"ID", group.ID})}
-		return with[shared.TokenPolicyParam](member{"Effect", allow}, member{"PermissionGroups", groups}, member{"Resources", resources})
+	type (
+		policyParam = shared.TokenPolicyParam
+		groupParam  = shared.TokenPolicyPermissionGroupParam
+		resources   = shared.TokenPolicyResourcesUnionParam
+		flat        = shared.TokenPolicyResourcesIAMResourcesTypeObjectStringParam
+		nested      = shared.TokenPolicyResourcesIAMResourcesTypeObjectNestedParam
+	)
+	policy := func(group cftunnel.PermissionGroup, r resources) policyParam {
+		groups := []groupParam{with[groupParam](member{"ID", group.ID})}
+		return with[policyParam](member{"Effect", shared.TokenPolicyEffectAllow},
+			member{"PermissionGroups", groups}, member{"Resources", r})
 	}
 	account := "com.cloudflare.api.account." + f.AccountID()
-	return []shared.TokenPolicyParam{
-		policy(cftunnel.PermissionCloudflareTunnelWrite, shared.TokenPolicyResourcesIAMResourcesTypeObjectStringParam{account: "*"}),
-		policy(cftunnel.PermissionDNSWrite, shared.TokenPolicyResourcesIAMResourcesTypeObjectNestedParam{
-			account: {"com.cloudflare.api.account.zone.*": "*"},
-		}),
+	zones := nested{account: {"com.cloudflare.api.account.zone.*": "*"}}
+	return []policyParam{
+		policy(cftunnel.PermissionCloudflareTunnelWrite, flat{account: "*"}),
+		policy(cftunnel.PermissionDNSWrite, zones),
 	}
 }
 
@@ -64,9 +71,11 @@ func TestV7_UserTokens(t *testing.T) {
 			addresses = user.TokenNewParamsConditionRequestIP
 		)
 		ctx, v7, ours := t.Context(), user.NewTokenService(f.optionsV7()...), f.ours().UserTokens
+		loopback := with[addresses](member{"In", []string{"127.0.0.0/8"}})
 		created, err := v7.New(ctx, with[user.TokenNewParams](
-			member{"Name", "ci"}, member{"Policies", policiesV7(f)}, member{"ExpiresOn", time.Now().Add(time.Hour).Truncate(time.Second)},
-			member{"Condition", with[condition](member{"RequestIP", with[addresses](member{"In", []string{"127.0.0.0/8"}})})},
+			member{"Name", "ci"}, member{"Policies", policiesV7(f)},
+			member{"ExpiresOn", time.Now().Add(time.Hour).Truncate(time.Second)},
+			member{"Condition", with[condition](member{"RequestIP", loopback})},
 		))
 		require.NoError(t, err)
 		same := func(official any, err error) {
@@ -77,18 +86,21 @@ func TestV7_UserTokens(t *testing.T) {
 			sameFields(t, official, apiToken(t, own), nil, nil)
 		}
 		same(v7.Get(ctx, created.ID))
-		_, err = f.ours(cftunnel.WithAPIToken(created.Value)).Tunnels.List(ctx, cftunnel.TunnelListParams{})
+		withToken := f.ours(cftunnel.WithAPIToken(created.Value))
+		_, err = withToken.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 		require.NoError(t, err)
-		same(v7.Get(ctx, created.ID)) // it was used
+		same(v7.Get(ctx, created.ID)) // last_used_on is set
 		same(v7.Update(ctx, created.ID, user.TokenUpdateParams{Token: with[shared.TokenParam](
-			member{"Name", "renamed"}, member{"Policies", policiesV7(f)}, member{"Status", "disabled"})}))
+			member{"Name", "renamed"}, member{"Policies", policiesV7(f)},
+			member{"Status", "disabled"})}))
 
 		page, err := v7.List(ctx, user.TokenListParams{})
 		require.NoError(t, err)
 		own, err := ours.List(ctx, cftunnel.APITokenListParams{})
 		require.NoError(t, err)
 		require.Len(t, page.Result, len(own.Items))
-		sameFields(t, page.Result[0], apiToken(t, &own.Items[0]), nil, nil) // the other is in use
+		// The second token is that of the clients. Its last_used_on changes with each request.
+		sameFields(t, page.Result[0], apiToken(t, &own.Items[0]), nil, nil)
 		groups, err := v7.PermissionGroups.List(ctx, user.TokenPermissionGroupListParams{})
 		require.NoError(t, err)
 		ownGroups, err := ours.PermissionGroups(ctx, cftunnel.PermissionGroupListParams{})
@@ -99,7 +111,8 @@ func TestV7_UserTokens(t *testing.T) {
 			assert.Equal(t, ownGroups[i].Name, groups.Result[i].Name)
 		}
 
-		rolled, err := v7.Value.Update(ctx, created.ID, user.TokenValueUpdateParams{Body: map[string]any{}})
+		rolled, err := v7.Value.Update(ctx, created.ID,
+			user.TokenValueUpdateParams{Body: map[string]any{}})
 		require.NoError(t, err)
 		assert.NotEqual(t, created.Value, *rolled)
 		deleted, err := v7.Delete(ctx, created.ID)
@@ -113,8 +126,10 @@ func TestV7_UserTokens(t *testing.T) {
 func TestV7_AccountTokens(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fake) {
-		ctx, v7, ours := t.Context(), accounts.NewTokenService(f.optionsV7()...), f.ours().AccountTokens
-		created, err := v7.New(ctx, account[accounts.TokenNewParams](f, member{"Name", "ci"}, member{"Policies", policiesV7(f)}))
+		ctx, ours := t.Context(), f.ours().AccountTokens
+		v7 := accounts.NewTokenService(f.optionsV7()...)
+		created, err := v7.New(ctx, account[accounts.TokenNewParams](f,
+			member{"Name", "ci"}, member{"Policies", policiesV7(f)}))
 		require.NoError(t, err)
 		get := func() *cftunnel.APIToken {
 			t.Helper()
@@ -127,7 +142,8 @@ func TestV7_AccountTokens(t *testing.T) {
 		}
 		get()
 		update := account[accounts.TokenUpdateParams](f)
-		update.Token = with[shared.TokenParam](member{"Name", "renamed"}, member{"Policies", policiesV7(f)})
+		update.Token = with[shared.TokenParam](
+			member{"Name", "renamed"}, member{"Policies", policiesV7(f)})
 		_, err = v7.Update(ctx, created.ID, update)
 		require.NoError(t, err)
 		assert.Equal(t, "renamed", get().Name)
@@ -135,7 +151,8 @@ func TestV7_AccountTokens(t *testing.T) {
 		roll.Body = map[string]any{}
 		rolled, err := v7.Value.Update(ctx, created.ID, roll)
 		require.NoError(t, err)
-		_, err = f.ours(cftunnel.WithAPIToken(*rolled)).Tunnels.List(ctx, cftunnel.TunnelListParams{})
+		withToken := f.ours(cftunnel.WithAPIToken(*rolled))
+		_, err = withToken.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 		page, err := v7.List(ctx, account[accounts.TokenListParams](f))
 		require.NoError(t, err)

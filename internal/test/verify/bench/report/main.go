@@ -1,14 +1,14 @@
-// Report measures everything in the README of the benchmarks, with each Go release, and writes it there.
+// Report runs the benchmarks with each Go release and writes the results to the README of the
+// benchmarks.
 //
 //	go -C internal/test/verify run ./bench/report
 //
-// The machine should do nothing else meanwhile. With -count 1 it only shows that everything runs.
+// Run nothing else on the machine at the same time. Use -count 1 only to check that Report works.
 package main
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -26,23 +26,26 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/verify/bench"
 )
 
-// The text between these in the README is written by this program.
+// This program replaces the text between these marks in the README.
 const (
 	startMark = "<!-- measured -->"
 	endMark   = "<!-- /measured -->"
 )
 
 const (
-	folder = "bench" // of the benchmarks, from the module
+	folder = "bench" // the folder of the benchmarks in the module
 	v7Root = "v7root"
 )
 
 func main() {
 	log.SetFlags(log.Ltime)
 	var o options
-	flag.IntVar(&o.count, "count", 12, "how often each call is measured")
-	flag.StringVar(&o.releases, "go", "local,go1.27.4", "Go releases, as GOTOOLCHAIN names them")
-	flag.BoolVar(&o.cold, "cold", false, "measure cold builds too; that of v7's root package takes minutes")
+	flag.IntVar(&o.count, "count", 12,
+		"the `number` of rounds; each round measures every call once")
+	flag.StringVar(&o.releases, "go", "local,go1.27.4",
+		"comma-separated `list` of Go releases, each a value of GOTOOLCHAIN")
+	flag.BoolVar(&o.cold, "cold", false,
+		"also measure builds with an empty cache; v7's root package takes minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -66,7 +69,7 @@ func run(ctx context.Context, o options) error {
 	before, rest, hasStart := bytes.Cut(text, []byte(startMark))
 	_, after, hasEnd := bytes.Cut(rest, []byte(endMark))
 	if !hasStart || !hasEnd {
-		return errors.New(readme + " has no place for the tables")
+		return fmt.Errorf("%s does not have the marks %s and %s", readme, startMark, endMark)
 	}
 	work, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -74,7 +77,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(work)
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "Measured on %s, %d cores, %d times each.\n",
+	fmt.Fprintf(&out, "Measured on %s, on %d cores. Each call was measured in %d rounds.\n",
 		time.Now().Format("2 January 2006"), runtime.NumCPU(), o.count)
 	for release := range strings.SplitSeq(o.releases, ",") {
 		g := &goRelease{name: release, work: work, cells: map[row]map[string]string{}}
@@ -87,7 +90,7 @@ func run(ctx context.Context, o options) error {
 	return os.WriteFile(readme, text, 0o644)
 }
 
-// goRelease is what is measured with one release of Go.
+// goRelease has the results for one Go release.
 type goRelease struct {
 	name, work string
 	version    string
@@ -127,11 +130,11 @@ func (g *goRelease) measure(ctx context.Context, o options) error {
 // builds builds each program, with an empty cache if cold is set.
 func (g *goRelease) builds(ctx context.Context, cold bool) error {
 	const format = `{{if not .Standard}}{{if not .Module.Main}}{{.Module.Path}}{{end}}{{end}}`
-	programs := []string{bench.Floor, bench.Ours, bench.V7, bench.V0}
+	programs := []string{bench.Baseline, bench.Ours, bench.V7, bench.V0}
 	if cold {
 		programs = append(programs, v7Root)
 	}
-	var floorCPU, floorSize float64
+	var baselineCPU, baselineSize float64
 	for _, program := range programs {
 		log.Printf("%s: building %s", g.version, program)
 		path, binary := "./"+folder+"/testdata/programs/"+program, filepath.Join(g.work, program)
@@ -143,7 +146,7 @@ func (g *goRelease) builds(ctx context.Context, cold bool) error {
 		if err := command.Run(); err != nil {
 			return err
 		}
-		used := command.ProcessState // of all compilers
+		used := command.ProcessState // includes all child processes
 		cpu := (used.UserTime() + used.SystemTime()).Seconds()
 		info, err := os.Stat(binary)
 		if err != nil {
@@ -155,13 +158,13 @@ func (g *goRelease) builds(ctx context.Context, cold bool) error {
 		}
 		list := strings.Fields(string(modules))
 		slices.Sort(list)
-		if program == bench.Floor {
-			floorCPU, floorSize = cpu, float64(info.Size())
+		if program == bench.Baseline {
+			baselineCPU, baselineSize = cpu, float64(info.Size())
 		}
 		if cold {
-			g.set("cold build: CPU time", program, fmt.Sprintf("%.2f", cpu/floorCPU))
+			g.set("cold build: CPU time", program, fmt.Sprintf("%.2f", cpu/baselineCPU))
 		}
-		g.set("stripped binary", program, fmt.Sprintf("%.3f", float64(info.Size())/floorSize))
+		g.set("stripped binary", program, fmt.Sprintf("%.3f", float64(info.Size())/baselineSize))
 		g.set("modules (count)", program, fmt.Sprint(len(slices.Compact(list))))
 	}
 	return nil
@@ -169,7 +172,7 @@ func (g *goRelease) builds(ctx context.Context, cold bool) error {
 
 var benchmarkLine = regexp.MustCompile(`(?m)^BenchmarkCalls/(\w+)/(\w+)\S*\s+\d+\s+(.*)$`)
 
-// calls measures every client in turn, so that whatever else the machine does meets all alike.
+// calls measures the clients in turn, so that other load on the machine affects all of them.
 func (g *goRelease) calls(ctx context.Context, count int) error {
 	binary := filepath.Join(g.work, "bench.test")
 	if err := g.command(ctx, "go", "test", "-c", "-o", binary, "./"+folder).Run(); err != nil {
@@ -181,7 +184,8 @@ func (g *goRelease) calls(ctx context.Context, count int) error {
 		for i := range bench.Clients {
 			client := bench.Clients[(round+i)%len(bench.Clients)].Name
 			pattern := "/./^" + client + "$"
-			out, err := g.command(ctx, binary, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", "500ms").Output()
+			out, err := g.command(ctx, binary,
+				"-test.run", "^$", "-test.bench", pattern, "-test.benchtime", "500ms").Output()
 			if err != nil {
 				return err
 			}
@@ -202,11 +206,15 @@ func (g *goRelease) calls(ctx context.Context, count int) error {
 		}
 	}
 	for _, r := range []struct{ title, name row }{
-		{"Get: time", "Get: ns/op"}, {"Get: allocations", "Get: allocs/op"}, {"Create: time", "Create: ns/op"},
-		{"1,000 tunnels: time", "Page: ns/op"}, {"1,000 tunnels: allocations", "Page: allocs/op"}, {"100,000 tunnels: time", "All: ns/op"},
+		{"Get: time", "Get: ns/op"},
+		{"Get: allocations", "Get: allocs/op"},
+		{"Create: time", "Create: ns/op"},
+		{"1,000 tunnels: time", "Page: ns/op"},
+		{"1,000 tunnels: allocations", "Page: allocs/op"},
+		{"100,000 tunnels: time", "All: ns/op"},
 	} {
 		for client, list := range values[r.name] {
-			g.set(r.title, client, interval(list, values[r.name][bench.Floor]))
+			g.set(r.title, client, interval(list, values[r.name][bench.Baseline]))
 		}
 	}
 	for client, list := range values["All: requests/op"] {
@@ -215,11 +223,12 @@ func (g *goRelease) calls(ctx context.Context, count int) error {
 	return nil
 }
 
-// interval returns the median of the ratios of each round, and its 95 % confidence interval.
-func interval(values, floor []float64) string {
+// interval returns the median of the ratios to the baseline in each round, and the 95% confidence
+// interval of the median.
+func interval(values, baseline []float64) string {
 	var ratios []float64
 	for i := range values {
-		ratios = append(ratios, values[i]/floor[i])
+		ratios = append(ratios, values[i]/baseline[i])
 	}
 	slices.Sort(ratios)
 	n := len(ratios)
@@ -231,8 +240,9 @@ func interval(values, floor []float64) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", median, ratios[low], ratios[n-1-low])
 }
 
-// lowRank returns the index of the lower end of the interval, -1 if n values are too few for one. The
-// median is below k sorted values with the probability of at most k heads of n coins.
+// lowRank returns the index of the lower end of the interval among n sorted values, or -1 if there
+// are too few values. The probability that at most k of n values are below the median is that of at
+// most k heads in n throws of a coin.
 func lowRank(n int) int {
 	low, tail, p := -1, 0.0, 1.0
 	for range n {
@@ -250,7 +260,11 @@ func lowRank(n int) int {
 
 func (g *goRelease) print(out *bytes.Buffer) {
 	columns := []struct{ client, title string }{
-		{bench.Floor, "floor"}, {bench.Ours, "cftunnel"}, {bench.V7, "v7, `zero_trust`"}, {v7Root, "v7, root"}, {bench.V0, "v0"},
+		{bench.Baseline, "baseline"},
+		{bench.Ours, "cftunnel"},
+		{bench.V7, "v7, `zero_trust`"},
+		{v7Root, "v7, root"},
+		{bench.V0, "v0"},
 	}
 	fmt.Fprintf(out, "\n### %s\n\n|", g.version)
 	for _, c := range columns {

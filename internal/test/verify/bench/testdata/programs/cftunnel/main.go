@@ -1,4 +1,4 @@
-// Command cftunnel reads one tunnel with this client.
+// Command cftunnel gets one tunnel with this client.
 package main
 
 import (

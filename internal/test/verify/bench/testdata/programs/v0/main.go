@@ -1,4 +1,4 @@
-// Command v0 reads one tunnel with cloudflare-go v0.
+// Command v0 gets one tunnel with cloudflare-go v0.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command v7 reads one tunnel with package zero_trust of cloudflare-go/v7.
+// Command v7 gets one tunnel with package zero_trust of cloudflare-go v7.
 package main
 
 import (

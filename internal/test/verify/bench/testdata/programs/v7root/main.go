@@ -1,4 +1,4 @@
-// Command v7root reads one tunnel with the client of cloudflare-go/v7, as its README shows.
+// Command v7root gets one tunnel with the client of cloudflare-go v7, as in its README.
 package main
 
 import (
@@ -13,9 +13,11 @@ import (
 
 func main() {
 	client := cloudflare.NewClient()
-	tunnel, err := client.ZeroTrust.Tunnels.Cloudflared.Get(context.Background(), os.Args[1], zero_trust.TunnelCloudflaredGetParams{
+	params := zero_trust.TunnelCloudflaredGetParams{
 		AccountID: cloudflare.F(os.Getenv("CLOUDFLARE_ACCOUNT_ID")),
-	})
+	}
+	tunnels := client.ZeroTrust.Tunnels.Cloudflared
+	tunnel, err := tunnels.Get(context.Background(), os.Args[1], params)
 	if err != nil {
 		log.Fatal(err)
 	}

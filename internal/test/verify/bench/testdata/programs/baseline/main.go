@@ -1,4 +1,4 @@
-// Command floor reads one tunnel with net/http and encoding/json.
+// Command baseline gets one tunnel with net/http and encoding/json.
 package main
 
 import (
