@@ -19,22 +19,22 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 )
 
-// dyingServer responds to the first request of each of the first connections when all have come, and
+// closingServer responds to the first request of each of the first connections when all have come, and
 // cuts the next one. Later connections work.
-type dyingServer struct {
+type closingServer struct {
 	dying    int
 	all      chan struct{}
 	conns    atomic.Int32
 	requests atomic.Int32
 }
 
-func (s *dyingServer) dial(context.Context, string, string) (net.Conn, error) {
+func (s *closingServer) dial(context.Context, string, string) (net.Conn, error) {
 	near, far := net.Pipe()
 	go s.serve(far, int(s.conns.Add(1)) <= s.dying)
 	return near, nil
 }
 
-func (s *dyingServer) serve(conn net.Conn, dies bool) {
+func (s *closingServer) serve(conn net.Conn, dies bool) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	for n := 1; ; n++ {
@@ -55,12 +55,12 @@ func (s *dyingServer) serve(conn net.Conn, dies bool) {
 	}
 }
 
-// newDyingServer returns a client with 30 idle connections that are dead. It must be called inside a
+// newClosingServer returns a client with 30 idle connections that are dead. It must be called inside a
 // bubble.
-func newDyingServer(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) (*dyingServer, *cftunnel.Client) {
+func newClosingServer(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) (*closingServer, *cftunnel.Client) {
 	t.Helper()
 	const dead = 30
-	server := &dyingServer{dying: dead, all: make(chan struct{})}
+	server := &closingServer{dying: dead, all: make(chan struct{})}
 	transport := roundtrip.NewTransport()
 	transport.DialContext = server.dial
 	t.Cleanup(transport.CloseIdleConnections)
@@ -92,7 +92,7 @@ func TestIdleConnections_RetryOfWrite(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, client := newDyingServer(t, func(next http.RoundTripper) http.RoundTripper { return next })
+				server, client := newClosingServer(t, func(next http.RoundTripper) http.RoundTripper { return next })
 				require.NoError(t, call.call(t.Context(), client))
 				assert.EqualValues(t, 2, server.requests.Load())
 			})
@@ -113,7 +113,7 @@ func TestIdleConnections_AllDead(t *testing.T) {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server, client := newDyingServer(t, wrap)
+					server, client := newClosingServer(t, wrap)
 					var info cftunnel.ResponseInfo
 					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
 					if kind != "GET" {

@@ -34,7 +34,7 @@ func linked(t *testing.T, pkg string) []string {
 }
 
 // Every importer of the client builds these modules.
-func TestModules_OfAnImporter(t *testing.T) {
+func TestModules_LinkedByImporter(t *testing.T) {
 	t.Parallel()
 	root := []string{
 		"github.com/go-faster/errors", // of jx

@@ -72,7 +72,7 @@ func otherTokens() map[string]string {
 	}
 }
 
-func TestAPIToken_Refused(t *testing.T) {
+func TestWithAPIToken_Invalid(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(name, text, is string) {
 		t.Helper()
@@ -114,7 +114,7 @@ func TestAPIToken_Refused(t *testing.T) {
 	refusedBy("a global key", "cfk_0123456789abcdef", "global API key")
 }
 
-func TestAPIKey_Refused(t *testing.T) {
+func TestWithAPIKey_Invalid(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(name, email, key, argument, is string) {
 		t.Helper()
@@ -154,7 +154,7 @@ func TestAPIKey_Refused(t *testing.T) {
 }
 
 // Lengths are not judged.
-func TestCredentials_Accepted(t *testing.T) {
+func TestCredentials_Valid(t *testing.T) {
 	t.Parallel()
 	for _, token := range []string{
 		apiToken, "t", "a-token", "explicit", "0123456789", "ABCDEFGHIJ", "A1_B2", "y_our", "-_-_",

@@ -21,7 +21,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestBadOptionsAreRefused(t *testing.T) {
+func TestNewClient_InvalidOptions(t *testing.T) {
 	t.Parallel()
 	tunnelToken := "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLCJ0IjoiZjcwZmY5ODUtYTRlZi00NjQzLWJiYmMtNGEwZWQ0ZmM4NDE1IiwicyI6IkFRSURCQVVHIn0="
 	withToken := cftunnel.WithAPIToken(apiToken)
@@ -80,7 +80,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	}
 }
 
-func TestGoodOptionsAreTaken(t *testing.T) {
+func TestNewClient_ValidOptions(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]cftunnel.Option{
 		"an old token that begins like JSON in base64": cftunnel.WithAPIToken("eyJ" + strings.Repeat("q", 37)),
@@ -102,7 +102,7 @@ func TestGoodOptionsAreTaken(t *testing.T) {
 	}
 }
 
-func TestCallersHTTPClientStaysAsItIs(t *testing.T) {
+func TestWithHTTPClient_NotModified(t *testing.T) {
 	t.Parallel()
 	own := &http.Client{Timeout: time.Minute}
 	_, err := cftunnel.NewClient(cftunnel.WithAPIToken(apiToken), cftunnel.WithHTTPClient(own))
@@ -111,20 +111,20 @@ func TestCallersHTTPClientStaysAsItIs(t *testing.T) {
 	assert.Nil(t, own.Transport)
 }
 
-// environmentProbe makes this test binary a program that has an environment of its own; one process cannot have several at a time.
-const environmentProbe = "CFTUNNEL_TEST_PROBE"
+// probeVariable makes this test binary a program that has an environment of its own; one process cannot have several at a time.
+const probeVariable = "CFTUNNEL_TEST_PROBE"
 
-type probed struct{ Error, URL, Authorization, Email, Key string }
+type probeResult struct{ Error, URL, Authorization, Email, Key string }
 
 func TestMain(m *testing.M) {
-	if scenario := os.Getenv(environmentProbe); scenario != "" {
+	if scenario := os.Getenv(probeVariable); scenario != "" {
 		_ = json.NewEncoder(os.Stdout).Encode(probe(scenario))
 		return
 	}
 	os.Exit(m.Run())
 }
 
-func probe(scenario string) (seen probed) {
+func probe(scenario string) (seen probeResult) {
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 		seen.URL, seen.Authorization = r.URL.String(), r.Header.Get("Authorization")
 		seen.Email, seen.Key = r.Header.Get("X-Auth-Email"), r.Header.Get("X-Auth-Key")
@@ -159,7 +159,7 @@ func probe(scenario string) (seen probed) {
 	return seen
 }
 
-func TestEnvironment(t *testing.T) {
+func TestWithEnvironment(t *testing.T) {
 	t.Parallel()
 	const tunnelPath = "/accounts/" + accountID + "/cfd_tunnel/" + tunnelID
 	const cloudflare = "https://api.cloudflare.com/client/v4"
@@ -167,58 +167,58 @@ func TestEnvironment(t *testing.T) {
 	for name, test := range map[string]struct {
 		scenario string
 		env      []string
-		want     probed
+		want     probeResult
 	}{
 		"token": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok"},
-			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
+			probeResult{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
 		"key": {"plain", []string{account, "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
-			probed{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
+			probeResult{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
 		"token before key": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
-			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
+			probeResult{URL: cloudflare + tunnelPath, Authorization: "Bearer tok"}},
 		"base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=http://127.0.0.1:1/client/v4/"},
-			probed{URL: "http://127.0.0.1:1/client/v4" + tunnelPath, Authorization: "Bearer tok"}},
+			probeResult{URL: "http://127.0.0.1:1/client/v4" + tunnelPath, Authorization: "Bearer tok"}},
 		"explicit token wins": {"explicit token", []string{account, "CLOUDFLARE_API_TOKEN=bad token", "CLOUDFLARE_API_KEY=k"},
-			probed{URL: cloudflare + tunnelPath, Authorization: "Bearer explicit"}},
+			probeResult{URL: cloudflare + tunnelPath, Authorization: "Bearer explicit"}},
 		"explicit key wins": {"explicit key", []string{account, "CLOUDFLARE_API_TOKEN=tok"},
-			probed{URL: cloudflare + tunnelPath, Email: "explicit@example.com", Key: "explicit"}},
+			probeResult{URL: cloudflare + tunnelPath, Email: "explicit@example.com", Key: "explicit"}},
 		"explicit option wins from before too": {"explicit before", []string{"CLOUDFLARE_ACCOUNT_ID=bad", "CLOUDFLARE_BASE_URL=bad", "CLOUDFLARE_API_TOKEN=tok"},
-			probed{URL: "https://explicit.example.com" + strings.Replace(tunnelPath, accountID, strings.Repeat("e", 32), 1), Authorization: "Bearer tok"}},
+			probeResult{URL: "https://explicit.example.com" + strings.Replace(tunnelPath, accountID, strings.Repeat("e", 32), 1), Authorization: "Bearer tok"}},
 		"nothing set": {"plain", []string{account},
-			probed{Error: "cftunnel: credentials are missing: use WithAPIToken, WithAPIKey or WithTokenSource, or WithEnvironment with CLOUDFLARE_API_TOKEN set"}},
+			probeResult{Error: "cftunnel: credentials are missing: use WithAPIToken, WithAPIKey or WithTokenSource, or WithEnvironment with CLOUDFLARE_API_TOKEN set"}},
 		"empty is not set": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=", "CLOUDFLARE_API_KEY=k", "CLOUDFLARE_EMAIL=a@example.com"},
-			probed{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
+			probeResult{URL: cloudflare + tunnelPath, Email: "a@example.com", Key: "k"}},
 		"key without email": {"plain", []string{account, "CLOUDFLARE_API_KEY=k"},
-			probed{Error: "cftunnel: CLOUDFLARE_EMAIL is empty"}},
+			probeResult{Error: "cftunnel: CLOUDFLARE_EMAIL is empty"}},
 		"bad token": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=a b"},
-			probed{Error: "cftunnel: CLOUDFLARE_API_TOKEN has white space or other characters that a header cannot hold"}},
+			probeResult{Error: "cftunnel: CLOUDFLARE_API_TOKEN has white space or other characters that a header cannot hold"}},
 		"bad account": {"plain", []string{"CLOUDFLARE_ACCOUNT_ID=x", "CLOUDFLARE_API_TOKEN=tok"},
-			probed{Error: "cftunnel: CLOUDFLARE_ACCOUNT_ID is not 32 hexadecimal digits but 1 bytes long"}},
+			probeResult{Error: "cftunnel: CLOUDFLARE_ACCOUNT_ID is not 32 hexadecimal digits but 1 bytes long"}},
 		"bad base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=x"},
-			probed{Error: "cftunnel: CLOUDFLARE_BASE_URL is not an absolute URL"}},
+			probeResult{Error: "cftunnel: CLOUDFLARE_BASE_URL is not an absolute URL"}},
 		"no account": {"plain", []string{"CLOUDFLARE_API_TOKEN=tok"},
-			probed{Error: "cftunnel: accountID is missing: use WithAccountID, ForAccount, or WithEnvironment with CLOUDFLARE_ACCOUNT_ID set"}},
+			probeResult{Error: "cftunnel: accountID is missing: use WithAccountID, ForAccount, or WithEnvironment with CLOUDFLARE_ACCOUNT_ID set"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			program, err := os.Executable()
 			require.NoError(t, err)
 			cmd := exec.CommandContext(t.Context(), program)
-			cmd.Env = append([]string{environmentProbe + "=" + test.scenario}, test.env...)
+			cmd.Env = append([]string{probeVariable + "=" + test.scenario}, test.env...)
 			out, err := cmd.Output()
 			require.NoError(t, err)
-			var seen probed
+			var seen probeResult
 			require.NoError(t, json.Unmarshal(out, &seen), "%s", out)
 			assert.Equal(t, test.want, seen)
 		})
 	}
 }
 
-func TestPanicInTheMiddleOfACallShowsNoSecret(t *testing.T) {
+func TestClient_PanicShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), program)
-	cmd.Env = []string{environmentProbe + "=panic", "GOTRACEBACK=all", "CLOUDFLARE_ACCOUNT_ID=" + accountID, "CLOUDFLARE_API_TOKEN=" + planted}
+	cmd.Env = []string{probeVariable + "=panic", "GOTRACEBACK=all", "CLOUDFLARE_ACCOUNT_ID=" + accountID, "CLOUDFLARE_API_TOKEN=" + planted}
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "in the middle of a call")
@@ -227,7 +227,7 @@ func TestPanicInTheMiddleOfACallShowsNoSecret(t *testing.T) {
 	assert.NotContains(t, string(out), validSecret.Reveal())
 }
 
-func TestBadCallOptionsAreRefused(t *testing.T) {
+func TestCallOption_Invalid(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	for name, test := range map[string]struct {
@@ -257,7 +257,7 @@ func TestBadCallOptionsAreRefused(t *testing.T) {
 	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
 }
 
-func TestCallOptionsReachTheRequest(t *testing.T) {
+func TestCallOption_SentWithRequest(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{Name: "n"},
@@ -349,7 +349,7 @@ func TestCaptureResponse(t *testing.T) {
 	})
 }
 
-func TestTokenSource(t *testing.T) {
+func TestWithTokenSource(t *testing.T) {
 	t.Parallel()
 	t.Run("is asked before every attempt", func(t *testing.T) {
 		t.Parallel()
@@ -391,7 +391,7 @@ func TestTokenSource(t *testing.T) {
 	})
 }
 
-func TestEndedContextAsksNoTokenSource(t *testing.T) {
+func TestWithTokenSource_CancelledContext(t *testing.T) {
 	t.Parallel()
 	asked := false
 	srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
@@ -405,7 +405,7 @@ func TestEndedContextAsksNoTokenSource(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestBadTokenOfASourceIsABadArgument(t *testing.T) {
+func TestWithTokenSource_TunnelToken(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
 		return cftunnel.NewSecret("eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiJ9"), nil
@@ -418,7 +418,7 @@ func TestBadTokenOfASourceIsABadArgument(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
+func TestWithRetry_DefaultDelays(t *testing.T) {
 	t.Parallel()
 	t.Run("MaxDelay to a longer BaseDelay", func(t *testing.T) {
 		t.Parallel()
@@ -444,7 +444,7 @@ func TestDefaultsThatGiveWayToTheOtherDelay(t *testing.T) {
 	})
 }
 
-func TestBaseURLs(t *testing.T) {
+func TestWithBaseURL(t *testing.T) {
 	t.Parallel()
 	for baseURL, good := range map[string]bool{
 		"https://example.com":        true,

@@ -18,7 +18,7 @@ const (
 	refusal    = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
 	notFound   = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
 	noRoute    = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
-	noRouteFar = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
+	noRouteInChain = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
 	success    = `{"success":true,"errors":[],"messages":[],"result":{}}`
 	page       = "<html><head><title>Log in</title></head></html>"
 )
@@ -41,7 +41,7 @@ const (
 	fails
 	again        // it is sent again; if no attempt is left, it was not carried out
 	unknown      // it fails, and may have been carried out
-	againUnknown // it is sent again; if no attempt is left, it may have been carried out
+	retriedUnknown // it is sent again; if no attempt is left, it may have been carried out
 )
 
 func (o outcome) meaning() meaning {
@@ -49,7 +49,7 @@ func (o outcome) meaning() meaning {
 	case !o.failed:
 		return succeeds
 	case o.retry && o.uncertain:
-		return againUnknown
+		return retriedUnknown
 	case o.retry:
 		return again
 	case o.uncertain:
@@ -68,7 +68,7 @@ type row struct {
 	unreadable error
 
 	get, put, post     meaning
-	putLater, postLate meaning
+	putUncertain, postUncertain meaning
 }
 
 func status(code int, body string) (roundtrip.Response, string) {
@@ -79,25 +79,25 @@ func rows() (list []row) {
 	add := func(name string, response roundtrip.Response, body string, meanings ...meaning) *row {
 		list = append(list, row{
 			name: name, response: response, body: body,
-			get: meanings[0], put: meanings[1], post: meanings[2], putLater: meanings[3], postLate: meanings[4],
+			get: meanings[0], put: meanings[1], post: meanings[2], putUncertain: meanings[3], postUncertain: meanings[4],
 		})
 		return &list[len(list)-1]
 	}
 	broken := errors.New("connection reset by peer")
-	add("no connection", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
-	add("not processed, says HTTP/2", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
+	add("no connection", roundtrip.Response{Err: broken}, "", again, again, again, retriedUnknown, retriedUnknown)
+	add("not processed, says HTTP/2", roundtrip.Response{Err: broken}, "", again, again, again, retriedUnknown, retriedUnknown)
 	add("certificate that does not verify", roundtrip.Response{Err: &tls.CertificateVerificationError{}}, "",
 		fails, fails, fails, unknown, unknown)
 	add("no TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
-	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", again, againUnknown, unknown, againUnknown, unknown)
+	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", again, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("timeout", roundtrip.Response{Err: &roundtrip.TimeoutError{}, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
+		again, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("body of a 200 breaks", roundtrip.Response{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
+		again, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("response too large", roundtrip.Response{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}, "",
 		fails, unknown, unknown, unknown, unknown)
 	add("invalid status", roundtrip.Response{StatusCode: 99, Err: broken, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
+		again, retriedUnknown, unknown, retriedUnknown, unknown)
 	for code := 100; code < 200; code++ {
 		response, body := status(code, "")
 		add(fmt.Sprint(code), response, body, fails, unknown, unknown, unknown, unknown)
@@ -132,9 +132,9 @@ func rows() (list []row) {
 			name := fmt.Sprint(code, " ", body)
 			switch {
 			case code == 429:
-				add(name, response, text, again, again, again, againUnknown, againUnknown)
+				add(name, response, text, again, again, again, retriedUnknown, retriedUnknown)
 			case code >= 500 && retried[code]:
-				add(name, response, text, again, againUnknown, unknown, againUnknown, unknown)
+				add(name, response, text, again, retriedUnknown, unknown, retriedUnknown, unknown)
 			case code >= 500:
 				add(name, response, text, fails, unknown, unknown, unknown, unknown)
 			case code >= 400 && body == refusal && !inconclusive[code]:
@@ -167,11 +167,11 @@ func TestClassify(t *testing.T) {
 				assert.Equal(t, succeeds, classify(r, true))
 				continue
 			}
-			assert.Equal(t, row.putLater, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.putUncertain, classify(r, true), "%s, uncertain: %s", name, row.name)
 		}
 		for name, r := range map[string]request{"POST": post, "Roll": roll} {
 			assert.Equal(t, row.post, classify(r, false), "%s: %s", name, row.name)
-			assert.Equal(t, row.postLate, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.postUncertain, classify(r, true), "%s, uncertain: %s", name, row.name)
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestClassify_NotFound(t *testing.T) {
 	}{
 		{notFound, fails, succeeds},
 		{noRoute, fails, unknown},
-		{noRouteFar, fails, unknown},
+		{noRouteInChain, fails, unknown},
 		{page, fails, unknown},
 		{`{"error":"no such page"}`, fails, unknown},
 		{`{"success":false}`, fails, unknown},

@@ -29,8 +29,8 @@ var lostResponses = map[string]tunneltest.Fault{
 	"too late":                {Delay: 2 * time.Minute},
 }
 
-// unsettling are responses that say nothing about an earlier attempt, by a description.
-func unsettling() map[string]tunneltest.Fault {
+// inconclusiveFaults are responses that say nothing about an earlier attempt, by a description.
+func inconclusiveFaults() map[string]tunneltest.Fault {
 	faults := map[string]tunneltest.Fault{}
 	for name, location := range locations {
 		for _, status := range []int{300, 301, 302, 303, 304, 305, 307, 308, 399} {
@@ -82,9 +82,9 @@ var locations = map[string]string{
 	"bytes without UTF-8": "/\xff\xfe",
 }
 
-func TestOutcome_UncertainUntilTheAPIRefuses(t *testing.T) {
+func TestOutcome_UncertainUntilRefusal(t *testing.T) {
 	t.Parallel()
-	for name, later := range unsettling() {
+	for name, later := range inconclusiveFaults() {
 		for lost, first := range lostResponses {
 			if lost != "cut before the response" && later.Header != nil && len(name)%5 != 0 {
 				continue // a sample
@@ -109,9 +109,9 @@ func TestOutcome_UncertainUntilTheAPIRefuses(t *testing.T) {
 }
 
 // What was rotated is not lost: the Rotation has the token that the server has.
-func TestTunnelsRotateSecret_UncertainKeepsTheToken(t *testing.T) {
+func TestTunnelsRotateSecret_UncertainKeepsToken(t *testing.T) {
 	t.Parallel()
-	for name, later := range unsettling() {
+	for name, later := range inconclusiveFaults() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, h *harness) {
@@ -136,7 +136,7 @@ func TestTunnelsRotateSecret_UncertainKeepsTheToken(t *testing.T) {
 // The same responses to a first attempt are certain: it was not carried out, or says so itself.
 func TestOutcome_CertainOnFirstAttempt(t *testing.T) {
 	t.Parallel()
-	for name, fault := range unsettling() {
+	for name, fault := range inconclusiveFaults() {
 		if fault.Status/100 == 2 {
 			continue
 		}
@@ -157,7 +157,7 @@ func TestOutcome_CertainOnFirstAttempt(t *testing.T) {
 	}
 }
 
-func TestOutcome_RefusalOfTheAPISettles(t *testing.T) {
+func TestOutcome_CertainAfterRefusal(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 402, 404, 405, 409, 410, 412, 413, 415, 422, 451} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestDelete_OtherNotFoundAfterLostResponse(t *testing.T) {
 }
 
 // The error still names the response that came before.
-func TestOutcome_LastAPIErrorStays(t *testing.T) {
+func TestOutcome_KeepsLastAPIError(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]

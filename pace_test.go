@@ -18,7 +18,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestRateLimit_FamilyBelowQuota(t *testing.T) {
+func TestRateLimit_SharedAcrossAccounts(t *testing.T) {
 	t.Parallel()
 	const quota, window = 1200, 5 * time.Minute
 	inBubble(t, func(t *testing.T, h *harness) {
@@ -195,7 +195,7 @@ func TestHold_Short(t *testing.T) {
 	}
 }
 
-func TestHold_EndIsPaced(t *testing.T) {
+func TestHold_PacedAfterEnd(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -395,7 +395,7 @@ func TestHold_TooLongWithoutRateLimit(t *testing.T) {
 	})
 }
 
-func TestWithRateLimit_AfterWithLimiter(t *testing.T) {
+func TestWithRateLimit_AfterWithoutRateLimit(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRateLimit(1, time.Minute))

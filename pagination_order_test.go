@@ -54,7 +54,7 @@ func liveHeap() int {
 	return int(stats.HeapAlloc)
 }
 
-func TestAll_PagesThatRepeat(t *testing.T) {
+func TestAll_RepeatedPages(t *testing.T) {
 	t.Parallel()
 	for name, test := range repeatingPages {
 		for infoName, info := range map[string]func(n, count int) any{
@@ -69,7 +69,7 @@ func TestAll_PagesThatRepeat(t *testing.T) {
 			}
 			t.Run(name+", "+infoName, func(t *testing.T) {
 				t.Parallel()
-				var server liar
+				var server pagedServer
 				client := clientOf(t, server.serve(func(n, _ int) ([]int, any) {
 					if n > 500 {
 						return nil, nil // so that the test ends
@@ -109,7 +109,7 @@ func TestAll_ItemsOnSeveralPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const pages = 10
-			var server liar
+			var server pagedServer
 			client := clientOf(t, server.serve(func(n, _ int) ([]int, any) {
 				if n > pages {
 					return nil, nil
@@ -153,7 +153,7 @@ func TestDoAll_EqualItems(t *testing.T) {
 // What All remembers of a list must not grow with it.
 //
 //nolint:paralleltest // other tests would count too
-func TestAll_MemoryOfALongList(t *testing.T) {
+func TestAll_MemoryOfLongList(t *testing.T) {
 	read := func(pages int) int {
 		client := canned(t, func(r *http.Request) (int, string) {
 			n, _ := strconv.Atoi(r.URL.Query().Get("page"))

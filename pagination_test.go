@@ -31,7 +31,7 @@ func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListPa
 	return names, nil
 }
 
-func TestAllAsksForNoPageMoreThanItMust(t *testing.T) {
+func TestTunnelsAll_RequestCount(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ tunnels, perPage, requests int }{
 		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3}, {10, 3, 4}, {9, 3, 3}, {1, 1, 1},
@@ -60,7 +60,7 @@ func TestAllAsksForNoPageMoreThanItMust(t *testing.T) {
 	}
 }
 
-func TestListReturnsOnePage(t *testing.T) {
+func TestTunnelsList_OnePage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(5)
@@ -75,7 +75,7 @@ func TestListReturnsOnePage(t *testing.T) {
 	assert.Len(t, srv.Requests(), 2)
 }
 
-func TestAllBeginsWhereItIsTold(t *testing.T) {
+func TestTunnelsAll_FirstPage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(6)
@@ -85,7 +85,7 @@ func TestAllBeginsWhereItIsTold(t *testing.T) {
 	assert.Len(t, srv.Requests(), 2)
 }
 
-func TestAllTypesPagesToo(t *testing.T) {
+func TestTunnelsAllTypes_Pages(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(5)
@@ -98,7 +98,7 @@ func TestAllTypesPagesToo(t *testing.T) {
 	assert.Len(t, srv.Requests(), 3)
 }
 
-func TestAllCanBeRangedTwice(t *testing.T) {
+func TestTunnelsAll_RangedTwice(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(3)
@@ -114,7 +114,7 @@ func TestAllCanBeRangedTwice(t *testing.T) {
 	assert.Len(t, srv.Requests(), 4)
 }
 
-func TestBreakAsksNoMore(t *testing.T) {
+func TestTunnelsAll_Break(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -128,7 +128,7 @@ func TestBreakAsksNoMore(t *testing.T) {
 	assert.Len(t, srv.Requests(), 1)
 }
 
-func TestContextReachesEveryPage(t *testing.T) {
+func TestTunnelsAll_CancelledContext(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -150,7 +150,7 @@ func TestContextReachesEveryPage(t *testing.T) {
 	assert.Len(t, srv.Requests(), 1)
 }
 
-func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
+func TestTunnelsAll_ErrorOnLaterPage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -170,13 +170,13 @@ func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
 	require.ErrorIs(t, failures[0], cftunnel.ErrForbidden)
 }
 
-// liar serves a list of n items, as the function says of each page.
-type liar struct {
+// pagedServer serves a list of n items, as the function says of each page.
+type pagedServer struct {
 	mu       sync.Mutex
 	requests int
 }
 
-func (l *liar) serve(pageOf func(page, perPage int) (items []int, info any)) http.HandlerFunc {
+func (l *pagedServer) serve(pageOf func(page, perPage int) (items []int, info any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		l.requests++
@@ -207,7 +207,7 @@ func slice(n, page, perPage int) []int {
 
 type m = map[string]any
 
-func TestAllAgainstServersThatLie(t *testing.T) {
+func TestTunnelsAll_WrongResultInfo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		page            func(page, perPage int) ([]int, any)
@@ -251,7 +251,7 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var server liar
+			var server pagedServer
 			client := clientOf(t, server.serve(test.page))
 			names, err := collect(t, client, cftunnel.TunnelListParams{})
 			assert.Equal(t, test.fails, err != nil, "%v", err)
@@ -267,7 +267,7 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 	}
 }
 
-func TestListTakesNullForNone(t *testing.T) {
+func TestTunnelsList_NullResult(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":null}`))
 	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
@@ -278,7 +278,7 @@ func TestListTakesNullForNone(t *testing.T) {
 	assert.Empty(t, names)
 }
 
-func TestListOfAnotherTypeIsAnError(t *testing.T) {
+func TestTunnelsList_WrongResultType(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`{}`, `"x"`, `[1]`} {
 		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
@@ -288,7 +288,7 @@ func TestListOfAnotherTypeIsAnError(t *testing.T) {
 	}
 }
 
-func TestPagesDoNotShareMemory(t *testing.T) {
+func TestTunnelsAll_ItemsAreNotReused(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -304,9 +304,9 @@ func TestPagesDoNotShareMemory(t *testing.T) {
 	assert.Equal(t, "seed-00001 seed-00002 seed-00003 seed-00004", strings.Join(names, " "))
 }
 
-func TestAllFromALaterPageOfAServerThatClamps(t *testing.T) {
+func TestTunnelsAll_LaterPageWithClampedPerPage(t *testing.T) {
 	t.Parallel()
-	var server liar
+	var server pagedServer
 	client := clientOf(t, server.serve(func(page, _ int) ([]int, any) {
 		return slice(500, page, 100), m{"per_page": 100, "total_count": 500}
 	}))
@@ -316,7 +316,7 @@ func TestAllFromALaterPageOfAServerThatClamps(t *testing.T) {
 	assert.Equal(t, 4, server.requests)
 }
 
-func TestAllCanBeRangedByManyAtOnce(t *testing.T) {
+func TestTunnelsAll_RangedConcurrently(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(10)

@@ -106,8 +106,8 @@ func TestHostnamesPublish_LostResponses(t *testing.T) {
 	}
 }
 
-// meanwhile runs a function before the first request of an operation reaches the server.
-func meanwhile(operation string, do func()) cftunnel.Option {
+// beforeFirst runs a function before the first request of an operation reaches the server.
+func beforeFirst(operation string, do func()) cftunnel.Option {
 	done := false
 	return cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		method, suffix, _ := strings.Cut(operation, " ")
@@ -136,7 +136,7 @@ func TestHostnamesPublish_Races(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var p *publisher
-			p = newPublisher(t, meanwhile("POST /dns_records", func() {
+			p = newPublisher(t, beforeFirst("POST /dns_records", func() {
 				content := test.content
 				if content == "" {
 					content = cftunnel.TunnelHostname(p.tunnelID)
@@ -165,7 +165,7 @@ func TestHostnamesPublish_RecordDeletedMeanwhile(t *testing.T) {
 	for _, operation := range []string{"PATCH ", "DELETE "} {
 		var p *publisher
 		var record *cftunnel.DNSRecord
-		p = newPublisher(t, meanwhile(operation, func() {
+		p = newPublisher(t, beforeFirst(operation, func() {
 			other, err := p.NewClient()
 			require.NoError(t, err)
 			require.NoError(t, other.DNSRecords.Delete(t.Context(), p.zoneID, record.ID))

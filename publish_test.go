@@ -283,7 +283,7 @@ func TestHostnamesPublish_Rules(t *testing.T) {
 }
 
 // Unknown members and everything about other rules survive.
-func TestHostnamesPublish_KeepsTheRest(t *testing.T) {
+func TestHostnamesPublish_KeepsOtherConfiguration(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
 	body := map[string]any{"config": map[string]any{
@@ -327,7 +327,7 @@ func TestHostnamesPublish_KeepsTheRest(t *testing.T) {
 	)
 }
 
-func TestHostnamesPublish_Taken(t *testing.T) {
+func TestHostnamesPublish_HostnameTaken(t *testing.T) {
 	t.Parallel()
 	for name, seed := range map[string]func(p *publisher){
 		"another target": func(p *publisher) { p.record("CNAME", "app.example.com", "other.example.net", true) },
@@ -455,7 +455,7 @@ func TestHostnamesPublish_UnknownConfigSource(t *testing.T) {
 }
 
 // A server may ignore the filter of a list.
-func TestHostnamesPublish_IgnoredFilter(t *testing.T) {
+func TestHostnamesPublish_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t, cftunnel.WithTransport(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {

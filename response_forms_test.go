@@ -75,8 +75,8 @@ func TestResponse_NumbersAsText(t *testing.T) {
 	require.ErrorContains(t, err, "config_version")
 }
 
-// timeMembers are calls whose result has times, and a result with one of them.
-var timeMembers = map[string]struct {
+// timeFields are calls whose result has times, and a result with one of them.
+var timeFields = map[string]struct {
 	member string // of an error
 	result string // without the time
 	call   func(context.Context, *cftunnel.Client) (time.Time, error)
@@ -137,7 +137,7 @@ func valueOf[T any](p *T) (v T) {
 func TestResponse_Times(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
-	for name, test := range timeMembers {
+	for name, test := range timeFields {
 		closing := "}"
 		if test.member == "conns[0].opened_at" {
 			closing = "}]}"

@@ -144,7 +144,7 @@ var identityCalls = map[string]struct {
 	}, `{"id":%q}`, true},
 }
 
-func TestResponse_AboutSomethingElse(t *testing.T) {
+func TestResponse_OtherID(t *testing.T) {
 	t.Parallel()
 	for name, c := range identityCalls {
 		asked := tunnelID
@@ -201,7 +201,7 @@ func tunnelToken(id string, secret cftunnel.Secret) string {
 	return cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: id, Secret: secret}.Token().Reveal()
 }
 
-func TestTunnelsToken_OfAnotherTunnel(t *testing.T) {
+func TestTunnelsToken_OtherTunnel(t *testing.T) {
 	t.Parallel()
 	compact := base64.StdEncoding.EncodeToString([]byte(
 		`{"a":"` + accountID + `","t":"` + strings.ReplaceAll(tunnelID, "-", "") + `","s":"` + validSecret.Reveal() + `"}`))
@@ -274,7 +274,7 @@ func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
 }
 
 // What Ensure finds has the name that was asked for, and what it creates too.
-func TestTunnelsEnsure_ResponseAboutAnotherTunnel(t *testing.T) {
+func TestTunnelsEnsure_OtherTunnelInResponse(t *testing.T) {
 	t.Parallel()
 	client := canned(t, func(r *http.Request) (int, string) {
 		if r.Method == http.MethodGet {

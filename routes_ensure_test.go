@@ -116,7 +116,7 @@ func TestRoutesEnsure_RouteWithoutVirtualNetwork(t *testing.T) {
 }
 
 // The server may ignore filters, also that of live routes.
-func TestRoutesEnsure_ComparesItself(t *testing.T) {
+func TestRoutesEnsure_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	const to = `","tunnel_id":"` + tunnelID + `","virtual_network_id":"` + tunnelID + `"`
 	const others = `{"id":"a","network":"10.0.0.0/7` + to + `},{"id":"b","network":"10.0.0.0/9` + to + `},
@@ -182,7 +182,7 @@ func TestRoutesEnsure_LostRequest(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
-func TestRoutesEnsure_CannotLook(t *testing.T) {
+func TestRoutesEnsure_ListFails(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{403, 404, 500} {
 		srv, client := newFake(t, once)
@@ -197,7 +197,7 @@ func TestRoutesEnsure_CannotLook(t *testing.T) {
 	}
 }
 
-func TestRoutesEnsure_ManyAtOnce(t *testing.T) {
+func TestRoutesEnsure_Concurrent(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	web := newTunnel(t, client, "web")

@@ -144,7 +144,7 @@ func TestRoutesCreate_CanonicalNetworks(t *testing.T) {
 	}
 }
 
-func TestRoutes_BadArguments(t *testing.T) {
+func TestRoutes_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -302,7 +302,7 @@ func TestRoutesList_StoredForms(t *testing.T) {
 	)
 }
 
-func TestRoutes_ResponsesAboutSomethingElse(t *testing.T) {
+func TestRoutes_WrongResponses(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	for name, result := range map[string]string{
@@ -414,7 +414,7 @@ func TestRoutesDelete_LostResponse(t *testing.T) {
 	assert.Equal(t, 1, carriedOut(srv, opRouteDelete))
 }
 
-func TestRoutesDelete_AfterItsTunnel(t *testing.T) {
+func TestRoutesDelete_TunnelDeletedBefore(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t, once)
 	web := newTunnel(t, client, "web")

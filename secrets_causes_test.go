@@ -40,8 +40,8 @@ const sentToken = "cfut_Qz7WxE4rTy9UiOp2AsDf6GhJk8LzXcVb3NmQwErT"
 
 var errSource = errors.New("the source is closed")
 
-// leakyErrors are errors with a token, of which errSource is the cause.
-func leakyErrors(token string) map[string]error {
+// errorsWithToken are errors with a token, of which errSource is the cause.
+func errorsWithToken(token string) map[string]error {
 	return map[string]error{
 		"in the text":               fmt.Errorf("token %s: %w", token, errSource),
 		"in quotes":                 fmt.Errorf("token %q: %w", token, errSource),
@@ -60,14 +60,14 @@ func leakyErrors(token string) map[string]error {
 	}
 }
 
-func TestErrorsOfCallersCode_ShowNoToken(t *testing.T) {
+func TestCallerErrors_ShowNoToken(t *testing.T) {
 	t.Parallel()
 	tokens := map[string]string{"the API token": sentToken}
-	for kind, token := range hiddenTokens {
+	for kind, token := range unknownTokens {
 		tokens[kind] = token
 	}
 	for kind, token := range tokens {
-		for place, leak := range leakyErrors(token) {
+		for place, leak := range errorsWithToken(token) {
 			t.Run(kind+", "+place, func(t *testing.T) {
 				t.Parallel()
 				var calls atomic.Int32
@@ -107,7 +107,7 @@ func failingTransport(err error) func(http.RoundTripper) http.RoundTripper {
 }
 
 // The fields of a cause are its own matter, but an *Error must not print them.
-func TestErrorsOfCallersCode_ShowNoFields(t *testing.T) {
+func TestCallerErrors_ShowNoFields(t *testing.T) {
 	t.Parallel()
 	for kind, leak := range map[string]error{
 		"value": fieldError{sentToken}, "pointer": &fieldError{sentToken}, "list": leakyList{sentToken},
@@ -124,7 +124,7 @@ func TestErrorsOfCallersCode_ShowNoFields(t *testing.T) {
 			_, err := client.Tunnels.Get(t.Context(), tunnelID)
 			failure, ok := errors.AsType[*cftunnel.Error](err)
 			require.True(t, ok)
-			d := &diary{}
+			d := &recorder{}
 			for _, value := range []any{err, *failure, []error{err}, struct{ Err error }{err}, cftunnel.AttemptInfo{Err: err}} {
 				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t", "%c", "%U", "%e", "%p", "%T"} {
 					fmt.Fprintf(&d.text, verb+"\n", value)
@@ -141,7 +141,7 @@ type leakyList []string
 func (leakyList) Error() string { return "denied" }
 
 // What has no secret is in the chain as it is.
-func TestErrorsOfCallersCode_StayWhole(t *testing.T) {
+func TestCallerErrors_KeptInChain(t *testing.T) {
 	t.Parallel()
 	harmless := &url.Error{
 		Op: "Get", URL: "https://vault.example.com/v1/kv/tunnels/" + tunnelID,
@@ -185,7 +185,7 @@ func connectProxy(t *testing.T, status string) string {
 
 const proxyPassword = "horse battery staple 7"
 
-func TestProxies_ShowNoPassword(t *testing.T) {
+func TestProxy_ShowsNoPassword(t *testing.T) {
 	t.Parallel()
 	basic := base64.StdEncoding.EncodeToString([]byte("operator:" + proxyPassword))
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +212,7 @@ func TestProxies_ShowNoPassword(t *testing.T) {
 				"own":        {cftunnel.WithTransport(use)},
 				"the caller": {cftunnel.WithHTTPClient(&http.Client{Transport: use(&http.Transport{})})},
 			} {
-				d := &diary{}
+				d := &recorder{}
 				client, err := cftunnel.NewClient(append(append(d.options(), opts...), once, cftunnel.WithBaseURL(test.baseURL),
 					cftunnel.WithAPIToken(sentToken), cftunnel.WithAccountID(accountID))...)
 				require.NoError(t, err)
@@ -229,7 +229,7 @@ func TestProxies_ShowNoPassword(t *testing.T) {
 	}
 }
 
-func TestProxies_StatusOfCONNECTIsNamed(t *testing.T) {
+func TestProxy_StatusOfConnectInError(t *testing.T) {
 	t.Parallel()
 	proxy := &url.URL{Scheme: "http", Host: connectProxy(t, "HTTP/1.1 407 Go away %s")}
 	client, err := cftunnel.NewClient(once, cftunnel.WithAPIToken(sentToken), cftunnel.WithAccountID(accountID),
@@ -257,7 +257,7 @@ func TestDoAll_ErrorsShowNoQuery(t *testing.T) {
 }
 
 // The log has no bodies, also of an earlier attempt.
-func TestLog_NoBodyOfAnEarlierAttempt(t *testing.T) {
+func TestWithLogger_NoBodyOfEarlierAttempt(t *testing.T) {
 	t.Parallel()
 	attempts := 0
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -277,7 +277,7 @@ func TestLog_NoBodyOfAnEarlierAttempt(t *testing.T) {
 }
 
 // A token of words does not look like one, so it must be known before it is sent.
-func TestErrorsOfCallersCode_TokenOfWords(t *testing.T) {
+func TestCallerErrors_TokenOfWords(t *testing.T) {
 	t.Parallel()
 	leak := fmt.Errorf("%s: %w", planted, errSource)
 	source := func(err error) cftunnel.Option {

@@ -31,7 +31,7 @@ func headerFrame(flags byte, stream uint32, headers ...[]byte) []byte {
 func TestBrokenHTTP2_ShowsNoToken(t *testing.T) {
 	t.Parallel()
 	ok := []byte{0x88} // :status 200
-	for kind, token := range hiddenTokens {
+	for kind, token := range unknownTokens {
 		envelope := `{"success":true,"errors":[],"messages":[],"result":"` + token + `"}`
 		data := func(id uint32) []byte { return http2Frame(frameData, 0, id, []byte(envelope)...) }
 		for broken, frames := range map[string]func(id uint32) []byte{
@@ -68,7 +68,7 @@ func TestBrokenHTTP2_ShowsNoToken(t *testing.T) {
 				t.Parallel()
 				for _, name := range []string{"Token", "Create", "Do"} {
 					synctest.Test(t, func(t *testing.T) {
-						d := &diary{}
+						d := &recorder{}
 						_, client := newHTTP2Client(t, func(s http2Stream) ([]byte, bool) { return frames(s.stream), true },
 							append(d.options(), cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2}))...)
 						err := secretCalls[name](t.Context(), client)

@@ -25,7 +25,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestSecretShowsNowhere(t *testing.T) {
+func TestSecret_NeverPrinted(t *testing.T) {
 	t.Parallel()
 	secret := cftunnel.NewSecret(planted)
 	holders := map[string]any{
@@ -98,7 +98,7 @@ var exported = map[string]any{
 	"PublishParams": cftunnel.PublishParams{}, "PublishedHostname": cftunnel.PublishedHostname{},
 }
 
-func TestTheListOfExportedTypesIsWhole(t *testing.T) {
+func TestExportedTypes_AllListed(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func plant(v reflect.Value, depth int) {
 	}
 }
 
-func TestNoTypeShowsASecret(t *testing.T) {
+func TestExportedTypes_ShowNoSecret(t *testing.T) {
 	t.Parallel()
 	for name, zero := range exported {
 		if name == "Client" {
@@ -155,7 +155,7 @@ func TestNoTypeShowsASecret(t *testing.T) {
 	}
 }
 
-func TestClientShowsNoSecret(t *testing.T) {
+func TestClient_ShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, credentials := range []cftunnel.Option{cftunnel.WithAPIToken(planted), cftunnel.WithAPIKey("a@example.com", planted)} {
 		client, err := cftunnel.NewClient(credentials)
@@ -184,7 +184,7 @@ func showAll(value any) string {
 	return strings.ReplaceAll(out.String(), fmt.Sprintf("%x", planted), planted)
 }
 
-func TestSecretShowsThatItIsRedacted(t *testing.T) {
+func TestSecret_RedactedText(t *testing.T) {
 	t.Parallel()
 	secret := cftunnel.NewSecret(planted)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%s", "%d"} {
@@ -199,7 +199,7 @@ func TestSecretShowsThatItIsRedacted(t *testing.T) {
 	assert.Contains(t, string(encoded), "[REDACTED]")
 }
 
-func TestSecretComparesAndReveals(t *testing.T) {
+func TestSecret_ComparesAndReveals(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, planted, cftunnel.NewSecret(planted).Reveal())
 	one, same, other := cftunnel.NewSecret(planted), cftunnel.NewSecret(planted), cftunnel.NewSecret("other")
@@ -213,7 +213,7 @@ func TestSecretComparesAndReveals(t *testing.T) {
 	assert.True(t, zero == cftunnel.NewSecret(""))
 }
 
-func TestRedactedTextIsNotTakenForASecret(t *testing.T) {
+func TestSecret_UnmarshalJSONFails(t *testing.T) {
 	t.Parallel()
 	type holder struct{ Token cftunnel.Secret }
 	encoded, err := json.Marshal(holder{cftunnel.NewSecret(planted)})
@@ -222,7 +222,7 @@ func TestRedactedTextIsNotTakenForASecret(t *testing.T) {
 	require.Error(t, json.Unmarshal(encoded, &back))
 }
 
-func TestSecretWriteFile(t *testing.T) {
+func TestSecret_WriteFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte("old, and readable by everybody"), 0o644))
@@ -260,7 +260,7 @@ func checkedSecrets(t *testing.T, client *cftunnel.Client, secret cftunnel.Secre
 	}
 }
 
-func TestTunnelSecret_Refused(t *testing.T) {
+func TestTunnelSecret_Invalid(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	token := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}.Token().Reveal()
@@ -287,7 +287,7 @@ func TestTunnelSecret_Refused(t *testing.T) {
 	assert.Empty(t, srv.Requests(), "nothing was sent")
 }
 
-func TestTunnelSecret_Accepted(t *testing.T) {
+func TestTunnelSecret_Valid(t *testing.T) {
 	t.Parallel()
 	for _, length := range []int{16, 24, 30, 32, 64} {
 		_, client := newFake(t)

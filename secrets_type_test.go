@@ -109,7 +109,7 @@ func TestHoldsSecret(t *testing.T) {
 	}
 }
 
-func TestDo_SecretInTheResult(t *testing.T) {
+func TestClientDo_SecretInResult(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	path := "/accounts/" + srv.AccountID() + "/cfd_tunnel"

@@ -22,18 +22,18 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// hiddenTokens are secrets that a client never sent: no redactor knows them.
-var hiddenTokens = map[string]string{
+// unknownTokens are secrets that a client never sent: no redactor knows them.
+var unknownTokens = map[string]string{
 	"tunnel token": base64.StdEncoding.EncodeToString(
 		[]byte(`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"` + validSecret.Reveal() + `"}`)),
 	"token of unknown form": "Zq8-xR2_vN7kLm4PwYt6HbCd9EfGjK1sUaXoWi3Q5Zr0TyBnVcMhLpDeFgJkRsTu",
 	"hexadecimal key":       "c2547eb745079dac9320b638f5e225cf483cc5cfdda41",
 }
 
-// diary gathers whatever a client shows of its calls.
-type diary struct{ text bytes.Buffer }
+// recorder gathers whatever a client shows of its calls.
+type recorder struct{ text bytes.Buffer }
 
-func (d *diary) options() []cftunnel.Option {
+func (d *recorder) options() []cftunnel.Option {
 	return []cftunnel.Option{
 		cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&d.text, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		cftunnel.WithHooks(cftunnel.Hooks{Attempt: func(_ context.Context, info cftunnel.AttemptInfo) {
@@ -43,12 +43,12 @@ func (d *diary) options() []cftunnel.Option {
 	}
 }
 
-func (d *diary) add(value any) {
+func (d *recorder) add(value any) {
 	fmt.Fprintf(&d.text, "%v %+v %#v\n", value, value, value)
 }
 
 // addError adds an error and all that is in its chain, printed in every way.
-func (d *diary) addError(err error) {
+func (d *recorder) addError(err error) {
 	if err == nil || reflect.ValueOf(err).Kind() == reflect.Pointer && reflect.ValueOf(err).IsNil() {
 		return
 	}
@@ -74,7 +74,7 @@ func (d *diary) addError(err error) {
 
 // assertHides fails if ten letters and digits of the secret follow each other in what was shown,
 // whatever is between them.
-func (d *diary) assertHides(t *testing.T, secret string) {
+func (d *recorder) assertHides(t *testing.T, secret string) {
 	t.Helper()
 	shown, wanted := lettersAndDigits(d.text.String()), lettersAndDigits(secret)
 	const length = 10
@@ -123,9 +123,9 @@ func wireTransport(t *testing.T, responses ...string) *http.Transport {
 }
 
 // wireClient returns a client of such a server, and what it shows.
-func wireClient(t *testing.T, transport http.RoundTripper, opts ...cftunnel.Option) (*cftunnel.Client, *diary) {
+func wireClient(t *testing.T, transport http.RoundTripper, opts ...cftunnel.Option) (*cftunnel.Client, *recorder) {
 	t.Helper()
-	d := &diary{}
+	d := &recorder{}
 	client, err := cftunnel.NewClient(append(append(d.options(),
 		cftunnel.WithBaseURL("http://localhost"), cftunnel.WithAPIToken(sentToken), cftunnel.WithAccountID(accountID),
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}), cftunnel.WithoutRateLimit(),
@@ -247,18 +247,18 @@ func inPieces(s string, length int, separator string) string {
 
 func TestBrokenResponses_ShowNoToken(t *testing.T) {
 	t.Parallel()
-	for kind, token := range hiddenTokens {
+	for kind, token := range unknownTokens {
 		for broken, raw := range brokenResponses(token) {
 			t.Run(kind+", "+broken, func(t *testing.T) {
 				t.Parallel()
 				for name, call := range secretCalls {
-					client, diary := wireClient(t, wireTransport(t, raw))
+					client, recorder := wireClient(t, wireTransport(t, raw))
 					var info cftunnel.ResponseInfo
-					diary.addError(call(t.Context(), client, cftunnel.CaptureResponse(&info)))
+					recorder.addError(call(t.Context(), client, cftunnel.CaptureResponse(&info)))
 					info.Header = nil // which is the server's, as it is
-					diary.add(info)
-					diary.assertHides(t, token)
-					require.NotEmpty(t, diary.text.String(), name)
+					recorder.add(info)
+					recorder.assertHides(t, token)
+					require.NotEmpty(t, recorder.text.String(), name)
 				}
 			})
 		}
@@ -267,21 +267,21 @@ func TestBrokenResponses_ShowNoToken(t *testing.T) {
 
 // What a token response has too much is the beginning of the next response on its connection, which
 // may be that of a call about no secret.
-func TestBrokenResponses_ShowNoTokenInTheNextCall(t *testing.T) {
+func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 	t.Parallel()
-	for kind, token := range hiddenTokens {
+	for kind, token := range unknownTokens {
 		first := response("200 OK", `{"success":true,"errors":[],"result":"first"}`)
 		for rest, raw := range brokenResponses(token) {
 			t.Run(kind+", "+rest, func(t *testing.T) {
 				t.Parallel()
 				for _, next := range []string{raw, raw[len(raw)/2:], "\r\n" + raw, "x" + raw} {
-					client, diary := wireClient(t, wireTransport(t, first, next), once)
+					client, recorder := wireClient(t, wireTransport(t, first, next), once)
 					_, err := client.Tunnels.Token(t.Context(), tunnelID)
 					require.NoError(t, err)
 					_, err = client.Tunnels.Get(t.Context(), tunnelID)
 					require.Error(t, err)
-					diary.addError(err)
-					diary.assertHides(t, token)
+					recorder.addError(err)
+					recorder.assertHides(t, token)
 				}
 			})
 		}

@@ -19,7 +19,7 @@ const (
 	opVerifyAccount = "GET /accounts/{account_id}/tokens/verify"
 )
 
-func TestVerifyFindsTheEndpoint(t *testing.T) {
+func TestTokensVerify_Endpoint(t *testing.T) {
 	t.Parallel()
 	plain := cftunnel.NewSecret(strings.Repeat("p", 40))
 	for name, test := range map[string]struct {
@@ -57,7 +57,7 @@ func TestVerifyFindsTheEndpoint(t *testing.T) {
 	}
 }
 
-func TestVerifyOfTokensThatNobodyKnows(t *testing.T) {
+func TestTokensVerify_UnknownToken(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	dial := func(opts ...cftunnel.Option) *cftunnel.Client {
@@ -75,7 +75,7 @@ func TestVerifyOfTokensThatNobodyKnows(t *testing.T) {
 	assert.Len(t, srv.Requests(), 3, "a user's token is no account's")
 }
 
-func TestVerifyWithoutAnAccount(t *testing.T) {
+func TestTokensVerify_NoAccountID(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	dial := func(token cftunnel.Secret) *cftunnel.Client {
@@ -96,7 +96,7 @@ func TestVerifyWithoutAnAccount(t *testing.T) {
 	assert.Equal(t, "accountID", refused.Name)
 }
 
-func TestVerifyNeedsAToken(t *testing.T) {
+func TestTokensVerify_NoToken(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithAPIKey("a@example.com", "key"))
 	_, err := client.Tokens.Verify(t.Context())
@@ -113,7 +113,7 @@ func TestVerifyNeedsAToken(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestUsable(t *testing.T) {
+func TestTokenVerification_Usable(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -150,7 +150,7 @@ func TestUsable(t *testing.T) {
 	assert.False(t, bounded.Usable(now.Add(time.Hour)))
 }
 
-func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
+func TestTunnels_ReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
@@ -165,7 +165,7 @@ func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
 }
 
-func TestVerifyTakesNoOutageForAnUnknownToken(t *testing.T) {
+func TestTokensVerify_ServerError(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once, cftunnel.WithAPIToken(strings.Repeat("x", 40)))
 	srv.Inject(tunneltest.Fault{Operation: opVerifyAccount, Status: 503})

@@ -18,7 +18,7 @@ import (
 
 var quick = cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1})
 
-func TestEnsure(t *testing.T) {
+func TestTunnelsEnsure(t *testing.T) {
 	t.Parallel()
 	ensure := func(client *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
 		return client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
@@ -162,7 +162,7 @@ func TestEnsure(t *testing.T) {
 	})
 }
 
-func TestRotateSecret(t *testing.T) {
+func TestTunnelsRotateSecret(t *testing.T) {
 	t.Parallel()
 	setUp := func(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
 		srv, client := newFake(t, quick)
@@ -284,7 +284,7 @@ func TestRotateSecret(t *testing.T) {
 	})
 }
 
-func TestRotateSecretOfAWARPConnector(t *testing.T) {
+func TestWARPConnectorsRotateSecret(t *testing.T) {
 	t.Parallel()
 	const opPatch = "PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"
 	srv, client := newFake(t, quick)
@@ -325,7 +325,7 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 	})
 }
 
-func TestCleanupAndDelete(t *testing.T) {
+func TestTunnelsCleanupAndDelete(t *testing.T) {
 	t.Parallel()
 	t.Run("deletes a tunnel that runs", func(t *testing.T) {
 		t.Parallel()
@@ -391,7 +391,7 @@ func TestCleanupAndDelete(t *testing.T) {
 	})
 }
 
-func TestWaitForStatus(t *testing.T) {
+func TestTunnelsWaitForStatus(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -432,7 +432,7 @@ func TestWaitForStatus(t *testing.T) {
 	})
 }
 
-func TestWaitForStatusRefusesBadParameters(t *testing.T) {
+func TestTunnelsWaitForStatus_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	for argument, call := range map[string]func() (*cftunnel.Tunnel, error){
@@ -451,7 +451,7 @@ func TestWaitForStatusRefusesBadParameters(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestHowOftenEnsureCreates(t *testing.T) {
+func TestTunnelsEnsure_CreateCount(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		fault tunneltest.Fault
@@ -496,7 +496,7 @@ func TestHowOftenEnsureCreates(t *testing.T) {
 	})
 }
 
-func TestTokenOfARotation(t *testing.T) {
+func TestTunnelsRotateSecret_Token(t *testing.T) {
 	t.Parallel()
 	const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	t.Run("is the answer's as it came", func(t *testing.T) {
@@ -517,7 +517,7 @@ func TestTokenOfARotation(t *testing.T) {
 	})
 }
 
-func TestPausesOfCleanupAndDelete(t *testing.T) {
+func TestTunnelsCleanupAndDelete_Pauses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -529,7 +529,7 @@ func TestPausesOfCleanupAndDelete(t *testing.T) {
 	})
 }
 
-func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
+func TestTunnelsCleanupAndDelete_CleanupFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
@@ -541,7 +541,7 @@ func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
 	})
 }
 
-func TestLongIntervalOfWaitForStatusStays(t *testing.T) {
+func TestTunnelsWaitForStatus_LongInterval(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]

@@ -11,7 +11,7 @@ import (
 )
 
 // Only tokens contain the endpoint, so a token that RotateSecret composes takes it from one.
-func TestRotateSecret_Endpoint(t *testing.T) {
+func TestTunnelsRotateSecret_Endpoint(t *testing.T) {
 	t.Parallel()
 	old := cftunnel.TunnelCredentials{
 		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewTunnelSecret(), Endpoint: "fed",

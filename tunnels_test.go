@@ -16,7 +16,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestLifeOfATunnel(t *testing.T) {
+func TestTunnels_LifeCycle(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -83,7 +83,7 @@ func TestLifeOfATunnel(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-func TestDeleteCascades(t *testing.T) {
+func TestTunnelsDelete_Cascade(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
@@ -94,7 +94,7 @@ func TestDeleteCascades(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestRequestBodies(t *testing.T) {
+func TestTunnels_RequestBodies(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -125,7 +125,7 @@ func TestRequestBodies(t *testing.T) {
 	}
 }
 
-func TestListQueries(t *testing.T) {
+func TestTunnelsList_Query(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -162,7 +162,7 @@ func TestListQueries(t *testing.T) {
 	}
 }
 
-func TestBadParametersAreRefused(t *testing.T) {
+func TestTunnels_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -243,7 +243,7 @@ func TestBadParametersAreRefused(t *testing.T) {
 	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
 }
 
-func TestFindByNameTrustsNoFilter(t *testing.T) {
+func TestTunnelsFindByName_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	item := func(id, name, deleted string) string {
 		return fmt.Sprintf(`{"id":%q,"name":%q,"deleted_at":%s}`, id, name, deleted)
@@ -270,7 +270,7 @@ func TestFindByNameTrustsNoFilter(t *testing.T) {
 	assert.Equal(t, `cftunnel: no live tunnel is named "shop": not found`, err.Error())
 }
 
-func TestFindByNameTakesNoMissingListForAMissingTunnel(t *testing.T) {
+func TestTunnelsFindByName_ListNotFound(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
 	_, err := client.Tunnels.FindByName(t.Context(), "blog")
@@ -278,7 +278,7 @@ func TestFindByNameTakesNoMissingListForAMissingTunnel(t *testing.T) {
 	assert.True(t, cftunnel.HasCode(err, 7003))
 }
 
-func TestConfigSourceIsDerived(t *testing.T) {
+func TestTunnel_ConfigSource(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]cftunnel.ConfigSource{
 		`"config_src":"local"`:                            cftunnel.ConfigSourceLocal,
@@ -297,7 +297,7 @@ func TestConfigSourceIsDerived(t *testing.T) {
 	}
 }
 
-func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
+func TestTunnel_ZeroTimes(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":"2021-01-25T18:22:34.317854Z",
 		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
@@ -314,7 +314,7 @@ func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 	assert.NotContains(t, string(encoded), "deleted_at")
 }
 
-func TestConnectionsAreRead(t *testing.T) {
+func TestTunnel_Connections(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","connections":[{"id":"c","uuid":"c","client_id":"k",
 		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
@@ -326,7 +326,7 @@ func TestConnectionsAreRead(t *testing.T) {
 	}, {}}, tunnel.Connections)
 }
 
-func TestTokenIsKeptAsItCame(t *testing.T) {
+func TestTunnelsToken_Opaque(t *testing.T) {
 	t.Parallel()
 	odd := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
 	client := clientOf(t, respond(200, `{"success":true,"result":"`+odd+`"}`))
@@ -341,7 +341,7 @@ func TestTokenIsKeptAsItCame(t *testing.T) {
 	}
 }
 
-func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
+func TestTunnelsDelete_UnusualResult(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`,"result":null`, `,"result":{}`, ``} {
 		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[]`+result+`}`))
@@ -354,7 +354,7 @@ func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
-func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
+func TestTunnel_TokenOfCreateAndUpdate(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"eyJ"}}`))
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
@@ -371,7 +371,7 @@ func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
 	assert.True(t, deleted.Token.IsZero())
 }
 
-func TestListAllTypesRefusesAnEmptyKind(t *testing.T) {
+func TestTunnelsListAllTypes_EmptyType(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}})

@@ -237,7 +237,7 @@ func TestVirtualNetworksAll_ServerWithoutPages(t *testing.T) {
 }
 
 // A server that has no pages may still send a part of result_info.
-func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
+func TestVirtualNetworksAll_ServerIgnoresPage(t *testing.T) {
 	t.Parallel()
 	items := make([]string, 30)
 	for i := range items {
@@ -259,7 +259,7 @@ func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
 }
 
 // A 404 of the list says nothing about the virtual network.
-func TestVirtualNetworksFindByName_CannotLook(t *testing.T) {
+func TestVirtualNetworksFindByName_ListNotFound(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
 	srv.Inject(tunneltest.Fault{
@@ -299,7 +299,7 @@ func TestVirtualNetworks_LostResponses(t *testing.T) {
 	assert.Equal(t, 1, carriedOut(srv, opNetworkDelete))
 }
 
-func TestVirtualNetworks_BadArguments(t *testing.T) {
+func TestVirtualNetworks_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()

@@ -14,8 +14,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// passing are faults of the server or the network.
-var passing = map[string]tunneltest.Fault{
+// temporaryFaults are faults of the server or the network.
+var temporaryFaults = map[string]tunneltest.Fault{
 	"500":                      {Status: 500},
 	"501":                      {Status: 501},
 	"502 in HTML":              {Status: 502, Body: loginPage},
@@ -31,9 +31,9 @@ var passing = map[string]tunneltest.Fault{
 	"header that is malformed": {Header: http.Header{"X-Bad": {"a\x01"}}},
 }
 
-func TestWaitForStatus_FailedPolls(t *testing.T) {
+func TestTunnelsWaitForStatus_FailedPolls(t *testing.T) {
 	t.Parallel()
-	for name, fault := range passing {
+	for name, fault := range temporaryFaults {
 		for _, attempts := range []int{1, 4} {
 			for _, polls := range []int{1, 2, 20} { // that fail
 				t.Run(fmt.Sprint(name, " ", polls, " of ", attempts), func(t *testing.T) {
@@ -67,9 +67,9 @@ func TestWaitForStatus_FailedPolls(t *testing.T) {
 }
 
 // A server that is down for good ends a wait: with the context, or without a deadline after three polls.
-func TestWaitForStatus_ServerDown(t *testing.T) {
+func TestTunnelsWaitForStatus_ServerDown(t *testing.T) {
 	t.Parallel()
-	for name, fault := range passing {
+	for name, fault := range temporaryFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, h *harness) {
@@ -92,7 +92,7 @@ func TestWaitForStatus_ServerDown(t *testing.T) {
 }
 
 // What waiting does not help against ends a wait at once, with the last tunnel.
-func TestWaitForStatus_RefusedPoll(t *testing.T) {
+func TestTunnelsWaitForStatus_RefusedPoll(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestWaitForStatus_RefusedPoll(t *testing.T) {
 }
 
 // An old error does not stay when a poll succeeds.
-func TestWaitForStatus_OnlyTheLastFailureCounts(t *testing.T) {
+func TestTunnelsWaitForStatus_SuccessAfterFailure(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(once), h.srv.SeedTunnels(1)[0]

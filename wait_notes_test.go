@@ -29,14 +29,14 @@ type waitRecord struct {
 	Duration  time.Duration `json:"duration"`
 }
 
-// waitNotes are what a client says about its waits.
-type waitNotes struct {
+// waitRecorder are what a client says about its waits.
+type waitRecorder struct {
 	mu    sync.Mutex
 	hooks []cftunnel.WaitInfo
 	log   bytes.Buffer
 }
 
-func (n *waitNotes) options() []cftunnel.Option {
+func (n *waitRecorder) options() []cftunnel.Option {
 	return []cftunnel.Option{
 		cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&n.log, nil))), // at level info
 		cftunnel.WithHooks(cftunnel.Hooks{Wait: func(_ context.Context, info cftunnel.WaitInfo) {
@@ -47,7 +47,7 @@ func (n *waitNotes) options() []cftunnel.Option {
 	}
 }
 
-func (n *waitNotes) records(t *testing.T) (records []waitRecord) {
+func (n *waitRecorder) records(t *testing.T) (records []waitRecord) {
 	t.Helper()
 	for line := range strings.Lines(n.log.String()) {
 		var record waitRecord
@@ -59,7 +59,7 @@ func (n *waitNotes) records(t *testing.T) (records []waitRecord) {
 	return records
 }
 
-func TestWaits_AreNoted(t *testing.T) {
+func TestWaits_HooksAndLog(t *testing.T) {
 	t.Parallel()
 	type wait struct {
 		reason cftunnel.WaitReason
@@ -134,7 +134,7 @@ func TestWaits_AreNoted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, h *harness) {
-				notes := &waitNotes{}
+				notes := &waitRecorder{}
 				client := h.newClient(append(notes.options(), test.opt)...)
 				test.call(t, t.Context(), h, client)
 				records := notes.records(t)
@@ -152,10 +152,10 @@ func TestWaits_AreNoted(t *testing.T) {
 }
 
 // A hold that begins while a call waits for its turn is what it waits for from then on.
-func TestWaits_HoldBeginsInTheWait(t *testing.T) {
+func TestWaits_HoldBeginsDuringWait(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		notes := &waitNotes{}
+		notes := &waitRecorder{}
 		limiter, err := cftunnel.NewLimiter(1, 10*time.Second)
 		require.NoError(t, err)
 		client := h.newClient(append(notes.options(), cftunnel.WithLimiter(limiter))...)
@@ -172,10 +172,10 @@ func TestWaits_HoldBeginsInTheWait(t *testing.T) {
 }
 
 // Short waits are for hooks only.
-func TestWaits_ShortOnesAreNotLogged(t *testing.T) {
+func TestWaits_ShortWaitsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		notes := &waitNotes{}
+		notes := &waitRecorder{}
 		client := h.newClient(append(notes.options(), cftunnel.WithRateLimit(2, time.Second))...)
 		require.NoError(t, list(t.Context(), client))
 		require.NoError(t, list(t.Context(), client))

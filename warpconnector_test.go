@@ -10,7 +10,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestLifeOfAWARPConnector(t *testing.T) {
+func TestWARPConnectors_LifeCycle(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -63,7 +63,7 @@ func TestLifeOfAWARPConnector(t *testing.T) {
 	assert.True(t, got.IsDeleted())
 }
 
-func TestKindsOfTunnelsAreApart(t *testing.T) {
+func TestWARPConnectors_SeparateFromTunnels(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -99,7 +99,7 @@ func TestKindsOfTunnelsAreApart(t *testing.T) {
 	assert.Equal(t, "is_deleted=false&page=1&per_page=1000", srv.Requests()[len(srv.Requests())-1].Query.Encode())
 }
 
-func TestHAConfigurationInBothForms(t *testing.T) {
+func TestWARPConnectors_Configuration(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()

@@ -61,7 +61,7 @@ func TestZeroClient_OwnMethods(t *testing.T) {
 	}
 }
 
-func TestZeroQuotaLimiter(t *testing.T) {
+func TestQuotaLimiter_Zero(t *testing.T) {
 	t.Parallel()
 	for _, limiter := range []*cftunnel.QuotaLimiter{nil, {}} {
 		requireInvalid(t, limiter.Wait(t.Context()), "limiter")
@@ -108,7 +108,7 @@ func TestNilContext_EveryMethod(t *testing.T) {
 }
 
 // A context that has ended sends nothing, and nothing is uncertain.
-func TestEndedContext_EveryMethod(t *testing.T) {
+func TestCancelledContext_EveryMethod(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
