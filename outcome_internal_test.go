@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	refusal    = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
-	notFound   = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
-	noRoute    = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
+	refusal        = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
+	notFound       = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
+	noRoute        = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
 	noRouteInChain = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
-	success    = `{"success":true,"errors":[],"messages":[],"result":{}}`
-	page       = "<html><head><title>Log in</title></head></html>"
+	success        = `{"success":true,"errors":[],"messages":[],"result":{}}`
+	page           = "<html><head><title>Log in</title></head></html>"
 )
 
-// The kinds of requests.
+// Requests of each kind. A Roll is a PUT that must be carried out only once.
 var (
 	get    = request{operation: op("x", http.MethodGet, "/x", "")}
 	put    = request{operation: op("x", http.MethodPut, "/x", "")}
@@ -33,14 +33,14 @@ var (
 	roll   = request{operation: once(op("x", http.MethodPut, "/x", ""))}
 )
 
-// meaning is what a response means, in the words of docs/operating.md.
+// meaning is what a response means for the call, as docs/operating.md describes it.
 type meaning int
 
 const (
 	succeeds meaning = iota
 	fails
-	again        // it is sent again; if no attempt is left, it was not carried out
-	unknown      // it fails, and may have been carried out
+	retried        // it is sent again; if no attempt is left, it was not carried out
+	unknown        // it fails, and may have been carried out
 	retriedUnknown // it is sent again; if no attempt is left, it may have been carried out
 )
 
@@ -51,23 +51,23 @@ func (o outcome) meaning() meaning {
 	case o.retry && o.uncertain:
 		return retriedUnknown
 	case o.retry:
-		return again
+		return retried
 	case o.uncertain:
 		return unknown
 	}
 	return fails
 }
 
-// A row is a kind of response, and what it means: to a GET, to a PUT, PATCH or DELETE, and to a POST or
-// a Roll; then the latter two after an attempt that may have been carried out. (A POST is not repeated
-// after one, but what sends it may be.)
+// A row is a kind of response and its meaning: for a GET, for a PUT, PATCH or DELETE, and for a POST
+// or a Roll. The last two meanings are for a request that follows an attempt that may have been
+// carried out. (The client does not repeat a POST after such an attempt, but net/http may.)
 type row struct {
 	name       string
 	response   roundtrip.Response
 	body       string // empty for none
 	unreadable error
 
-	get, put, post     meaning
+	get, put, post              meaning
 	putUncertain, postUncertain meaning
 }
 
@@ -75,29 +75,31 @@ func status(code int, body string) (roundtrip.Response, string) {
 	return roundtrip.Response{StatusCode: code, Body: []byte(body), Sent: true}, body
 }
 
+// rows returns every kind of response.
 func rows() (list []row) {
 	add := func(name string, response roundtrip.Response, body string, meanings ...meaning) *row {
 		list = append(list, row{
 			name: name, response: response, body: body,
-			get: meanings[0], put: meanings[1], post: meanings[2], putUncertain: meanings[3], postUncertain: meanings[4],
+			get: meanings[0], put: meanings[1], post: meanings[2],
+			putUncertain: meanings[3], postUncertain: meanings[4],
 		})
 		return &list[len(list)-1]
 	}
 	broken := errors.New("connection reset by peer")
-	add("no connection", roundtrip.Response{Err: broken}, "", again, again, again, retriedUnknown, retriedUnknown)
-	add("not processed, says HTTP/2", roundtrip.Response{Err: broken}, "", again, again, again, retriedUnknown, retriedUnknown)
+	add("no connection", roundtrip.Response{Err: broken}, "", retried, retried, retried, retriedUnknown, retriedUnknown)
+	add("not processed according to HTTP/2", roundtrip.Response{Err: broken}, "", retried, retried, retried, retriedUnknown, retriedUnknown)
 	add("certificate that does not verify", roundtrip.Response{Err: &tls.CertificateVerificationError{}}, "",
 		fails, fails, fails, unknown, unknown)
-	add("no TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
-	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", again, retriedUnknown, unknown, retriedUnknown, unknown)
+	add("server without TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
+	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", retried, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("timeout", roundtrip.Response{Err: &roundtrip.TimeoutError{}, Sent: true}, "",
-		again, retriedUnknown, unknown, retriedUnknown, unknown)
+		retried, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("body of a 200 breaks", roundtrip.Response{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}, "",
-		again, retriedUnknown, unknown, retriedUnknown, unknown)
+		retried, retriedUnknown, unknown, retriedUnknown, unknown)
 	add("response too large", roundtrip.Response{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}, "",
 		fails, unknown, unknown, unknown, unknown)
 	add("invalid status", roundtrip.Response{StatusCode: 99, Err: broken, Sent: true}, "",
-		again, retriedUnknown, unknown, retriedUnknown, unknown)
+		retried, retriedUnknown, unknown, retriedUnknown, unknown)
 	for code := 100; code < 200; code++ {
 		response, body := status(code, "")
 		add(fmt.Sprint(code), response, body, fails, unknown, unknown, unknown, unknown)
@@ -108,19 +110,19 @@ func rows() (list []row) {
 		add(fmt.Sprint(code), response, body, succeeds, succeeds, succeeds, succeeds, succeeds)
 	}
 	response, body := status(200, refusal)
-	add("200 that is a refusal", response, body, fails, fails, fails, unknown, unknown)
+	add("200 with success false", response, body, fails, fails, fails, unknown, unknown)
 	response, body = status(200, `{"errors":[],"result":{}}`)
 	add("200 without success", response, body, fails, unknown, unknown, unknown, unknown)
 	response, body = status(200, `{"result":{}}`)
 	add("200 with a result only", response, body, fails, unknown, unknown, unknown, unknown)
 	response, body = status(200, success)
-	add("200 about something else", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
+	add("200 with another ID", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
 	response, _ = status(200, page)
 	add("200 in HTML", response, "", fails, unknown, unknown, unknown, unknown).unreadable = errors.New("the response cannot be read")
 
-	retried := map[int]bool{500: true, 502: true, 503: true, 504: true}
+	retriedStatuses := map[int]bool{500: true, 502: true, 503: true, 504: true}
 	for code := 520; code <= 530; code++ {
-		retried[code] = true
+		retriedStatuses[code] = true
 	}
 	inconclusive := map[int]bool{401: true, 403: true, 408: true, 425: true}
 	for code := 300; code <= 999; code++ {
@@ -132,9 +134,9 @@ func rows() (list []row) {
 			name := fmt.Sprint(code, " ", body)
 			switch {
 			case code == 429:
-				add(name, response, text, again, again, again, retriedUnknown, retriedUnknown)
-			case code >= 500 && retried[code]:
-				add(name, response, text, again, retriedUnknown, unknown, retriedUnknown, unknown)
+				add(name, response, text, retried, retried, retried, retriedUnknown, retriedUnknown)
+			case code >= 500 && retriedStatuses[code]:
+				add(name, response, text, retried, retriedUnknown, unknown, retriedUnknown, unknown)
 			case code >= 500:
 				add(name, response, text, fails, unknown, unknown, unknown, unknown)
 			case code >= 400 && body == refusal && !inconclusive[code]:
@@ -176,7 +178,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// A DELETE that may have been carried out has been, if the API does not know what it was about.
+// If an earlier attempt of a DELETE may have been carried out, a 404 of the API for the same thing means
+// that it was.
 func TestClassify_NotFound(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -196,13 +199,14 @@ func TestClassify_NotFound(t *testing.T) {
 		assert.Equal(t, test.first, remove.classify(response, e, nil, false).meaning(), test.body)
 		assert.Equal(t, test.later, remove.classify(response, e, nil, true).meaning(), test.body)
 		if isNotFound(404, e) {
-			assert.Equal(t, fails, put.classify(response, e, nil, true).meaning(), "a PUT is refused")
-			assert.Equal(t, fails, post.classify(response, e, nil, true).meaning())
+			assert.Equal(t, fails, put.classify(response, e, nil, true).meaning(), "PUT")
+			assert.Equal(t, fails, post.classify(response, e, nil, true).meaning(), "POST")
 		}
 	}
 }
 
-// A refusal of the credentials says nothing about an earlier attempt, whatever its status.
+// A response that rejects the credentials says nothing about an earlier attempt, not even with
+// status 400.
 func TestClassify_Unauthorized(t *testing.T) {
 	t.Parallel()
 	for _, code := range codesUnauthorized {
@@ -218,10 +222,12 @@ func TestClassify_Unauthorized(t *testing.T) {
 	}
 }
 
-// Do accepts a response of an endpoint that has no envelope of the usual kind.
+// Do accepts a response without the usual envelope if it has a result.
 func TestClassify_AnyEnvelope(t *testing.T) {
 	t.Parallel()
-	do := request{operation: operation{call: "Do", method: http.MethodPost, template: "/x", anyEnvelope: true}}
+	do := request{operation: operation{
+		call: "Do", method: http.MethodPost, template: "/x", anyEnvelope: true,
+	}}
 	for body, want := range map[string]meaning{
 		`{"result":{}}`:                 succeeds,
 		`{"result":null,"messages":[]}`: succeeds,
