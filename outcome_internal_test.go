@@ -59,8 +59,8 @@ func (o outcome) meaning() meaning {
 }
 
 // A row is a kind of response and its meaning: for a GET, for a PUT, PATCH or DELETE, and for a POST
-// or a Roll. The last two meanings are for a request that follows an attempt that may have been
-// carried out. (The client does not repeat a POST after such an attempt, but net/http may.)
+// or a Roll. The last two meanings are for an attempt that follows one that may have been carried
+// out.
 type row struct {
 	name       string
 	response   roundtrip.Response
@@ -85,40 +85,46 @@ func rows() (list []row) {
 		})
 		return &list[len(list)-1]
 	}
+	succeeded := []meaning{succeeds, succeeds, succeeds, succeeds, succeeds}
+	refused := []meaning{fails, fails, fails, fails, fails}
+	failed := []meaning{fails, fails, fails, unknown, unknown}
+	unusable := []meaning{fails, unknown, unknown, unknown, unknown}
+	notCarriedOut := []meaning{retried, retried, retried, retriedUnknown, retriedUnknown}
+	lost := []meaning{retried, retriedUnknown, unknown, retriedUnknown, unknown}
+
 	broken := errors.New("connection reset by peer")
-	add("no connection", roundtrip.Response{Err: broken}, "", retried, retried, retried, retriedUnknown, retriedUnknown)
-	add("not processed according to HTTP/2", roundtrip.Response{Err: broken}, "", retried, retried, retried, retriedUnknown, retriedUnknown)
-	add("certificate that does not verify", roundtrip.Response{Err: &tls.CertificateVerificationError{}}, "",
-		fails, fails, fails, unknown, unknown)
-	add("server without TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
-	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", retried, retriedUnknown, unknown, retriedUnknown, unknown)
-	add("timeout", roundtrip.Response{Err: &roundtrip.TimeoutError{}, Sent: true}, "",
-		retried, retriedUnknown, unknown, retriedUnknown, unknown)
-	add("body of a 200 breaks", roundtrip.Response{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}, "",
-		retried, retriedUnknown, unknown, retriedUnknown, unknown)
-	add("response too large", roundtrip.Response{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}, "",
-		fails, unknown, unknown, unknown, unknown)
-	add("invalid status", roundtrip.Response{StatusCode: 99, Err: broken, Sent: true}, "",
-		retried, retriedUnknown, unknown, retriedUnknown, unknown)
+	type resp = roundtrip.Response
+	add("no connection", resp{Err: broken}, "", notCarriedOut...)
+	add("not processed according to HTTP/2", resp{Err: broken}, "", notCarriedOut...)
+	add("invalid certificate", resp{Err: &tls.CertificateVerificationError{}}, "", failed...)
+	add("server without TLS", resp{Err: tls.RecordHeaderError{Msg: "m"}}, "", failed...)
+	add("connection breaks", resp{Err: broken, Sent: true}, "", lost...)
+	add("timeout", resp{Err: &roundtrip.TimeoutError{}, Sent: true}, "", lost...)
+	breaks := resp{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}
+	add("body of a 200 breaks", breaks, "", lost...)
+	tooLarge := resp{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}
+	add("response too large", tooLarge, "", unusable...)
+	add("invalid status", resp{StatusCode: 99, Err: broken, Sent: true}, "", lost...)
 	for code := 100; code < 200; code++ {
 		response, body := status(code, "")
-		add(fmt.Sprint(code), response, body, fails, unknown, unknown, unknown, unknown)
+		add(fmt.Sprint(code), response, body, unusable...)
 	}
 
 	for code := 200; code < 300; code++ {
 		response, body := status(code, success)
-		add(fmt.Sprint(code), response, body, succeeds, succeeds, succeeds, succeeds, succeeds)
+		add(fmt.Sprint(code), response, body, succeeded...)
 	}
 	response, body := status(200, refusal)
-	add("200 with success false", response, body, fails, fails, fails, unknown, unknown)
+	add("200 with success false", response, body, failed...)
 	response, body = status(200, `{"errors":[],"result":{}}`)
-	add("200 without success", response, body, fails, unknown, unknown, unknown, unknown)
+	add("200 without success", response, body, unusable...)
 	response, body = status(200, `{"result":{}}`)
-	add("200 with a result only", response, body, fails, unknown, unknown, unknown, unknown)
+	add("200 with a result only", response, body, unusable...)
 	response, body = status(200, success)
-	add("200 with another ID", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
+	add("200 with another ID", response, body, unusable...).unreadable = errOtherID
 	response, _ = status(200, page)
-	add("200 in HTML", response, "", fails, unknown, unknown, unknown, unknown).unreadable = errors.New("the response cannot be read")
+	html := add("200 in HTML", response, "", unusable...)
+	html.unreadable = errors.New("the response cannot be read")
 
 	retriedStatuses := map[int]bool{500: true, 502: true, 503: true, 504: true}
 	for code := 520; code <= 530; code++ {
@@ -126,7 +132,9 @@ func rows() (list []row) {
 	}
 	inconclusive := map[int]bool{401: true, 403: true, 408: true, 425: true}
 	for code := 300; code <= 999; code++ {
-		for _, body := range []string{refusal, page, ``, `{"error":"blocked"}`, `{"success":false,"message":"blocked"}`, success} {
+		for _, body := range []string{
+			refusal, page, ``, `{"error":"blocked"}`, `{"success":false,"message":"blocked"}`, success,
+		} {
 			response, text := status(code, body)
 			if _, err := envelope.Decode([]byte(text), nil); err != nil {
 				text = ""
@@ -134,21 +142,21 @@ func rows() (list []row) {
 			name := fmt.Sprint(code, " ", body)
 			switch {
 			case code == 429:
-				add(name, response, text, retried, retried, retried, retriedUnknown, retriedUnknown)
+				add(name, response, text, notCarriedOut...)
 			case code >= 500 && retriedStatuses[code]:
-				add(name, response, text, retried, retriedUnknown, unknown, retriedUnknown, unknown)
+				add(name, response, text, lost...)
 			case code >= 500:
-				add(name, response, text, fails, unknown, unknown, unknown, unknown)
+				add(name, response, text, unusable...)
 			case code >= 400 && body == refusal && !inconclusive[code]:
-				add(name, response, text, fails, fails, fails, fails, fails)
+				add(name, response, text, refused...)
 			default:
-				add(name, response, text, fails, fails, fails, unknown, unknown)
+				add(name, response, text, failed...)
 			}
 		}
 	}
 	response, _ = status(409, "")
 	response.Err = io.ErrUnexpectedEOF
-	add("body of a 409 breaks", response, "", fails, fails, fails, unknown, unknown)
+	add("body of a 409 breaks", response, "", failed...)
 	return list
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
+// collect returns the names of the tunnels that All yields.
 func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams) (names []string, err error) {
 	t.Helper()
 	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
@@ -34,9 +35,10 @@ func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListPa
 func TestTunnelsAll_RequestCount(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ tunnels, perPage, requests int }{
-		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3}, {10, 3, 4}, {9, 3, 3}, {1, 1, 1},
+		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3},
+		{10, 3, 4}, {9, 3, 3}, {1, 1, 1},
 	} {
-		t.Run(fmt.Sprintf("%d tunnels by %d", test.tunnels, test.perPage), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d tunnels, per_page %d", test.tunnels, test.perPage), func(t *testing.T) {
 			t.Parallel()
 			srv, client := newFake(t)
 			seeded := srv.SeedTunnels(test.tunnels)
@@ -144,7 +146,7 @@ func TestTunnelsAll_CancelledContext(t *testing.T) {
 		got++
 		cancel()
 	}
-	assert.Equal(t, 2, got, "what the first page holds")
+	assert.Equal(t, 2, got, "the items of the first page")
 	require.Len(t, failures, 1)
 	require.ErrorIs(t, failures[0], context.Canceled)
 	assert.Len(t, srv.Requests(), 1)
@@ -162,7 +164,7 @@ func TestTunnelsAll_ErrorOnLaterPage(t *testing.T) {
 			continue
 		}
 		if n++; n == 2 {
-			srv.Inject(tunneltest.Fault{Status: 403, Body: `{"success":false,"errors":[{"code":10000,"message":"no"}]}`})
+			srv.Inject(tunneltest.Fault{Status: 403, Body: refusalBody(10000)})
 		}
 	}
 	assert.Equal(t, 2, n)
@@ -170,7 +172,7 @@ func TestTunnelsAll_ErrorOnLaterPage(t *testing.T) {
 	require.ErrorIs(t, failures[0], cftunnel.ErrForbidden)
 }
 
-// pagedServer serves a list of n items, as the function says of each page.
+// pagedServer serves a list. A function returns the items and the result_info of each page.
 type pagedServer struct {
 	mu       sync.Mutex
 	requests int
@@ -188,15 +190,15 @@ func (l *pagedServer) serve(pageOf func(page, perPage int) (items []int, info an
 		for i, item := range items {
 			result[i] = map[string]any{"id": fmt.Sprint("id-", item), "name": fmt.Sprint(item)}
 		}
-		answer := map[string]any{"success": true, "result": result}
+		response := map[string]any{"success": true, "result": result}
 		if info != nil {
-			answer["result_info"] = info
+			response["result_info"] = info
 		}
-		_ = json.NewEncoder(w).Encode(answer)
+		_ = json.NewEncoder(w).Encode(response)
 	}
 }
 
-// slice returns the items of a page, from 0 to n-1.
+// slice returns the items of a page of the list of 0 to n-1.
 func slice(n, page, perPage int) []int {
 	var items []int
 	for i := (page - 1) * perPage; i < min(page*perPage, n); i++ {
@@ -216,7 +218,7 @@ func TestTunnelsAll_WrongResultInfo(t *testing.T) {
 	}{
 		"no result_info, short page": {func(page, _ int) ([]int, any) { return slice(3, page, 10), nil }, 3, 2, false},
 		"no result_info, many pages": {func(page, _ int) ([]int, any) { return slice(25, page, 10), nil }, 25, 4, false},
-		"result_info of another type": {func(page, _ int) ([]int, any) {
+		"result_info of a wrong type": {func(page, _ int) ([]int, any) {
 			return slice(3, page, 10), "none"
 		}, 3, 2, false},
 		"clamped per_page": {func(page, _ int) ([]int, any) {
@@ -228,23 +230,23 @@ func TestTunnelsAll_WrongResultInfo(t *testing.T) {
 		"clamped per_page, exact total": {func(page, _ int) ([]int, any) {
 			return slice(200, page, 100), m{"per_page": 100, "total_count": 200}
 		}, 200, 2, false},
-		"total of everything, not of the filter": {func(page, _ int) ([]int, any) {
+		"total_count without the filter": {func(page, _ int) ([]int, any) {
 			return slice(15, page, 10), m{"per_page": 10, "total_count": 1000}
 		}, 15, 2, false},
-		"total of another list, smaller than a page": {func(page, _ int) ([]int, any) {
+		"total_count smaller than a page": {func(page, _ int) ([]int, any) {
 			return slice(15, page, 10), m{"per_page": 10, "total_count": 3}
 		}, 15, 2, false},
-		"total as a string": {func(page, _ int) ([]int, any) {
+		"numbers as strings": {func(page, _ int) ([]int, any) {
 			return slice(20, page, 10), m{"per_page": "10", "total_count": "20"}
 		}, 20, 2, false},
 		"negative numbers": {func(page, _ int) ([]int, any) {
 			return slice(15, page, 10), m{"page": -1, "per_page": -10, "count": -5, "total_count": -1}
 		}, 15, 3, false},
-		"never ends, but tells a total": {func(page, _ int) ([]int, any) {
+		"more items than total_count": {func(page, _ int) ([]int, any) {
 			return slice(1<<20, page, 10), m{"per_page": 10, "total_count": 25}
 		}, 30, 3, false},
-		"the same page for ever": {func(int, int) ([]int, any) { return slice(10, 1, 10), nil }, 10, 2, true},
-		"the same page for ever, with a total": {func(int, int) ([]int, any) {
+		"same page again and again": {func(int, int) ([]int, any) { return slice(10, 1, 10), nil }, 10, 2, true},
+		"same page again and again, with a total": {func(int, int) ([]int, any) {
 			return slice(10, 1, 10), m{"per_page": 10, "total_count": 1000}
 		}, 10, 2, true},
 		"two pages in turn": {func(page, _ int) ([]int, any) { return slice(20, (page-1)%2+1, 10), nil }, 20, 3, true},
