@@ -29,7 +29,8 @@ func TestTunnels_LifeCycle(t *testing.T) {
 	assert.Equal(t, "blog", created.Name)
 	assert.Equal(t, cftunnel.TunnelTypeCloudflared, created.Type)
 	assert.Equal(t, cftunnel.TunnelStatusInactive, created.Status)
-	assert.Equal(t, cftunnel.ConfigSourceCloudflare, created.ConfigSource, "the answer to a create has remote_config alone")
+	// The response to a create has remote_config instead of config_src.
+	assert.Equal(t, cftunnel.ConfigSourceCloudflare, created.ConfigSource)
 	assert.False(t, created.CreatedAt.IsZero())
 	assert.True(t, created.ConnsActiveAt.IsZero())
 	assert.Equal(t, created.CreatedAt, created.ConnsInactiveAt)
@@ -42,7 +43,8 @@ func TestTunnels_LifeCycle(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(token.Reveal())
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &fields))
-	assert.Equal(t, map[string]string{"a": srv.AccountID(), "t": created.ID, "s": validSecret.Reveal()}, fields)
+	want := map[string]string{"a": srv.AccountID(), "t": created.ID, "s": validSecret.Reveal()}
+	assert.Equal(t, want, fields)
 
 	_, err = client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
 	require.ErrorIs(t, err, cftunnel.ErrTunnelNameTaken)
@@ -76,7 +78,7 @@ func TestTunnels_LifeCycle(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	got, err = client.Tunnels.Get(ctx, created.ID)
-	require.NoError(t, err, "a deleted tunnel can be read")
+	require.NoError(t, err, "a deleted tunnel is returned too")
 	assert.True(t, got.IsDeleted())
 	assert.Empty(t, got.ConfigSource)
 	_, err = client.Tunnels.FindByName(ctx, "journal")
@@ -107,7 +109,9 @@ func TestTunnels_RequestBodies(t *testing.T) {
 			return err
 		}, `{"name":"a <b>"}`},
 		{func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceLocal, Secret: validSecret})
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+				Name: "n", ConfigSource: cftunnel.ConfigSourceLocal, Secret: validSecret,
+			})
 			return err
 		}, `{"name":"n","config_src":"local","tunnel_secret":"` + validSecret.Reveal() + `"}`},
 		{func() error {
@@ -131,30 +135,41 @@ func TestTunnelsList_Query(t *testing.T) {
 	ctx := t.Context()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 317854000, time.FixedZone("", 3600))
 	everything := cftunnel.TunnelListParams{
-		Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+		Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true),
+		IncludePrefix: "a", ExcludePrefix: "b",
 		ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
 	}
-	const rest = "&existed_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&include_prefix=a&is_deleted=true&name=n&page=2&per_page=7&status=down"
-	const end = "&uuid=" + tunnelID + "&was_active_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&was_inactive_at=2026-03-01T11%3A00%3A00.317854Z"
+	// The encoded query, without tun_types, which is between the two parts.
+	const start = "exclude_prefix=b&existed_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00" +
+		"&include_prefix=a&is_deleted=true&name=n&page=2&per_page=7&status=down"
+	const end = "&uuid=" + tunnelID + "&was_active_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00" +
+		"&was_inactive_at=2026-03-01T11%3A00%3A00.317854Z"
 	for _, test := range []struct {
 		call  func() error
 		query string
 	}{
-		{func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}); return err }, "is_deleted=false"},
+		{func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+			return err
+		}, "is_deleted=false"},
 		{func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{IsDeleted: new(false)})
 			return err
 		}, "is_deleted=false"},
-		{func() error { _, err := client.Tunnels.List(ctx, everything); return err }, "exclude_prefix=b" + rest + end},
-		{func() error { _, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{}); return err }, "is_deleted=false"},
+		{func() error { _, err := client.Tunnels.List(ctx, everything); return err }, start + end},
+		{func() error {
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{})
+			return err
+		}, "is_deleted=false"},
 		{func() error {
 			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{
-				Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+				Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true),
+				IncludePrefix: "a", ExcludePrefix: "b",
 				ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
 				Types: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
 			})
 			return err
-		}, "exclude_prefix=b" + rest + "&tun_types=cfd_tunnel%2Cwarp_connector" + end},
+		}, start + "&tun_types=cfd_tunnel%2Cwarp_connector" + end},
 	} {
 		require.NoError(t, test.call())
 		requests := srv.Requests()
@@ -171,7 +186,10 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 		call     func() error
 		argument string
 	}{
-		"create without a name": {func() error { _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{}); return err }, "Name"},
+		"create without a name": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{})
+			return err
+		}, "Name"},
 		"create with a blank name": {func() error {
 			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: " \t"})
 			return err
@@ -180,15 +198,17 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: short})
 			return err
 		}, "Secret"},
-		"create with a secret that is no base64": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(planted + "!")})
+		"create with a secret not in base64": {func() error {
+			secret := cftunnel.NewSecret(planted + "!")
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
-		"create with a secret of two lines": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(validSecret.Reveal() + "\n")})
+		"create with a newline in the secret": {func() error {
+			secret := cftunnel.NewSecret(validSecret.Reveal() + "\n")
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
-		"update of nothing": {func() error {
+		"update without a change": {func() error {
 			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{})
 			return err
 		}, "params"},
@@ -200,36 +220,40 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: short})
 			return err
 		}, "Secret"},
-		"list of an odd UUID": {func() error {
+		"list with an invalid UUID": {func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{UUID: planted})
 			return err
 		}, "UUID"},
-		"list of a negative page": {func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{Page: -1}); return err }, "Page"},
-		"list of negative pages": {func() error {
+		"list with a negative page": {func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{Page: -1})
+			return err
+		}, "Page"},
+		"list with a negative per_page": {func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: -1})
 			return err
 		}, "PerPage"},
-		"list of pages too long": {func() error {
+		"list with too large a per_page": {func() error {
 			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{PerPage: 1001})
 			return err
 		}, "PerPage"},
-		"list of two kinds in one": {func() error {
-			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{"a,b"}})
+		"list with two types in one": {func() error {
+			types := []cftunnel.TunnelType{"a,b"}
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: types})
 			return err
 		}, "Types"},
-		"all of a negative page": {func() error {
+		"all with a negative page": {func() error {
 			for _, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{Page: -1}) {
 				return err
 			}
 			return nil
 		}, "Page"},
-		"all of an odd UUID": {func() error {
+		"all with an invalid UUID": {func() error {
 			for _, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{UUID: "x"}) {
 				return err
 			}
 			return nil
 		}, "UUID"},
-		"find no name": {func() error { _, err := client.Tunnels.FindByName(ctx, ""); return err }, "name"},
+		"find without a name": {func() error { _, err := client.Tunnels.FindByName(ctx, ""); return err }, "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -248,22 +272,23 @@ func TestTunnelsFindByName_ServerIgnoresFilters(t *testing.T) {
 	item := func(id, name, deleted string) string {
 		return fmt.Sprintf(`{"id":%q,"name":%q,"deleted_at":%s}`, id, name, deleted)
 	}
-	const gone = `"2026-01-01T00:00:00Z"`
-	// A server that ignores every filter, and has the live one on its second page.
+	const deletedAt = `"2026-01-01T00:00:00Z"`
+	// The server ignores all filters. The tunnel that exists is on the second page.
 	pages := map[string]string{
-		"1": item("1", "blog-2", "null") + "," + item("2", "Blog", "null") + "," + item("3", "blog", gone),
-		"2": item("4", "blog", `"0001-01-01T00:00:00Z"`) + "," + item("5", "blog", gone),
+		"1": item("1", "blog-2", "null") + "," + item("2", "Blog", "null") + "," + item("3", "blog", deletedAt),
+		"2": item("4", "blog", `"0001-01-01T00:00:00Z"`) + "," + item("5", "blog", deletedAt),
 	}
-	var asked []string
+	var requests []string
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		page := r.URL.Query().Get("page")
-		asked = append(asked, r.URL.Query().Get("name")+" "+r.URL.Query().Get("is_deleted")+" "+page)
+		query := r.URL.Query()
+		requests = append(requests, query.Get("name")+" "+query.Get("is_deleted")+" "+page)
 		respond(200, `{"success":true,"result":[`+pages[page]+`]}`)(w, r)
 	})
 	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
 	require.NoError(t, err)
 	assert.Equal(t, "4", tunnel.ID)
-	assert.Equal(t, []string{"blog false 1", "blog false 2"}, asked)
+	assert.Equal(t, []string{"blog false 1", "blog false 2"}, requests)
 
 	_, err = client.Tunnels.FindByName(t.Context(), "shop")
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
@@ -272,7 +297,7 @@ func TestTunnelsFindByName_ServerIgnoresFilters(t *testing.T) {
 
 func TestTunnelsFindByName_ListNotFound(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
+	client := clientOf(t, respond(404, refusalBody(7003)))
 	_, err := client.Tunnels.FindByName(t.Context(), "blog")
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.True(t, cftunnel.HasCode(err, 7003))
@@ -290,7 +315,7 @@ func TestTunnel_ConfigSource(t *testing.T) {
 		`"config_src":"elsewhere"`:                        "elsewhere",
 		`"remote_config":true,"deleted_at":"2026-01-01T00:00:00.000001Z"`: "",
 	} {
-		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415",`+fields+`}}`))
+		client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`",`+fields+`}`)))
 		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, tunnel.ConfigSource, fields)
@@ -299,8 +324,9 @@ func TestTunnel_ConfigSource(t *testing.T) {
 
 func TestTunnel_ZeroTimes(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":"2021-01-25T18:22:34.317854Z",
-		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
+	client := clientOf(t, respond(200, ok(`{
+		"id":"`+tunnelID+`","created_at":"2021-01-25T18:22:34.317854Z",
+		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}`)))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, time.Date(2021, 1, 25, 18, 22, 34, 317854000, time.UTC), tunnel.CreatedAt)
@@ -316,23 +342,26 @@ func TestTunnel_ZeroTimes(t *testing.T) {
 
 func TestTunnel_Connections(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","connections":[{"id":"c","uuid":"c","client_id":"k",
-		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
+	client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`","connections":[{
+		"id":"c","uuid":"c","client_id":"k","client_version":"2026.10.0","colo_name":"DFW",
+		"opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}`)))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, []cftunnel.Connection{{
-		ID: "c", ConnectorID: "k", Version: "2026.10.0", ColoName: "DFW", OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
+		ID: "c", ConnectorID: "k", Version: "2026.10.0", ColoName: "DFW",
+		OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
 		OriginIP: "10.1.0.137", IsPendingReconnect: true,
 	}, {}}, tunnel.Connections)
 }
 
 func TestTunnelsToken_Opaque(t *testing.T) {
 	t.Parallel()
-	odd := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
-	client := clientOf(t, respond(200, `{"success":true,"result":"`+odd+`"}`))
+	// The client does not decode the token.
+	opaque := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
+	client := clientOf(t, respond(200, `{"success":true,"result":"`+opaque+`"}`))
 	token, err := client.Tunnels.Token(t.Context(), tunnelID)
 	require.NoError(t, err)
-	assert.Equal(t, odd, token.Reveal())
+	assert.Equal(t, opaque, token.Reveal())
 
 	for _, result := range []string{`""`, `null`, `{}`, `1`} {
 		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
@@ -341,6 +370,7 @@ func TestTunnelsToken_Opaque(t *testing.T) {
 	}
 }
 
+// A successful deletion needs no result.
 func TestTunnelsDelete_UnusualResult(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`,"result":null`, `,"result":{}`, ``} {
@@ -354,9 +384,10 @@ func TestTunnelsDelete_UnusualResult(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
+// Only Create and Update set Tunnel.Token.
 func TestTunnel_TokenOfCreateAndUpdate(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"eyJ"}}`))
+	client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`","token":"eyJ"}`)))
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", created.Token.Reveal())
@@ -374,7 +405,8 @@ func TestTunnel_TokenOfCreateAndUpdate(t *testing.T) {
 func TestTunnelsListAllTypes_EmptyType(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
-	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}})
+	types := []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}
+	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: types})
 	argument, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, "Types", argument.Name)
@@ -386,16 +418,18 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 	srv, client := newFake(t)
 	ctx := t.Context()
 	tunnel := srv.SeedTunnels(1)[0]
-	for resource, asked := range map[cftunnel.ManagementResource]string{
-		cftunnel.ManagementResourceLogs: opLogs, cftunnel.ManagementResourceAdmin: opManagement, cftunnel.ManagementResourceHostDetails: opManagement,
+	for resource, operation := range map[cftunnel.ManagementResource]string{
+		cftunnel.ManagementResourceLogs:        opLogs,
+		cftunnel.ManagementResourceAdmin:       opManagement,
+		cftunnel.ManagementResourceHostDetails: opManagement,
 	} {
 		before := len(srv.Requests())
 		secret, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, resource)
 		require.NoError(t, err)
 		assert.True(t, strings.HasPrefix(secret.Reveal(), "eyJ"))
-		assert.Equal(t, []string{asked}, operations(srv)[before:])
+		assert.Equal(t, []string{operation}, operations(srv)[before:])
 		body := srv.Requests()[before].Body.Reveal()
-		if asked == opLogs {
+		if operation == opLogs {
 			assert.JSONEq(t, `{"resources":["logs"]}`, body)
 		} else {
 			assert.Empty(t, body)
@@ -403,10 +437,11 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 	}
 	_, err := client.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResourceLogs)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	assert.Equal(t, opLogs, operations(srv)[len(srv.Requests())-1], "a missing tunnel is no missing endpoint")
-	for _, odd := range []cftunnel.ManagementResource{"", "..", "a/b"} {
+	// ErrNotFound is about the tunnel, so the call did not fall back to another endpoint.
+	assert.Equal(t, opLogs, operations(srv)[len(srv.Requests())-1])
+	for _, invalid := range []cftunnel.ManagementResource{"", "..", "a/b"} {
 		before := len(srv.Requests())
-		_, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, odd)
+		_, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, invalid)
 		require.Error(t, err)
 		assert.Len(t, srv.Requests(), before)
 	}
@@ -415,9 +450,9 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 func TestTunnelsManagementToken_EndpointGone(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		status int
-		body   string
-		falls  bool
+		status   int
+		body     string
+		fallback bool
 	}{
 		"no route":           {404, `{"success":false,"errors":[{"code":7000,"message":"No route"}]}`, true},
 		"method not allowed": {405, "", true},
@@ -427,24 +462,25 @@ func TestTunnelsManagementToken_EndpointGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var asked []string
+			var requests []string
 			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
-				asked = append(asked, r.URL.Path[strings.LastIndex(r.URL.Path, "/"):])
+				requests = append(requests, r.URL.Path[strings.LastIndex(r.URL.Path, "/"):])
 				if strings.HasSuffix(r.URL.Path, "/logs") {
 					respond(200, `{"success":true,"result":"eyJ.a.b"}`)(w, r)
 					return
 				}
 				respond(test.status, test.body)(w, r)
 			})
-			secret, err := client.Tunnels.ManagementToken(t.Context(), tunnelID, cftunnel.ManagementResourceLogs)
-			if !test.falls {
+			secret, err := client.Tunnels.ManagementToken(t.Context(), tunnelID,
+				cftunnel.ManagementResourceLogs)
+			if !test.fallback {
 				require.Error(t, err)
-				assert.Equal(t, []string{"/management"}, asked)
+				assert.Equal(t, []string{"/management"}, requests)
 				return
 			}
 			require.NoError(t, err)
 			assert.Equal(t, "eyJ.a.b", secret.Reveal())
-			assert.Equal(t, []string{"/management", "/logs"}, asked)
+			assert.Equal(t, []string{"/management", "/logs"}, requests)
 		})
 	}
 }
