@@ -90,6 +90,9 @@ func newClosingServer(
 
 func unwrapped(next http.RoundTripper) http.RoundTripper { return next }
 
+// withoutClose hides the CloseIdleConnections method of a transport.
+func withoutClose(next http.RoundTripper) http.RoundTripper { return roundTripper(next.RoundTrip) }
+
 // The client's own retry uses a new connection too, not another dead one.
 func TestIdleConnections_RetryOfWrite(t *testing.T) {
 	t.Parallel()
@@ -113,9 +116,7 @@ func TestIdleConnections_AllDead(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(http.RoundTripper) http.RoundTripper{
 		"own transport": unwrapped,
-		"RoundTripper that cannot close idle connections": func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(next.RoundTrip)
-		},
+		"RoundTripper without CloseIdleConnections": withoutClose,
 	} {
 		for kind, call := range http2Calls {
 			t.Run(kind+" "+name, func(t *testing.T) {
@@ -124,7 +125,8 @@ func TestIdleConnections_AllDead(t *testing.T) {
 					server, client := newClosingServer(t, wrap)
 					var info cftunnel.ResponseInfo
 					oneAttempt := cftunnel.MaxAttempts(1)
-					err := call.call(t.Context(), client, oneAttempt, cftunnel.CaptureResponse(&info))
+					err := call.call(t.Context(), client, oneAttempt,
+						cftunnel.CaptureResponse(&info))
 					if kind != "GET" {
 						require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 						assert.EqualValues(t, 1, server.requests.Load())
@@ -135,7 +137,8 @@ func TestIdleConnections_AllDead(t *testing.T) {
 						return
 					}
 					require.NoError(t, err)
-					assert.EqualValues(t, 2, server.requests.Load(), "one lost, one on a new connection")
+					assert.EqualValues(t, 2, server.requests.Load(),
+						"one lost, one on a new connection")
 					assert.Equal(t, 2, info.Attempts)
 				})
 			})

@@ -56,9 +56,11 @@ func bombs() map[string]string {
 	}
 	results["object with many members"] = `{` + id + members.String() + `}`
 	results["configuration with many members"] = `{"config":{` + members.String()[1:] + `}}`
-	results["rules with many members"] = `{"config":{"ingress":` + listOf(9000, `{"a":0,"b":0}`) + `}}`
+	rules := listOf(9000, `{"a":0,"b":0}`)
+	results["rules with many members"] = `{"config":{"ingress":` + rules + `}}`
 	results["repeated configuration"] = `{` + id + strings.Repeat(`,"config":{}`, 100_000) + `}`
-	results["repeated string"] = `{` + id + strings.Repeat(`,"name":"\n","comment":"\n"`, 100_000) + `}`
+	results["repeated string"] = `{` + id +
+		strings.Repeat(`,"name":"\n","comment":"\n"`, 100_000) + `}`
 	return results
 }
 
@@ -184,7 +186,8 @@ func TestMemory_LargeResults(t *testing.T) {
 			},
 		},
 		"1,000 tunnels": {
-			listOf(1000, `{"id":"`+tunnelID+`","name":"n","connections":`+listOf(4, connection)+`,"metadata":{"a":[1,2,3]}}`), listFirst,
+			listOf(1000, `{"id":"`+tunnelID+`","name":"n","connections":`+listOf(4, connection)+
+				`,"metadata":{"a":[1,2,3]}}`), listFirst,
 		},
 		"10,000 rules": {
 			`{"tunnel_id":"` + tunnelID + `","version":1,"config":{"ingress":` + listOf(10_000, `{"hostname":"a.b.co","service":"http://c"}`) + `}}`,
@@ -253,8 +256,8 @@ func TestLists_TooManyItems(t *testing.T) {
 	}
 }
 
-// An item without an ID is an error: a caller may pass its empty ID to Cleanup, which then drops the
-// connections of every connector.
+// An item without an ID is an error: a caller may pass its empty ID to Cleanup, which then drops
+// the connections of every connector.
 func TestLists_ItemsWithoutID(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *cftunnel.Client) error{
@@ -282,19 +285,19 @@ func TestLists_ItemsWithoutID(t *testing.T) {
 			return err
 		},
 	} {
-		for id, ok := range map[string]bool{
+		for item, valid := range map[string]bool{
 			`{"id":"` + tunnelID + `"}`: true, `{"id":"1b2c"}`: true,
 			`{}`: false, `{"id":""}`: false, `{"id":null}`: false, `null`: false,
 			`{"uuid":"` + tunnelID + `"}`: false, `{"id":"."}`: false, `{"id":".."}`: false,
 			`{"id":"a/b"}`: false, `{"id":"a?b"}`: false, `{"id":" "}`: false, `{"id":"a\u0000"}`: false,
 		} {
-			client := clientOf(t, respond(200, `{"success":true,"result":[{"id":"`+tunnelID+`"},`+id+`]}`), once)
+			client := clientOf(t, respond(200, ok(`[{"id":"`+tunnelID+`"},`+item+`]`)), once)
 			err := call(t.Context(), client)
-			if ok || name == "Tunnels.All" && err == nil {
-				require.NoError(t, err, "%s, %s", name, id)
+			if valid || name == "Tunnels.All" && err == nil {
+				require.NoError(t, err, "%s, %s", name, item)
 				continue
 			}
-			require.ErrorContains(t, err, "item 1", "%s, %s", name, id)
+			require.ErrorContains(t, err, "item 1", "%s, %s", name, item)
 		}
 	}
 	for _, body := range []string{`{}`, `{"id":""}`, `{"id":null}`, `null`} {

@@ -111,8 +111,8 @@ func TestWithHTTPClient_NotModified(t *testing.T) {
 	assert.Nil(t, own.Transport)
 }
 
-// probeVariable names the environment variable that makes this test binary run a probe. A probe is a
-// process of its own, so that each test has its own environment.
+// probeVariable names the environment variable that makes this test binary run a probe. A probe is
+// a process of its own, so that each test has its own environment.
 const probeVariable = "CFTUNNEL_TEST_PROBE"
 
 // probeResult is what a probe prints: the error of its call, or what the call sent.
@@ -186,7 +186,9 @@ func TestWithEnvironment(t *testing.T) {
 		"explicit token wins": {"explicit token", []string{account, "CLOUDFLARE_API_TOKEN=bad token", "CLOUDFLARE_API_KEY=k"},
 			probeResult{URL: cloudflare + tunnelPath, Authorization: "Bearer explicit"}},
 		"explicit key wins": {"explicit key", []string{account, "CLOUDFLARE_API_TOKEN=tok"},
-			probeResult{URL: cloudflare + tunnelPath, Email: "explicit@example.com", Key: "explicit"}},
+			probeResult{
+				URL: cloudflare + tunnelPath, Email: "explicit@example.com", Key: "explicit",
+			}},
 		"explicit options before WithEnvironment win": {"explicit before", []string{"CLOUDFLARE_ACCOUNT_ID=bad", "CLOUDFLARE_BASE_URL=bad", "CLOUDFLARE_API_TOKEN=tok"},
 			probeResult{URL: "https://explicit.example.com" + strings.Replace(tunnelPath, accountID, strings.Repeat("e", 32), 1), Authorization: "Bearer tok"}},
 		"nothing set": {"plain", []string{account},
@@ -314,8 +316,8 @@ func TestCaptureResponse(t *testing.T) {
 			assert.Equal(t, `"default";q=1;w=300`, info.Header.Get("Ratelimit-Policy"))
 			assert.Zero(t, info.RetryAfter)
 
-			// The header says that the quota is used up. The client still sends the next call at once:
-			// only a 429 holds it back.
+			// The header says that the quota is used up. The client still sends the next call at
+			// once: only a 429 holds it back.
 			began := time.Now()
 			_, err = client.Tunnels.List(t.Context(), params, capture)
 			require.ErrorIs(t, err, cftunnel.ErrRateLimited)
@@ -420,10 +422,11 @@ func TestWithTokenSource(t *testing.T) {
 func TestWithTokenSource_CancelledContext(t *testing.T) {
 	t.Parallel()
 	called := false
-	srv, client := newFake(t, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+	source := func(context.Context) (cftunnel.Secret, error) {
 		called = true
 		return cftunnel.NewSecret(apiToken), nil
-	}))
+	}
+	srv, client := newFake(t, cftunnel.WithTokenSource(source))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, list(ctx, client), context.Canceled)

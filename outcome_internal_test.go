@@ -58,9 +58,9 @@ func (o outcome) meaning() meaning {
 	return fails
 }
 
-// A row is a kind of response and its meaning: for a GET, for a PUT, PATCH or DELETE, and for a POST
-// or a Roll. The last two meanings are for an attempt that follows one that may have been carried
-// out.
+// A row is a kind of response and its meaning: for a GET, for a PUT, PATCH or DELETE, and for a
+// POST or a Roll. The last two meanings are for an attempt that follows one that may have been
+// carried out.
 type row struct {
 	name       string
 	response   roundtrip.Response
@@ -173,21 +173,24 @@ func TestClassify(t *testing.T) {
 		assert.Equal(t, row.get, classify(get, false), "GET: %s", row.name)
 		for name, r := range map[string]request{"PUT": put, "PATCH": patch, "DELETE": remove} {
 			assert.Equal(t, row.put, classify(r, false), "%s: %s", name, row.name)
-			if name == "DELETE" && row.response.StatusCode == http.StatusNotFound && row.body == refusal {
+			isNotFound := row.response.StatusCode == http.StatusNotFound && row.body == refusal
+			if name == "DELETE" && isNotFound {
 				assert.Equal(t, succeeds, classify(r, true))
 				continue
 			}
-			assert.Equal(t, row.putUncertain, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.putUncertain, classify(r, true),
+				"%s, uncertain: %s", name, row.name)
 		}
 		for name, r := range map[string]request{"POST": post, "Roll": roll} {
 			assert.Equal(t, row.post, classify(r, false), "%s: %s", name, row.name)
-			assert.Equal(t, row.postUncertain, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.postUncertain, classify(r, true),
+				"%s, uncertain: %s", name, row.name)
 		}
 	}
 }
 
-// If an earlier attempt of a DELETE may have been carried out, a 404 of the API for the same thing means
-// that it was.
+// If an earlier attempt of a DELETE may have been carried out, a 404 of the API for the same thing
+// means that it was.
 func TestClassify_NotFound(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

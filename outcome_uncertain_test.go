@@ -55,13 +55,19 @@ func inconclusiveFaults() map[string]tunneltest.Fault {
 		}
 	}
 	for _, status := range []int{200, 401, 403, 408, 425, 429} {
-		faults[fmt.Sprint(status, " from the API")] = tunneltest.Fault{Status: status, Body: refusalBody(1)}
+		faults[fmt.Sprint(status, " from the API")] = tunneltest.Fault{
+			Status: status, Body: refusalBody(1),
+		}
 	}
 	for _, code := range []int{6003, 6103, 6111, 9106} {
-		faults[fmt.Sprint("400 from the API, code ", code)] = tunneltest.Fault{Status: 400, Body: refusalBody(code)}
+		faults[fmt.Sprint("400 from the API, code ", code)] = tunneltest.Fault{
+			Status: 400, Body: refusalBody(code),
+		}
 	}
 	for _, code := range []int{7000, 7003} {
-		faults[fmt.Sprint("404 from the API, code ", code)] = tunneltest.Fault{Status: 404, Body: refusalBody(code)}
+		faults[fmt.Sprint("404 from the API, code ", code)] = tunneltest.Fault{
+			Status: 404, Body: refusalBody(code),
+		}
 	}
 	for _, body := range []string{
 		loginPage, " ", `{}`, `{"result":{}}`,
@@ -131,7 +137,8 @@ func TestTunnelsRotateSecret_UncertainKeepsToken(t *testing.T) {
 				h.srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
 				later.Operation, later.Times = opUpdate, tunneltest.Always
 				h.srv.Inject(later)
-				rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+				rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+					cftunnel.RotateParams{})
 				require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				require.NotNil(t, rotation)
 				assert.Nil(t, rotation.Tunnel)
@@ -162,7 +169,8 @@ func TestOutcome_CertainOnFirstAttempt(t *testing.T) {
 				_, err := client.Tunnels.Update(t.Context(), tunnel.ID, params)
 				require.Error(t, err)
 				assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-				_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "other"})
+				_, err = client.Tunnels.Create(t.Context(),
+					cftunnel.TunnelCreateParams{Name: "other"})
 				require.Error(t, err)
 				assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			})
@@ -179,7 +187,8 @@ func TestOutcome_CertainAfterRefusal(t *testing.T) {
 				client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 				h.srv.Inject(tunneltest.Fault{Status: 503})
 				h.srv.Inject(tunneltest.Fault{Status: status, Body: refusalBody(1)})
-				rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+				rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+					cftunnel.RotateParams{})
 				require.Error(t, err)
 				assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				assert.Nil(t, rotation)
@@ -193,7 +202,9 @@ var deletes = map[string]struct {
 	operation string
 	call      func(ctx context.Context, c *cftunnel.Client, tunnel, warp string) error
 }{
-	"Tunnels.Delete": {opDelete, func(ctx context.Context, c *cftunnel.Client, tunnel, _ string) error {
+	"Tunnels.Delete": {opDelete, func(
+		ctx context.Context, c *cftunnel.Client, tunnel, _ string,
+	) error {
 		_, err := c.Tunnels.Delete(ctx, tunnel, cftunnel.TunnelDeleteParams{})
 		return err
 	}},
@@ -211,7 +222,9 @@ var deletes = map[string]struct {
 			return err
 		},
 	},
-	"Connectors.Cleanup": {opCleanup, func(ctx context.Context, c *cftunnel.Client, tunnel, _ string) error {
+	"Connectors.Cleanup": {opCleanup, func(
+		ctx context.Context, c *cftunnel.Client, tunnel, _ string,
+	) error {
 		return c.Connectors.Cleanup(ctx, tunnel, cftunnel.CleanupParams{})
 	}},
 	"Client.Do": {opDelete, func(ctx context.Context, c *cftunnel.Client, tunnel, _ string) error {

@@ -55,7 +55,8 @@ func TestRateLimit_SharedAcrossAccounts(t *testing.T) {
 				assert.Greater(t, requests[i].Time.Sub(requests[i-quota].Time), window)
 			}
 		}
-		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(), "most of the quota is used")
+		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(),
+			"most of the quota is used")
 	}, tunneltest.WithQuota(quota, window))
 }
 
@@ -180,7 +181,9 @@ func TestHold_Short(t *testing.T) {
 				parent := h.newClient(opt)
 				child, err := parent.ForAccount(strings.Repeat("a", 32))
 				require.NoError(t, err)
-				h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
+				h.srv.Inject(tunneltest.Fault{
+					Status: 429, Header: http.Header{"Retry-After": {"7"}},
+				})
 				began := time.Now()
 				var group sync.WaitGroup
 				group.Go(func() { assert.NoError(t, list(t.Context(), parent)) })

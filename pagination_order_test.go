@@ -25,8 +25,8 @@ func shuffled(items []int) []int {
 	return items
 }
 
-// repeatingPages are servers that repeat pages. page returns what they send as page n, and requests is
-// the most requests until the client notices.
+// repeatingPages are servers that repeat pages. page returns what they send as page n, and requests
+// is the most requests until the client notices.
 var repeatingPages = map[string]struct {
 	page     func(n int) []int
 	requests int
@@ -86,7 +86,8 @@ func TestAll_RepeatedPages(t *testing.T) {
 				server.requests = 0
 				errs := 0
 				query := url.Values{"per_page": {"1"}}
-				for _, err := range cftunnel.DoAll[json.RawMessage](t.Context(), client, "x", query) {
+				all := cftunnel.DoAll[json.RawMessage](t.Context(), client, "x", query)
+				for _, err := range all {
 					if err != nil {
 						require.ErrorContains(t, err, "repeats an earlier one")
 						errs++
@@ -143,7 +144,8 @@ func TestDoAll_EqualItems(t *testing.T) {
 		if n <= len(pages) {
 			items = pages[n-1]
 		}
-		_ = json.NewEncoder(w).Encode(m{"success": true, "result": items, "result_info": m{"page": n}})
+		info := m{"page": n}
+		_ = json.NewEncoder(w).Encode(m{"success": true, "result": items, "result_info": info})
 	}, cftunnel.WithoutRateLimit())
 	var got []string
 	for item, err := range cftunnel.DoAll[string](t.Context(), client, "x", nil) {

@@ -20,7 +20,9 @@ import (
 )
 
 // collect returns the names of the tunnels that All yields.
-func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams) (names []string, err error) {
+func collect(
+	t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams,
+) (names []string, err error) {
 	t.Helper()
 	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
 		if err != nil {
@@ -38,7 +40,8 @@ func TestTunnelsAll_RequestCount(t *testing.T) {
 		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3},
 		{10, 3, 4}, {9, 3, 3}, {1, 1, 1},
 	} {
-		t.Run(fmt.Sprintf("%d tunnels, per_page %d", test.tunnels, test.perPage), func(t *testing.T) {
+		name := fmt.Sprintf("%d tunnels, per_page %d", test.tunnels, test.perPage)
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newFake(t)
 			seeded := srv.SeedTunnels(test.tunnels)
@@ -92,7 +95,8 @@ func TestTunnelsAllTypes_Pages(t *testing.T) {
 	srv, client := newFake(t)
 	srv.SeedTunnels(5)
 	n := 0
-	for _, err := range client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{PerPage: 2}) {
+	params := cftunnel.AllTypesListParams{PerPage: 2}
+	for _, err := range client.Tunnels.AllTypes(t.Context(), params) {
 		require.NoError(t, err)
 		n++
 	}
@@ -178,11 +182,13 @@ type pagedServer struct {
 	requests int
 }
 
-func (l *pagedServer) serve(pageOf func(page, perPage int) (items []int, info any)) http.HandlerFunc {
+func (s *pagedServer) serve(
+	pageOf func(page, perPage int) (items []int, info any),
+) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		l.mu.Lock()
-		l.requests++
-		l.mu.Unlock()
+		s.mu.Lock()
+		s.requests++
+		s.mu.Unlock()
 		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 		perPage, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
 		items, info := pageOf(page, perPage)
@@ -240,7 +246,9 @@ func TestTunnelsAll_WrongResultInfo(t *testing.T) {
 			return slice(20, page, 10), m{"per_page": "10", "total_count": "20"}
 		}, 20, 2, false},
 		"negative numbers": {func(page, _ int) ([]int, any) {
-			return slice(15, page, 10), m{"page": -1, "per_page": -10, "count": -5, "total_count": -1}
+			return slice(15, page, 10), m{
+				"page": -1, "per_page": -10, "count": -5, "total_count": -1,
+			}
 		}, 15, 3, false},
 		"more items than total_count": {func(page, _ int) ([]int, any) {
 			return slice(1<<20, page, 10), m{"per_page": 10, "total_count": 25}
@@ -295,7 +303,8 @@ func TestTunnelsAll_ItemsAreNotReused(t *testing.T) {
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
 	var kept []*cftunnel.Tunnel
-	for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2}) {
+	params := cftunnel.TunnelListParams{PerPage: 2}
+	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
 		require.NoError(t, err)
 		kept = append(kept, tunnel)
 	}

@@ -63,7 +63,7 @@ func TestHostnamesPublish_FailsHalfway(t *testing.T) {
 func TestHostnamesPublish_ZoneListNotFound(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	p.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: `{"success":false,"errors":[{"code":1000,"message":"x"}]}`})
+	p.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: refusalBody(1000)})
 	_, err := p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)

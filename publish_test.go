@@ -102,9 +102,10 @@ func (p *publisher) rules() []string {
 // record creates a DNS record.
 func (p *publisher) record(recordType, name, content string, proxied bool) *cftunnel.DNSRecord {
 	p.t.Helper()
-	record, err := p.client.DNSRecords.Create(p.t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
+	params := cftunnel.DNSRecordCreateParams{
 		Type: recordType, Name: name, Content: content, Proxied: proxied,
-	})
+	}
+	record, err := p.client.DNSRecords.Create(p.t.Context(), p.zoneID, params)
 	require.NoError(p.t, err)
 	return record
 }
@@ -334,21 +335,19 @@ func TestHostnamesPublish_HostnameTaken(t *testing.T) {
 			seed(p)
 			p.record("TXT", "app2", "x", false)
 			before, since := p.records(), len(p.Requests())
-			_, err := p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
+			params := cftunnel.PublishParams{Hostname: "app.example.com", Service: service}
+			_, err := p.publish(params)
 			require.ErrorIs(t, err, cftunnel.ErrHostnameTaken)
 			assert.ErrorContains(t, err, "app.example.com")
 			assert.Empty(t, p.writes(since))
 			assert.Equal(t, before, p.records())
 
-			p.published(cftunnel.PublishParams{
-				Hostname: "app.example.com", Service: service, Overwrite: true,
-			})
+			params.Overwrite = true
+			p.published(params)
 			want := []string{p.cname("app.example.com"), "TXT app2.example.com x"}
 			assert.ElementsMatch(t, want, p.records())
 			since = len(p.Requests())
-			p.published(cftunnel.PublishParams{
-				Hostname: "app.example.com", Service: service, Overwrite: true,
-			})
+			p.published(params)
 			assert.Empty(t, p.writes(since))
 		})
 	}
@@ -484,7 +483,9 @@ func TestHostnamesPublish_Zone(t *testing.T) {
 	assert.Equal(t, p.zoneID, got.ZoneID)
 	for _, zoneID := range []string{strings.Repeat("0", 32), p.SeedZone("example.net")} {
 		since := len(p.Requests())
-		_, err = p.publish(cftunnel.PublishParams{Hostname: "c.example.com", Service: service, ZoneID: zoneID})
+		_, err = p.publish(cftunnel.PublishParams{
+			Hostname: "c.example.com", Service: service, ZoneID: zoneID,
+		})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 		assert.Empty(t, p.writes(since))
 	}
@@ -496,7 +497,9 @@ func TestHostnamesPublish_Zone(t *testing.T) {
 	since := len(p.Requests())
 	_, err = p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
 	require.ErrorContains(t, err, p.AccountID())
-	_, err = p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service, ZoneID: p.zoneID})
+	_, err = p.publish(cftunnel.PublishParams{
+		Hostname: "app.example.com", Service: service, ZoneID: p.zoneID,
+	})
 	require.ErrorContains(t, err, p.AccountID())
 	assert.Empty(t, p.writes(since))
 }

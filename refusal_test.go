@@ -56,7 +56,8 @@ func TestErrNotFound(t *testing.T) {
 			_, err = client.Tunnels.FindByName(t.Context(), "n")
 			require.Error(t, err)
 			assert.False(t, isNotFound(err), "the list is not found, not the tunnel: %v", err)
-			_, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			_, created, err := client.Tunnels.Ensure(t.Context(),
+				cftunnel.TunnelCreateParams{Name: "n"})
 			require.Error(t, err)
 			assert.False(t, created)
 			assert.False(t, isNotFound(err))
@@ -124,7 +125,8 @@ func TestError_TextOfOtherJSON(t *testing.T) {
 		for _, status := range []int{400, 403, 407, 422, 429, 451, 502} {
 			t.Run(fmt.Sprint(status, body[:min(len(body), 60)]), func(t *testing.T) {
 				t.Parallel()
-				newClient := func() *cftunnel.Client { // a 429 delays the next call of the same client
+				// A new client for each call, because a 429 delays the next call of the same client.
+				newClient := func() *cftunnel.Client {
 					return canned(t, func(*http.Request) (int, string) { return status, body })
 				}
 				_, err := newClient().Tunnels.Get(t.Context(), tunnelID)

@@ -48,8 +48,11 @@ func TestArguments_NotUTF8(t *testing.T) {
 			_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: bad})
 			return err
 		},
-		"ConfigSource Tunnels.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			params := cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSource(bad)}
+		"ConfigSource Tunnels.Create": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
+			source := cftunnel.ConfigSource(bad)
+			params := cftunnel.TunnelCreateParams{Name: "n", ConfigSource: source}
 			_, err := c.Tunnels.Create(ctx, params)
 			return err
 		},
@@ -65,25 +68,35 @@ func TestArguments_NotUTF8(t *testing.T) {
 			_, err := c.Tunnels.FindByName(ctx, bad)
 			return err
 		},
-		"Name WARPConnectors.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"Name WARPConnectors.Create": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: bad})
 			return err
 		},
-		"Name WARPConnectors.Update": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"Name WARPConnectors.Update": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: bad})
 			return err
 		},
-		"HAMode WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"HAMode WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			params := cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAMode(bad)}
 			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
 		},
-		"FNRID WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"FNRID WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			params := cftunnel.WARPConfigurationParams{HAMode: "aws", FNRID: bad}
 			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
 		},
-		"Address WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"Address WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			params := cftunnel.WARPConfigurationParams{HAMode: "local", VIPs: []string{bad}}
 			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
@@ -103,15 +116,21 @@ func TestArguments_NotUTF8(t *testing.T) {
 			_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Name: bad})
 			return err
 		},
-		"resource Tunnels.ManagementToken": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"resource Tunnels.ManagementToken": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResource(bad))
 			return err
 		},
-		"connectorID Connectors.Get": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"connectorID Connectors.Get": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.Connectors.Get(ctx, tunnelID, bad)
 			return err
 		},
-		"ConnectorID Connectors.Cleanup": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"ConnectorID Connectors.Cleanup": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			return c.Connectors.Cleanup(ctx, tunnelID, cftunnel.CleanupParams{ConnectorID: bad})
 		},
 		"query AddQuery value": func(ctx context.Context, c *cftunnel.Client, bad string) error {

@@ -197,7 +197,8 @@ func TestResponse_Times(t *testing.T) {
 			`"2026-13-02T03:04:05Z"`, `"Fri, 02 Jan 2026 03:04:05 GMT"`,
 		} {
 			_, err := test.call(t.Context(), cannedOK(t, test.result+raw+closing))
-			require.ErrorContains(t, err, "result."+test.member+" is not a time", "%s %s", name, raw)
+			want := "result." + test.member + " is not a time"
+			require.ErrorContains(t, err, want, "%s %s", name, raw)
 			assert.NotContains(t, err.Error(), planted)
 		}
 	}

@@ -19,8 +19,8 @@ const (
 	hexID   = "f70ff985a4ef4643bbbc4a0ed4fc8415" // of an API token or a DNS record
 )
 
-// identityCalls are the calls whose response contains the ID of the requested resource. result is the
-// result of such a response, with a verb for the ID.
+// identityCalls are the calls whose response contains the ID of the requested resource. result is
+// the result of such a response, with a verb for the ID.
 var identityCalls = map[string]struct {
 	call   func(context.Context, *cftunnel.Client) error
 	result string
@@ -60,7 +60,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q}`, false},
 	"WARPConnectors.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+		_, err := c.WARPConnectors.Update(ctx, tunnelID,
+			cftunnel.TunnelUpdateParams{Secret: validSecret})
 		return err
 	}, `{"id":%q}`, true},
 	"WARPConnectors.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -101,7 +102,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q}`, false},
 	"VirtualNetworks.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.VirtualNetworks.Update(ctx, tunnelID, cftunnel.VirtualNetworkUpdateParams{Name: "n"})
+		_, err := c.VirtualNetworks.Update(ctx, tunnelID,
+			cftunnel.VirtualNetworkUpdateParams{Name: "n"})
 		return err
 	}, `{"id":%q}`, true},
 	"VirtualNetworks.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -113,7 +115,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q,"hostname":"h"}`, false},
 	"HostnameRoutes.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.HostnameRoutes.Update(ctx, tunnelID, cftunnel.HostnameRouteUpdateParams{Comment: new("c")})
+		_, err := c.HostnameRoutes.Update(ctx, tunnelID,
+			cftunnel.HostnameRouteUpdateParams{Comment: new("c")})
 		return err
 	}, `{"id":%q,"hostname":"h"}`, true},
 	"HostnameRoutes.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -140,7 +143,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, false},
 	"DNSRecords.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.DNSRecords.Update(ctx, accountID, hexID, cftunnel.DNSRecordUpdateParams{Content: "c"})
+		_, err := c.DNSRecords.Update(ctx, accountID, hexID,
+			cftunnel.DNSRecordUpdateParams{Content: "c"})
 		return err
 	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, true},
 	"DNSRecords.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -188,8 +192,11 @@ func TestResponse_WithoutID(t *testing.T) {
 	t.Parallel()
 	for name, c := range identityCalls {
 		for _, result := range []string{`{}`, `{"id":""}`, `{"id":null}`, `null`} {
-			if strings.HasSuffix(name, "Delete") || strings.HasSuffix(name, "onfiguration") && result != "null" {
-				continue // a deletion may return nothing, a configuration may lack the ID
+			if strings.HasSuffix(name, "Delete") {
+				continue // the response to a deletion may have no result
+			}
+			if strings.HasSuffix(name, "onfiguration") && result != "null" {
+				continue // a configuration may have no ID
 			}
 			t.Run(name+" "+result, func(t *testing.T) {
 				t.Parallel()
@@ -254,7 +261,7 @@ func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
 				if r.Method == http.MethodGet {
 					return 200, `{"success":true,"result":"` + stale + `"}`
 				}
-				return 200, `{"success":true,"result":{"id":"` + tunnelID + `","token":"` + stale + `"}}`
+				return 200, ok(`{"id":"` + tunnelID + `","token":"` + stale + `"}`)
 			})
 			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, params)
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
@@ -292,10 +299,12 @@ func TestTunnelsEnsure_OtherTunnelInResponse(t *testing.T) {
 		}
 		return 200, `{"success":true,"result":{"id":"` + otherID + `","name":"other","token":"t"}}`
 	})
-	tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	tunnel, created, err := client.Tunnels.Ensure(t.Context(),
+		cftunnel.TunnelCreateParams{Name: "n"})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	assert.Nil(t, tunnel)
 	assert.False(t, created)
-	_, err = client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	_, err = client.WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "n"})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }

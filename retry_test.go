@@ -292,7 +292,8 @@ func TestUncertain_AfterRateLimit(t *testing.T) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 		h.srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
 		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
-		_, err := client.Tunnels.Update(t.Context(), tunnel.ID, cftunnel.TunnelUpdateParams{Name: "other"})
+		_, err := client.Tunnels.Update(t.Context(), tunnel.ID,
+			cftunnel.TunnelUpdateParams{Name: "other"})
 		require.ErrorIs(t, err, cftunnel.ErrRateLimited)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		assert.Equal(t, 1, h.carriedOut(opUpdate))
@@ -365,9 +366,9 @@ func TestRetry_MaxAttempts(t *testing.T) {
 	}
 }
 
-// newStaleServer returns the URL of a server that responds to the first request of each connection and
-// closes the connection at the second, like a server that closes idle connections. seen counts its
-// requests.
+// newStaleServer returns the URL of a server that responds to the first request of each connection
+// and closes the connection at the second, like a server that closes idle connections. seen counts
+// its requests.
 func newStaleServer(t *testing.T, result string) (url string, seen *atomic.Int32) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -455,7 +456,8 @@ func TestRetry_ByNetHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, seen, limiter := newClient(t)
-			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"}, opts...)
+			_, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"},
+				opts...)
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			assert.EqualValues(t, 1, seen.Load())
 			assert.EqualValues(t, 1, limiter.waits.Load())
@@ -499,8 +501,8 @@ func TestRetry_BusyHTTP2Server(t *testing.T) {
 			if err == nil {
 				return
 			}
-			// The server of net/http may end a stream above the limit with PROTOCOL_ERROR, which does
-			// not say whether the request was processed.
+			// The server of net/http may end a stream above the limit with PROTOCOL_ERROR, which
+			// does not say whether the request was processed.
 			if assert.ErrorContains(t, err, "PROTOCOL_ERROR") {
 				assert.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 				lost.Add(1)

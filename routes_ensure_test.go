@@ -69,8 +69,8 @@ const (
 		{"id":"` + tunnelID + `","name":"default","is_default_network":true}]}`
 )
 
-// ensureAmong calls Ensure with a server that has these routes, ignores filters and refuses to create
-// routes.
+// ensureAmong calls Ensure with a server that has these routes, ignores filters and refuses to
+// create routes.
 func ensureAmong(
 	t *testing.T, routes, virtualNetworkID string,
 ) (route *cftunnel.Route, created bool, err error) {
@@ -96,7 +96,8 @@ func ensureAmong(
 // An old route of the default virtual network may have no virtual network ID.
 func TestRoutesEnsure_RouteWithoutVirtualNetwork(t *testing.T) {
 	t.Parallel()
-	const route = `{"id":"a","network":"10.0.0.0/8","tunnel_id":"` + tunnelID + `","virtual_network_id":null}`
+	const route = `{"id":"a","network":"10.0.0.0/8","tunnel_id":"` + tunnelID +
+		`","virtual_network_id":null}`
 	for wanted, isFound := range map[string]bool{"": true, tunnelID: true, otherID: false} {
 		found, created, err := ensureAmong(t, route, wanted)
 		if !isFound {

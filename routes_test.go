@@ -86,7 +86,8 @@ func TestRoutes_LifeCycle(t *testing.T) {
 	require.Len(t, page.Items, 1)
 	assert.Equal(t, 1, page.Info.TotalCount)
 	named := *created
-	named.TunnelName, named.TunnelType, named.VirtualNetworkName = "web", cftunnel.TunnelTypeCloudflared, "blue"
+	named.TunnelName, named.TunnelType = "web", cftunnel.TunnelTypeCloudflared
+	named.VirtualNetworkName = "blue"
 	assert.Equal(t, named, page.Items[0])
 
 	updated, err := client.Routes.Update(t.Context(), created.ID, cftunnel.RouteUpdateParams{
@@ -230,16 +231,22 @@ func TestRoutesList_Query(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	everything := cftunnel.RouteListParams{
+		Within: netip.MustParsePrefix("10.1.2.3/8"), Containing: tenNine,
+		RouteID: otherID, TunnelID: tunnelID, VirtualNetworkID: otherID,
+		TunnelTypes: []cftunnel.TunnelType{
+			cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector,
+		},
+		Comment: "lab", ExistedAt: at, Page: 2, PerPage: 3,
+	}
+	query := "comment=lab&existed_at=2026-01-02T03%3A04%3A05Z&is_deleted=false" +
+		"&network_subset=10.0.0.0%2F8&network_superset=10.0.0.0%2F9&page=2&per_page=3" +
+		"&route_id=" + otherID + "&tun_types=cfd_tunnel%2Cwarp_connector" +
+		"&tunnel_id=" + tunnelID + "&virtual_network_id=" + otherID
 	for query, params := range map[string]cftunnel.RouteListParams{
 		"is_deleted=false": {},
 		"is_deleted=true":  {IsDeleted: new(true)},
-		"comment=lab&existed_at=2026-01-02T03%3A04%3A05Z&is_deleted=false&network_subset=10.0.0.0%2F8&network_superset=10.0.0.0%2F9&page=2" +
-			"&per_page=3&route_id=" + otherID + "&tun_types=cfd_tunnel%2Cwarp_connector&tunnel_id=" + tunnelID + "&virtual_network_id=" + otherID: {
-			Within: netip.MustParsePrefix("10.1.2.3/8"), Containing: tenNine,
-			RouteID: otherID, TunnelID: tunnelID, VirtualNetworkID: otherID,
-			TunnelTypes: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
-			Comment:     "lab", ExistedAt: at, Page: 2, PerPage: 3,
-		},
+		query:              everything,
 	} {
 		require.NoError(t, listRoutes(client, params))
 		requests := srv.Requests()
@@ -362,7 +369,8 @@ func TestRoutesCreate_Refusals(t *testing.T) {
 	assert.True(t, cftunnel.HasCode(err, 1046))
 }
 
-// If Create sent the request again, the API would respond with 1014 for the route of the first attempt.
+// If Create sent the request again, the API would respond with 1014 for the route of the first
+// attempt.
 func TestRoutesCreate_NotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]tunneltest.Fault{
@@ -422,8 +430,8 @@ func TestErrTunnelHasRoutes(t *testing.T) {
 	require.NotErrorIs(t, err, cftunnel.ErrActiveConnections)
 }
 
-// The API responds with 500 to a PATCH that changes nothing, so also to the retry of a PATCH that was
-// carried out.
+// The API responds with 500 to a PATCH that changes nothing, so also to the retry of a PATCH that
+// was carried out.
 func TestRoutesUpdate_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)

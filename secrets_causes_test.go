@@ -173,8 +173,8 @@ func TestCallerErrors_KeptInChain(t *testing.T) {
 	}
 }
 
-// connectProxy returns the address of a proxy that refuses CONNECT and repeats the credentials that it
-// received. status is its status line, with a verb for the credentials.
+// connectProxy returns the address of a proxy that refuses CONNECT and repeats the credentials that
+// it received. status is its status line, with a verb for the credentials.
 func connectProxy(t *testing.T, status string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -189,7 +189,8 @@ func connectProxy(t *testing.T, status string) string {
 			request, err := http.ReadRequest(bufio.NewReader(conn))
 			if err == nil {
 				sent := request.Header.Get("Proxy-Authorization")
-				_, _ = fmt.Fprintf(conn, status+"\r\nX-Sent: %s\r\nContent-Length: 0\r\n\r\n", sent, sent)
+				format := status + "\r\nX-Sent: %s\r\nContent-Length: 0\r\n\r\n"
+				_, _ = fmt.Fprintf(conn, format, sent, sent)
 			}
 			_ = conn.Close()
 		}
@@ -205,8 +206,8 @@ func TestProxy_ShowsNoPassword(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Proxy-Authenticate", "Basic")
 		w.WriteHeader(http.StatusProxyAuthRequired)
-		_, _ = fmt.Fprintf(w, "<pre>%s and %s of %s, %s</pre>",
-			r.Header.Get("Proxy-Authorization"), r.Header.Get("Authorization"), r.URL, proxyPassword)
+		proxyAuth, auth := r.Header.Get("Proxy-Authorization"), r.Header.Get("Authorization")
+		_, _ = fmt.Fprint(w, "<pre>", proxyAuth, " ", auth, " ", r.URL, " ", proxyPassword, "</pre>")
 	}))
 	t.Cleanup(plain.Close)
 	for name, test := range map[string]struct{ proxy, baseURL string }{
@@ -229,7 +230,8 @@ func TestProxy_ShowsNoPassword(t *testing.T) {
 				"caller": {cftunnel.WithHTTPClient(&http.Client{Transport: use(&http.Transport{})})},
 			} {
 				d := &recorder{}
-				opts = append(append(d.options(), opts...), once, cftunnel.WithBaseURL(test.baseURL),
+				opts = append(append(d.options(), opts...), once,
+					cftunnel.WithBaseURL(test.baseURL),
 					cftunnel.WithAPIToken(sentToken), cftunnel.WithAccountID(accountID))
 				client, err := cftunnel.NewClient(opts...)
 				require.NoError(t, err)

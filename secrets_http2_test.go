@@ -53,11 +53,13 @@ func TestBrokenHTTP2_ShowsNoToken(t *testing.T) {
 				return append(headerFrame(0, id, ok, header("content-length", "5")), data(id)...)
 			},
 			"too short a body": func(id uint32) []byte {
-				frames := append(headerFrame(0, id, ok, header("content-length", "9999")), data(id)...)
+				frames := append(headerFrame(0, id, ok, header("content-length", "9999")),
+					data(id)...)
 				return append(frames, http2Frame(frameData, flagEndStream, id)...)
 			},
 			"reset after the data": func(id uint32) []byte {
-				return append(append(headerFrame(0, id, ok), data(id)...), resetFrame(id, codeInternal)...)
+				return append(append(headerFrame(0, id, ok), data(id)...),
+					resetFrame(id, codeInternal)...)
 			},
 			"trailers": func(id uint32) []byte {
 				frames := append(headerFrame(0, id, ok), data(id)[:9+20]...)
@@ -70,7 +72,9 @@ func TestBrokenHTTP2_ShowsNoToken(t *testing.T) {
 				for _, name := range []string{"Token", "Create", "Do"} {
 					synctest.Test(t, func(t *testing.T) {
 						d := &recorder{}
-						respond := func(s http2Stream) ([]byte, bool) { return frames(s.stream), true }
+						respond := func(s http2Stream) ([]byte, bool) {
+							return frames(s.stream), true
+						}
 						retry := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 2})
 						_, client := newHTTP2Client(t, respond, append(d.options(), retry)...)
 						err := secretCalls[name](t.Context(), client)

@@ -25,7 +25,8 @@ import (
 // unknownTokens are secrets that the client did not send, so it cannot redact them by comparing.
 var unknownTokens = map[string]string{
 	"tunnel token": base64.StdEncoding.EncodeToString(
-		[]byte(`{"a":"` + accountID + `","t":"` + tunnelID + `","s":"` + validSecret.Reveal() + `"}`)),
+		[]byte(`{"a":"` + accountID + `","t":"` + tunnelID +
+			`","s":"` + validSecret.Reveal() + `"}`)),
 	"token of unknown form": "Zq8-xR2_vN7kLm4PwYt6HbCd9EfGjK1sUaXoWi3Q5Zr0TyBnVcMhLpDeFgJkRsTu",
 	"hexadecimal key":       "c2547eb745079dac9320b638f5e225cf483cc5cfdda41",
 }
@@ -36,12 +37,13 @@ type recorder struct{ text bytes.Buffer }
 // options returns the options that make a client write to the recorder.
 func (r *recorder) options() []cftunnel.Option {
 	handler := slog.NewJSONHandler(&r.text, &slog.HandlerOptions{Level: slog.LevelDebug})
+	attempt := func(_ context.Context, info cftunnel.AttemptInfo) {
+		r.add(info)
+		r.addError(info.Err)
+	}
 	return []cftunnel.Option{
 		cftunnel.WithLogger(slog.New(handler)),
-		cftunnel.WithHooks(cftunnel.Hooks{Attempt: func(_ context.Context, info cftunnel.AttemptInfo) {
-			r.add(info)
-			r.addError(info.Err)
-		}}),
+		cftunnel.WithHooks(cftunnel.Hooks{Attempt: attempt}),
 	}
 }
 
@@ -84,7 +86,8 @@ func (r *recorder) assertHides(t *testing.T, secret string) {
 	for at := 0; at+length <= len(wanted); at++ {
 		piece := wanted[at : at+length]
 		if strings.Contains(shown, piece) || strings.Contains(shown, fmt.Sprintf("%x", piece)) {
-			assert.Fail(t, "a part of the secret is shown", "%s of %s\n%s", piece, secret, r.text.String())
+			assert.Fail(t, "a part of the secret is shown",
+				"%s of %s\n%s", piece, secret, r.text.String())
 			return
 		}
 	}
@@ -100,11 +103,12 @@ func lettersAndDigits(s string) string {
 	}, s)
 }
 
-// wireTransport returns a transport to a server that sends these responses as they are. Each connection
-// gets the first response for its first request, and so on. After the last response it is closed.
+// wireTransport returns a transport to a server that sends these responses as they are. Each
+// connection gets the first response for its first request, and so on. After the last response it
+// is closed.
 func wireTransport(t *testing.T, responses ...string) *http.Transport {
 	t.Helper()
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		go func() {
 			defer server.Close()
@@ -121,7 +125,8 @@ func wireTransport(t *testing.T, responses ...string) *http.Transport {
 			}
 		}()
 		return client, nil
-	}}
+	}
+	transport := &http.Transport{DialContext: dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
 }
@@ -152,7 +157,9 @@ var secretCalls = map[string]secretCall{
 		_, err := c.Tunnels.Token(ctx, tunnelID, opts...)
 		return err
 	},
-	"ManagementToken": func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+	"ManagementToken": func(
+		ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption,
+	) error {
 		_, err := c.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResourceLogs, opts...)
 		return err
 	},
@@ -164,7 +171,9 @@ var secretCalls = map[string]secretCall{
 		_, err := c.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: "n"}, opts...)
 		return err
 	},
-	"RotateSecret": func(ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption) error {
+	"RotateSecret": func(
+		ctx context.Context, c *cftunnel.Client, opts ...cftunnel.CallOption,
+	) error {
 		_, err := c.Tunnels.RotateSecret(ctx, tunnelID, cftunnel.RotateParams{})
 		return err
 	},

@@ -22,7 +22,8 @@ var quick = cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1})
 func TestTunnelsEnsure(t *testing.T) {
 	t.Parallel()
 	ensure := func(client *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
-		return client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+		return client.Tunnels.Ensure(context.Background(),
+			cftunnel.TunnelCreateParams{Name: "blog"})
 	}
 	t.Run("creates, then finds", func(t *testing.T) {
 		t.Parallel()
@@ -223,7 +224,8 @@ func TestTunnelsRotateSecret(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{})
 		require.NoError(t, err)
 		sent := bodies(srv, opUpdate)
 		require.Len(t, sent, 2)
@@ -284,7 +286,8 @@ func TestTunnelsRotateSecret(t *testing.T) {
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.NotNil(t, rotation)
@@ -307,10 +310,12 @@ func TestWARPConnectorsRotateSecret(t *testing.T) {
 	t.Parallel()
 	const opPatch = "PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"
 	srv, client := newFake(t, quick)
-	warp, err := client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	warp, err := client.WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "n"})
 	require.NoError(t, err)
 	srv.Inject(tunneltest.Fault{Operation: opPatch, Cut: tunneltest.CutAfter})
-	rotation, err := client.WARPConnectors.RotateSecret(t.Context(), warp.ID, cftunnel.RotateParams{})
+	rotation, err := client.WARPConnectors.RotateSecret(t.Context(), warp.ID,
+		cftunnel.RotateParams{})
 	require.NoError(t, err)
 	assert.NotEqual(t, warp.Token, rotation.Token)
 	_, err = srv.Connect(warp.Token)
@@ -333,12 +338,14 @@ func TestWARPConnectorsRotateSecret(t *testing.T) {
 			}
 			respond(200, `{"success":true,"result":`+result+`}`)(w, r)
 		})
-		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{})
 		require.NoError(t, err)
 		assert.Equal(t, "opaque", rotation.Token.Reveal())
 
 		token = "null"
-		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{})
 		require.ErrorContains(t, err, "is rotated, but reading its new token failed")
 		require.NotNil(t, rotation)
 		assert.Equal(t, tunnelID, rotation.Tunnel.ID)
@@ -426,7 +433,8 @@ func TestTunnelsWaitForStatus(t *testing.T) {
 		var seen []cftunnel.TunnelStatus
 		before := len(h.srv.Requests())
 		got, err := wait(t.Context(), tunnel.ID, healthy, cftunnel.WaitParams{
-			Interval: 2 * time.Second, OnPoll: func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
+			Interval: 2 * time.Second,
+			OnPoll:   func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
 		})
 		require.NoError(t, err)
 		assert.Equal(t, healthy, got.Status)
@@ -448,7 +456,8 @@ func TestTunnelsWaitForStatus(t *testing.T) {
 		assert.Equal(t, healthy, got.Status)
 		assert.InDelta(t, 240, len(h.srv.Requests())-before, 10, "a poll every 15 s")
 
-		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID,
+			cftunnel.TunnelDeleteParams{Cascade: true})
 		require.NoError(t, err)
 		_, err = wait(t.Context(), tunnel.ID, healthy, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
@@ -469,7 +478,8 @@ func TestTunnelsWaitForStatus_InvalidArguments(t *testing.T) {
 		},
 		"Interval": func() (*cftunnel.Tunnel, error) {
 			params := cftunnel.WaitParams{Interval: -1}
-			return client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusDown, params)
+			return client.Tunnels.WaitForStatus(t.Context(), tunnelID,
+				cftunnel.TunnelStatusDown, params)
 		},
 	} {
 		_, err := call()

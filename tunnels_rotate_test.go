@@ -14,7 +14,8 @@ import (
 func TestTunnelsRotateSecret_Endpoint(t *testing.T) {
 	t.Parallel()
 	old := cftunnel.TunnelCredentials{
-		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewTunnelSecret(), Endpoint: "fed",
+		AccountTag: accountID, TunnelID: tunnelID,
+		Secret: cftunnel.NewTunnelSecret(), Endpoint: "fed",
 	}
 	renewed := old
 	renewed.Secret = validSecret

@@ -63,7 +63,8 @@ func TestTunnels_LifeCycle(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	srv.Disconnect(connector)
 
-	renamed, err := client.Tunnels.Update(ctx, created.ID, cftunnel.TunnelUpdateParams{Name: "journal"})
+	renamed, err := client.Tunnels.Update(ctx, created.ID,
+		cftunnel.TunnelUpdateParams{Name: "journal"})
 	require.NoError(t, err)
 	assert.Equal(t, "journal", renamed.Name)
 	assert.Equal(t, token, renamed.Token)
@@ -92,7 +93,8 @@ func TestTunnelsDelete_Cascade(t *testing.T) {
 	require.NoError(t, err)
 	_, err = srv.Connect(tunnel.Token)
 	require.NoError(t, err)
-	_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+	_, err = client.Tunnels.Delete(t.Context(), tunnel.ID,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
 }
 
@@ -119,7 +121,8 @@ func TestTunnels_RequestBodies(t *testing.T) {
 			return err
 		}, `{"name":"m"}`},
 		{func() error {
-			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+			_, err := client.Tunnels.Update(ctx, tunnelID,
+				cftunnel.TunnelUpdateParams{Secret: validSecret})
 			return err
 		}, `{"tunnel_secret":"` + validSecret.Reveal() + `"}`},
 	} {
@@ -195,17 +198,20 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 			return err
 		}, "Name"},
 		"create with a short secret": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: short})
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: short})
 			return err
 		}, "Secret"},
 		"create with a secret not in base64": {func() error {
 			secret := cftunnel.NewSecret(planted + "!")
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
 		"create with a newline in the secret": {func() error {
 			secret := cftunnel.NewSecret(validSecret.Reveal() + "\n")
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
 		"update without a change": {func() error {
@@ -217,7 +223,8 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 			return err
 		}, "Name"},
 		"update to a short secret": {func() error {
-			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: short})
+			_, err := client.Tunnels.Update(ctx, tunnelID,
+				cftunnel.TunnelUpdateParams{Secret: short})
 			return err
 		}, "Secret"},
 		"list with an invalid UUID": {func() error {
@@ -248,7 +255,8 @@ func TestTunnels_InvalidArguments(t *testing.T) {
 			return nil
 		}, "Page"},
 		"all with an invalid UUID": {func() error {
-			for _, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{UUID: "x"}) {
+			params := cftunnel.AllTypesListParams{UUID: "x"}
+			for _, err := range client.Tunnels.AllTypes(ctx, params) {
 				return err
 			}
 			return nil
@@ -391,7 +399,8 @@ func TestTunnel_TokenOfCreateAndUpdate(t *testing.T) {
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", created.Token.Reveal())
-	updated, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+	updated, err := client.Tunnels.Update(t.Context(), tunnelID,
+		cftunnel.TunnelUpdateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", updated.Token.Reveal())
 	got, err := client.Tunnels.Get(t.Context(), tunnelID)

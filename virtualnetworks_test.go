@@ -92,7 +92,8 @@ func TestVirtualNetworks_NameTaken(t *testing.T) {
 	for _, err := range []error{createErr, updateErr} {
 		require.ErrorIs(t, err, cftunnel.ErrConflict)
 		assert.True(t, cftunnel.HasCode(err, 1014))
-		require.NotErrorIs(t, err, cftunnel.ErrRouteExists, "1014 is the code of an existing route too")
+		require.NotErrorIs(t, err, cftunnel.ErrRouteExists,
+			"1014 is the code of an existing route too")
 	}
 }
 
@@ -267,7 +268,8 @@ func TestVirtualNetworks_InvalidArguments(t *testing.T) {
 			return err
 		}},
 		"create with invalid UTF-8": {"Comment", func() error {
-			_, err := networks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: "x", Comment: "\xff"})
+			_, err := networks.Create(ctx,
+				cftunnel.VirtualNetworkCreateParams{Name: "x", Comment: "\xff"})
 			return err
 		}},
 		"get with a path": {"virtualNetworkID", func() error { _, err := networks.Get(ctx, "../routes"); return err }},

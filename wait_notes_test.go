@@ -85,14 +85,14 @@ func TestWaits_HooksAndLog(t *testing.T) {
 			require.NoError(h.t, list(ctx, c))
 			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitPace, 60600 * time.Millisecond}}},
-		"pace of a Limiter": {sleepingLimiter, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+		"Limiter": {sleepingLimiter, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitPace, 3 * time.Second}}},
 		"hold": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(429, "7"))
 			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 7 * time.Second}}},
-		"hold without Retry-After": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+		"no Retry-After": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(tunneltest.Fault{Status: 429})
 			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 5 * time.Second}}},
@@ -100,7 +100,7 @@ func TestWaits_HooksAndLog(t *testing.T) {
 			h.srv.Inject(retryAfter(429, "7"))
 			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 7 * time.Second}, {cftunnel.WaitPace, 53600 * time.Millisecond}}},
-		"hold of another call, begun during the wait": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+		"hold of another call": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			require.NoError(h.t, list(ctx, c))
 			child, err := c.ForAccount(strings.Repeat("a", 32))
 			require.NoError(h.t, err)
@@ -129,7 +129,7 @@ func TestWaits_HooksAndLog(t *testing.T) {
 			time.AfterFunc(2*time.Second, cancel)
 			require.ErrorIs(h.t, list(ctx, c), context.Canceled)
 		}, []wait{{cftunnel.WaitHold, 2 * time.Second}}},
-		"wait beyond the deadline": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+		"beyond the deadline": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			require.NoError(h.t, list(ctx, c))
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()

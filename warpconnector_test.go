@@ -71,7 +71,8 @@ func TestWARPConnectors_SeparateFromTunnels(t *testing.T) {
 	srv, client := newFake(t)
 	ctx := t.Context()
 	tunnel := srv.SeedTunnels(1)[0]
-	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office"})
+	warp, err := client.WARPConnectors.Create(ctx,
+		cftunnel.WARPConnectorCreateParams{Name: "office"})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"name":"office"}`, srv.Requests()[0].Body.Reveal())
 
@@ -119,9 +120,8 @@ func TestWARPConnectors_Configuration(t *testing.T) {
 	assert.False(t, initial.CreatedAt.IsZero())
 
 	lastBody := func() string { return last(srv).Body.Reveal() }
-	aws, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, cftunnel.WARPConfigurationParams{
-		HAMode: cftunnel.HAModeAWS, FNRID: "eni-1",
-	})
+	aws, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID,
+		cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeAWS, FNRID: "eni-1"})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`, lastBody())
 	assert.Equal(t, "eni-1", aws.FNRID)
@@ -129,10 +129,11 @@ func TestWARPConnectors_Configuration(t *testing.T) {
 	assert.Equal(t, initial.Version+1, aws.Version)
 	assert.False(t, aws.UpdatedAt.IsZero())
 
-	local, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, cftunnel.WARPConfigurationParams{
+	localParams := cftunnel.WARPConfigurationParams{
 		HAMode: cftunnel.HAModeLocal,
 		VIPs:   []string{"10.0.0.1", "10.0.0.2"}, VIPsPrevious: []string{"10.0.0.9"},
-	})
+	}
+	local, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, localParams)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"ha_mode":"local","config":{
 		"vips":[{"address":"10.0.0.1"},{"address":"10.0.0.2"}],

@@ -39,7 +39,8 @@ func TestZeroClient_EveryMethod(t *testing.T) {
 		for name, method := range cases.Methods {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
-				requireInvalid(t, method.Call(t.Context(), client, cases.UnknownIDs()), "client", "service")
+				err := method.Call(t.Context(), client, cases.UnknownIDs())
+				requireInvalid(t, err, "client", "service")
 			})
 		}
 	}

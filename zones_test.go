@@ -86,8 +86,8 @@ func zoneOf(id byte, name, status, account string) string {
 	return fmt.Sprintf(format, strings.Repeat(string(id), 32), name, status, account)
 }
 
-// If several zones have the name, the active one is chosen, then the one of the client's account. The
-// server ignores the filter.
+// If several zones have the name, the active one is chosen, then the one of the client's account.
+// The server ignores the filter.
 func TestZonesForHostname_Several(t *testing.T) {
 	t.Parallel()
 	other := strings.Repeat("f", 32)
