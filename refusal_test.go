@@ -125,7 +125,7 @@ func TestError_TextOfOtherJSON(t *testing.T) {
 		for _, status := range []int{400, 403, 407, 422, 429, 451, 502} {
 			t.Run(fmt.Sprint(status, body[:min(len(body), 60)]), func(t *testing.T) {
 				t.Parallel()
-				// A new client for each call, because a 429 delays the next call of the same client.
+				// A new client for each call: a 429 delays the next call of the same client.
 				newClient := func() *cftunnel.Client {
 					return canned(t, func(*http.Request) (int, string) { return status, body })
 				}

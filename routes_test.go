@@ -61,16 +61,9 @@ func TestRoutes_LifeCycle(t *testing.T) {
 	_, client := newFake(t, once)
 	web, shop := newTunnel(t, client, "web"), newTunnel(t, client, "shop")
 	blue := newNetwork(t, client, "blue")
-	created := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          ten,
-			TunnelID:         web,
-			VirtualNetworkID: blue.ID,
-			Comment:          "lab",
-		},
-	)
+	created := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: web, VirtualNetworkID: blue.ID, Comment: "lab",
+	})
 	assert.Equal(t, ten, created.Network)
 	assert.Equal(t, []string{web, blue.ID, "lab"},
 		[]string{created.TunnelID, created.VirtualNetworkID, created.Comment})
@@ -311,12 +304,8 @@ func TestRoutes_WrongResponses(t *testing.T) {
 		_, err := client.Routes.Get(ctx, tunnelID)
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, cftunnel.ErrNotFound, name)
-		require.ErrorIs(
-			t,
-			createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID}),
-			cftunnel.ErrOutcomeUnknown,
-			name,
-		)
+		err = createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID})
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, name)
 		_, err = client.Routes.Update(ctx, tunnelID, cftunnel.RouteUpdateParams{Comment: new("x")})
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, name)
 	}
@@ -335,19 +324,9 @@ func TestRoutes_WrongResponses(t *testing.T) {
 		assert.Equal(t, tunnelID, deleted.ID)
 	}
 	// A failure with status 200 is an error.
-	client := clientOf(
-		t,
-		respond(
-			200,
-			`{"success":false,"errors":[{"code":1014,"message":"no"}],"messages":[],"result":null}`,
-		),
-		once,
-	)
-	require.ErrorIs(
-		t,
-		createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID}),
-		cftunnel.ErrRouteExists,
-	)
+	client := clientOf(t, respond(200, refusalBody(1014)), once)
+	err := createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID})
+	require.ErrorIs(t, err, cftunnel.ErrRouteExists)
 }
 
 func TestRoutesCreate_Refusals(t *testing.T) {
@@ -358,11 +337,8 @@ func TestRoutesCreate_Refusals(t *testing.T) {
 	err := createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
 	require.ErrorIs(t, err, cftunnel.ErrRouteExists)
 	require.ErrorIs(t, err, cftunnel.ErrConflict)
-	require.ErrorIs(
-		t,
-		createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: otherID}),
-		cftunnel.ErrNotFound,
-	)
+	err = createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: otherID})
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	err = createRoute(client,
 		cftunnel.RouteCreateParams{Network: ten, TunnelID: web, VirtualNetworkID: otherID})
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
@@ -435,15 +411,9 @@ func TestErrTunnelHasRoutes(t *testing.T) {
 func TestRoutesUpdate_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)
-	route := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:  ten,
-			TunnelID: newTunnel(t, client, "web"),
-			Comment:  "lab",
-		},
-	)
+	route := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: newTunnel(t, client, "web"), Comment: "lab",
+	})
 	updated, err := client.Routes.Update(t.Context(), route.ID,
 		cftunnel.RouteUpdateParams{Network: ten, TunnelID: route.TunnelID, Comment: new("lab")})
 	require.NoError(t, err)
@@ -476,15 +446,9 @@ func TestRoutesLookup(t *testing.T) {
 	web := newTunnel(t, client, "web")
 	blue := newNetwork(t, client, "blue")
 	newRoute(t, client, cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
-	newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          netip.MustParsePrefix("10.1.0.0/16"),
-			TunnelID:         web,
-			VirtualNetworkID: blue.ID,
-		},
-	)
+	newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: netip.MustParsePrefix("10.1.0.0/16"), TunnelID: web, VirtualNetworkID: blue.ID,
+	})
 	newRoute(t, client,
 		cftunnel.RouteCreateParams{Network: netip.MustParsePrefix("2001:db8::/32"), TunnelID: web})
 	for _, c := range []struct {

@@ -207,7 +207,8 @@ func TestProxy_ShowsNoPassword(t *testing.T) {
 		w.Header().Set("Proxy-Authenticate", "Basic")
 		w.WriteHeader(http.StatusProxyAuthRequired)
 		proxyAuth, auth := r.Header.Get("Proxy-Authorization"), r.Header.Get("Authorization")
-		_, _ = fmt.Fprint(w, "<pre>", proxyAuth, " ", auth, " ", r.URL, " ", proxyPassword, "</pre>")
+		_, _ = fmt.Fprintf(w, "<pre>%s and %s of %s, %s</pre>",
+			proxyAuth, auth, r.URL, proxyPassword)
 	}))
 	t.Cleanup(plain.Close)
 	for name, test := range map[string]struct{ proxy, baseURL string }{

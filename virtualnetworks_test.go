@@ -102,15 +102,9 @@ func TestVirtualNetworksDelete_InUse(t *testing.T) {
 	_, client := newFake(t, once)
 	ctx := t.Context()
 	blue := newNetwork(t, client, "blue")
-	route := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          ten,
-			TunnelID:         newTunnel(t, client, "web"),
-			VirtualNetworkID: blue.ID,
-		},
-	)
+	route := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: newTunnel(t, client, "web"), VirtualNetworkID: blue.ID,
+	})
 	assertRefused := func(id string, params cftunnel.VirtualNetworkDeleteParams) {
 		t.Helper()
 		_, err := client.VirtualNetworks.Delete(ctx, id, params)
