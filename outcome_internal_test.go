@@ -173,8 +173,8 @@ func TestClassify(t *testing.T) {
 		assert.Equal(t, row.get, classify(get, false), "GET: %s", row.name)
 		for name, r := range map[string]request{"PUT": put, "PATCH": patch, "DELETE": remove} {
 			assert.Equal(t, row.put, classify(r, false), "%s: %s", name, row.name)
-			isNotFound := row.response.StatusCode == http.StatusNotFound && row.body == refusal
-			if name == "DELETE" && isNotFound {
+			is404 := row.response.StatusCode == http.StatusNotFound && row.body == refusal
+			if name == "DELETE" && is404 {
 				assert.Equal(t, succeeds, classify(r, true))
 				continue
 			}

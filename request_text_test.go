@@ -17,8 +17,8 @@ import (
 // A text that is not UTF-8 would be changed by the encoding, so nothing is sent.
 func TestArguments_NotUTF8(t *testing.T) {
 	t.Parallel()
-	type call = func(ctx context.Context, c *cftunnel.Client, bad string) error
-	configOf := func(change func(c *cftunnel.TunnelConfig, bad string)) call {
+	type callFunc = func(ctx context.Context, c *cftunnel.Client, bad string) error
+	configOf := func(change func(c *cftunnel.TunnelConfig, bad string)) callFunc {
 		return func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
 				{Hostname: "a.example.com", Service: "http://localhost"}, {Service: "http_status:404"},
@@ -28,7 +28,7 @@ func TestArguments_NotUTF8(t *testing.T) {
 			return err
 		}
 	}
-	listOf := func(change func(p *cftunnel.TunnelListParams, bad string)) call {
+	listOf := func(change func(p *cftunnel.TunnelListParams, bad string)) callFunc {
 		return func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			var params cftunnel.TunnelListParams
 			change(&params, bad)
@@ -43,7 +43,7 @@ func TestArguments_NotUTF8(t *testing.T) {
 			return err
 		}
 	}
-	for name, call := range map[string]call{
+	for name, call := range map[string]callFunc{
 		"Name Tunnels.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: bad})
 			return err
