@@ -81,7 +81,7 @@ func TestCallerErrors_ShowNoToken(t *testing.T) {
 							}
 							return cftunnel.Secret{}, leak
 						}),
-					"limiter":   failingLimiter(leak),
+					"limiter":   limiterWithError(leak),
 					"transport": failingTransport(leak),
 				} {
 					client, d := wireClient(t, wireTransport(t, response("503 Busy", "{}")), opt)
@@ -104,8 +104,8 @@ func sourceWithError(token string, err error) cftunnel.Option {
 	})
 }
 
-// failingLimiter returns a limiter that always fails with err.
-func failingLimiter(err error) cftunnel.Option {
+// limiterWithError returns a limiter that always fails with err.
+func limiterWithError(err error) cftunnel.Option {
 	return cftunnel.WithLimiter(limiterFunc(func(context.Context) error { return err }))
 }
 
@@ -125,7 +125,7 @@ func TestCallerErrors_ShowNoFields(t *testing.T) {
 	} {
 		for name, opt := range map[string]cftunnel.Option{
 			"token source": sourceWithError(sentToken, leak),
-			"limiter":      failingLimiter(leak),
+			"limiter":      limiterWithError(leak),
 			"transport":    failingTransport(leak),
 		} {
 			client, _ := wireClient(t, wireTransport(t), opt)
@@ -162,7 +162,7 @@ func TestCallerErrors_KeptInChain(t *testing.T) {
 	}
 	for name, opt := range map[string]cftunnel.Option{
 		"token source": failingSource(harmless),
-		"limiter":      failingLimiter(harmless),
+		"limiter":      limiterWithError(harmless),
 	} {
 		client, _ := wireClient(t, wireTransport(t), opt)
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
@@ -309,10 +309,10 @@ func TestCallerErrors_TokenOfWords(t *testing.T) {
 	leak := fmt.Errorf("%s: %w", planted, errSource)
 	for name, opts := range map[string][]cftunnel.Option{
 		"source":         {sourceWithError(planted, leak)},
-		"limiter":        {cftunnel.WithAPIToken(planted), failingLimiter(leak)},
-		"source's token": {sourceOf(planted), failingLimiter(leak)},
+		"limiter":        {cftunnel.WithAPIToken(planted), limiterWithError(leak)},
+		"source's token": {sourceOf(planted), limiterWithError(leak)},
 		"transport":      {cftunnel.WithAPIToken(planted), failingTransport(leak)},
-		"API key":        {cftunnel.WithAPIKey("a@example.com", planted), failingLimiter(leak)},
+		"API key":        {cftunnel.WithAPIKey("a@example.com", planted), limiterWithError(leak)},
 	} {
 		client, d := wireClient(t, wireTransport(t), opts...)
 		_, err := client.Tunnels.Get(t.Context(), tunnelID)
