@@ -180,7 +180,7 @@ func TestResponse_OtherID(t *testing.T) {
 				failure, ok := err.(*cftunnel.Error) //nolint:errorlint // the call's own error
 				require.True(t, ok, "%#v", err)
 				assert.Equal(t, 200, failure.StatusCode)
-				assert.ErrorContains(t, err, "something else")
+				assert.ErrorContains(t, err, "the response is about")
 				assert.Equal(t, c.write, isUncertain(err))
 			})
 		}
@@ -238,7 +238,7 @@ func TestTunnelsToken_OtherTunnel(t *testing.T) {
 				assert.Equal(t, test.token, token.Reveal())
 				return
 			}
-			require.ErrorContains(t, err, "something else")
+			require.ErrorContains(t, err, "the response is about")
 			assert.True(t, token.IsZero())
 			assert.NotContains(t, err.Error(), test.token)
 		})
