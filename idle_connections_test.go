@@ -3,7 +3,6 @@ package cftunnel_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,22 +18,23 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 )
 
-// dyingServer responds to the first request of each of the first connections when all have come, and
-// cuts the next one. Later connections work.
-type dyingServer struct {
-	dying    int
+// closingServer closes each of its first connections when the second request on it arrives. It
+// responds to the first requests when all of them have arrived, so that the client needs a
+// connection for each. Later connections work.
+type closingServer struct {
+	closing  int // number of connections that are closed
 	all      chan struct{}
 	conns    atomic.Int32
 	requests atomic.Int32
 }
 
-func (s *dyingServer) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	go s.serve(far, int(s.conns.Add(1)) <= s.dying)
-	return near, nil
+func (s *closingServer) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	go s.serve(server, int(s.conns.Add(1)) <= s.closing)
+	return client, nil
 }
 
-func (s *dyingServer) serve(conn net.Conn, dies bool) {
+func (s *closingServer) serve(conn net.Conn, closes bool) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	for n := 1; ; n++ {
@@ -44,29 +44,35 @@ func (s *dyingServer) serve(conn net.Conn, dies bool) {
 		}
 		_, _ = io.Copy(io.Discard, request.Body)
 		switch seen := int(s.requests.Add(1)); {
-		case dies && n > 1:
+		case closes && n > 1:
 			return
-		case dies && seen == s.dying:
+		case closes && seen == s.closing:
 			close(s.all)
-		case dies:
+		case closes:
 			<-s.all
 		}
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(tunnelResponse), tunnelResponse)
+		_, _ = io.WriteString(conn, response("200 OK", tunnelResponse))
 	}
 }
 
-// newDyingServer returns a client with 30 idle connections that are dead. It must be called inside a
-// bubble.
-func newDyingServer(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) (*dyingServer, *cftunnel.Client) {
+// newClosingServer returns a client with 30 dead idle connections, and their server. It must be
+// called inside a bubble.
+func newClosingServer(
+	t *testing.T, wrap func(http.RoundTripper) http.RoundTripper,
+) (*closingServer, *cftunnel.Client) {
 	t.Helper()
 	const dead = 30
-	server := &dyingServer{dying: dead, all: make(chan struct{})}
+	server := &closingServer{closing: dead, all: make(chan struct{})}
 	transport := roundtrip.NewTransport()
 	transport.DialContext = server.dial
 	t.Cleanup(transport.CloseIdleConnections)
-	client, err := cftunnel.NewClient(cftunnel.WithBaseURL("http://localhost"), cftunnel.WithAPIToken(apiToken),
-		cftunnel.WithAccountID(accountID), cftunnel.WithoutRateLimit(),
-		cftunnel.WithHTTPClient(&http.Client{Transport: wrap(transport)}))
+	client, err := cftunnel.NewClient(
+		cftunnel.WithBaseURL("http://localhost"),
+		cftunnel.WithAPIToken(apiToken),
+		cftunnel.WithAccountID(accountID),
+		cftunnel.WithoutRateLimit(),
+		cftunnel.WithHTTPClient(&http.Client{Transport: wrap(transport)}),
+	)
 	require.NoError(t, err)
 	var group sync.WaitGroup
 	for range dead {
@@ -82,7 +88,12 @@ func newDyingServer(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper
 	return server, client
 }
 
-// A retry of this client gets a fresh connection too.
+func unwrapped(next http.RoundTripper) http.RoundTripper { return next }
+
+// withoutClose hides the CloseIdleConnections method of a transport.
+func withoutClose(next http.RoundTripper) http.RoundTripper { return roundTripper(next.RoundTrip) }
+
+// The client's own retry uses a new connection too, not another dead one.
 func TestIdleConnections_RetryOfWrite(t *testing.T) {
 	t.Parallel()
 	for kind, call := range http2Calls {
@@ -92,7 +103,7 @@ func TestIdleConnections_RetryOfWrite(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, client := newDyingServer(t, func(next http.RoundTripper) http.RoundTripper { return next })
+				server, client := newClosingServer(t, unwrapped)
 				require.NoError(t, call.call(t.Context(), client))
 				assert.EqualValues(t, 2, server.requests.Load())
 			})
@@ -100,32 +111,34 @@ func TestIdleConnections_RetryOfWrite(t *testing.T) {
 	}
 }
 
-// Idle connections that are all dead cost a call one request, even if it has one attempt.
+// If all idle connections are dead, a call loses only one request, even with MaxAttempts(1).
 func TestIdleConnections_AllDead(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(http.RoundTripper) http.RoundTripper{
-		"own transport": func(next http.RoundTripper) http.RoundTripper { return next },
-		"RoundTripper that cannot close idle connections": func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(next.RoundTrip)
-		},
+		"own transport": unwrapped,
+		"RoundTripper without CloseIdleConnections": withoutClose,
 	} {
 		for kind, call := range http2Calls {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server, client := newDyingServer(t, wrap)
+					server, client := newClosingServer(t, wrap)
 					var info cftunnel.ResponseInfo
-					err := call.call(t.Context(), client, cftunnel.MaxAttempts(1), cftunnel.CaptureResponse(&info))
+					oneAttempt := cftunnel.MaxAttempts(1)
+					err := call.call(t.Context(), client, oneAttempt,
+						cftunnel.CaptureResponse(&info))
 					if kind != "GET" {
 						require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 						assert.EqualValues(t, 1, server.requests.Load())
 						if name == "own transport" {
-							require.NoError(t, call.call(t.Context(), client, cftunnel.MaxAttempts(1)), "the next call gets a new one")
+							err := call.call(t.Context(), client, oneAttempt)
+							require.NoError(t, err, "the next call uses a new connection")
 						}
 						return
 					}
 					require.NoError(t, err)
-					assert.EqualValues(t, 2, server.requests.Load(), "one that is lost, and one on a fresh connection")
+					assert.EqualValues(t, 2, server.requests.Load(),
+						"one lost, one on a new connection")
 					assert.Equal(t, 2, info.Attempts)
 				})
 			})

@@ -23,35 +23,48 @@ func listOf(n int, item string) string {
 	return "[" + strings.TrimSuffix(strings.Repeat(item+",", n), ",") + "]"
 }
 
-// bombs are results that would need far more memory than their text.
+// bombs are results that would need far more memory than their JSON text if they were decoded
+// without a limit.
 func bombs() map[string]string {
 	const id = `"id":"` + tunnelID + `"`
-	made := map[string]string{}
+	results := map[string]string{}
 	for _, item := range []string{`{}`, `[]`, `""`, `0`, `{"a":{}}`} {
-		made["list of "+item] = listOf(300_000, item)
-		made["lists of "+item] = listOf(1000, listOf(300, item))
-		made["objects with lists of "+item] = listOf(500, `{`+id+`,"conns":`+listOf(300, item)+`,"connections":`+listOf(300, item)+`}`)
-		made["object with lists of "+item] = `{` + id + `,"conns":` + listOf(9000, item) + `,"connections":` + listOf(9000, item) +
-			`,"features":` + listOf(9000, item) + `,"vips":` + listOf(9000, item) + `,"policies":` + listOf(9000, item) + `,"tags":` + listOf(9000, item) + `}`
-		made["list that comes again, of "+item] = `{` + id + strings.Repeat(`,"connections":[`+item+`,`+item+`],"conns":[`+item+`,`+item+`]`, 10_000) + `}`
-		made["rules of "+item] = `{"config":{"ingress":` + listOf(9000, item) + `}}`
-		made["rules with lists of "+item] = `{"config":{"ingress":` + listOf(300, `{"originRequest":{"ipRules":`+listOf(300, item)+`}}`) + `}}`
-		made["ports of "+item] = `{"config":{"ingress":` + listOf(300, `{"originRequest":{"ipRules":[{"ports":`+listOf(300, item)+`}]}}`) + `}}`
-		made["unknown members of a configuration "+item] = `{"config":{"more":` + listOf(100_000, item) + `}}`
+		results["list of "+item] = listOf(300_000, item)
+		results["lists of "+item] = listOf(1000, listOf(300, item))
+		list := listOf(300, item)
+		results["objects with lists of "+item] = listOf(500,
+			`{`+id+`,"conns":`+list+`,"connections":`+list+`}`)
+		object := `{` + id
+		for _, member := range []string{"conns", "connections", "features", "vips", "policies", "tags"} {
+			object += `,"` + member + `":` + listOf(9000, item)
+		}
+		results["object with lists of "+item] = object + `}`
+		two := listOf(2, item)
+		results["repeated list of "+item] = `{` + id +
+			strings.Repeat(`,"connections":`+two+`,"conns":`+two, 10_000) + `}`
+		results["rules of "+item] = `{"config":{"ingress":` + listOf(9000, item) + `}}`
+		results["rules with lists of "+item] = `{"config":{"ingress":` +
+			listOf(300, `{"originRequest":{"ipRules":`+list+`}}`) + `}}`
+		results["ports of "+item] = `{"config":{"ingress":` +
+			listOf(300, `{"originRequest":{"ipRules":[{"ports":`+list+`}]}}`) + `}}`
+		results["unknown member of a configuration, list of "+item] = `{"config":{"more":` +
+			listOf(100_000, item) + `}}`
 	}
 	var members strings.Builder
 	for i := range 100_000 {
 		fmt.Fprintf(&members, `,"%x":0`, i)
 	}
-	made["object with many members"] = `{` + id + members.String() + `}`
-	made["configuration with many members"] = `{"config":{` + members.String()[1:] + `}}`
-	made["rules with many members"] = `{"config":{"ingress":` + listOf(9000, `{"a":0,"b":0}`) + `}}`
-	made["configuration that comes again"] = `{` + id + strings.Repeat(`,"config":{}`, 100_000) + `}`
-	made["string that comes again"] = `{` + id + strings.Repeat(`,"name":"\n","comment":"\n"`, 100_000) + `}`
-	return made
+	results["object with many members"] = `{` + id + members.String() + `}`
+	results["configuration with many members"] = `{"config":{` + members.String()[1:] + `}}`
+	rules := listOf(9000, `{"a":0,"b":0}`)
+	results["rules with many members"] = `{"config":{"ingress":` + rules + `}}`
+	results["repeated configuration"] = `{` + id + strings.Repeat(`,"config":{}`, 100_000) + `}`
+	results["repeated string"] = `{` + id +
+		strings.Repeat(`,"name":"\n","comment":"\n"`, 100_000) + `}`
+	return results
 }
 
-// tree contains itself, so that only encoding/json can decode it.
+// tree is a recursive type, which only encoding/json can decode.
 type tree struct {
 	Name    string   `json:"name"`
 	Wide    [20]int  `json:"wide"`
@@ -60,7 +73,7 @@ type tree struct {
 	Members []string `json:"features"`
 }
 
-// decodingCalls have results of every kind.
+// decodingCalls are calls that decode every kind of result.
 func decodingCalls() map[string]func(context.Context, *cftunnel.Client) error {
 	calls := map[string]func(context.Context, *cftunnel.Client) error{
 		"Do, any":       decodeInto[any],
@@ -77,7 +90,9 @@ func decodingCalls() map[string]func(context.Context, *cftunnel.Client) error {
 		"Do, bytes":     decodeInto[[][]byte],
 		"Do, rules":     decodeInto[[]cftunnel.IngressRule],
 		"Do, config":    decodeInto[cftunnel.TunnelConfig],
-		"Do, no result": func(ctx context.Context, c *cftunnel.Client) error { return c.Do(ctx, http.MethodGet, "x", nil, nil) },
+		"Do, no result": func(ctx context.Context, c *cftunnel.Client) error {
+			return c.Do(ctx, http.MethodGet, "x", nil, nil)
+		},
 		"DoAll, any":    decodeAllInto[any],
 		"DoAll, tree":   decodeAllInto[tree],
 		"DoAll, string": decodeAllInto[string],
@@ -88,7 +103,9 @@ func decodingCalls() map[string]func(context.Context, *cftunnel.Client) error {
 		"Zones.List", "DNSRecords.List", "UserTokens.List", "UserTokens.Get", "UserTokens.PermissionGroups",
 	} {
 		if method, ok := cases.Methods[name]; ok {
-			calls[name] = func(ctx context.Context, c *cftunnel.Client) error { return method.Call(ctx, c, cases.UnknownIDs()) }
+			calls[name] = func(ctx context.Context, c *cftunnel.Client) error {
+				return method.Call(ctx, c, cases.UnknownIDs())
+			}
 		}
 	}
 	return calls
@@ -108,7 +125,7 @@ func decodeAllInto[T any](ctx context.Context, c *cftunnel.Client) error {
 	return nil
 }
 
-// allocated returns how much f allocates, which is at least what it needs at any time.
+// allocated returns the number of bytes that f allocates. f never uses more than that at a time.
 func allocated(f func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -117,7 +134,7 @@ func allocated(f func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-//nolint:paralleltest // other tests would count too
+//nolint:paralleltest // the allocations of other tests would be counted too
 func TestMemory_Bombs(t *testing.T) {
 	const factor, base = 9, 6 << 20
 	for bomb, result := range bombs() {
@@ -136,12 +153,13 @@ func TestMemory_Bombs(t *testing.T) {
 		}, once, cftunnel.WithoutRateLimit())
 		for name, call := range decodingCalls() {
 			got := allocated(func() { _ = call(t.Context(), client) })
-			assert.LessOrEqual(t, got, factor*len(body)+base, "%s as %s: %d bytes allocated for %d", bomb, name, got, len(body))
+			assert.LessOrEqual(t, got, factor*len(body)+base,
+				"%s as %s: %d bytes allocated for %d", bomb, name, got, len(body))
 		}
 	}
 }
 
-// What a server may well send is not refused.
+// Large results that a server may really send are accepted.
 func TestMemory_LargeResults(t *testing.T) {
 	t.Parallel()
 	connection := `{"id":"` + tunnelID + `","uuid":"` + tunnelID + `","client_id":"` + tunnelID +
@@ -160,7 +178,7 @@ func TestMemory_LargeResults(t *testing.T) {
 				return err
 			},
 		},
-		"10,000 connectors with an id": {
+		"10,000 connectors with an ID only": {
 			listOf(10_000, `{"id":"a"}`),
 			func(ctx context.Context, c *cftunnel.Client) error {
 				_, err := c.Connectors.List(ctx, tunnelID)
@@ -168,7 +186,8 @@ func TestMemory_LargeResults(t *testing.T) {
 			},
 		},
 		"1,000 tunnels": {
-			listOf(1000, `{"id":"`+tunnelID+`","name":"n","connections":`+listOf(4, connection)+`,"metadata":{"a":[1,2,3]}}`), listFirst,
+			listOf(1000, `{"id":"`+tunnelID+`","name":"n","connections":`+listOf(4, connection)+
+				`,"metadata":{"a":[1,2,3]}}`), listFirst,
 		},
 		"10,000 rules": {
 			`{"tunnel_id":"` + tunnelID + `","version":1,"config":{"ingress":` + listOf(10_000, `{"hostname":"a.b.co","service":"http://c"}`) + `}}`,
@@ -177,7 +196,7 @@ func TestMemory_LargeResults(t *testing.T) {
 				return err
 			},
 		},
-		"10,000 rules with an origin": {
+		"10,000 rules with origin settings": {
 			`{"tunnel_id":"` + tunnelID + `","config":{"ingress":` + listOf(10_000,
 				`{"hostname":"app.example.com","service":"https://localhost:8443","originRequest":{"noTLSVerify":true,"connectTimeout":10}}`) + `}}`,
 			func(ctx context.Context, c *cftunnel.Client) error {
@@ -185,11 +204,11 @@ func TestMemory_LargeResults(t *testing.T) {
 				return err
 			},
 		},
-		"10,000 items of Do": {listOf(10_000, `{"id":"`+tunnelID+`","name":"a name","size":17,"at":"2026-01-02T03:04:05Z"}`), decodeInto[[]map[string]any]},
-		"10,000 small items": {listOf(10_000, `{"id":1}`), decodeInto[any]},
-		"10,000 of DoAll":    {listOf(10_000, `{"name":"a","features":["a","b"]}`), decodeAllInto[tree]},
-		"a long text":        {`"` + strings.Repeat("a", 16<<20) + `"`, decodeInto[string]},
-		"a long odd text":    {`"` + strings.Repeat(`\n`, 4<<20) + `"`, decodeInto[string]},
+		"10,000 items of Do":     {listOf(10_000, `{"id":"`+tunnelID+`","name":"a name","size":17,"at":"2026-01-02T03:04:05Z"}`), decodeInto[[]map[string]any]},
+		"10,000 small items":     {listOf(10_000, `{"id":1}`), decodeInto[any]},
+		"10,000 items of DoAll":  {listOf(10_000, `{"name":"a","features":["a","b"]}`), decodeAllInto[tree]},
+		"a long text":            {`"` + strings.Repeat("a", 16<<20) + `"`, decodeInto[string]},
+		"a long text of escapes": {`"` + strings.Repeat(`\n`, 4<<20) + `"`, decodeInto[string]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +256,8 @@ func TestLists_TooManyItems(t *testing.T) {
 	}
 }
 
-// With an empty id, Cleanup would drop every connector.
+// An item without an ID is an error: a caller may pass its empty ID to Cleanup, which then drops
+// the connections of every connector.
 func TestLists_ItemsWithoutID(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *cftunnel.Client) error{
@@ -265,18 +285,19 @@ func TestLists_ItemsWithoutID(t *testing.T) {
 			return err
 		},
 	} {
-		for id, ok := range map[string]bool{
+		for item, valid := range map[string]bool{
 			`{"id":"` + tunnelID + `"}`: true, `{"id":"1b2c"}`: true,
-			`{}`: false, `{"id":""}`: false, `{"id":null}`: false, `{"uuid":"` + tunnelID + `"}`: false, `null`: false,
-			`{"id":"."}`: false, `{"id":".."}`: false, `{"id":"a/b"}`: false, `{"id":"a?b"}`: false, `{"id":" "}`: false, `{"id":"a\u0000"}`: false,
+			`{}`: false, `{"id":""}`: false, `{"id":null}`: false, `null`: false,
+			`{"uuid":"` + tunnelID + `"}`: false, `{"id":"."}`: false, `{"id":".."}`: false,
+			`{"id":"a/b"}`: false, `{"id":"a?b"}`: false, `{"id":" "}`: false, `{"id":"a\u0000"}`: false,
 		} {
-			client := clientOf(t, respond(200, `{"success":true,"result":[{"id":"`+tunnelID+`"},`+id+`]}`), once)
+			client := clientOf(t, respond(200, ok(`[{"id":"`+tunnelID+`"},`+item+`]`)), once)
 			err := call(t.Context(), client)
-			if ok || name == "Tunnels.All" && err == nil {
-				require.NoError(t, err, "%s, %s", name, id)
+			if valid || name == "Tunnels.All" && err == nil {
+				require.NoError(t, err, "%s, %s", name, item)
 				continue
 			}
-			require.ErrorContains(t, err, "item 1", "%s, %s", name, id)
+			require.ErrorContains(t, err, "item 1", "%s, %s", name, item)
 		}
 	}
 	for _, body := range []string{`{}`, `{"id":""}`, `{"id":null}`, `null`} {

@@ -39,13 +39,12 @@ func TestMethods_Operations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var sent []string
-			client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7000,"message":"m"}]}`),
-				cftunnel.WithHTTPClient(&http.Client{
-					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-						sent = append(sent, cftunnel.Operation(r.Context()))
-						return http.DefaultTransport.RoundTrip(r)
-					}),
-				}))
+			transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = append(sent, cftunnel.Operation(r.Context()))
+				return http.DefaultTransport.RoundTrip(r)
+			})
+			client := clientOf(t, respond(404, refusalBody(7000)),
+				cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 			require.Error(t, method.Call(t.Context(), client, cases.UnknownIDs()))
 			assert.Equal(t, method.Operations, sent)
 		})

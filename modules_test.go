@@ -10,38 +10,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// linked returns the modules that a program which imports a package links.
+// linked returns the modules that a program links if it imports pkg.
 func linked(t *testing.T, pkg string) []string {
 	t.Helper()
-	list := exec.CommandContext(
-		t.Context(),
-		"go",
-		"list",
-		"-deps",
-		"-f",
-		"{{with .Module}}{{.Path}}{{end}}",
-		pkg,
-	)
+	const format = "{{with .Module}}{{.Path}}{{end}}"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, pkg)
 	var stderr strings.Builder
 	list.Stderr = &stderr
 	out, err := list.Output()
 	require.NoError(t, err, stderr.String())
 	modules := slices.Compact(slices.Sorted(strings.FieldsSeq(string(out))))
-	return slices.DeleteFunc(
-		modules,
-		func(m string) bool { return m == "github.com/cftunnel/cftunnel-go" },
-	)
+	const own = "github.com/cftunnel/cftunnel-go"
+	return slices.DeleteFunc(modules, func(module string) bool { return module == own })
 }
 
-// Every importer of the client builds these modules.
-func TestModules_OfAnImporter(t *testing.T) {
+// Every importer must build these modules, so the list must stay short.
+func TestModules_LinkedByImporter(t *testing.T) {
 	t.Parallel()
 	root := []string{
-		"github.com/go-faster/errors", // of jx
+		"github.com/go-faster/errors", // needed by jx
 		"github.com/go-faster/jx",
 		"github.com/google/go-querystring",
-		"github.com/segmentio/asm", // of jx
-		"golang.org/x/sys",         // of jx
+		"github.com/segmentio/asm", // needed by jx
+		"golang.org/x/sys",         // needed by jx
 		"golang.org/x/time",
 	}
 	assert.Equal(t, root, linked(t, "."))

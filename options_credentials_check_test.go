@@ -14,8 +14,9 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// placeholders are texts in place of a credential that was not filled in or badly copied.
-var placeholders = map[string]string{ // what the error says, by text
+// placeholders are texts in place of a credential that was not filled in or was copied wrongly. The
+// values are parts of the errors.
+var placeholders = map[string]string{
 	"${CLOUDFLARE_API_TOKEN}":            "placeholder",
 	"$CLOUDFLARE_API_TOKEN":              "placeholder",
 	"$(cat token)":                       "placeholder",
@@ -54,36 +55,36 @@ var placeholders = map[string]string{ // what the error says, by text
 	"":                                   "empty",
 }
 
-// otherTokens are secrets of other kinds.
+// otherTokens returns secrets of other kinds, which are not API tokens.
 func otherTokens() map[string]string {
 	tunnelToken := cftunnel.TunnelCredentials{
 		AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret,
 	}.Token().Reveal()
 	unusual := `{"x":1,"a":"` + accountID + `","t":"` + tunnelID + `"}`
 	return map[string]string{
-		"a tunnel token":                 tunnelToken,
-		"a tunnel token in lines":        tunnelToken[:76] + "\n" + tunnelToken[76:] + "\n",
-		"a tunnel token in spaces":       " " + tunnelToken + " ",
-		"a tunnel token without padding": strings.TrimRight(tunnelToken, "="),
-		"a tunnel token cut off":         tunnelToken[:40],
-		"another member first":           base64.StdEncoding.EncodeToString([]byte(unusual)),
-		"a management token":             "eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln",
-		"a management token cut off":     "eyJhbGciOiJFUzI1NiIsInR5",
+		"a tunnel token":                           tunnelToken,
+		"a tunnel token with line breaks":          tunnelToken[:76] + "\n" + tunnelToken[76:] + "\n",
+		"a tunnel token between spaces":            " " + tunnelToken + " ",
+		"a tunnel token without padding":           strings.TrimRight(tunnelToken, "="),
+		"a truncated tunnel token":                 tunnelToken[:40],
+		"a tunnel token with another member first": base64.StdEncoding.EncodeToString([]byte(unusual)),
+		"a management token":                       "eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln",
+		"a truncated management token":             "eyJhbGciOiJFUzI1NiIsInR5",
 	}
 }
 
-func TestAPIToken_Refused(t *testing.T) {
+func TestWithAPIToken_Invalid(t *testing.T) {
 	t.Parallel()
-	refusedBy := func(name, text, is string) {
+	requireRefused := func(name, text, reason string) {
 		t.Helper()
 		_, err := cftunnel.NewClient(cftunnel.WithAPIToken(text))
 		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", name, err)
 		assert.Equal(t, "apiToken", refused.Name, name)
-		assert.Contains(t, refused.Reason, is, name)
+		assert.Contains(t, refused.Reason, reason, name)
 		assert.NotContains(t, err.Error(), apiToken[5:])
 
-		// The same check for a token source.
+		// The token of a token source is checked in the same way.
 		sent := false
 		client, err := cftunnel.NewClient(
 			cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
@@ -101,36 +102,36 @@ func TestAPIToken_Refused(t *testing.T) {
 		_, err = client.Tunnels.Get(t.Context(), tunnelID)
 		refused, ok = errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", name, err)
-		assert.Contains(t, refused.Reason, is, name)
+		assert.Contains(t, refused.Reason, reason, name)
 		assert.NotContains(t, err.Error(), apiToken[5:])
 		assert.False(t, sent, name)
 	}
-	for text, is := range placeholders {
-		refusedBy(text, text, is)
+	for text, reason := range placeholders {
+		requireRefused(text, text, reason)
 	}
 	for name, text := range otherTokens() {
-		refusedBy(name, text, "tunnel token")
+		requireRefused(name, text, "tunnel token")
 	}
-	refusedBy("a global key", "cfk_0123456789abcdef", "global API key")
+	requireRefused("a global key", "cfk_0123456789abcdef", "global API key")
 }
 
-func TestAPIKey_Refused(t *testing.T) {
+func TestWithAPIKey_Invalid(t *testing.T) {
 	t.Parallel()
-	refusedBy := func(name, email, key, argument, is string) {
+	requireRefused := func(name, email, key, argument, reason string) {
 		t.Helper()
 		_, err := cftunnel.NewClient(cftunnel.WithAPIKey(email, key))
 		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		require.True(t, ok, "%s: %v", name, err)
 		assert.Equal(t, argument, refused.Name, name)
-		assert.Contains(t, refused.Reason, is, name)
+		assert.Contains(t, refused.Reason, reason, name)
 	}
-	for text, is := range placeholders {
-		refusedBy(text, "me@example.com", text, "key", is)
+	for text, reason := range placeholders {
+		requireRefused(text, "me@example.com", text, "key", reason)
 	}
 	for name, text := range otherTokens() {
-		refusedBy(name, "me@example.com", text, "key", "tunnel token")
+		requireRefused(name, "me@example.com", text, "key", "tunnel token")
 	}
-	for email, is := range map[string]string{
+	for email, reason := range map[string]string{
 		"":                       "empty",
 		"${CLOUDFLARE_EMAIL}":    "placeholder",
 		"CLOUDFLARE_EMAIL":       "placeholder",
@@ -149,12 +150,12 @@ func TestAPIKey_Refused(t *testing.T) {
 		"Me <me@example.com>":    "placeholder",
 		"me@example.com\r\nX: y": "header",
 	} {
-		refusedBy(email, email, "0123456789abcdef", "email", is)
+		requireRefused(email, email, "0123456789abcdef", "email", reason)
 	}
 }
 
-// Lengths are not judged.
-func TestCredentials_Accepted(t *testing.T) {
+// The length of a credential is not checked.
+func TestCredentials_Valid(t *testing.T) {
 	t.Parallel()
 	for _, token := range []string{
 		apiToken, "t", "a-token", "explicit", "0123456789", "ABCDEFGHIJ", "A1_B2", "y_our", "-_-_",

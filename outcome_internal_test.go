@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	refusal    = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
-	notFound   = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
-	noRoute    = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
-	noRouteFar = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
-	success    = `{"success":true,"errors":[],"messages":[],"result":{}}`
-	page       = "<html><head><title>Log in</title></head></html>"
+	refusal        = `{"success":false,"errors":[{"code":1234,"message":"no"}],"messages":[],"result":null}`
+	notFound       = `{"success":false,"errors":[{"code":1002,"message":"no such tunnel"}],"messages":[],"result":null}`
+	noRoute        = `{"success":false,"errors":[{"code":7003,"message":"no route"}],"messages":[],"result":null}`
+	noRouteInChain = `{"success":false,"errors":[{"code":1,"message":"m","error_chain":[{"code":"7000"}]}]}`
+	success        = `{"success":true,"errors":[],"messages":[],"result":{}}`
+	page           = "<html><head><title>Log in</title></head></html>"
 )
 
-// The kinds of requests.
+// Requests of each kind. A Roll is a PUT that must be carried out only once.
 var (
 	get    = request{operation: op("x", http.MethodGet, "/x", "")}
 	put    = request{operation: op("x", http.MethodPut, "/x", "")}
@@ -33,15 +33,15 @@ var (
 	roll   = request{operation: once(op("x", http.MethodPut, "/x", ""))}
 )
 
-// meaning is what a response means, in the words of docs/errors-and-retries.md.
+// meaning is what a response means for the call, as docs/errors-and-retries.md describes it.
 type meaning int
 
 const (
 	succeeds meaning = iota
 	fails
-	again        // it is sent again; if no attempt is left, it was not carried out
-	unknown      // it fails, and may have been carried out
-	againUnknown // it is sent again; if no attempt is left, it may have been carried out
+	retried        // it is sent again; if no attempt is left, it was not carried out
+	unknown        // it fails, and may have been carried out
+	retriedUnknown // it is sent again; if no attempt is left, it may have been carried out
 )
 
 func (o outcome) meaning() meaning {
@@ -49,82 +49,92 @@ func (o outcome) meaning() meaning {
 	case !o.failed:
 		return succeeds
 	case o.retry && o.uncertain:
-		return againUnknown
+		return retriedUnknown
 	case o.retry:
-		return again
+		return retried
 	case o.uncertain:
 		return unknown
 	}
 	return fails
 }
 
-// A row is a kind of response, and what it means: to a GET, to a PUT, PATCH or DELETE, and to a POST or
-// a Roll; then the latter two after an attempt that may have been carried out. (A POST is not repeated
-// after one, but what sends it may be.)
+// A row is a kind of response and its meaning: for a GET, for a PUT, PATCH or DELETE, and for a
+// POST or a Roll. The last two meanings are for an attempt that follows one that may have been
+// carried out.
 type row struct {
 	name       string
 	response   roundtrip.Response
 	body       string // empty for none
 	unreadable error
 
-	get, put, post     meaning
-	putLater, postLate meaning
+	get, put, post              meaning
+	putUncertain, postUncertain meaning
 }
 
 func status(code int, body string) (roundtrip.Response, string) {
 	return roundtrip.Response{StatusCode: code, Body: []byte(body), Sent: true}, body
 }
 
+// rows returns every kind of response.
 func rows() (list []row) {
 	add := func(name string, response roundtrip.Response, body string, meanings ...meaning) *row {
 		list = append(list, row{
 			name: name, response: response, body: body,
-			get: meanings[0], put: meanings[1], post: meanings[2], putLater: meanings[3], postLate: meanings[4],
+			get: meanings[0], put: meanings[1], post: meanings[2],
+			putUncertain: meanings[3], postUncertain: meanings[4],
 		})
 		return &list[len(list)-1]
 	}
+	succeeded := []meaning{succeeds, succeeds, succeeds, succeeds, succeeds}
+	refused := []meaning{fails, fails, fails, fails, fails}
+	failed := []meaning{fails, fails, fails, unknown, unknown}
+	unusable := []meaning{fails, unknown, unknown, unknown, unknown}
+	notCarriedOut := []meaning{retried, retried, retried, retriedUnknown, retriedUnknown}
+	lost := []meaning{retried, retriedUnknown, unknown, retriedUnknown, unknown}
+
 	broken := errors.New("connection reset by peer")
-	add("no connection", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
-	add("not processed, says HTTP/2", roundtrip.Response{Err: broken}, "", again, again, again, againUnknown, againUnknown)
-	add("certificate that does not verify", roundtrip.Response{Err: &tls.CertificateVerificationError{}}, "",
-		fails, fails, fails, unknown, unknown)
-	add("no TLS", roundtrip.Response{Err: tls.RecordHeaderError{Msg: "m"}}, "", fails, fails, fails, unknown, unknown)
-	add("connection breaks", roundtrip.Response{Err: broken, Sent: true}, "", again, againUnknown, unknown, againUnknown, unknown)
-	add("timeout", roundtrip.Response{Err: &roundtrip.TimeoutError{}, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
-	add("body of a 200 breaks", roundtrip.Response{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
-	add("response too large", roundtrip.Response{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}, "",
-		fails, unknown, unknown, unknown, unknown)
-	add("invalid status", roundtrip.Response{StatusCode: 99, Err: broken, Sent: true}, "",
-		again, againUnknown, unknown, againUnknown, unknown)
+	type resp = roundtrip.Response
+	add("no connection", resp{Err: broken}, "", notCarriedOut...)
+	add("not processed according to HTTP/2", resp{Err: broken}, "", notCarriedOut...)
+	add("invalid certificate", resp{Err: &tls.CertificateVerificationError{}}, "", failed...)
+	add("server without TLS", resp{Err: tls.RecordHeaderError{Msg: "m"}}, "", failed...)
+	add("connection breaks", resp{Err: broken, Sent: true}, "", lost...)
+	add("timeout", resp{Err: &roundtrip.TimeoutError{}, Sent: true}, "", lost...)
+	breaks := resp{StatusCode: 200, Err: io.ErrUnexpectedEOF, Sent: true}
+	add("body of a 200 breaks", breaks, "", lost...)
+	tooLarge := resp{StatusCode: 200, Err: &roundtrip.TooLargeError{}, Sent: true}
+	add("response too large", tooLarge, "", unusable...)
+	add("invalid status", resp{StatusCode: 99, Err: broken, Sent: true}, "", lost...)
 	for code := 100; code < 200; code++ {
 		response, body := status(code, "")
-		add(fmt.Sprint(code), response, body, fails, unknown, unknown, unknown, unknown)
+		add(fmt.Sprint(code), response, body, unusable...)
 	}
 
 	for code := 200; code < 300; code++ {
 		response, body := status(code, success)
-		add(fmt.Sprint(code), response, body, succeeds, succeeds, succeeds, succeeds, succeeds)
+		add(fmt.Sprint(code), response, body, succeeded...)
 	}
 	response, body := status(200, refusal)
-	add("200 that is a refusal", response, body, fails, fails, fails, unknown, unknown)
+	add("200 with success false", response, body, failed...)
 	response, body = status(200, `{"errors":[],"result":{}}`)
-	add("200 without success", response, body, fails, unknown, unknown, unknown, unknown)
+	add("200 without success", response, body, unusable...)
 	response, body = status(200, `{"result":{}}`)
-	add("200 with a result only", response, body, fails, unknown, unknown, unknown, unknown)
+	add("200 with a result only", response, body, unusable...)
 	response, body = status(200, success)
-	add("200 about something else", response, body, fails, unknown, unknown, unknown, unknown).unreadable = errOtherID
+	add("200 with another ID", response, body, unusable...).unreadable = errOtherID
 	response, _ = status(200, page)
-	add("200 in HTML", response, "", fails, unknown, unknown, unknown, unknown).unreadable = errors.New("the response cannot be read")
+	html := add("200 in HTML", response, "", unusable...)
+	html.unreadable = errors.New("the response cannot be read")
 
-	retried := map[int]bool{500: true, 502: true, 503: true, 504: true}
+	retriedStatuses := map[int]bool{500: true, 502: true, 503: true, 504: true}
 	for code := 520; code <= 530; code++ {
-		retried[code] = true
+		retriedStatuses[code] = true
 	}
 	inconclusive := map[int]bool{401: true, 403: true, 408: true, 425: true}
 	for code := 300; code <= 999; code++ {
-		for _, body := range []string{refusal, page, ``, `{"error":"blocked"}`, `{"success":false,"message":"blocked"}`, success} {
+		for _, body := range []string{
+			refusal, page, ``, `{"error":"blocked"}`, `{"success":false,"message":"blocked"}`, success,
+		} {
 			response, text := status(code, body)
 			if _, err := envelope.Decode([]byte(text), nil); err != nil {
 				text = ""
@@ -132,21 +142,21 @@ func rows() (list []row) {
 			name := fmt.Sprint(code, " ", body)
 			switch {
 			case code == 429:
-				add(name, response, text, again, again, again, againUnknown, againUnknown)
-			case code >= 500 && retried[code]:
-				add(name, response, text, again, againUnknown, unknown, againUnknown, unknown)
+				add(name, response, text, notCarriedOut...)
+			case code >= 500 && retriedStatuses[code]:
+				add(name, response, text, lost...)
 			case code >= 500:
-				add(name, response, text, fails, unknown, unknown, unknown, unknown)
+				add(name, response, text, unusable...)
 			case code >= 400 && body == refusal && !inconclusive[code]:
-				add(name, response, text, fails, fails, fails, fails, fails)
+				add(name, response, text, refused...)
 			default:
-				add(name, response, text, fails, fails, fails, unknown, unknown)
+				add(name, response, text, failed...)
 			}
 		}
 	}
 	response, _ = status(409, "")
 	response.Err = io.ErrUnexpectedEOF
-	add("body of a 409 breaks", response, "", fails, fails, fails, unknown, unknown)
+	add("body of a 409 breaks", response, "", failed...)
 	return list
 }
 
@@ -163,20 +173,24 @@ func TestClassify(t *testing.T) {
 		assert.Equal(t, row.get, classify(get, false), "GET: %s", row.name)
 		for name, r := range map[string]request{"PUT": put, "PATCH": patch, "DELETE": remove} {
 			assert.Equal(t, row.put, classify(r, false), "%s: %s", name, row.name)
-			if name == "DELETE" && row.response.StatusCode == http.StatusNotFound && row.body == refusal {
+			is404 := row.response.StatusCode == http.StatusNotFound && row.body == refusal
+			if name == "DELETE" && is404 {
 				assert.Equal(t, succeeds, classify(r, true))
 				continue
 			}
-			assert.Equal(t, row.putLater, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.putUncertain, classify(r, true),
+				"%s, uncertain: %s", name, row.name)
 		}
 		for name, r := range map[string]request{"POST": post, "Roll": roll} {
 			assert.Equal(t, row.post, classify(r, false), "%s: %s", name, row.name)
-			assert.Equal(t, row.postLate, classify(r, true), "%s, uncertain: %s", name, row.name)
+			assert.Equal(t, row.postUncertain, classify(r, true),
+				"%s, uncertain: %s", name, row.name)
 		}
 	}
 }
 
-// A DELETE that may have been carried out has been, if the API does not know what it was about.
+// If an earlier attempt of a DELETE may have been carried out, a 404 of the API for the same thing
+// means that it was.
 func TestClassify_NotFound(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -185,7 +199,7 @@ func TestClassify_NotFound(t *testing.T) {
 	}{
 		{notFound, fails, succeeds},
 		{noRoute, fails, unknown},
-		{noRouteFar, fails, unknown},
+		{noRouteInChain, fails, unknown},
 		{page, fails, unknown},
 		{`{"error":"no such page"}`, fails, unknown},
 		{`{"success":false}`, fails, unknown},
@@ -196,13 +210,14 @@ func TestClassify_NotFound(t *testing.T) {
 		assert.Equal(t, test.first, remove.classify(response, e, nil, false).meaning(), test.body)
 		assert.Equal(t, test.later, remove.classify(response, e, nil, true).meaning(), test.body)
 		if isNotFound(404, e) {
-			assert.Equal(t, fails, put.classify(response, e, nil, true).meaning(), "a PUT is refused")
-			assert.Equal(t, fails, post.classify(response, e, nil, true).meaning())
+			assert.Equal(t, fails, put.classify(response, e, nil, true).meaning(), "PUT")
+			assert.Equal(t, fails, post.classify(response, e, nil, true).meaning(), "POST")
 		}
 	}
 }
 
-// A refusal of the credentials says nothing about an earlier attempt, whatever its status.
+// A response that rejects the credentials says nothing about an earlier attempt, not even with
+// status 400.
 func TestClassify_Unauthorized(t *testing.T) {
 	t.Parallel()
 	for _, code := range codesUnauthorized {
@@ -218,10 +233,12 @@ func TestClassify_Unauthorized(t *testing.T) {
 	}
 }
 
-// Do accepts a response of an endpoint that has no envelope of the usual kind.
+// Do accepts a response without the usual envelope if it has a result.
 func TestClassify_AnyEnvelope(t *testing.T) {
 	t.Parallel()
-	do := request{operation: operation{call: "Do", method: http.MethodPost, template: "/x", anyEnvelope: true}}
+	do := request{operation: operation{
+		call: "Do", method: http.MethodPost, template: "/x", anyEnvelope: true,
+	}}
 	for body, want := range map[string]meaning{
 		`{"result":{}}`:                 succeeds,
 		`{"result":null,"messages":[]}`: succeeds,

@@ -18,16 +18,16 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestRateLimit_FamilyBelowQuota(t *testing.T) {
+func TestRateLimit_SharedAcrossAccounts(t *testing.T) {
 	t.Parallel()
 	const quota, window = 1200, 5 * time.Minute
 	inBubble(t, func(t *testing.T, h *harness) {
 		parent := h.newClient()
-		family := []*cftunnel.Client{parent}
+		clients := []*cftunnel.Client{parent}
 		for _, digit := range "abcd" {
 			child, err := parent.ForAccount(strings.Repeat(string(digit), 32))
 			require.NoError(t, err)
-			family = append(family, child)
+			clients = append(clients, child)
 		}
 		const calls = 10_000
 		work := make(chan int)
@@ -35,7 +35,7 @@ func TestRateLimit_FamilyBelowQuota(t *testing.T) {
 		for worker := range 64 {
 			group.Go(func() {
 				for range work {
-					assert.NoError(t, list(t.Context(), family[worker%len(family)]))
+					assert.NoError(t, list(t.Context(), clients[worker%len(clients)]))
 				}
 			})
 		}
@@ -55,14 +55,15 @@ func TestRateLimit_FamilyBelowQuota(t *testing.T) {
 				assert.Greater(t, requests[i].Time.Sub(requests[i-quota].Time), window)
 			}
 		}
-		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(), "most of the quota is used")
+		assert.Greater(t, calls/took.Minutes(), 0.88*quota/window.Minutes(),
+			"most of the quota is used")
 	}, tunneltest.WithQuota(quota, window))
 }
 
 func TestRateLimit_Retries(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1}))
+		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second), quick)
 		h.srv.Inject(tunneltest.Fault{Status: 500, Times: tunneltest.Always})
 		for range 10 {
 			require.ErrorIs(t, list(t.Context(), client), cftunnel.ErrServer)
@@ -89,7 +90,7 @@ func TestRateLimit_WaitBeyondDeadline(t *testing.T) {
 		failure, ok := errors.AsType[*cftunnel.Error](err)
 		require.True(t, ok)
 		assert.Zero(t, failure.Attempts)
-		assert.NotErrorIs(t, err, cftunnel.ErrRateLimited, "the server refused nothing")
+		assert.NotErrorIs(t, err, cftunnel.ErrRateLimited, "no request was refused")
 		assert.Len(t, h.srv.Requests(), 1)
 	})
 }
@@ -97,7 +98,8 @@ func TestRateLimit_WaitBeyondDeadline(t *testing.T) {
 func TestRateLimit_CancelledWaiters(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second)) // one at once, then one in 1.1 s or so
+		// The burst is one request; the next one is sent about 1.1 s later.
+		client := h.newClient(cftunnel.WithRateLimit(10, 10*time.Second))
 		require.NoError(t, list(t.Context(), client))
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
@@ -110,7 +112,7 @@ func TestRateLimit_CancelledWaiters(t *testing.T) {
 		group.Wait()
 		require.NoError(t, list(t.Context(), client))
 		requests := h.srv.Requests()
-		require.Len(t, requests, 2, "who is cancelled sends nothing")
+		require.Len(t, requests, 2, "a cancelled call sends nothing")
 		assert.Less(t, requests[1].Time.Sub(requests[0].Time), 1200*time.Millisecond)
 	})
 }
@@ -124,8 +126,8 @@ func TestHold_TooLong(t *testing.T) {
 		"beyond the deadline":          {"10", 3 * time.Second},
 		"beyond MaxDelay":              {"300", time.Hour},
 		"beyond both":                  {"300", 3 * time.Second},
-		"beyond MaxDelay, as a date":   {"Sat, 01 Jan 2000 00:05:00 GMT", time.Hour}, // synctest's clock begins with 2000
-		"beyond what a header can say": {"99999999999999999999", time.Hour},
+		"beyond MaxDelay, as a date":   {"Sat, 01 Jan 2000 00:05:00 GMT", time.Hour}, // synctest's clock starts in 2000
+		"beyond the range of an int64": {"99999999999999999999", time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,8 +135,10 @@ func TestHold_TooLong(t *testing.T) {
 				parent := h.newClient()
 				child, err := parent.ForAccount(strings.Repeat("a", 32))
 				require.NoError(t, err)
-				h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.retryAfter}},
-					Body: `{"success":false,"errors":[{"code":10429,"message":"slow down"}]}`})
+				h.srv.Inject(tunneltest.Fault{
+					Status: 429, Header: http.Header{"Retry-After": {test.retryAfter}},
+					Body: refusalBody(10429),
+				})
 				ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
 				defer cancel()
 				began := time.Now()
@@ -167,9 +171,9 @@ func TestHold_TooLong(t *testing.T) {
 func TestHold_Short(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]cftunnel.Option{
-		"paced":                cftunnel.WithRateLimit(1200, 5*time.Minute),
-		"not paced":            cftunnel.WithoutRateLimit(),
-		"with another limiter": cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1)),
+		"rate limit":      cftunnel.WithRateLimit(1200, 5*time.Minute),
+		"no rate limit":   cftunnel.WithoutRateLimit(),
+		"another limiter": cftunnel.WithLimiter(rate.NewLimiter(rate.Inf, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,7 +181,9 @@ func TestHold_Short(t *testing.T) {
 				parent := h.newClient(opt)
 				child, err := parent.ForAccount(strings.Repeat("a", 32))
 				require.NoError(t, err)
-				h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
+				h.srv.Inject(tunneltest.Fault{
+					Status: 429, Header: http.Header{"Retry-After": {"7"}},
+				})
 				began := time.Now()
 				var group sync.WaitGroup
 				group.Go(func() { assert.NoError(t, list(t.Context(), parent)) })
@@ -195,7 +201,7 @@ func TestHold_Short(t *testing.T) {
 	}
 }
 
-func TestHold_EndIsPaced(t *testing.T) {
+func TestHold_PacedAfterEnd(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
@@ -247,16 +253,16 @@ func (l brokenLimiter) Wait(context.Context) error { return l.err }
 
 func TestWithLimiter_Errors(t *testing.T) {
 	t.Parallel()
-	t.Run("end the call, unsent", func(t *testing.T) {
+	t.Run("limiter fails", func(t *testing.T) {
 		t.Parallel()
-		broken := errors.New("redis is away")
+		broken := errors.New("redis is down")
 		srv, client := newFake(t, cftunnel.WithLimiter(brokenLimiter{broken}))
 		err := list(t.Context(), client)
 		require.ErrorIs(t, err, broken)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, srv.Requests())
 	})
-	t.Run("of x/time/rate, which hides the deadline", func(t *testing.T) {
+	t.Run("x/time/rate refuses to wait", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, cftunnel.WithLimiter(rate.NewLimiter(rate.Every(time.Hour), 1)))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -270,7 +276,8 @@ func TestWithLimiter_Errors(t *testing.T) {
 func TestHold_DuringPauseOfAnotherCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		client := h.newClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}))
+		policy := cftunnel.RetryPolicy{BaseDelay: 10 * time.Second, MaxDelay: 10 * time.Second}
+		client := h.newClient(cftunnel.WithRetry(policy))
 		h.srv.Inject(tunneltest.Fault{Status: 503})
 		h.srv.Inject(tunneltest.Fault{Status: 429, Header: http.Header{"Retry-After": {"300"}}})
 		var first error
@@ -291,10 +298,12 @@ func TestRateLimit_SlowTokenSource(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		ready := make(chan struct{})
-		client := h.newClient(cftunnel.WithRateLimit(100, 10*time.Second), cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		source := func(context.Context) (cftunnel.Secret, error) {
 			<-ready
 			return h.srv.APIToken(), nil
-		}))
+		}
+		limit := cftunnel.WithRateLimit(100, 10*time.Second)
+		client := h.newClient(limit, cftunnel.WithTokenSource(source))
 		var group sync.WaitGroup
 		for range 180 {
 			group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
@@ -311,14 +320,15 @@ func TestRateLimit_SlowTokenSource(t *testing.T) {
 
 func TestWithLimiter_EmbedsRateLimiter(t *testing.T) {
 	t.Parallel()
-	_, client := newFake(t, cftunnel.WithLimiter(struct{ *rate.Limiter }{rate.NewLimiter(rate.Every(time.Hour), 1)}))
+	limiter := struct{ *rate.Limiter }{rate.NewLimiter(rate.Every(time.Hour), 1)}
+	_, client := newFake(t, cftunnel.WithLimiter(limiter))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, list(ctx, client))
 	require.ErrorIs(t, list(ctx, client), context.DeadlineExceeded)
 }
 
-// limiterFunc makes a function a Limiter with a burst, as those of x/time/rate are.
+// limiterFunc is a function as a Limiter. It has a Burst method like the limiters of x/time/rate.
 type limiterFunc func(context.Context) error
 
 func (f limiterFunc) Wait(ctx context.Context) error { return f(ctx) }
@@ -348,15 +358,15 @@ func TestHold_BeginsWhileLimiterWaits(t *testing.T) {
 
 func TestWithLimiter_ErrorsWithoutDeadline(t *testing.T) {
 	t.Parallel()
-	broken := errors.New("redis is away")
+	broken := errors.New("redis is down")
 	deadline, stop := context.WithTimeout(t.Context(), time.Hour)
 	t.Cleanup(stop)
 	for name, test := range map[string]struct {
 		ctx     context.Context
 		limiter cftunnel.Limiter
 	}{
-		"of a burst of none":         {deadline, rate.NewLimiter(1, 0)},
-		"where there is no deadline": {t.Context(), limiterFunc(func(context.Context) error { return broken })},
+		"burst of 0":  {deadline, rate.NewLimiter(1, 0)},
+		"no deadline": {t.Context(), limiterFunc(func(context.Context) error { return broken })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -367,7 +377,7 @@ func TestWithLimiter_ErrorsWithoutDeadline(t *testing.T) {
 			assert.Empty(t, srv.Requests())
 		})
 	}
-	t.Run("where the context was cancelled", func(t *testing.T) {
+	t.Run("cancelled context", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		defer cancel()
@@ -395,7 +405,7 @@ func TestHold_TooLongWithoutRateLimit(t *testing.T) {
 	})
 }
 
-func TestWithRateLimit_AfterWithLimiter(t *testing.T) {
+func TestWithRateLimit_AfterWithoutRateLimit(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient(cftunnel.WithoutRateLimit(), cftunnel.WithRateLimit(1, time.Minute))

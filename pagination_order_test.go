@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strconv"
@@ -17,33 +18,34 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// shuffled returns items in another order than before.
+// shuffled returns the items in random order.
 func shuffled(items []int) []int {
 	items = slices.Clone(items)
 	rand.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	return items
 }
 
-// repeatingPages are servers that do not look at the number of the page, by what they send as page n.
+// repeatingPages are servers that repeat pages. page returns what they send as page n, and requests
+// is the most requests until the client notices.
 var repeatingPages = map[string]struct {
 	page     func(n int) []int
 	requests int
 }{
-	"the first, in another order": {func(int) []int { return shuffled(slice(50, 1, 50)) }, 2},
-	"the first, backwards": {func(n int) []int {
+	"first page, in another order": {func(int) []int { return shuffled(slice(50, 1, 50)) }, 2},
+	"first page, reversed": {func(n int) []int {
 		items := slice(9, 1, 9)
 		if n%2 == 0 {
 			slices.Reverse(items)
 		}
 		return items
 	}, 2},
-	"the first, after others":             {func(n int) []int { return shuffled(slice(500, (n-1)%4+1, 50)) }, 5},
-	"the one before, at the end":          {func(n int) []int { return shuffled(slice(500, min(n, 7), 50)) }, 8},
-	"two in turn, after the first":        {func(n int) []int { return shuffled(slice(500, 2+n%2, 50)) }, 3},
-	"the same two, after others":          {func(n int) []int { return shuffled(slice(5000, min(n, 20+n%2), 50)) }, 40},
-	"three in turn, far into the list":    {func(n int) []int { return shuffled(slice(9000, min(n, 30+n%3), 50)) }, 70},
-	"one item":                            {func(int) []int { return []int{7} }, 2},
-	"one item that comes twice in a page": {func(int) []int { return []int{7, 7} }, 2},
+	"first page, after others":          {func(n int) []int { return shuffled(slice(500, (n-1)%4+1, 50)) }, 5},
+	"previous page, at the end":         {func(n int) []int { return shuffled(slice(500, min(n, 7), 50)) }, 8},
+	"two in turn, after the first page": {func(n int) []int { return shuffled(slice(500, 2+n%2, 50)) }, 3},
+	"two in turn, after other pages":    {func(n int) []int { return shuffled(slice(5000, min(n, 20+n%2), 50)) }, 40},
+	"three in turn, after many pages":   {func(n int) []int { return shuffled(slice(9000, min(n, 30+n%3), 50)) }, 70},
+	"one item":                          {func(int) []int { return []int{7} }, 2},
+	"one item, twice in a page":         {func(int) []int { return []int{7, 7} }, 2},
 }
 
 // liveHeap returns how much memory is in use.
@@ -54,25 +56,25 @@ func liveHeap() int {
 	return int(stats.HeapAlloc)
 }
 
-func TestAll_PagesThatRepeat(t *testing.T) {
+func TestAll_RepeatedPages(t *testing.T) {
 	t.Parallel()
 	for name, test := range repeatingPages {
 		for infoName, info := range map[string]func(n, count int) any{
-			"no result_info":      func(int, int) any { return nil },
-			"with the number":     func(n, count int) any { return m{"page": n, "per_page": count, "count": count} },
-			"with a large total":  func(n, count int) any { return m{"page": n, "per_page": count, "total_count": 1 << 30} },
-			"always the first":    func(_, count int) any { return m{"page": 1, "per_page": count, "total_count": 1 << 30} },
-			"with a total of one": func(n, _ int) any { return m{"page": n, "total_count": 1} },
+			"no result_info":       func(int, int) any { return nil },
+			"with the page number": func(n, count int) any { return m{"page": n, "per_page": count, "count": count} },
+			"with a large total":   func(n, count int) any { return m{"page": n, "per_page": count, "total_count": 1 << 30} },
+			"always page 1":        func(_, count int) any { return m{"page": 1, "per_page": count, "total_count": 1 << 30} },
+			"with a total of one":  func(n, _ int) any { return m{"page": n, "total_count": 1} },
 		} {
 			if infoName == "with a total of one" && strings.HasPrefix(name, "one item") {
-				continue // then it is the whole list
+				continue // it is the whole list
 			}
 			t.Run(name+", "+infoName, func(t *testing.T) {
 				t.Parallel()
-				var server liar
+				var server pagedServer
 				client := clientOf(t, server.serve(func(n, _ int) ([]int, any) {
 					if n > 500 {
-						return nil, nil // so that the test ends
+						return nil, nil // in case the client does not notice
 					}
 					items := test.page(n)
 					return items, info(n, len(items))
@@ -83,7 +85,9 @@ func TestAll_PagesThatRepeat(t *testing.T) {
 
 				server.requests = 0
 				errs := 0
-				for _, err := range cftunnel.DoAll[json.RawMessage](t.Context(), client, "x", map[string][]string{"per_page": {"1"}}) {
+				query := url.Values{"per_page": {"1"}}
+				all := cftunnel.DoAll[json.RawMessage](t.Context(), client, "x", query)
+				for _, err := range all {
 					if err != nil {
 						require.ErrorContains(t, err, "repeats an earlier one")
 						errs++
@@ -96,20 +100,20 @@ func TestAll_PagesThatRepeat(t *testing.T) {
 	}
 }
 
-// A list that changes while it is read moves items from one page to the next.
+// If a list changes while it is read, items move from one page to the next.
 func TestAll_ItemsOnSeveralPages(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]func(n int) []int{
-		"the last item again":           func(n int) []int { return slice(1000, 1, 1000)[(n-1)*9 : (n-1)*9+10] },
-		"all but one again":             func(n int) []int { return slice(1000, 1, 1000)[n-1 : n-1+10] },
-		"a page that is a part of one":  func(n int) []int { return slice(10, 1, 10)[:11-n] },
-		"the first item on every page":  func(n int) []int { return append([]int{0}, slice(1000, n+1, 9)...) },
-		"the same sum of other numbers": func(n int) []int { return []int{100 - n, 100 + n, 500 + n, 500 - n} },
+		"last item of the previous page":         func(n int) []int { return slice(1000, 1, 1000)[(n-1)*9 : (n-1)*9+10] },
+		"all items of the previous page but one": func(n int) []int { return slice(1000, 1, 1000)[n-1 : n-1+10] },
+		"a part of the previous page":            func(n int) []int { return slice(10, 1, 10)[:11-n] },
+		"first item on every page":               func(n int) []int { return append([]int{0}, slice(1000, n+1, 9)...) },
+		"other numbers with the same sum":        func(n int) []int { return []int{100 - n, 100 + n, 500 + n, 500 - n} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const pages = 10
-			var server liar
+			var server pagedServer
 			client := clientOf(t, server.serve(func(n, _ int) ([]int, any) {
 				if n > pages {
 					return nil, nil
@@ -130,7 +134,7 @@ func TestAll_ItemsOnSeveralPages(t *testing.T) {
 	}
 }
 
-// Items that are equal are no reason to stop, as long as their pages differ.
+// Equal items are accepted as long as their pages differ.
 func TestDoAll_EqualItems(t *testing.T) {
 	t.Parallel()
 	pages := [][]string{{"a", "a", "b"}, {"a", "b", "b"}, {"b", "b", "b"}, {"a", "a"}, {"c"}}
@@ -140,7 +144,8 @@ func TestDoAll_EqualItems(t *testing.T) {
 		if n <= len(pages) {
 			items = pages[n-1]
 		}
-		_ = json.NewEncoder(w).Encode(m{"success": true, "result": items, "result_info": m{"page": n}})
+		info := m{"page": n}
+		_ = json.NewEncoder(w).Encode(m{"success": true, "result": items, "result_info": info})
 	}, cftunnel.WithoutRateLimit())
 	var got []string
 	for item, err := range cftunnel.DoAll[string](t.Context(), client, "x", nil) {
@@ -150,10 +155,10 @@ func TestDoAll_EqualItems(t *testing.T) {
 	assert.Equal(t, slices.Concat(pages...), got)
 }
 
-// What All remembers of a list must not grow with it.
+// The memory that All needs must not grow with the list.
 //
-//nolint:paralleltest // other tests would count too
-func TestAll_MemoryOfALongList(t *testing.T) {
+//nolint:paralleltest // the memory of other tests would be counted too
+func TestAll_MemoryOfLongList(t *testing.T) {
 	read := func(pages int) int {
 		client := canned(t, func(r *http.Request) (int, string) {
 			n, _ := strconv.Atoi(r.URL.Query().Get("page"))

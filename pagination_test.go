@@ -19,7 +19,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams) (names []string, err error) {
+// collect returns the names of the tunnels that All yields.
+func collect(
+	t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListParams,
+) (names []string, err error) {
 	t.Helper()
 	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
 		if err != nil {
@@ -31,12 +34,14 @@ func collect(t *testing.T, client *cftunnel.Client, params cftunnel.TunnelListPa
 	return names, nil
 }
 
-func TestAllAsksForNoPageMoreThanItMust(t *testing.T) {
+func TestTunnelsAll_RequestCount(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ tunnels, perPage, requests int }{
-		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3}, {10, 3, 4}, {9, 3, 3}, {1, 1, 1},
+		{0, 0, 1}, {1, 0, 1}, {999, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3},
+		{10, 3, 4}, {9, 3, 3}, {1, 1, 1},
 	} {
-		t.Run(fmt.Sprintf("%d tunnels by %d", test.tunnels, test.perPage), func(t *testing.T) {
+		name := fmt.Sprintf("%d tunnels, per_page %d", test.tunnels, test.perPage)
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newFake(t)
 			seeded := srv.SeedTunnels(test.tunnels)
@@ -60,7 +65,7 @@ func TestAllAsksForNoPageMoreThanItMust(t *testing.T) {
 	}
 }
 
-func TestListReturnsOnePage(t *testing.T) {
+func TestTunnelsList_OnePage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(5)
@@ -75,7 +80,7 @@ func TestListReturnsOnePage(t *testing.T) {
 	assert.Len(t, srv.Requests(), 2)
 }
 
-func TestAllBeginsWhereItIsTold(t *testing.T) {
+func TestTunnelsAll_FirstPage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(6)
@@ -85,12 +90,13 @@ func TestAllBeginsWhereItIsTold(t *testing.T) {
 	assert.Len(t, srv.Requests(), 2)
 }
 
-func TestAllTypesPagesToo(t *testing.T) {
+func TestTunnelsAllTypes_Pages(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(5)
 	n := 0
-	for _, err := range client.Tunnels.AllTypes(t.Context(), cftunnel.AllTypesListParams{PerPage: 2}) {
+	params := cftunnel.AllTypesListParams{PerPage: 2}
+	for _, err := range client.Tunnels.AllTypes(t.Context(), params) {
 		require.NoError(t, err)
 		n++
 	}
@@ -98,7 +104,7 @@ func TestAllTypesPagesToo(t *testing.T) {
 	assert.Len(t, srv.Requests(), 3)
 }
 
-func TestAllCanBeRangedTwice(t *testing.T) {
+func TestTunnelsAll_RangedTwice(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(3)
@@ -114,7 +120,7 @@ func TestAllCanBeRangedTwice(t *testing.T) {
 	assert.Len(t, srv.Requests(), 4)
 }
 
-func TestBreakAsksNoMore(t *testing.T) {
+func TestTunnelsAll_Break(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -128,7 +134,7 @@ func TestBreakAsksNoMore(t *testing.T) {
 	assert.Len(t, srv.Requests(), 1)
 }
 
-func TestContextReachesEveryPage(t *testing.T) {
+func TestTunnelsAll_CancelledContext(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -144,13 +150,13 @@ func TestContextReachesEveryPage(t *testing.T) {
 		got++
 		cancel()
 	}
-	assert.Equal(t, 2, got, "what the first page holds")
+	assert.Equal(t, 2, got, "the items of the first page")
 	require.Len(t, failures, 1)
 	require.ErrorIs(t, failures[0], context.Canceled)
 	assert.Len(t, srv.Requests(), 1)
 }
 
-func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
+func TestTunnelsAll_ErrorOnLaterPage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
@@ -162,7 +168,7 @@ func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
 			continue
 		}
 		if n++; n == 2 {
-			srv.Inject(tunneltest.Fault{Status: 403, Body: `{"success":false,"errors":[{"code":10000,"message":"no"}]}`})
+			srv.Inject(tunneltest.Fault{Status: 403, Body: refusalBody(10000)})
 		}
 	}
 	assert.Equal(t, 2, n)
@@ -170,17 +176,19 @@ func TestErrorOfALaterPageIsYieldedOnce(t *testing.T) {
 	require.ErrorIs(t, failures[0], cftunnel.ErrForbidden)
 }
 
-// liar serves a list of n items, as the function says of each page.
-type liar struct {
+// pagedServer serves a list. A function returns the items and the result_info of each page.
+type pagedServer struct {
 	mu       sync.Mutex
 	requests int
 }
 
-func (l *liar) serve(pageOf func(page, perPage int) (items []int, info any)) http.HandlerFunc {
+func (s *pagedServer) serve(
+	pageOf func(page, perPage int) (items []int, info any),
+) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		l.mu.Lock()
-		l.requests++
-		l.mu.Unlock()
+		s.mu.Lock()
+		s.requests++
+		s.mu.Unlock()
 		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 		perPage, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
 		items, info := pageOf(page, perPage)
@@ -188,15 +196,15 @@ func (l *liar) serve(pageOf func(page, perPage int) (items []int, info any)) htt
 		for i, item := range items {
 			result[i] = map[string]any{"id": fmt.Sprint("id-", item), "name": fmt.Sprint(item)}
 		}
-		answer := map[string]any{"success": true, "result": result}
+		response := map[string]any{"success": true, "result": result}
 		if info != nil {
-			answer["result_info"] = info
+			response["result_info"] = info
 		}
-		_ = json.NewEncoder(w).Encode(answer)
+		_ = json.NewEncoder(w).Encode(response)
 	}
 }
 
-// slice returns the items of a page, from 0 to n-1.
+// slice returns the items of a page of the list of 0 to n-1.
 func slice(n, page, perPage int) []int {
 	var items []int
 	for i := (page - 1) * perPage; i < min(page*perPage, n); i++ {
@@ -207,7 +215,7 @@ func slice(n, page, perPage int) []int {
 
 type m = map[string]any
 
-func TestAllAgainstServersThatLie(t *testing.T) {
+func TestTunnelsAll_WrongResultInfo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		page            func(page, perPage int) ([]int, any)
@@ -216,7 +224,7 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 	}{
 		"no result_info, short page": {func(page, _ int) ([]int, any) { return slice(3, page, 10), nil }, 3, 2, false},
 		"no result_info, many pages": {func(page, _ int) ([]int, any) { return slice(25, page, 10), nil }, 25, 4, false},
-		"result_info of another type": {func(page, _ int) ([]int, any) {
+		"result_info of a wrong type": {func(page, _ int) ([]int, any) {
 			return slice(3, page, 10), "none"
 		}, 3, 2, false},
 		"clamped per_page": {func(page, _ int) ([]int, any) {
@@ -228,30 +236,32 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 		"clamped per_page, exact total": {func(page, _ int) ([]int, any) {
 			return slice(200, page, 100), m{"per_page": 100, "total_count": 200}
 		}, 200, 2, false},
-		"total of everything, not of the filter": {func(page, _ int) ([]int, any) {
+		"total_count without the filter": {func(page, _ int) ([]int, any) {
 			return slice(15, page, 10), m{"per_page": 10, "total_count": 1000}
 		}, 15, 2, false},
-		"total of another list, smaller than a page": {func(page, _ int) ([]int, any) {
+		"total_count smaller than a page": {func(page, _ int) ([]int, any) {
 			return slice(15, page, 10), m{"per_page": 10, "total_count": 3}
 		}, 15, 2, false},
-		"total as a string": {func(page, _ int) ([]int, any) {
+		"numbers as strings": {func(page, _ int) ([]int, any) {
 			return slice(20, page, 10), m{"per_page": "10", "total_count": "20"}
 		}, 20, 2, false},
 		"negative numbers": {func(page, _ int) ([]int, any) {
-			return slice(15, page, 10), m{"page": -1, "per_page": -10, "count": -5, "total_count": -1}
+			return slice(15, page, 10), m{
+				"page": -1, "per_page": -10, "count": -5, "total_count": -1,
+			}
 		}, 15, 3, false},
-		"never ends, but tells a total": {func(page, _ int) ([]int, any) {
+		"more items than total_count": {func(page, _ int) ([]int, any) {
 			return slice(1<<20, page, 10), m{"per_page": 10, "total_count": 25}
 		}, 30, 3, false},
-		"the same page for ever": {func(int, int) ([]int, any) { return slice(10, 1, 10), nil }, 10, 2, true},
-		"the same page for ever, with a total": {func(int, int) ([]int, any) {
+		"same page again and again": {func(int, int) ([]int, any) { return slice(10, 1, 10), nil }, 10, 2, true},
+		"same page again and again, with a total": {func(int, int) ([]int, any) {
 			return slice(10, 1, 10), m{"per_page": 10, "total_count": 1000}
 		}, 10, 2, true},
 		"two pages in turn": {func(page, _ int) ([]int, any) { return slice(20, (page-1)%2+1, 10), nil }, 20, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var server liar
+			var server pagedServer
 			client := clientOf(t, server.serve(test.page))
 			names, err := collect(t, client, cftunnel.TunnelListParams{})
 			assert.Equal(t, test.fails, err != nil, "%v", err)
@@ -267,7 +277,7 @@ func TestAllAgainstServersThatLie(t *testing.T) {
 	}
 }
 
-func TestListTakesNullForNone(t *testing.T) {
+func TestTunnelsList_NullResult(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":null}`))
 	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
@@ -278,7 +288,7 @@ func TestListTakesNullForNone(t *testing.T) {
 	assert.Empty(t, names)
 }
 
-func TestListOfAnotherTypeIsAnError(t *testing.T) {
+func TestTunnelsList_WrongResultType(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`{}`, `"x"`, `[1]`} {
 		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
@@ -288,12 +298,13 @@ func TestListOfAnotherTypeIsAnError(t *testing.T) {
 	}
 }
 
-func TestPagesDoNotShareMemory(t *testing.T) {
+func TestTunnelsAll_ItemsAreNotReused(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(4)
 	var kept []*cftunnel.Tunnel
-	for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{PerPage: 2}) {
+	params := cftunnel.TunnelListParams{PerPage: 2}
+	for tunnel, err := range client.Tunnels.All(t.Context(), params) {
 		require.NoError(t, err)
 		kept = append(kept, tunnel)
 	}
@@ -304,9 +315,9 @@ func TestPagesDoNotShareMemory(t *testing.T) {
 	assert.Equal(t, "seed-00001 seed-00002 seed-00003 seed-00004", strings.Join(names, " "))
 }
 
-func TestAllFromALaterPageOfAServerThatClamps(t *testing.T) {
+func TestTunnelsAll_LaterPageWithClampedPerPage(t *testing.T) {
 	t.Parallel()
-	var server liar
+	var server pagedServer
 	client := clientOf(t, server.serve(func(page, _ int) ([]int, any) {
 		return slice(500, page, 100), m{"per_page": 100, "total_count": 500}
 	}))
@@ -316,7 +327,7 @@ func TestAllFromALaterPageOfAServerThatClamps(t *testing.T) {
 	assert.Equal(t, 4, server.requests)
 }
 
-func TestAllCanBeRangedByManyAtOnce(t *testing.T) {
+func TestTunnelsAll_RangedConcurrently(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	srv.SeedTunnels(10)

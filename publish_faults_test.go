@@ -12,7 +12,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Whatever fails, the error says what is done, and calling again finishes.
+// If a step fails, the error says what is done already, and another call completes the rest.
 func TestHostnamesPublish_FailsHalfway(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -20,15 +20,15 @@ func TestHostnamesPublish_FailsHalfway(t *testing.T) {
 		done  string // what the error says; empty if nothing is written
 		is    error
 	}{
-		"the tunnel":                   {tunneltest.Fault{Operation: opGet, Status: 500}, "", cftunnel.ErrServer},
-		"the zone":                     {tunneltest.Fault{Operation: opZones, Status: 500}, "", cftunnel.ErrServer},
-		"the zone is not found":        {tunneltest.Fault{Operation: opZones, Status: 404}, "", nil},
-		"the records":                  {tunneltest.Fault{Operation: opRecords, Status: 500}, "", cftunnel.ErrServer},
-		"the configuration":            {tunneltest.Fault{Operation: opConfigRead, Status: 500}, "", cftunnel.ErrServer},
-		"the rule":                     {tunneltest.Fault{Operation: opConfigWrite, Status: 403}, "", cftunnel.ErrForbidden},
-		"the deletion of an address":   {tunneltest.Fault{Operation: opRecordDelete, Status: 403}, "the ingress rule is written", cftunnel.ErrForbidden},
-		"the creation of the record":   {tunneltest.Fault{Operation: opRecordCreate, Status: 403}, "the A record to 192.0.2.1 is deleted", cftunnel.ErrForbidden},
-		"the creation, and the server": {tunneltest.Fault{Operation: opRecordCreate, Status: 500, Times: tunneltest.Always}, "the ingress rule is written", cftunnel.ErrOutcomeUnknown},
+		"read of the tunnel":        {tunneltest.Fault{Operation: opGet, Status: 500}, "", cftunnel.ErrServer},
+		"read of the zones":         {tunneltest.Fault{Operation: opZones, Status: 500}, "", cftunnel.ErrServer},
+		"zones not found":           {tunneltest.Fault{Operation: opZones, Status: 404}, "", nil},
+		"read of the records":       {tunneltest.Fault{Operation: opRecords, Status: 500}, "", cftunnel.ErrServer},
+		"read of the configuration": {tunneltest.Fault{Operation: opConfigRead, Status: 500}, "", cftunnel.ErrServer},
+		"write of the rule":         {tunneltest.Fault{Operation: opConfigWrite, Status: 403}, "", cftunnel.ErrForbidden},
+		"deletion of an A record":   {tunneltest.Fault{Operation: opRecordDelete, Status: 403}, "the ingress rule is written", cftunnel.ErrForbidden},
+		"creation of the record":    {tunneltest.Fault{Operation: opRecordCreate, Status: 403}, "the A record to 192.0.2.1 is deleted", cftunnel.ErrForbidden},
+		"creation, unknown outcome": {tunneltest.Fault{Operation: opRecordCreate, Status: 500, Times: tunneltest.Always}, "the ingress rule is written", cftunnel.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,22 +59,23 @@ func TestHostnamesPublish_FailsHalfway(t *testing.T) {
 	}
 }
 
-// A 404 of the list of zones does not say that there is no zone.
+// A 404 for the list of zones does not mean that there is no zone.
 func TestHostnamesPublish_ZoneListNotFound(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	p.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: `{"success":false,"errors":[{"code":1000,"message":"x"}]}`})
+	p.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: refusalBody(1000)})
 	_, err := p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-// A write whose response is lost is looked for before it is repeated.
+// If the response to a write is lost, Publish reads the record before it writes again.
 func TestHostnamesPublish_LostResponses(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{opRecordCreate, opRecordUpdate, opRecordDelete} {
 		for _, fault := range []tunneltest.Fault{
-			{Cut: tunneltest.CutAfter}, {Cut: tunneltest.CutBefore}, {Cut: tunneltest.CutInside}, {Status: 502}, {Status: 500, Work: true},
+			{Cut: tunneltest.CutAfter}, {Cut: tunneltest.CutBefore}, {Cut: tunneltest.CutInside},
+			{Status: 502}, {Status: 500, Work: true},
 		} {
 			p := newPublisher(t)
 			switch operation {
@@ -86,11 +87,9 @@ func TestHostnamesPublish_LostResponses(t *testing.T) {
 			fault.Operation = operation
 			p.Inject(fault)
 			since := len(p.Requests())
-			got := p.published(
-				cftunnel.PublishParams{
-					Hostname: "app.example.com", Service: service, Overwrite: true,
-				},
-			)
+			got := p.published(cftunnel.PublishParams{
+				Hostname: "app.example.com", Service: service, Overwrite: true,
+			})
 			assert.Equal(t, []string{p.cname("app.example.com")}, p.records())
 			record, err := p.client.DNSRecords.Get(t.Context(), p.zoneID, got.RecordID)
 			require.NoError(t, err)
@@ -106,48 +105,47 @@ func TestHostnamesPublish_LostResponses(t *testing.T) {
 	}
 }
 
-// meanwhile runs a function before the first request of an operation reaches the server.
-func meanwhile(operation string, do func()) cftunnel.Option {
+// beforeFirst runs do before the first request of an operation is sent.
+func beforeFirst(operation string, do func()) cftunnel.Option {
 	done := false
-	return cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 		method, suffix, _ := strings.Cut(operation, " ")
 		if !done && r.Method == method && strings.HasSuffix(r.URL.Path, suffix) {
 			done = true
 			do()
 		}
 		return http.DefaultTransport.RoundTrip(r)
-	})})
+	})
+	return cftunnel.WithHTTPClient(&http.Client{Transport: transport})
 }
 
 // Another program writes the record between the read and the write.
 func TestHostnamesPublish_Races(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		content   string // "" is the tunnel's
+		content   string // empty: the hostname of the tunnel
 		proxied   bool
 		overwrite bool
 		taken     bool
 	}{
-		"the same record":             {"", true, false, false},
-		"the same, not proxied":       {"", false, false, false},
-		"another target":              {"a.test", true, false, true},
-		"another target, overwritten": {"a.test", true, true, false},
+		"same record":               {"", true, false, false},
+		"same record, not proxied":  {"", false, false, false},
+		"other target":              {"a.test", true, false, true},
+		"other target, overwritten": {"a.test", true, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var p *publisher
-			p = newPublisher(t, meanwhile("POST /dns_records", func() {
+			p = newPublisher(t, beforeFirst("POST /dns_records", func() {
 				content := test.content
 				if content == "" {
 					content = cftunnel.TunnelHostname(p.tunnelID)
 				}
 				p.record("CNAME", "app", content, test.proxied)
 			}))
-			_, err := p.publish(
-				cftunnel.PublishParams{
-					Hostname: "app.example.com", Service: service, Overwrite: test.overwrite,
-				},
-			)
+			_, err := p.publish(cftunnel.PublishParams{
+				Hostname: "app.example.com", Service: service, Overwrite: test.overwrite,
+			})
 			if !test.taken {
 				require.NoError(t, err)
 				assert.Equal(t, []string{p.cname("app.example.com")}, p.records())
@@ -165,7 +163,7 @@ func TestHostnamesPublish_RecordDeletedMeanwhile(t *testing.T) {
 	for _, operation := range []string{"PATCH ", "DELETE "} {
 		var p *publisher
 		var record *cftunnel.DNSRecord
-		p = newPublisher(t, meanwhile(operation, func() {
+		p = newPublisher(t, beforeFirst(operation, func() {
 			other, err := p.NewClient()
 			require.NoError(t, err)
 			require.NoError(t, other.DNSRecords.Delete(t.Context(), p.zoneID, record.ID))
@@ -175,20 +173,21 @@ func TestHostnamesPublish_RecordDeletedMeanwhile(t *testing.T) {
 		} else {
 			record = p.record("A", "app", "192.0.2.1", true)
 		}
-		p.published(
-			cftunnel.PublishParams{Hostname: "app.example.com", Service: service, Overwrite: true},
-		)
+		p.published(cftunnel.PublishParams{
+			Hostname: "app.example.com", Service: service, Overwrite: true,
+		})
 		assert.Equal(t, []string{p.cname("app.example.com")}, p.records())
 	}
 }
 
-// What a read shows to be missing is named before anything is written.
+// If a permission for a read is missing, the error names the needed permissions, and nothing is
+// written.
 func TestHostnamesPublish_Permissions(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{opGet, opZones, opRecords, opConfigRead} {
 		p := newPublisher(t)
 		since := len(p.Requests())
-		p.Inject(tunneltest.Fault{Operation: operation, Status: 403, Body: `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`})
+		p.Inject(tunneltest.Fault{Operation: operation, Status: 403, Body: refusalBody(10000)})
 		_, err := p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden, operation)
 		for _, permission := range []string{"Cloudflare Tunnel Write", "DNS Write", "Zone Read"} {

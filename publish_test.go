@@ -44,14 +44,12 @@ func newPublisher(t *testing.T, opts ...cftunnel.Option) *publisher {
 	return p
 }
 
-// tunnel creates a remotely managed tunnel.
+// tunnel creates a remotely managed tunnel and returns its ID.
 func (p *publisher) tunnel(name string) string {
 	p.t.Helper()
-	tunnel, err := p.client.Tunnels.Create(
-		p.t.Context(), cftunnel.TunnelCreateParams{
-			Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
-		},
-	)
+	tunnel, err := p.client.Tunnels.Create(p.t.Context(), cftunnel.TunnelCreateParams{
+		Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	require.NoError(p.t, err)
 	return tunnel.ID
 }
@@ -61,7 +59,7 @@ func (p *publisher) publish(params cftunnel.PublishParams) (*cftunnel.PublishedH
 	return p.client.Hostnames.Publish(p.t.Context(), p.tunnelID, params)
 }
 
-// published publishes a hostname that there is nothing against.
+// published publishes a hostname and requires success.
 func (p *publisher) published(params cftunnel.PublishParams) *cftunnel.PublishedHostname {
 	p.t.Helper()
 	got, err := p.publish(params)
@@ -69,7 +67,7 @@ func (p *publisher) published(params cftunnel.PublishParams) *cftunnel.Published
 	return got
 }
 
-// configure sets the tunnel's rules, each as rules returns it.
+// configure sets the rules of the tunnel, in the form that rules returns.
 func (p *publisher) configure(rules ...string) {
 	p.t.Helper()
 	var config cftunnel.TunnelConfig
@@ -88,38 +86,36 @@ func (p *publisher) configure(rules ...string) {
 	require.NoError(p.t, err)
 }
 
-// rules returns the tunnel's rules, each as a hostname, a path and a service.
+// rules returns the rules of the tunnel, each as its hostname, path and service.
 func (p *publisher) rules() []string {
 	p.t.Helper()
 	configuration, err := p.client.Tunnels.Configuration(p.t.Context(), p.tunnelID)
 	require.NoError(p.t, err)
 	var rules []string
 	for _, rule := range configuration.Config.Ingress {
-		rules = append(
-			rules, strings.TrimSpace(
-				strings.TrimSpace(rule.Hostname+" "+rule.Path)+" "+rule.Service,
-			),
-		)
+		matched := strings.TrimSpace(rule.Hostname + " " + rule.Path)
+		rules = append(rules, strings.TrimSpace(matched+" "+rule.Service))
 	}
 	return rules
 }
 
+// record creates a DNS record.
 func (p *publisher) record(recordType, name, content string, proxied bool) *cftunnel.DNSRecord {
 	p.t.Helper()
-	record, err := p.client.DNSRecords.Create(p.t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
+	params := cftunnel.DNSRecordCreateParams{
 		Type: recordType, Name: name, Content: content, Proxied: proxied,
-	})
+	}
+	record, err := p.client.DNSRecords.Create(p.t.Context(), p.zoneID, params)
 	require.NoError(p.t, err)
 	return record
 }
 
-// records returns the zone's records, each as type, name, content and whether it is proxied.
+// records returns the records of the zone, each as its type, name, content and "proxied" if it is.
 func (p *publisher) records() []string {
 	p.t.Helper()
 	var list []string
-	for record, err := range p.client.DNSRecords.All(
-		p.t.Context(), p.zoneID, cftunnel.DNSRecordListParams{},
-	) {
+	var params cftunnel.DNSRecordListParams
+	for record, err := range p.client.DNSRecords.All(p.t.Context(), p.zoneID, params) {
 		require.NoError(p.t, err)
 		text := record.Type + " " + record.Name + " " + record.Content
 		if record.Proxied {
@@ -130,11 +126,13 @@ func (p *publisher) records() []string {
 	return list
 }
 
+// cname returns the record of a published hostname, in the form that records returns.
 func (p *publisher) cname(name string) string {
 	return "CNAME " + name + " " + cftunnel.TunnelHostname(p.tunnelID) + " proxied"
 }
 
-// writes returns the operations since then that changed something.
+// writes returns the operations of the requests that changed something, without the first since
+// requests.
 func (p *publisher) writes(since int) []string {
 	var list []string
 	for _, r := range p.Requests()[since:] {
@@ -155,16 +153,16 @@ func TestHostnamesPublish(t *testing.T) {
 	assert.Equal(t, []string{"app.example.com " + service, "http_status:404"}, p.rules())
 	require.NotEmpty(t, got.RecordID)
 	assert.Equal(t, &cftunnel.PublishedHostname{
-		Hostname: "app.example.com", Service: service, ZoneID: p.zoneID, RecordID: got.RecordID, DNS: cftunnel.DNSStateReady,
+		Hostname: "app.example.com", Service: service,
+		ZoneID: p.zoneID, RecordID: got.RecordID, DNS: cftunnel.DNSStateReady,
 	}, got)
 	record, err := p.client.DNSRecords.Get(t.Context(), p.zoneID, got.RecordID)
 	require.NoError(t, err)
 	assert.Equal(t, 1, record.TTL)
 
 	since = len(p.Requests())
-	assert.Equal(
-		t, got, p.published(cftunnel.PublishParams{Hostname: "app.example.com", Service: service}),
-	)
+	again := p.published(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
+	assert.Equal(t, got, again)
 	assert.Empty(t, p.writes(since))
 }
 
@@ -180,9 +178,8 @@ func TestHostnamesPublish_ReadsFirst(t *testing.T) {
 		}
 		read[r.Operation] = true
 	}
-	assert.Equal(
-		t, map[string]bool{opGet: true, opZones: true, opRecords: true, opConfigRead: true}, read,
-	)
+	want := map[string]bool{opGet: true, opZones: true, opRecords: true, opConfigRead: true}
+	assert.Equal(t, want, read)
 }
 
 func TestHostnamesPublish_Names(t *testing.T) {
@@ -195,9 +192,12 @@ func TestHostnamesPublish_Names(t *testing.T) {
 		assert.Equal(t, name, got.Hostname)
 		assert.Contains(t, p.records(), p.cname(name))
 	}
-	// The wildcard comes after the names that it matches.
+	// The rule of the wildcard is after those of the names that it matches.
 	assert.Equal(t, []string{
-		"example.com " + service, "a.b.example.com " + service, "xn--bcher-kva.example.com " + service, "*.example.com " + service,
+		"example.com " + service,
+		"a.b.example.com " + service,
+		"xn--bcher-kva.example.com " + service,
+		"*.example.com " + service,
 		"http_status:404",
 	}, p.rules())
 }
@@ -206,29 +206,25 @@ func TestHostnamesPublish_Paths(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
 	p.published(cftunnel.PublishParams{Hostname: "app.example.com", Service: "http://a"})
-	p.published(
-		cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api", Service: "http://b"},
-	)
+	p.published(cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api", Service: "http://b"})
 	since := len(p.Requests())
-	p.published(
-		cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api/v2", Service: "http://c"},
-	)
-	assert.Equal(t, []string{opConfigWrite}, p.writes(since), "one record serves every path")
+	p.published(cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api/v2", Service: "http://c"})
+	assert.Equal(t, []string{opConfigWrite}, p.writes(since), "all paths share one record")
 	assert.Equal(t, []string{
-		"app.example.com ^/api/v2 http://c", "app.example.com ^/api http://b", "app.example.com http://a", "http_status:404",
+		"app.example.com ^/api/v2 http://c", "app.example.com ^/api http://b",
+		"app.example.com http://a", "http_status:404",
 	}, p.rules())
 	since = len(p.Requests())
-	got := p.published(
-		cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api", Service: "http://d"},
-	)
+	got := p.published(cftunnel.PublishParams{Hostname: "app.example.com", Path: "^/api", Service: "http://d"})
 	assert.Equal(t, "^/api", got.Path)
 	assert.Equal(t, []string{opConfigWrite}, p.writes(since))
 	assert.Equal(t, []string{
-		"app.example.com ^/api/v2 http://c", "app.example.com ^/api http://d", "app.example.com http://a", "http_status:404",
+		"app.example.com ^/api/v2 http://c", "app.example.com ^/api http://d",
+		"app.example.com http://a", "http_status:404",
 	}, p.rules())
 }
 
-// Where a rule goes is tested in internal/ingress; here, what becomes of the others.
+// The position of a rule is tested in internal/ingress. This tests what happens to the other rules.
 func TestHostnamesPublish_Rules(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -240,23 +236,23 @@ func TestHostnamesPublish_Rules(t *testing.T) {
 			[]string{"b.example.com http://b", "*.example.com http://w", "http_status:503"}, "",
 			[]string{"b.example.com http://b", "a.example.com " + service, "*.example.com http://w", "http_status:503"},
 		},
-		"changed where it is": {
+		"changed in place": {
 			[]string{"a.example.com http://a", "b.example.com http://b", "*.example.com http://w", "http_status:503"}, "",
 			[]string{"a.example.com " + service, "b.example.com http://b", "*.example.com http://w", "http_status:503"},
 		},
-		"changed, not doubled, whatever its case": {
+		"changed in place, other case": {
 			[]string{"A.Example.com http://a", "http_status:503"}, "",
 			[]string{"a.example.com " + service, "http_status:503"},
 		},
-		"changed the first of two": {
+		"first of two changed": {
 			[]string{"a.example.com http://a", "a.example.com http://b", "http_status:503"}, "",
 			[]string{"a.example.com " + service, "a.example.com http://b", "http_status:503"},
 		},
-		"moved because it was not reached": {
+		"moved before the wildcard": {
 			[]string{"b.example.com http://b", "*.example.com http://w", "a.example.com http://a", "http_status:503"}, "",
 			[]string{"b.example.com http://b", "a.example.com " + service, "*.example.com http://w", "http_status:503"},
 		},
-		"with a path, before its host": {
+		"with a path, before the same hostname": {
 			[]string{"a.example.com http://a", "http_status:503"}, "/api",
 			[]string{"a.example.com /api " + service, "a.example.com http://a", "http_status:503"},
 		},
@@ -265,25 +261,21 @@ func TestHostnamesPublish_Rules(t *testing.T) {
 			t.Parallel()
 			p := newPublisher(t)
 			p.configure(test.rules...)
-			p.published(
-				cftunnel.PublishParams{
-					Hostname: "a.example.com", Path: test.path, Service: service,
-				},
-			)
+			p.published(cftunnel.PublishParams{
+				Hostname: "a.example.com", Path: test.path, Service: service,
+			})
 			assert.Equal(t, test.want, p.rules())
 			since := len(p.Requests())
-			p.published(
-				cftunnel.PublishParams{
-					Hostname: "a.example.com", Path: test.path, Service: service,
-				},
-			)
+			p.published(cftunnel.PublishParams{
+				Hostname: "a.example.com", Path: test.path, Service: service,
+			})
 			assert.Empty(t, p.writes(since))
 		})
 	}
 }
 
-// Unknown members and everything about other rules survive.
-func TestHostnamesPublish_KeepsTheRest(t *testing.T) {
+// Unknown members and the other rules are kept.
+func TestHostnamesPublish_KeepsOtherConfiguration(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
 	body := map[string]any{"config": map[string]any{
@@ -304,40 +296,38 @@ func TestHostnamesPublish_KeepsTheRest(t *testing.T) {
 	rules := got.Config["ingress"].([]any)
 	require.Len(t, rules, 3)
 	assert.Equal(t, map[string]any{
-		"hostname": "a.example.com", "service": service, "new": 1.0, "originRequest": map[string]any{"noTLSVerify": true, "newer": "x"},
-	}, rules[0], "an OriginRequest that is nil keeps what the rule has")
-	assert.Equal(
-		t, map[string]any{"hostname": "b.example.com", "service": "http://b", "new": 2.0}, rules[1],
-	)
+		"hostname": "a.example.com", "service": service, "new": 1.0,
+		"originRequest": map[string]any{"noTLSVerify": true, "newer": "x"},
+	}, rules[0], "a nil OriginRequest keeps the OriginRequest of the rule")
+	second := map[string]any{"hostname": "b.example.com", "service": "http://b", "new": 2.0}
+	assert.Equal(t, second, rules[1])
 	assert.Equal(t, []any{true}, got.Config["newest"])
 	assert.Equal(t, map[string]any{"connectTimeout": 5.0}, got.Config["originRequest"])
 
-	p.published(
-		cftunnel.PublishParams{
-			Hostname: "a.example.com", Service: service, OriginRequest: &cftunnel.OriginRequest{
-				HTTPHostHeader: "x",
-			},
-		},
-	)
+	p.published(cftunnel.PublishParams{
+		Hostname: "a.example.com", Service: service,
+		OriginRequest: &cftunnel.OriginRequest{HTTPHostHeader: "x"},
+	})
 	require.NoError(t, p.client.Do(t.Context(), http.MethodGet, path, nil, &got))
-	assert.Equal(
-		t, map[string]any{
-			"httpHostHeader": "x",
-		}, got.Config["ingress"].([]any)[0].(map[string]any)["originRequest"],
-	)
+	rule := got.Config["ingress"].([]any)[0].(map[string]any)
+	assert.Equal(t, map[string]any{"httpHostHeader": "x"}, rule["originRequest"])
 }
 
-func TestHostnamesPublish_Taken(t *testing.T) {
+func TestHostnamesPublish_HostnameTaken(t *testing.T) {
 	t.Parallel()
 	for name, seed := range map[string]func(p *publisher){
-		"another target": func(p *publisher) { p.record("CNAME", "app.example.com", "other.example.net", true) },
-		"another tunnel": func(p *publisher) { p.record("CNAME", "app", cftunnel.TunnelHostname(p.tunnel("other")), true) },
-		"an address":     func(p *publisher) { p.record("A", "app", "192.0.2.1", true) },
-		"some addresses": func(p *publisher) {
+		"other target": func(p *publisher) {
+			p.record("CNAME", "app.example.com", "other.example.net", true)
+		},
+		"other tunnel": func(p *publisher) {
+			p.record("CNAME", "app", cftunnel.TunnelHostname(p.tunnel("other")), true)
+		},
+		"A record": func(p *publisher) { p.record("A", "app", "192.0.2.1", true) },
+		"A and AAAA records": func(p *publisher) {
 			p.record("A", "app", "192.0.2.1", true)
 			p.record("AAAA", "app", "2001:db8::1", false)
 		},
-		"an IPv6 address": func(p *publisher) { p.record("AAAA", "app", "2001:db8::1", true) },
+		"AAAA record": func(p *publisher) { p.record("AAAA", "app", "2001:db8::1", true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -345,28 +335,19 @@ func TestHostnamesPublish_Taken(t *testing.T) {
 			seed(p)
 			p.record("TXT", "app2", "x", false)
 			before, since := p.records(), len(p.Requests())
-			_, err := p.publish(
-				cftunnel.PublishParams{Hostname: "app.example.com", Service: service},
-			)
+			params := cftunnel.PublishParams{Hostname: "app.example.com", Service: service}
+			_, err := p.publish(params)
 			require.ErrorIs(t, err, cftunnel.ErrHostnameTaken)
 			assert.ErrorContains(t, err, "app.example.com")
 			assert.Empty(t, p.writes(since))
 			assert.Equal(t, before, p.records())
 
-			p.published(
-				cftunnel.PublishParams{
-					Hostname: "app.example.com", Service: service, Overwrite: true,
-				},
-			)
-			assert.ElementsMatch(
-				t, []string{p.cname("app.example.com"), "TXT app2.example.com x"}, p.records(),
-			)
+			params.Overwrite = true
+			p.published(params)
+			want := []string{p.cname("app.example.com"), "TXT app2.example.com x"}
+			assert.ElementsMatch(t, want, p.records())
 			since = len(p.Requests())
-			p.published(
-				cftunnel.PublishParams{
-					Hostname: "app.example.com", Service: service, Overwrite: true,
-				},
-			)
+			p.published(params)
 			assert.Empty(t, p.writes(since))
 		})
 	}
@@ -388,9 +369,8 @@ func TestHostnamesPublish_NotProxied(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
 	record, err := p.client.DNSRecords.Create(t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
-		Type: "CNAME", Name: "app", Content: cftunnel.TunnelHostname(
-			p.tunnelID,
-		), TTL: 300, Comment: "mine", Tags: []string{"a:b"},
+		Type: "CNAME", Name: "app", Content: cftunnel.TunnelHostname(p.tunnelID),
+		TTL: 300, Comment: "mine", Tags: []string{"a:b"},
 	})
 	require.NoError(t, err)
 	since := len(p.Requests())
@@ -409,11 +389,9 @@ func TestHostnamesPublish_NotProxied(t *testing.T) {
 func TestHostnamesPublish_LocallyManaged(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	tunnel, err := p.client.Tunnels.Create(
-		t.Context(), cftunnel.TunnelCreateParams{
-			Name: "local", ConfigSource: cftunnel.ConfigSourceLocal,
-		},
-	)
+	tunnel, err := p.client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+		Name: "local", ConfigSource: cftunnel.ConfigSourceLocal,
+	})
 	require.NoError(t, err)
 	p.tunnelID = tunnel.ID
 	since := len(p.Requests())
@@ -422,10 +400,11 @@ func TestHostnamesPublish_LocallyManaged(t *testing.T) {
 	assert.Empty(t, p.writes(since))
 }
 
-// A server that leaves the source of the configuration out of a tunnel has it in the configuration.
+// If the tunnel in the response has no configuration source, Publish reads it from the
+// configuration.
 func TestHostnamesPublish_UnknownConfigSource(t *testing.T) {
 	t.Parallel()
-	for source, is := range map[cftunnel.ConfigSource]error{
+	for source, want := range map[cftunnel.ConfigSource]error{
 		cftunnel.ConfigSourceLocal: cftunnel.ErrLocallyManaged, cftunnel.ConfigSourceCloudflare: nil,
 	} {
 		p := newPublisher(t, cftunnel.WithTransport(func(next http.RoundTripper) http.RoundTripper {
@@ -436,8 +415,9 @@ func TestHostnamesPublish_UnknownConfigSource(t *testing.T) {
 				}
 				body, err := io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
-				stripped := strings.NewReplacer(`"config_src"`, `"x"`, `"remote_config"`, `"y"`).Replace(string(body))
-				resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(stripped)), -1
+				replacer := strings.NewReplacer(`"config_src"`, `"x"`, `"remote_config"`, `"y"`)
+				stripped := strings.NewReader(replacer.Replace(string(body)))
+				resp.Body, resp.ContentLength = io.NopCloser(stripped), -1
 				return resp, err
 			})
 		}))
@@ -449,13 +429,13 @@ func TestHostnamesPublish_UnknownConfigSource(t *testing.T) {
 		p.tunnelID = tunnel.ID
 		since := len(p.Requests())
 		_, err = p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
-		require.ErrorIs(t, err, is)
-		assert.Equal(t, is != nil, len(p.writes(since)) == 0)
+		require.ErrorIs(t, err, want)
+		assert.Equal(t, want != nil, len(p.writes(since)) == 0)
 	}
 }
 
-// A server may ignore the filter of a list.
-func TestHostnamesPublish_IgnoredFilter(t *testing.T) {
+// A server may ignore the filters of a list.
+func TestHostnamesPublish_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t, cftunnel.WithTransport(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -467,7 +447,8 @@ func TestHostnamesPublish_IgnoredFilter(t *testing.T) {
 	p.record("A", "other", "192.0.2.1", true)
 	p.SeedZone("another.example")
 	p.published(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
-	assert.Equal(t, []string{"A other.example.com 192.0.2.1 proxied", p.cname("app.example.com")}, p.records())
+	want := []string{"A other.example.com 192.0.2.1 proxied", p.cname("app.example.com")}
+	assert.Equal(t, want, p.records())
 }
 
 func TestHostnamesPublish_DeletedTunnel(t *testing.T) {
@@ -494,36 +475,31 @@ func TestHostnamesPublish_Zone(t *testing.T) {
 	require.ErrorContains(t, err, "Zone Read")
 
 	sub := p.SeedZone("sub.example.com")
-	assert.Equal(
-		t, sub, p.published(
-			cftunnel.PublishParams{Hostname: "app.sub.example.com", Service: service},
-		).ZoneID,
-	)
-	got := p.published(
-		cftunnel.PublishParams{
-			Hostname: "b.sub.example.com", Service: service, ZoneID: strings.ToUpper(p.zoneID),
-		},
-	)
+	got := p.published(cftunnel.PublishParams{Hostname: "app.sub.example.com", Service: service})
+	assert.Equal(t, sub, got.ZoneID)
+	got = p.published(cftunnel.PublishParams{
+		Hostname: "b.sub.example.com", Service: service, ZoneID: strings.ToUpper(p.zoneID),
+	})
 	assert.Equal(t, p.zoneID, got.ZoneID)
 	for _, zoneID := range []string{strings.Repeat("0", 32), p.SeedZone("example.net")} {
 		since := len(p.Requests())
-		_, err = p.publish(
-			cftunnel.PublishParams{Hostname: "c.example.com", Service: service, ZoneID: zoneID},
-		)
+		_, err = p.publish(cftunnel.PublishParams{
+			Hostname: "c.example.com", Service: service, ZoneID: zoneID,
+		})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 		assert.Empty(t, p.writes(since))
 	}
 
-	// The zone of another account.
+	// The zone belongs to another account.
 	p.client, err = p.client.ForAccount(accountID)
 	require.NoError(t, err)
 	p.tunnelID = p.tunnel("elsewhere")
 	since := len(p.Requests())
 	_, err = p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
 	require.ErrorContains(t, err, p.AccountID())
-	_, err = p.publish(
-		cftunnel.PublishParams{Hostname: "app.example.com", Service: service, ZoneID: p.zoneID},
-	)
+	_, err = p.publish(cftunnel.PublishParams{
+		Hostname: "app.example.com", Service: service, ZoneID: p.zoneID,
+	})
 	require.ErrorContains(t, err, p.AccountID())
 	assert.Empty(t, p.writes(since))
 }
@@ -566,14 +542,15 @@ const publishingPage = "docs/publishing.md"
 func TestDocs_PublishingSnippets(t *testing.T) {
 	t.Parallel()
 	code := read(t, "example_publish_test.go")
-	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, publishingPage), -1)
+	goCode := regexp.MustCompile("(?s)```go\n(.*?)```")
+	snippets := goCode.FindAllStringSubmatch(read(t, publishingPage), -1)
 	require.NotEmpty(t, snippets)
 	for _, snippet := range snippets {
 		assert.Contains(t, code, snippet[1])
 	}
 }
 
-// codes returns what a cell of a table has in backquotes.
+// codes returns the texts in backquotes of a table cell.
 func codes(cell string) (list []string) {
 	for _, match := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cell, -1) {
 		list = append(list, match[1])
@@ -581,11 +558,11 @@ func codes(cell string) (list []string) {
 	return list
 }
 
-// TestDocs_PublishingRules publishes what each row of the table says.
+// TestDocs_PublishingRules publishes the hostname of each row of the table.
 func TestDocs_PublishingRules(t *testing.T) {
 	t.Parallel()
 	const service = "http_status:200"
-	// A rule is a hostname and a path in backquotes, or catch-all.
+	// A rule is a hostname and a path in backquotes, or the word catch-all.
 	rules := func(cell string) (list []string) {
 		for rule := range strings.SplitSeq(cell, ", ") {
 			list = append(list, strings.TrimSpace(strings.Join(codes(rule), " ")+" "+service))

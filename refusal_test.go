@@ -3,7 +3,6 @@ package cftunnel_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// What the API says of the thing that was asked for is not found, and nothing else.
+// A 404 is ErrNotFound only if it is a response of the API about the requested resource.
 func TestErrNotFound(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]bool{
@@ -56,8 +55,9 @@ func TestErrNotFound(t *testing.T) {
 			assert.Equal(t, want, isNotFound(err), "%v", err)
 			_, err = client.Tunnels.FindByName(t.Context(), "n")
 			require.Error(t, err)
-			assert.False(t, isNotFound(err), "the list is missing, not the tunnel: %v", err)
-			_, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			assert.False(t, isNotFound(err), "the list is not found, not the tunnel: %v", err)
+			_, created, err := client.Tunnels.Ensure(t.Context(),
+				cftunnel.TunnelCreateParams{Name: "n"})
 			require.Error(t, err)
 			assert.False(t, created)
 			assert.False(t, isNotFound(err))
@@ -95,13 +95,13 @@ func TestErrUnauthorized(t *testing.T) {
 			_, err := client.Tunnels.Get(t.Context(), tunnelID)
 			assert.Equal(t, test.want, isUnauthorized(err), "%v", err)
 			if test.status == 400 {
-				assert.ErrorIs(t, err, cftunnel.ErrBadRequest, "it stays a bad request")
+				assert.ErrorIs(t, err, cftunnel.ErrBadRequest, "it is a bad request too")
 			}
 		})
 	}
 }
 
-// Gateways refuse in JSON of their own.
+// Gateways respond with JSON of their own.
 func TestError_TextOfOtherJSON(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -125,14 +125,15 @@ func TestError_TextOfOtherJSON(t *testing.T) {
 		for _, status := range []int{400, 403, 407, 422, 429, 451, 502} {
 			t.Run(fmt.Sprint(status, body[:min(len(body), 60)]), func(t *testing.T) {
 				t.Parallel()
-				newClient := func() *cftunnel.Client { // a 429 holds back the next call of the same one
+				// A new client for each call: a 429 delays the next call of the same client.
+				newClient := func() *cftunnel.Client {
 					return canned(t, func(*http.Request) (int, string) { return status, body })
 				}
 				_, err := newClient().Tunnels.Get(t.Context(), tunnelID)
 				require.ErrorContains(t, err, want)
 				assert.Less(t, len(err.Error()), 4<<10)
 				assert.NotContains(t, err.Error(), "\n")
-				// An operation that returns a secret shows short prose only.
+				// If the operation returns a secret, the error contains only a short plain text.
 				_, err = newClient().Tunnels.Token(t.Context(), tunnelID)
 				require.Error(t, err)
 				if len(want) < 200 && len(body) < 1000 {
@@ -158,15 +159,11 @@ func TestError_Redirect(t *testing.T) {
 		for _, status := range []int{300, 301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprint(status, " ", location[:min(len(location), 60)]), func(t *testing.T) {
 				t.Parallel()
-				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				client := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Location", location)
 					w.WriteHeader(status)
-				}))
-				t.Cleanup(srv.Close)
-				client, err := cftunnel.NewClient(cftunnel.WithBaseURL(srv.URL), cftunnel.WithAPIToken(apiToken), cftunnel.WithAccountID(accountID))
-				require.NoError(t, err)
-				t.Cleanup(client.CloseIdleConnections)
-				_, err = client.Tunnels.Get(t.Context(), tunnelID)
+				})
+				_, err := client.Tunnels.Get(t.Context(), tunnelID)
 				require.ErrorContains(t, err, want)
 				assert.NotContains(t, err.Error(), planted)
 				assert.NotContains(t, err.Error(), apiToken)

@@ -14,10 +14,11 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Texts that are not UTF-8 would arrive changed, so nothing is sent.
+// A text that is not UTF-8 would be changed by the encoding, so nothing is sent.
 func TestArguments_NotUTF8(t *testing.T) {
 	t.Parallel()
-	configOf := func(change func(c *cftunnel.TunnelConfig, bad string)) func(context.Context, *cftunnel.Client, string) error {
+	type callFunc = func(ctx context.Context, c *cftunnel.Client, bad string) error
+	configOf := func(change func(c *cftunnel.TunnelConfig, bad string)) callFunc {
 		return func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
 				{Hostname: "a.example.com", Service: "http://localhost"}, {Service: "http_status:404"},
@@ -27,7 +28,7 @@ func TestArguments_NotUTF8(t *testing.T) {
 			return err
 		}
 	}
-	listOf := func(change func(p *cftunnel.TunnelListParams, bad string)) func(context.Context, *cftunnel.Client, string) error {
+	listOf := func(change func(p *cftunnel.TunnelListParams, bad string)) callFunc {
 		return func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			var params cftunnel.TunnelListParams
 			change(&params, bad)
@@ -42,13 +43,17 @@ func TestArguments_NotUTF8(t *testing.T) {
 			return err
 		}
 	}
-	for name, call := range map[string]func(ctx context.Context, c *cftunnel.Client, bad string) error{
+	for name, call := range map[string]callFunc{
 		"Name Tunnels.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: bad})
 			return err
 		},
-		"ConfigSource Tunnels.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			_, err := c.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSource(bad)})
+		"ConfigSource Tunnels.Create": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
+			source := cftunnel.ConfigSource(bad)
+			params := cftunnel.TunnelCreateParams{Name: "n", ConfigSource: source}
+			_, err := c.Tunnels.Create(ctx, params)
 			return err
 		},
 		"Name Tunnels.Ensure": func(ctx context.Context, c *cftunnel.Client, bad string) error {
@@ -63,47 +68,69 @@ func TestArguments_NotUTF8(t *testing.T) {
 			_, err := c.Tunnels.FindByName(ctx, bad)
 			return err
 		},
-		"Name WARPConnectors.Create": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"Name WARPConnectors.Create": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: bad})
 			return err
 		},
-		"Name WARPConnectors.Update": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"Name WARPConnectors.Update": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Name: bad})
 			return err
 		},
-		"HAMode WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAMode(bad)})
+		"HAMode WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
+			params := cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAMode(bad)}
+			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
 		},
-		"FNRID WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: "aws", FNRID: bad})
+		"FNRID WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
+			params := cftunnel.WARPConfigurationParams{HAMode: "aws", FNRID: bad}
+			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
 		},
-		"Address WARPConnectors.UpdateConfiguration": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: "local", VIPs: []string{bad}})
+		"Address WARPConnectors.UpdateConfiguration": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
+			params := cftunnel.WARPConfigurationParams{HAMode: "local", VIPs: []string{bad}}
+			_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 			return err
 		},
-		"Name List":          listOf(func(p *cftunnel.TunnelListParams, bad string) { p.Name = bad }),
-		"Status List":        listOf(func(p *cftunnel.TunnelListParams, bad string) { p.Status = cftunnel.TunnelStatus(bad) }),
+		"Name List": listOf(func(p *cftunnel.TunnelListParams, bad string) { p.Name = bad }),
+		"Status List": listOf(func(p *cftunnel.TunnelListParams, bad string) {
+			p.Status = cftunnel.TunnelStatus(bad)
+		}),
 		"IncludePrefix List": listOf(func(p *cftunnel.TunnelListParams, bad string) { p.IncludePrefix = bad }),
 		"ExcludePrefix List": listOf(func(p *cftunnel.TunnelListParams, bad string) { p.ExcludePrefix = bad }),
 		"Types ListAllTypes": func(ctx context.Context, c *cftunnel.Client, bad string) error {
-			_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{cftunnel.TunnelType(bad)}})
+			types := []cftunnel.TunnelType{cftunnel.TunnelType(bad)}
+			_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: types})
 			return err
 		},
 		"Name ListAllTypes": func(ctx context.Context, c *cftunnel.Client, bad string) error {
 			_, err := c.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Name: bad})
 			return err
 		},
-		"resource Tunnels.ManagementToken": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"resource Tunnels.ManagementToken": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResource(bad))
 			return err
 		},
-		"connectorID Connectors.Get": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"connectorID Connectors.Get": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			_, err := c.Connectors.Get(ctx, tunnelID, bad)
 			return err
 		},
-		"ConnectorID Connectors.Cleanup": func(ctx context.Context, c *cftunnel.Client, bad string) error {
+		"ConnectorID Connectors.Cleanup": func(
+			ctx context.Context, c *cftunnel.Client, bad string,
+		) error {
 			return c.Connectors.Cleanup(ctx, tunnelID, cftunnel.CleanupParams{ConnectorID: bad})
 		},
 		"query AddQuery value": func(ctx context.Context, c *cftunnel.Client, bad string) error {
@@ -152,13 +179,13 @@ func TestArguments_NotUTF8(t *testing.T) {
 		for _, bad := range []string{"bad\xff", "\xc3", "a\xed\xa0\x80b", "\xf8\x88\x80\x80\x80"} {
 			argument, _, _ := strings.Cut(name, " ")
 			client := canned(t, func(*http.Request) (int, string) {
-				t.Errorf("%s: it was sent", name)
+				t.Errorf("%s: a request was sent", name)
 				return 200, ok(`[]`)
 			})
 			err := call(t.Context(), client, bad)
 			refused, isRefused := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, isRefused, "%s: %v", name, err)
-			if !strings.HasSuffix(name, "configuration") { // where Validate may be first
+			if !strings.HasSuffix(name, "configuration") { // Validate may have refused it first
 				assert.Equal(t, argument, refused.Name, name)
 			}
 			assert.NotContains(t, err.Error(), bad)
@@ -166,10 +193,12 @@ func TestArguments_NotUTF8(t *testing.T) {
 	}
 }
 
-// Any text that is UTF-8 arrives as it is.
+// Any UTF-8 text is sent unchanged.
 func TestArguments_UTF8(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"Büro", "事務所", "\U0001F680", "a\u0301", "\ufffd", "a b&c=d%2F", `"quoted"`, "a\u2028b"} {
+	for _, name := range []string{
+		"Büro", "事務所", "\U0001F680", "a\u0301", "\ufffd", "a b&c=d%2F", `"quoted"`, "a\u2028b",
+	} {
 		srv, client := newFake(t)
 		created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: name})
 		require.NoError(t, err)

@@ -12,10 +12,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
+// ok returns a success response with this result.
 func ok(result string) string {
 	return `{"success":true,"errors":[],"messages":[],"result":` + result + `}`
 }
 
+// cannedOK returns a client whose requests all get a success response with this result.
 func cannedOK(t *testing.T, result string) *cftunnel.Client {
 	t.Helper()
 	return canned(t, func(*http.Request) (int, string) { return 200, ok(result) })
@@ -25,23 +27,28 @@ func TestResponse_NumbersAsText(t *testing.T) {
 	t.Parallel()
 	for _, quote := range []string{``, `"`} {
 		three := quote + "3" + quote
-		connector, err := cannedOK(t, `{"id":"`+tunnelID+`","config_version":`+three+`}`).Connectors.Get(t.Context(), tunnelID, tunnelID)
+		client := cannedOK(t, `{"id":"`+tunnelID+`","config_version":`+three+`}`)
+		connector, err := client.Connectors.Get(t.Context(), tunnelID, tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, 3, connector.ConfigVersion)
 
-		connectors, err := cannedOK(t, `[{"id":"`+tunnelID+`","config_version":`+three+`}]`).WARPConnectors.Connectors(t.Context(), tunnelID)
+		client = cannedOK(t, `[{"id":"`+tunnelID+`","config_version":`+three+`}]`)
+		connectors, err := client.WARPConnectors.Connectors(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, 3, connectors[0].ConfigVersion)
 
-		configuration, err := cannedOK(t, `{"tunnel_id":"`+tunnelID+`","version":`+three+`,"config":null}`).Tunnels.Configuration(t.Context(), tunnelID)
+		client = cannedOK(t, `{"tunnel_id":"`+tunnelID+`","version":`+three+`,"config":null}`)
+		configuration, err := client.Tunnels.Configuration(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, 3, configuration.Version)
 
-		warp, err := cannedOK(t, `{"ha_mode":"none","configuration_version":`+three+`}`).WARPConnectors.Configuration(t.Context(), tunnelID)
+		client = cannedOK(t, `{"ha_mode":"none","configuration_version":`+three+`}`)
+		warp, err := client.WARPConnectors.Configuration(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, 3, warp.Version)
 
-		info := `{"page":` + three + `,"per_page":` + three + `,"count":` + three + `,"total_count":` + three + `}`
+		info := `{"page":` + three + `,"per_page":` + three +
+			`,"count":` + three + `,"total_count":` + three + `}`
 		list := canned(t, func(*http.Request) (int, string) {
 			return 200, `{"success":true,"result":[],"result_info":` + info + `}`
 		})
@@ -52,15 +59,17 @@ func TestResponse_NumbersAsText(t *testing.T) {
 		var result struct {
 			N     int
 			Small *int8
-			List  []uint16 // which encoding/json decodes
+			List  []uint16 // decoded by encoding/json
 		}
-		err = cannedOK(t, `{"n":`+three+`,"small":`+three+`}`).Do(t.Context(), http.MethodGet, "x", nil, &result)
+		client = cannedOK(t, `{"n":`+three+`,"small":`+three+`}`)
+		err = client.Do(t.Context(), http.MethodGet, "x", nil, &result)
 		require.NoError(t, err)
 		assert.Equal(t, 3, result.N)
 		assert.EqualValues(t, 3, *result.Small)
 
 		type item struct{ N int }
-		for got, err := range cftunnel.DoAll[item](t.Context(), cannedOK(t, `[{"n":`+three+`}]`), "x", nil) {
+		client = cannedOK(t, `[{"n":`+three+`}]`)
+		for got, err := range cftunnel.DoAll[item](t.Context(), client, "x", nil) {
 			require.NoError(t, err)
 			assert.Equal(t, item{3}, got)
 		}
@@ -71,62 +80,93 @@ func TestResponse_NumbersAsText(t *testing.T) {
 		_, err = failed.Tunnels.Get(t.Context(), tunnelID)
 		assert.True(t, cftunnel.HasCode(err, 3))
 	}
-	_, err := cannedOK(t, `{"id":"`+tunnelID+`","config_version":"three"}`).Connectors.Get(t.Context(), tunnelID, tunnelID)
+	client := cannedOK(t, `{"id":"`+tunnelID+`","config_version":"three"}`)
+	_, err := client.Connectors.Get(t.Context(), tunnelID, tunnelID)
 	require.ErrorContains(t, err, "config_version")
 }
 
-// timeMembers are calls whose result has times, and a result with one of them.
-var timeMembers = map[string]struct {
-	member string // of an error
-	result string // without the time
+// timeFields are the fields of results that are times.
+var timeFields = map[string]struct {
+	member string // its name in an error
+	result string // up to the time
 	call   func(context.Context, *cftunnel.Client) (time.Time, error)
 }{
-	"Tunnel.CreatedAt": {"created_at", `{"id":"` + tunnelID + `","created_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		tunnel, err := c.Tunnels.Get(ctx, tunnelID)
-		return valueOf(tunnel).CreatedAt, err
-	}},
-	"Tunnel.DeletedAt": {"deleted_at", `{"id":"` + tunnelID + `","deleted_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		tunnel, err := c.WARPConnectors.Get(ctx, tunnelID)
-		return valueOf(tunnel).DeletedAt, err
-	}},
-	"Tunnel.ConnsActiveAt": {"conns_active_at", `{"id":"` + tunnelID + `","conns_active_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		tunnel, err := c.Tunnels.Get(ctx, tunnelID)
-		return valueOf(tunnel).ConnsActiveAt, err
-	}},
-	"Tunnel.ConnsInactiveAt": {"conns_inactive_at", `{"id":"` + tunnelID + `","conns_inactive_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		tunnel, err := c.Tunnels.Get(ctx, tunnelID)
-		return valueOf(tunnel).ConnsInactiveAt, err
-	}},
-	"Connector.RunAt": {"run_at", `{"id":"` + tunnelID + `","run_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		connector, err := c.Connectors.Get(ctx, tunnelID, tunnelID)
-		return valueOf(connector).RunAt, err
-	}},
-	"Connection.OpenedAt": {"conns[0].opened_at", `{"id":"` + tunnelID + `","conns":[{"opened_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		connector, err := c.Connectors.Get(ctx, tunnelID, tunnelID)
-		if err != nil {
-			return time.Time{}, err
-		}
-		return connector.Connections[0].OpenedAt, nil
-	}},
-	"TunnelConfiguration.CreatedAt": {"created_at", `{"tunnel_id":"` + tunnelID + `","created_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		configuration, err := c.Tunnels.Configuration(ctx, tunnelID)
-		return valueOf(configuration).CreatedAt, err
-	}},
-	"WARPConfiguration.UpdatedAt": {"updated_at", `{"ha_mode":"none","updated_at":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		configuration, err := c.WARPConnectors.Configuration(ctx, tunnelID)
-		return valueOf(configuration).UpdatedAt, err
-	}},
-	"TokenVerification.ExpiresOn": {"expires_on", `{"id":"t","status":"active","expires_on":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		verification, err := c.Tokens.VerifyUser(ctx)
-		return valueOf(verification).ExpiresOn, err
-	}},
-	"TokenVerification.NotBefore": {"not_before", `{"id":"t","status":"active","not_before":`, func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
-		verification, err := c.Tokens.VerifyUser(ctx)
-		return valueOf(verification).NotBefore, err
-	}},
+	"Tunnel.CreatedAt": {
+		"created_at", `{"id":"` + tunnelID + `","created_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			tunnel, err := c.Tunnels.Get(ctx, tunnelID)
+			return valueOf(tunnel).CreatedAt, err
+		},
+	},
+	"Tunnel.DeletedAt": {
+		"deleted_at", `{"id":"` + tunnelID + `","deleted_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			tunnel, err := c.WARPConnectors.Get(ctx, tunnelID)
+			return valueOf(tunnel).DeletedAt, err
+		},
+	},
+	"Tunnel.ConnsActiveAt": {
+		"conns_active_at", `{"id":"` + tunnelID + `","conns_active_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			tunnel, err := c.Tunnels.Get(ctx, tunnelID)
+			return valueOf(tunnel).ConnsActiveAt, err
+		},
+	},
+	"Tunnel.ConnsInactiveAt": {
+		"conns_inactive_at", `{"id":"` + tunnelID + `","conns_inactive_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			tunnel, err := c.Tunnels.Get(ctx, tunnelID)
+			return valueOf(tunnel).ConnsInactiveAt, err
+		},
+	},
+	"Connector.RunAt": {
+		"run_at", `{"id":"` + tunnelID + `","run_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			connector, err := c.Connectors.Get(ctx, tunnelID, tunnelID)
+			return valueOf(connector).RunAt, err
+		},
+	},
+	"Connection.OpenedAt": {
+		"conns[0].opened_at", `{"id":"` + tunnelID + `","conns":[{"opened_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			connector, err := c.Connectors.Get(ctx, tunnelID, tunnelID)
+			if err != nil {
+				return time.Time{}, err
+			}
+			return connector.Connections[0].OpenedAt, nil
+		},
+	},
+	"TunnelConfiguration.CreatedAt": {
+		"created_at", `{"tunnel_id":"` + tunnelID + `","created_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			configuration, err := c.Tunnels.Configuration(ctx, tunnelID)
+			return valueOf(configuration).CreatedAt, err
+		},
+	},
+	"WARPConfiguration.UpdatedAt": {
+		"updated_at", `{"ha_mode":"none","updated_at":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			configuration, err := c.WARPConnectors.Configuration(ctx, tunnelID)
+			return valueOf(configuration).UpdatedAt, err
+		},
+	},
+	"TokenVerification.ExpiresOn": {
+		"expires_on", `{"id":"t","status":"active","expires_on":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			verification, err := c.Tokens.VerifyUser(ctx)
+			return valueOf(verification).ExpiresOn, err
+		},
+	},
+	"TokenVerification.NotBefore": {
+		"not_before", `{"id":"t","status":"active","not_before":`,
+		func(ctx context.Context, c *cftunnel.Client) (time.Time, error) {
+			verification, err := c.Tokens.VerifyUser(ctx)
+			return valueOf(verification).NotBefore, err
+		},
+	},
 }
 
-// valueOf returns what p points to, or the zero value.
+// valueOf returns *p, or the zero value if p is nil.
 func valueOf[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -137,7 +177,7 @@ func valueOf[T any](p *T) (v T) {
 func TestResponse_Times(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
-	for name, test := range timeMembers {
+	for name, test := range timeFields {
 		closing := "}"
 		if test.member == "conns[0].opened_at" {
 			closing = "}]}"
@@ -152,11 +192,13 @@ func TestResponse_Times(t *testing.T) {
 			assert.Equal(t, want.IsZero(), got.IsZero())
 		}
 		for _, raw := range []string{
-			`"2026-01-02 03:04:05"`, `"2026-01-02"`, `"yesterday"`, `" "`, `"` + planted + `"`, `1767322800`, `true`, `{}`, `[]`,
+			`"2026-01-02 03:04:05"`, `"2026-01-02"`, `"yesterday"`, `" "`, `"` + planted + `"`,
+			`1767322800`, `true`, `{}`, `[]`,
 			`"2026-13-02T03:04:05Z"`, `"Fri, 02 Jan 2026 03:04:05 GMT"`,
 		} {
 			_, err := test.call(t.Context(), cannedOK(t, test.result+raw+closing))
-			require.ErrorContains(t, err, "result."+test.member+" is not a time", "%s %s", name, raw)
+			want := "result." + test.member + " is not a time"
+			require.ErrorContains(t, err, want, "%s %s", name, raw)
 			assert.NotContains(t, err.Error(), planted)
 		}
 	}
@@ -165,22 +207,33 @@ func TestResponse_Times(t *testing.T) {
 func TestResponse_ConnectionIDs(t *testing.T) {
 	t.Parallel()
 	for connection, want := range map[string]string{
-		`{"id":"a","uuid":"b"}`: "a", `{"uuid":"b"}`: "b", `{"id":"","uuid":"b"}`: "b", `{"id":null,"uuid":"b"}`: "b", `{"id":"a"}`: "a", `{}`: "",
+		`{"id":"a","uuid":"b"}`:  "a",
+		`{"uuid":"b"}`:           "b",
+		`{"id":"","uuid":"b"}`:   "b",
+		`{"id":null,"uuid":"b"}`: "b",
+		`{"id":"a"}`:             "a",
+		`{}`:                     "",
 	} {
-		conns, connections := `"conns":[`+connection+`]`, `"connections":[`+connection+`]`
-		connector, err := cannedOK(t, `{"id":"`+tunnelID+`",`+conns+`}`).Connectors.Get(t.Context(), tunnelID, tunnelID)
+		withConns := `{"id":"` + tunnelID + `","conns":[` + connection + `]}`
+		connector, err := cannedOK(t, withConns).Connectors.Get(t.Context(), tunnelID, tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, connector.Connections[0].ID, connection)
-		list, err := cannedOK(t, `[{"id":"`+tunnelID+`",`+conns+`}]`).Connectors.List(t.Context(), tunnelID)
+
+		client := cannedOK(t, `[`+withConns+`]`)
+		list, err := client.Connectors.List(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, list[0].Connections[0].ID, connection)
-		list, err = cannedOK(t, `[{"id":"`+tunnelID+`",`+conns+`}]`).WARPConnectors.Connectors(t.Context(), tunnelID)
+		list, err = client.WARPConnectors.Connectors(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, list[0].Connections[0].ID, connection)
-		tunnel, err := cannedOK(t, `{"id":"`+tunnelID+`",`+connections+`}`).Tunnels.Get(t.Context(), tunnelID)
+
+		withConnections := `{"id":"` + tunnelID + `","connections":[` + connection + `]}`
+		tunnel, err := cannedOK(t, withConnections).Tunnels.Get(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, tunnel.Connections[0].ID, connection)
-		page, err := cannedOK(t, `[{"id":"`+tunnelID+`",`+connections+`}]`).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+
+		client = cannedOK(t, `[`+withConnections+`]`)
+		page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 		assert.Equal(t, want, page.Items[0].Connections[0].ID, connection)
 	}

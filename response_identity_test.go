@@ -19,8 +19,8 @@ const (
 	hexID   = "f70ff985a4ef4643bbbc4a0ed4fc8415" // of an API token or a DNS record
 )
 
-// identityCalls are the calls whose response has the ID of what was asked for. result is a response's
-// result about an ID.
+// identityCalls are the calls whose response contains the ID of the requested resource. result is
+// the result of such a response, with a verb for the ID.
 var identityCalls = map[string]struct {
 	call   func(context.Context, *cftunnel.Client) error
 	result string
@@ -47,7 +47,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"tunnel_id":%q,"version":1}`, false},
 	"Tunnels.UpdateConfiguration": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.Tunnels.UpdateConfiguration(ctx, tunnelID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}})
+		config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: "http_status:404"}}}
+		_, err := c.Tunnels.UpdateConfiguration(ctx, tunnelID, config)
 		return err
 	}, `{"tunnel_id":%q,"version":1,"source":"cloudflare"}`, true},
 	"Connectors.Get": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -59,7 +60,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q}`, false},
 	"WARPConnectors.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+		_, err := c.WARPConnectors.Update(ctx, tunnelID,
+			cftunnel.TunnelUpdateParams{Secret: validSecret})
 		return err
 	}, `{"id":%q}`, true},
 	"WARPConnectors.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -79,7 +81,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"tunnel_id":%q,"ha_mode":"none"}`, false},
 	"WARPConnectors.UpdateConfiguration": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, cftunnel.WARPConfigurationParams{HAMode: "none"})
+		params := cftunnel.WARPConfigurationParams{HAMode: "none"}
+		_, err := c.WARPConnectors.UpdateConfiguration(ctx, tunnelID, params)
 		return err
 	}, `{"tunnel_id":%q,"ha_mode":"none"}`, true},
 	"Routes.Get": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -99,7 +102,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q}`, false},
 	"VirtualNetworks.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.VirtualNetworks.Update(ctx, tunnelID, cftunnel.VirtualNetworkUpdateParams{Name: "n"})
+		_, err := c.VirtualNetworks.Update(ctx, tunnelID,
+			cftunnel.VirtualNetworkUpdateParams{Name: "n"})
 		return err
 	}, `{"id":%q}`, true},
 	"VirtualNetworks.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -111,7 +115,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q,"hostname":"h"}`, false},
 	"HostnameRoutes.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.HostnameRoutes.Update(ctx, tunnelID, cftunnel.HostnameRouteUpdateParams{Comment: new("c")})
+		_, err := c.HostnameRoutes.Update(ctx, tunnelID,
+			cftunnel.HostnameRouteUpdateParams{Comment: new("c")})
 		return err
 	}, `{"id":%q,"hostname":"h"}`, true},
 	"HostnameRoutes.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -124,7 +129,9 @@ var identityCalls = map[string]struct {
 	}, `{"id":%q,"name":"n","status":"active"}`, false},
 	"AccountTokens.Update": {func(ctx context.Context, c *cftunnel.Client) error {
 		_, err := c.AccountTokens.Update(ctx, hexID, cftunnel.APITokenUpdateParams{
-			Name: "n", Policies: []cftunnel.TokenPolicy{cftunnel.AccountPolicy(accountID, cftunnel.PermissionDNSWrite)},
+			Name: "n", Policies: []cftunnel.TokenPolicy{
+				cftunnel.AccountPolicy(accountID, cftunnel.PermissionDNSWrite),
+			},
 		})
 		return err
 	}, `{"id":%q,"name":"n","status":"active"}`, true},
@@ -136,7 +143,8 @@ var identityCalls = map[string]struct {
 		return err
 	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, false},
 	"DNSRecords.Update": {func(ctx context.Context, c *cftunnel.Client) error {
-		_, err := c.DNSRecords.Update(ctx, accountID, hexID, cftunnel.DNSRecordUpdateParams{Content: "c"})
+		_, err := c.DNSRecords.Update(ctx, accountID, hexID,
+			cftunnel.DNSRecordUpdateParams{Content: "c"})
 		return err
 	}, `{"id":%q,"type":"CNAME","name":"n.example.com","content":"c"}`, true},
 	"DNSRecords.Delete": {func(ctx context.Context, c *cftunnel.Client) error {
@@ -144,26 +152,27 @@ var identityCalls = map[string]struct {
 	}, `{"id":%q}`, true},
 }
 
-func TestResponse_AboutSomethingElse(t *testing.T) {
+func TestResponse_OtherID(t *testing.T) {
 	t.Parallel()
 	for name, c := range identityCalls {
-		asked := tunnelID
+		requested := tunnelID
 		if isHex := strings.Contains(name, "Tokens.") || strings.HasPrefix(name, "DNS"); isHex {
-			asked = hexID
+			requested = hexID
 		}
 		for id, accepted := range map[string]bool{
-			asked: true, strings.ToUpper(asked): true, otherID: false, accountID: false, asked + "0": false, "n": false,
+			requested: true, strings.ToUpper(requested): true,
+			otherID: false, accountID: false, requested + "0": false, "n": false,
 		} {
 			t.Run(name+" "+id, func(t *testing.T) {
 				t.Parallel()
-				body := `{"success":true,"errors":[],"messages":[],"result":` + fmt.Sprintf(c.result, id) + `}`
+				body := ok(fmt.Sprintf(c.result, id))
 				requests := 0
 				client := canned(t, func(*http.Request) (int, string) {
 					requests++
 					return 200, body
 				})
 				err := c.call(t.Context(), client)
-				assert.Equal(t, 1, requests, "it is not repeated")
+				assert.Equal(t, 1, requests, "no retry")
 				if accepted {
 					require.NoError(t, err)
 					return
@@ -171,25 +180,27 @@ func TestResponse_AboutSomethingElse(t *testing.T) {
 				failure, ok := err.(*cftunnel.Error) //nolint:errorlint // the call's own error
 				require.True(t, ok, "%#v", err)
 				assert.Equal(t, 200, failure.StatusCode)
-				assert.ErrorContains(t, err, "something else")
+				assert.ErrorContains(t, err, "the response is about")
 				assert.Equal(t, c.write, isUncertain(err))
 			})
 		}
 	}
 }
 
-// An object without an ID is nobody's.
+// A response without an ID is an error, because it may be about another resource.
 func TestResponse_WithoutID(t *testing.T) {
 	t.Parallel()
 	for name, c := range identityCalls {
 		for _, result := range []string{`{}`, `{"id":""}`, `{"id":null}`, `null`} {
-			if strings.HasSuffix(name, "Delete") || strings.HasSuffix(name, "onfiguration") && result != "null" {
-				continue // a deletion may return nothing, a configuration may lack the ID
+			if strings.HasSuffix(name, "Delete") {
+				continue // the response to a deletion may have no result
+			}
+			if strings.HasSuffix(name, "onfiguration") && result != "null" {
+				continue // a configuration may have no ID
 			}
 			t.Run(name+" "+result, func(t *testing.T) {
 				t.Parallel()
-				client := canned(t, func(*http.Request) (int, string) { return 200, `{"success":true,"result":` + result + `}` })
-				err := c.call(t.Context(), client)
+				err := c.call(t.Context(), cannedOK(t, result))
 				require.Error(t, err)
 				assert.Equal(t, c.write, isUncertain(err))
 			})
@@ -197,45 +208,49 @@ func TestResponse_WithoutID(t *testing.T) {
 	}
 }
 
+// tunnelToken returns the text of a tunnel token.
 func tunnelToken(id string, secret cftunnel.Secret) string {
-	return cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: id, Secret: secret}.Token().Reveal()
+	credentials := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: id, Secret: secret}
+	return credentials.Token().Reveal()
 }
 
-func TestTunnelsToken_OfAnotherTunnel(t *testing.T) {
+func TestTunnelsToken_OtherTunnel(t *testing.T) {
 	t.Parallel()
+	id := strings.ReplaceAll(tunnelID, "-", "")
 	compact := base64.StdEncoding.EncodeToString([]byte(
-		`{"a":"` + accountID + `","t":"` + strings.ReplaceAll(tunnelID, "-", "") + `","s":"` + validSecret.Reveal() + `"}`))
+		`{"a":"` + accountID + `","t":"` + id + `","s":"` + validSecret.Reveal() + `"}`))
 	for name, test := range map[string]struct {
 		token    string
 		accepted bool
 	}{
-		"this":                {tunnelToken(tunnelID, validSecret), true},
-		"this, in capitals":   {tunnelToken(strings.ToUpper(tunnelID), validSecret), true},
-		"this without dashes": {compact, true},
-		"not a token":         {"opaque", true},
-		"another":             {tunnelToken(otherID, validSecret), false},
+		"same ID":                {tunnelToken(tunnelID, validSecret), true},
+		"same ID, upper case":    {tunnelToken(strings.ToUpper(tunnelID), validSecret), true},
+		"same ID without dashes": {compact, true},
+		"not a tunnel token":     {"opaque", true},
+		"other ID":               {tunnelToken(otherID, validSecret), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := canned(t, func(*http.Request) (int, string) { return 200, `{"success":true,"result":"` + test.token + `"}` })
+			client := cannedOK(t, `"`+test.token+`"`)
 			token, err := client.Tunnels.Token(t.Context(), tunnelID)
 			if test.accepted {
 				require.NoError(t, err)
 				assert.Equal(t, test.token, token.Reveal())
 				return
 			}
-			require.ErrorContains(t, err, "something else")
+			require.ErrorContains(t, err, "the response is about")
 			assert.True(t, token.IsZero())
 			assert.NotContains(t, err.Error(), test.token)
 		})
 	}
 }
 
-// A response that has the old token still is no proof of the rotation.
+// A response that still has the old token does not prove that the secret was rotated.
 func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
 	t.Parallel()
 	old := cftunnel.NewTunnelSecret()
-	want := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}.Token()
+	params := cftunnel.RotateParams{Secret: validSecret}
+	want := cftunnel.NewSecret(tunnelToken(tunnelID, validSecret))
 	for name, stale := range map[string]string{
 		"old secret":     tunnelToken(tunnelID, old),
 		"another tunnel": tunnelToken(otherID, validSecret),
@@ -246,19 +261,20 @@ func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
 				if r.Method == http.MethodGet {
 					return 200, `{"success":true,"result":"` + stale + `"}`
 				}
-				return 200, `{"success":true,"result":{"id":"` + tunnelID + `","token":"` + stale + `"}}`
+				return 200, ok(`{"id":"` + tunnelID + `","token":"` + stale + `"}`)
 			})
-			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, params)
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			require.NotNil(t, rotation)
 			assert.Nil(t, rotation.Tunnel)
 			assert.True(t, cftunnel.SameTunnelToken(want, rotation.Token))
 
-			tunnel, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+			update := cftunnel.TunnelUpdateParams{Secret: validSecret}
+			tunnel, err := client.Tunnels.Update(t.Context(), tunnelID, update)
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 			assert.Nil(t, tunnel)
 		})
-		t.Run(name+" when it is fetched", func(t *testing.T) {
+		t.Run(name+", fetched", func(t *testing.T) {
 			t.Parallel()
 			client := canned(t, func(r *http.Request) (int, string) {
 				if r.Method == http.MethodGet {
@@ -266,26 +282,29 @@ func TestTunnelsRotateSecret_StaleToken(t *testing.T) {
 				}
 				return 200, `{"success":true,"result":{"id":"` + tunnelID + `"}}`
 			})
-			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+			rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, params)
 			require.NoError(t, err)
 			assert.True(t, cftunnel.SameTunnelToken(want, rotation.Token))
 		})
 	}
 }
 
-// What Ensure finds has the name that was asked for, and what it creates too.
-func TestTunnelsEnsure_ResponseAboutAnotherTunnel(t *testing.T) {
+// The tunnel that Ensure finds or creates must have the requested name.
+func TestTunnelsEnsure_OtherTunnelInResponse(t *testing.T) {
 	t.Parallel()
 	client := canned(t, func(r *http.Request) (int, string) {
 		if r.Method == http.MethodGet {
-			return 200, `{"success":true,"result":[{"id":"` + otherID + `","name":"other"},{"id":"` + otherID + `","name":"N"}],"result_info":{"total_count":2}}`
+			return 200, `{"success":true,"result":[{"id":"` + otherID + `","name":"other"},
+				{"id":"` + otherID + `","name":"N"}],"result_info":{"total_count":2}}`
 		}
 		return 200, `{"success":true,"result":{"id":"` + otherID + `","name":"other","token":"t"}}`
 	})
-	tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	tunnel, created, err := client.Tunnels.Ensure(t.Context(),
+		cftunnel.TunnelCreateParams{Name: "n"})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	assert.Nil(t, tunnel)
 	assert.False(t, created)
-	_, err = client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	_, err = client.WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "n"})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }

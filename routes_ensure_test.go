@@ -22,18 +22,12 @@ func TestRoutesEnsure(t *testing.T) {
 	blue := newNetwork(t, client, "blue")
 	fallback, err := client.VirtualNetworks.Default(t.Context())
 	require.NoError(t, err)
-	// Networks that overlap, and the same one elsewhere
-	newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{Network: netip.MustParsePrefix("0.0.0.0/0"), TunnelID: shop},
-	)
+	// Overlapping networks, and the same network in another virtual network.
+	newRoute(t, client,
+		cftunnel.RouteCreateParams{Network: netip.MustParsePrefix("0.0.0.0/0"), TunnelID: shop})
 	newRoute(t, client, cftunnel.RouteCreateParams{Network: tenNine, TunnelID: shop})
-	newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{Network: ten, TunnelID: shop, VirtualNetworkID: blue.ID},
-	)
+	newRoute(t, client,
+		cftunnel.RouteCreateParams{Network: ten, TunnelID: shop, VirtualNetworkID: blue.ID})
 	gone := newRoute(t, client, cftunnel.RouteCreateParams{Network: ten, TunnelID: shop})
 	_, err = client.Routes.Delete(t.Context(), gone.ID)
 	require.NoError(t, err)
@@ -45,11 +39,8 @@ func TestRoutesEnsure(t *testing.T) {
 	made, created, err := client.Routes.Ensure(t.Context(), params)
 	require.NoError(t, err)
 	assert.True(t, created)
-	assert.Equal(
-		t,
-		[]string{"10.0.0.0/8", web, fallback.ID},
-		[]string{made.Network.String(), made.TunnelID, made.VirtualNetworkID},
-	)
+	assert.Equal(t, []string{"10.0.0.0/8", web, fallback.ID},
+		[]string{made.Network.String(), made.TunnelID, made.VirtualNetworkID})
 	work := carriedOut(srv, opRouteCreate)
 	for _, network := range []string{"", fallback.ID} {
 		params.VirtualNetworkID = network
@@ -59,7 +50,9 @@ func TestRoutesEnsure(t *testing.T) {
 		assert.Equal(t, made.ID, found.ID)
 	}
 	for _, params := range []cftunnel.RouteCreateParams{
-		{Network: ten, TunnelID: shop}, {Network: ten, TunnelID: shop, VirtualNetworkID: fallback.ID}, {Network: ten, TunnelID: web, VirtualNetworkID: blue.ID},
+		{Network: ten, TunnelID: shop},
+		{Network: ten, TunnelID: shop, VirtualNetworkID: fallback.ID},
+		{Network: ten, TunnelID: web, VirtualNetworkID: blue.ID},
 	} {
 		route, created, err := client.Routes.Ensure(t.Context(), params)
 		require.ErrorIs(t, err, cftunnel.ErrRouteExists)
@@ -76,7 +69,8 @@ const (
 		{"id":"` + tunnelID + `","name":"default","is_default_network":true}]}`
 )
 
-// ensureAmong calls Ensure with a server that has these routes, ignores filters and creates none.
+// ensureAmong calls Ensure with a server that has these routes, ignores filters and refuses to
+// create routes.
 func ensureAmong(
 	t *testing.T, routes, virtualNetworkID string,
 ) (route *cftunnel.Route, created bool, err error) {
@@ -99,10 +93,11 @@ func ensureAmong(
 	})
 }
 
-// Old routes of the default virtual network do not name it.
+// An old route of the default virtual network may have no virtual network ID.
 func TestRoutesEnsure_RouteWithoutVirtualNetwork(t *testing.T) {
 	t.Parallel()
-	const route = `{"id":"a","network":"10.0.0.0/8","tunnel_id":"` + tunnelID + `","virtual_network_id":null}`
+	const route = `{"id":"a","network":"10.0.0.0/8","tunnel_id":"` + tunnelID +
+		`","virtual_network_id":null}`
 	for wanted, isFound := range map[string]bool{"": true, tunnelID: true, otherID: false} {
 		found, created, err := ensureAmong(t, route, wanted)
 		if !isFound {
@@ -115,14 +110,14 @@ func TestRoutesEnsure_RouteWithoutVirtualNetwork(t *testing.T) {
 	}
 }
 
-// The server may ignore filters, also that of live routes.
-func TestRoutesEnsure_ComparesItself(t *testing.T) {
+// A server may ignore all filters, also the one for deleted routes.
+func TestRoutesEnsure_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	const to = `","tunnel_id":"` + tunnelID + `","virtual_network_id":"` + tunnelID + `"`
 	const others = `{"id":"a","network":"10.0.0.0/7` + to + `},{"id":"b","network":"10.0.0.0/9` + to + `},
 		{"id":"c","network":"10.0.0.0/8` + to + `,"deleted_at":"2026-01-02T03:04:05Z"}`
 	_, _, err := ensureAmong(t, others, "")
-	require.ErrorIs(t, err, cftunnel.ErrConflict, "it creates one")
+	require.ErrorIs(t, err, cftunnel.ErrConflict, "Ensure tries to create a route")
 	for _, wanted := range []string{"", tunnelID} {
 		found, _, err := ensureAmong(t, others+`,{"id":"d","network":"10.1.2.3/8`+to+`}`, wanted)
 		require.NoError(t, err)
@@ -133,21 +128,21 @@ func TestRoutesEnsure_ComparesItself(t *testing.T) {
 func TestRoutesEnsure_LostResponse(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]tunneltest.Fault{
-		"cut after the work": {Cut: tunneltest.CutAfter}, "a late 502": {Status: 502, Work: true}, "half a response": {Cut: tunneltest.CutInside},
-		"another conflict": {Status: 409, Work: true, Body: `{"success":false,"errors":[],"messages":[],"result":null}`},
-		"1014 with 400":    {Status: 400, Work: true, Body: routeExists},
-		"1014 with 200":    {Status: 200, Work: true, Body: routeExists},
+		"cut before the response": {Cut: tunneltest.CutAfter},
+		"cut inside the response": {Cut: tunneltest.CutInside},
+		"late 502":                {Status: 502, Work: true},
+		"other conflict":          {Status: 409, Work: true, Body: `{"success":false,"errors":[]}`},
+		"1014 with 400":           {Status: 400, Work: true, Body: routeExists},
+		"1014 with 200":           {Status: 200, Work: true, Body: routeExists},
 	} {
 		srv, client := newFake(t, quick)
 		web := newTunnel(t, client, "web")
 		fault.Operation = opRouteCreate
 		srv.Inject(fault)
-		route, created, err := client.Routes.Ensure(
-			t.Context(),
-			cftunnel.RouteCreateParams{Network: ten, TunnelID: web},
-		)
+		route, created, err := client.Routes.Ensure(t.Context(),
+			cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
 		require.NoError(t, err, name)
-		assert.False(t, created, "it is not known")
+		assert.False(t, created, "it may be the route of another program")
 		assert.Equal(t, ten, route.Network)
 		creates := 0
 		for _, r := range srv.Requests() {
@@ -174,7 +169,7 @@ func TestRoutesEnsure_LostRequest(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	assert.False(t, created)
 
-	// The first create may still be carried out.
+	// The first create may be carried out later.
 	srv.Inject(tunneltest.Fault{Operation: opRouteCreate, Cut: tunneltest.CutBefore})
 	srv.Inject(tunneltest.Fault{Operation: opRouteCreate, Status: 403})
 	_, _, err = client.Routes.Ensure(t.Context(), params)
@@ -182,34 +177,30 @@ func TestRoutesEnsure_LostRequest(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
-func TestRoutesEnsure_CannotLook(t *testing.T) {
+func TestRoutesEnsure_ListFails(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{403, 404, 500} {
 		srv, client := newFake(t, once)
 		srv.Inject(tunneltest.Fault{Operation: opRouteList, Status: status, Body: noRoute})
-		_, _, err := client.Routes.Ensure(
-			t.Context(),
-			cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID},
-		)
+		_, _, err := client.Routes.Ensure(t.Context(),
+			cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID})
 		require.Error(t, err)
 		require.NotErrorIs(t, err, cftunnel.ErrNotFound)
 		assert.Len(t, srv.Requests(), 1)
 	}
 }
 
-func TestRoutesEnsure_ManyAtOnce(t *testing.T) {
+func TestRoutesEnsure_Concurrent(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	web := newTunnel(t, client, "web")
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	ids, makers := map[string]bool{}, 0
+	ids, creators := map[string]bool{}, 0
 	for range 8 {
 		group.Go(func() {
-			route, created, err := client.Routes.Ensure(
-				t.Context(),
-				cftunnel.RouteCreateParams{Network: ten, TunnelID: web},
-			)
+			route, created, err := client.Routes.Ensure(t.Context(),
+				cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
 			if !assert.NoError(t, err) {
 				return
 			}
@@ -217,12 +208,12 @@ func TestRoutesEnsure_ManyAtOnce(t *testing.T) {
 			defer mu.Unlock()
 			ids[route.ID] = true
 			if created {
-				makers++
+				creators++
 			}
 		})
 	}
 	group.Wait()
 	assert.Len(t, ids, 1)
-	assert.Equal(t, 1, makers)
+	assert.Equal(t, 1, creators)
 	assert.Equal(t, 1, carriedOut(srv, opRouteCreate))
 }

@@ -37,6 +37,7 @@ func newTunnel(t *testing.T, client *cftunnel.Client, name string) string {
 	return tunnel.ID
 }
 
+// newRoute creates a route.
 func newRoute(
 	t *testing.T, client *cftunnel.Client, params cftunnel.RouteCreateParams,
 ) *cftunnel.Route {
@@ -46,12 +47,11 @@ func newRoute(
 	return route
 }
 
+// newNetwork creates a virtual network.
 func newNetwork(t *testing.T, client *cftunnel.Client, name string) *cftunnel.VirtualNetwork {
 	t.Helper()
-	network, err := client.VirtualNetworks.Create(
-		t.Context(),
-		cftunnel.VirtualNetworkCreateParams{Name: name},
-	)
+	network, err := client.VirtualNetworks.Create(t.Context(),
+		cftunnel.VirtualNetworkCreateParams{Name: name})
 	require.NoError(t, err)
 	return network
 }
@@ -61,22 +61,12 @@ func TestRoutes_LifeCycle(t *testing.T) {
 	_, client := newFake(t, once)
 	web, shop := newTunnel(t, client, "web"), newTunnel(t, client, "shop")
 	blue := newNetwork(t, client, "blue")
-	created := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          ten,
-			TunnelID:         web,
-			VirtualNetworkID: blue.ID,
-			Comment:          "lab",
-		},
-	)
+	created := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: web, VirtualNetworkID: blue.ID, Comment: "lab",
+	})
 	assert.Equal(t, ten, created.Network)
-	assert.Equal(
-		t,
-		[]string{web, blue.ID, "lab"},
-		[]string{created.TunnelID, created.VirtualNetworkID, created.Comment},
-	)
+	assert.Equal(t, []string{web, blue.ID, "lab"},
+		[]string{created.TunnelID, created.VirtualNetworkID, created.Comment})
 	assert.False(t, created.CreatedAt.IsZero())
 	assert.False(t, created.IsDeleted())
 
@@ -89,7 +79,8 @@ func TestRoutes_LifeCycle(t *testing.T) {
 	require.Len(t, page.Items, 1)
 	assert.Equal(t, 1, page.Info.TotalCount)
 	named := *created
-	named.TunnelName, named.TunnelType, named.VirtualNetworkName = "web", cftunnel.TunnelTypeCloudflared, "blue"
+	named.TunnelName, named.TunnelType = "web", cftunnel.TunnelTypeCloudflared
+	named.VirtualNetworkName = "blue"
 	assert.Equal(t, named, page.Items[0])
 
 	updated, err := client.Routes.Update(t.Context(), created.ID, cftunnel.RouteUpdateParams{
@@ -97,22 +88,16 @@ func TestRoutes_LifeCycle(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, tenNine, updated.Network)
-	assert.Equal(
-		t,
-		[]string{shop, blue.ID, ""},
-		[]string{updated.TunnelID, updated.VirtualNetworkID, updated.Comment},
-	)
+	assert.Equal(t, []string{shop, blue.ID, ""},
+		[]string{updated.TunnelID, updated.VirtualNetworkID, updated.Comment})
 
 	deleted, err := client.Routes.Delete(t.Context(), created.ID)
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	_, err = client.Routes.Delete(t.Context(), created.ID)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	_, err = client.Routes.Update(
-		t.Context(),
-		created.ID,
-		cftunnel.RouteUpdateParams{Comment: new("x")},
-	)
+	_, err = client.Routes.Update(t.Context(), created.ID,
+		cftunnel.RouteUpdateParams{Comment: new("x")})
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	if got, err := client.Routes.Get(t.Context(), created.ID); err == nil {
 		assert.True(t, got.IsDeleted())
@@ -126,30 +111,29 @@ func TestRoutesCreate_CanonicalNetworks(t *testing.T) {
 	srv, client := newFake(t, once)
 	web := newTunnel(t, client, "web")
 	for network, sent := range map[string]string{
-		"10.1.2.3/8": "10.0.0.0/8", "192.0.2.7/32": "192.0.2.7/32", "2001:db8::1/32": "2001:db8::/32", "2001:DB8::7/128": "2001:db8::7/128",
-		"::ffff:172.16.1.1/108": "172.16.0.0/12", "0.0.0.0/0": "0.0.0.0/0", "::/0": "::/0",
+		"10.1.2.3/8":            "10.0.0.0/8",
+		"192.0.2.7/32":          "192.0.2.7/32",
+		"2001:db8::1/32":        "2001:db8::/32",
+		"2001:DB8::7/128":       "2001:db8::7/128",
+		"::ffff:172.16.1.1/108": "172.16.0.0/12",
+		"0.0.0.0/0":             "0.0.0.0/0",
+		"::/0":                  "::/0",
 	} {
-		route := newRoute(
-			t,
-			client,
-			cftunnel.RouteCreateParams{Network: netip.MustParsePrefix(network), TunnelID: web},
-		)
+		route := newRoute(t, client,
+			cftunnel.RouteCreateParams{Network: netip.MustParsePrefix(network), TunnelID: web})
 		assert.Equal(t, sent, route.Network.String())
 		requests := srv.Requests()
-		assert.JSONEq(
-			t,
-			fmt.Sprintf(`{"network":%q,"tunnel_id":%q}`, sent, web),
-			requests[len(requests)-1].Body.Reveal(),
-		)
+		assert.JSONEq(t, fmt.Sprintf(`{"network":%q,"tunnel_id":%q}`, sent, web),
+			requests[len(requests)-1].Body.Reveal())
 	}
 }
 
-func TestRoutes_BadArguments(t *testing.T) {
+func TestRoutes_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
-	impossible := netip.PrefixFrom(ten.Addr(), 33)
-	refused := func(argument string, err error) {
+	badPrefix := netip.PrefixFrom(ten.Addr(), 33)
+	assertInvalid := func(argument string, err error) {
 		t.Helper()
 		var invalid *cftunnel.InvalidArgumentError
 		if assert.ErrorAs(t, err, &invalid) {
@@ -161,7 +145,7 @@ func TestRoutes_BadArguments(t *testing.T) {
 		params   cftunnel.RouteCreateParams
 	}{
 		{"Network", cftunnel.RouteCreateParams{TunnelID: tunnelID}},
-		{"Network", cftunnel.RouteCreateParams{Network: impossible, TunnelID: tunnelID}},
+		{"Network", cftunnel.RouteCreateParams{Network: badPrefix, TunnelID: tunnelID}},
 		{"Network", cftunnel.RouteCreateParams{
 			Network: netip.MustParsePrefix("::ffff:10.0.0.0/80"), TunnelID: tunnelID,
 		}},
@@ -173,29 +157,29 @@ func TestRoutes_BadArguments(t *testing.T) {
 		{"Comment", cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID, Comment: "\xff"}},
 	} {
 		_, err := client.Routes.Create(ctx, c.params)
-		refused(c.argument, err)
+		assertInvalid(c.argument, err)
 		_, _, err = client.Routes.Ensure(ctx, c.params)
-		refused(c.argument, err)
+		assertInvalid(c.argument, err)
 	}
 	for _, c := range []struct {
 		argument string
 		params   cftunnel.RouteUpdateParams
 	}{
 		{"params", cftunnel.RouteUpdateParams{}},
-		{"Network", cftunnel.RouteUpdateParams{Network: impossible}},
+		{"Network", cftunnel.RouteUpdateParams{Network: badPrefix}},
 		{"TunnelID", cftunnel.RouteUpdateParams{TunnelID: "web"}},
 		{"VirtualNetworkID", cftunnel.RouteUpdateParams{VirtualNetworkID: "blue"}},
 		{"Comment", cftunnel.RouteUpdateParams{Comment: new("\xff")}},
 	} {
 		_, err := client.Routes.Update(ctx, tunnelID, c.params)
-		refused(c.argument, err)
+		assertInvalid(c.argument, err)
 	}
 	for _, c := range []struct {
 		argument string
 		params   cftunnel.RouteListParams
 	}{
-		{"Within", cftunnel.RouteListParams{Within: impossible}},
-		{"Containing", cftunnel.RouteListParams{Containing: impossible}},
+		{"Within", cftunnel.RouteListParams{Within: badPrefix}},
+		{"Containing", cftunnel.RouteListParams{Containing: badPrefix}},
 		{"RouteID", cftunnel.RouteListParams{RouteID: "x"}},
 		{"TunnelID", cftunnel.RouteListParams{TunnelID: "x"}},
 		{"VirtualNetworkID", cftunnel.RouteListParams{VirtualNetworkID: "x"}},
@@ -204,19 +188,19 @@ func TestRoutes_BadArguments(t *testing.T) {
 		{"PerPage", cftunnel.RouteListParams{PerPage: 1001}},
 	} {
 		_, err := client.Routes.List(ctx, c.params)
-		refused(c.argument, err)
+		assertInvalid(c.argument, err)
 	}
 	for _, id := range []string{"", "web", "../../tokens/abc"} {
 		_, err := client.Routes.Get(ctx, id)
-		refused("routeID", err)
+		assertInvalid("routeID", err)
 		_, err = client.Routes.Delete(ctx, id)
-		refused("routeID", err)
+		assertInvalid("routeID", err)
 		_, err = client.Routes.Update(ctx, id, cftunnel.RouteUpdateParams{Comment: new("")})
-		refused("routeID", err)
+		assertInvalid("routeID", err)
 	}
-	refused("addr", lookUpRoute(client, netip.Addr{}, ""))
-	refused("addr", lookUpRoute(client, netip.MustParseAddr("fe80::1%eth0"), ""))
-	refused("VirtualNetworkID", lookUpRoute(client, ten.Addr(), "blue"))
+	assertInvalid("addr", lookUpRoute(client, netip.Addr{}, ""))
+	assertInvalid("addr", lookUpRoute(client, netip.MustParseAddr("fe80::1%eth0"), ""))
+	assertInvalid("VirtualNetworkID", lookUpRoute(client, ten.Addr(), "blue"))
 	assert.Empty(t, srv.Requests())
 }
 
@@ -240,15 +224,22 @@ func TestRoutesList_Query(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	everything := cftunnel.RouteListParams{
+		Within: netip.MustParsePrefix("10.1.2.3/8"), Containing: tenNine,
+		RouteID: otherID, TunnelID: tunnelID, VirtualNetworkID: otherID,
+		TunnelTypes: []cftunnel.TunnelType{
+			cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector,
+		},
+		Comment: "lab", ExistedAt: at, Page: 2, PerPage: 3,
+	}
+	query := "comment=lab&existed_at=2026-01-02T03%3A04%3A05Z&is_deleted=false" +
+		"&network_subset=10.0.0.0%2F8&network_superset=10.0.0.0%2F9&page=2&per_page=3" +
+		"&route_id=" + otherID + "&tun_types=cfd_tunnel%2Cwarp_connector" +
+		"&tunnel_id=" + tunnelID + "&virtual_network_id=" + otherID
 	for query, params := range map[string]cftunnel.RouteListParams{
 		"is_deleted=false": {},
 		"is_deleted=true":  {IsDeleted: new(true)},
-		"comment=lab&existed_at=2026-01-02T03%3A04%3A05Z&is_deleted=false&network_subset=10.0.0.0%2F8&network_superset=10.0.0.0%2F9&page=2" +
-			"&per_page=3&route_id=" + otherID + "&tun_types=cfd_tunnel%2Cwarp_connector&tunnel_id=" + tunnelID + "&virtual_network_id=" + otherID: {
-			Within: netip.MustParsePrefix("10.1.2.3/8"), Containing: tenNine, RouteID: otherID, TunnelID: tunnelID, VirtualNetworkID: otherID,
-			TunnelTypes: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
-			Comment:     "lab", ExistedAt: at, Page: 2, PerPage: 3,
-		},
+		query:              everything,
 	} {
 		require.NoError(t, listRoutes(client, params))
 		requests := srv.Requests()
@@ -264,10 +255,8 @@ func TestRoutesAll_EveryPage(t *testing.T) {
 		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)
 		newRoute(t, client, cftunnel.RouteCreateParams{Network: network, TunnelID: web})
 	}
-	all := client.Routes.All(
-		t.Context(),
-		cftunnel.RouteListParams{PerPage: 2, Containing: netip.Prefix{}},
-	)
+	all := client.Routes.All(t.Context(),
+		cftunnel.RouteListParams{PerPage: 2, Containing: netip.Prefix{}})
 	for range 2 {
 		n := 0
 		for route, err := range all {
@@ -279,7 +268,7 @@ func TestRoutesAll_EveryPage(t *testing.T) {
 	}
 }
 
-// What the API stored long ago must not fail a list.
+// Old routes, which the API returns in other forms, must not fail a list.
 func TestRoutesList_StoredForms(t *testing.T) {
 	t.Parallel()
 	client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":[
@@ -295,48 +284,37 @@ func TestRoutesList_StoredForms(t *testing.T) {
 		networks = append(networks, route.Network.String())
 		assert.False(t, route.IsDeleted())
 	}
-	assert.Equal(
-		t,
-		[]string{"192.0.2.7/32", "2001:db8::1/128", "192.0.2.7/32", "10.1.2.3/8"},
-		networks,
-	)
+	assert.Equal(t, []string{"192.0.2.7/32", "2001:db8::1/128", "192.0.2.7/32", "10.1.2.3/8"},
+		networks)
 }
 
-func TestRoutes_ResponsesAboutSomethingElse(t *testing.T) {
+func TestRoutes_WrongResponses(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	for name, result := range map[string]string{
-		"another route":          `{"id":"` + otherID + `","network":"192.0.2.0/24","tunnel_id":"` + otherID + `"}`,
-		"no id":                  `{"network":"10.0.0.0/8","tunnel_id":"` + tunnelID + `"}`,
-		"no network":             `{"id":"` + tunnelID + `","tunnel_id":"` + tunnelID + `"}`,
-		"a network that is none": `{"id":"` + tunnelID + `","network":"office","tunnel_id":"` + tunnelID + `"}`,
-		"nothing":                `null`,
-		"an empty object":        `{}`,
+		"other route":        `{"id":"` + otherID + `","network":"192.0.2.0/24","tunnel_id":"` + otherID + `"}`,
+		"no ID":              `{"network":"10.0.0.0/8","tunnel_id":"` + tunnelID + `"}`,
+		"no network":         `{"id":"` + tunnelID + `","tunnel_id":"` + tunnelID + `"}`,
+		"an invalid network": `{"id":"` + tunnelID + `","network":"office","tunnel_id":"` + tunnelID + `"}`,
+		"nothing":            `null`,
+		"an empty object":    `{}`,
 	} {
-		client := clientOf(
-			t,
-			respond(200, `{"success":true,"errors":[],"messages":[],"result":`+result+`}`),
-			once,
-		)
+		client := clientOf(t,
+			respond(200, `{"success":true,"errors":[],"messages":[],"result":`+result+`}`), once)
 		_, err := client.Routes.Get(ctx, tunnelID)
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, cftunnel.ErrNotFound, name)
-		require.ErrorIs(
-			t,
-			createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID}),
-			cftunnel.ErrOutcomeUnknown,
-			name,
-		)
+		err = createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID})
+		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, name)
 		_, err = client.Routes.Update(ctx, tunnelID, cftunnel.RouteUpdateParams{Comment: new("x")})
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, name)
 	}
-	// Deleting needs no more than success, but not about another route.
-	for result, unknown := range map[string]bool{`null`: false, `{}`: false, `{"id":"` + tunnelID + `"}`: false, `{"id":"` + otherID + `"}`: true} {
-		client := clientOf(
-			t,
-			respond(200, `{"success":true,"errors":[],"messages":[],"result":`+result+`}`),
-			once,
-		)
+	// A deletion needs only success, but the response must not be about another route.
+	for result, unknown := range map[string]bool{
+		`null`: false, `{}`: false, `{"id":"` + tunnelID + `"}`: false, `{"id":"` + otherID + `"}`: true,
+	} {
+		client := clientOf(t,
+			respond(200, `{"success":true,"errors":[],"messages":[],"result":`+result+`}`), once)
 		deleted, err := client.Routes.Delete(ctx, tunnelID)
 		if unknown {
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown, result)
@@ -345,20 +323,10 @@ func TestRoutes_ResponsesAboutSomethingElse(t *testing.T) {
 		require.NoError(t, err, result)
 		assert.Equal(t, tunnelID, deleted.ID)
 	}
-	// A failure that comes with 200 is no route.
-	client := clientOf(
-		t,
-		respond(
-			200,
-			`{"success":false,"errors":[{"code":1014,"message":"no"}],"messages":[],"result":null}`,
-		),
-		once,
-	)
-	require.ErrorIs(
-		t,
-		createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID}),
-		cftunnel.ErrRouteExists,
-	)
+	// A failure with status 200 is an error.
+	client := clientOf(t, respond(200, refusalBody(1014)), once)
+	err := createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: tunnelID})
+	require.ErrorIs(t, err, cftunnel.ErrRouteExists)
 }
 
 func TestRoutesCreate_Refusals(t *testing.T) {
@@ -369,24 +337,22 @@ func TestRoutesCreate_Refusals(t *testing.T) {
 	err := createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
 	require.ErrorIs(t, err, cftunnel.ErrRouteExists)
 	require.ErrorIs(t, err, cftunnel.ErrConflict)
-	require.ErrorIs(
-		t,
-		createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: otherID}),
-		cftunnel.ErrNotFound,
-	)
-	err = createRoute(
-		client,
-		cftunnel.RouteCreateParams{Network: ten, TunnelID: web, VirtualNetworkID: otherID},
-	)
+	err = createRoute(client, cftunnel.RouteCreateParams{Network: ten, TunnelID: otherID})
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	err = createRoute(client,
+		cftunnel.RouteCreateParams{Network: ten, TunnelID: web, VirtualNetworkID: otherID})
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.True(t, cftunnel.HasCode(err, 1046))
 }
 
-// v7 of cloudflare-go sends it again and reports 1014 for the route that it made.
+// If Create sent the request again, the API would respond with 1014 for the route of the first
+// attempt.
 func TestRoutesCreate_NotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]tunneltest.Fault{
-		"500": {Status: 500, Work: true}, "cut": {Cut: tunneltest.CutAfter}, "half a response": {Cut: tunneltest.CutInside},
+		"late 500":                {Status: 500, Work: true},
+		"cut before the response": {Cut: tunneltest.CutAfter},
+		"cut inside the response": {Cut: tunneltest.CutInside},
 	} {
 		srv, client := newFake(t, quick)
 		web := newTunnel(t, client, "web")
@@ -402,19 +368,16 @@ func TestRoutesCreate_NotRepeated(t *testing.T) {
 func TestRoutesDelete_LostResponse(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)
-	route := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{Network: ten, TunnelID: newTunnel(t, client, "web")},
-	)
+	route := newRoute(t, client,
+		cftunnel.RouteCreateParams{Network: ten, TunnelID: newTunnel(t, client, "web")})
 	srv.Inject(tunneltest.Fault{Operation: opRouteDelete, Cut: tunneltest.CutAfter})
 	deleted, err := client.Routes.Delete(t.Context(), route.ID)
-	require.NoError(t, err, "the 404 is about what this call did")
+	require.NoError(t, err, "the 404 means that the first attempt was carried out")
 	assert.Equal(t, route.ID, deleted.ID)
 	assert.Equal(t, 1, carriedOut(srv, opRouteDelete))
 }
 
-func TestRoutesDelete_AfterItsTunnel(t *testing.T) {
+func TestRoutesDelete_TunnelDeletedBefore(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t, once)
 	web := newTunnel(t, client, "web")
@@ -443,51 +406,36 @@ func TestErrTunnelHasRoutes(t *testing.T) {
 	require.NotErrorIs(t, err, cftunnel.ErrActiveConnections)
 }
 
-// The API has a 500 for a PATCH that changes nothing, so also for the retry of one that was carried
-// out.
+// The API responds with 500 to a PATCH that changes nothing, so also to the retry of a PATCH that
+// was carried out.
 func TestRoutesUpdate_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, quick)
-	route := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:  ten,
-			TunnelID: newTunnel(t, client, "web"),
-			Comment:  "lab",
-		},
-	)
-	updated, err := client.Routes.Update(
-		t.Context(),
-		route.ID,
-		cftunnel.RouteUpdateParams{Network: ten, TunnelID: route.TunnelID, Comment: new("lab")},
-	)
+	route := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: newTunnel(t, client, "web"), Comment: "lab",
+	})
+	updated, err := client.Routes.Update(t.Context(), route.ID,
+		cftunnel.RouteUpdateParams{Network: ten, TunnelID: route.TunnelID, Comment: new("lab")})
 	require.NoError(t, err)
 	assert.Equal(t, route, updated)
 	assert.Zero(t, carriedOut(srv, opRouteUpdate))
 
 	srv.Inject(tunneltest.Fault{Operation: opRouteUpdate, Cut: tunneltest.CutAfter})
-	updated, err = client.Routes.Update(
-		t.Context(),
-		route.ID,
-		cftunnel.RouteUpdateParams{Network: tenNine},
-	)
+	updated, err = client.Routes.Update(t.Context(), route.ID,
+		cftunnel.RouteUpdateParams{Network: tenNine})
 	require.NoError(t, err)
 	assert.Equal(t, tenNine, updated.Network)
 	assert.Equal(t, 1, carriedOut(srv, opRouteUpdate))
 
-	// A server error that is about something else stays one.
+	// Any other server error is returned.
 	srv.Inject(tunneltest.Fault{
 		Operation: opRouteUpdate,
 		Status:    500,
 		Times:     tunneltest.Always,
 		Body:      `{"success":false,"errors":[{"code":1000,"message":"oops"}],"messages":[],"result":null}`,
 	})
-	_, err = client.Routes.Update(
-		t.Context(),
-		route.ID,
-		cftunnel.RouteUpdateParams{Comment: new("new")},
-	)
+	_, err = client.Routes.Update(t.Context(), route.ID,
+		cftunnel.RouteUpdateParams{Comment: new("new")})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, cftunnel.ErrServer)
 }
@@ -498,20 +446,11 @@ func TestRoutesLookup(t *testing.T) {
 	web := newTunnel(t, client, "web")
 	blue := newNetwork(t, client, "blue")
 	newRoute(t, client, cftunnel.RouteCreateParams{Network: ten, TunnelID: web})
-	newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          netip.MustParsePrefix("10.1.0.0/16"),
-			TunnelID:         web,
-			VirtualNetworkID: blue.ID,
-		},
-	)
-	newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{Network: netip.MustParsePrefix("2001:db8::/32"), TunnelID: web},
-	)
+	newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: netip.MustParsePrefix("10.1.0.0/16"), TunnelID: web, VirtualNetworkID: blue.ID,
+	})
+	newRoute(t, client,
+		cftunnel.RouteCreateParams{Network: netip.MustParsePrefix("2001:db8::/32"), TunnelID: web})
 	for _, c := range []struct {
 		addr, network string
 		params        cftunnel.RouteLookupParams
@@ -540,30 +479,22 @@ func TestRoutesLookup(t *testing.T) {
 			Body:      `{"success":true,"errors":[],"messages":[],"result":{}}`,
 		},
 	)
-	require.ErrorIs(
-		t,
-		lookUpRoute(client, ten.Addr(), ""),
-		cftunnel.ErrNotFound,
-		"an empty object is no route",
-	)
+	require.ErrorIs(t, lookUpRoute(client, ten.Addr(), ""), cftunnel.ErrNotFound,
+		"empty object")
 	srv.Inject(
 		tunneltest.Fault{
 			Operation: opRouteLookup,
 			Body:      `{"success":true,"errors":[],"messages":[]}`,
 		},
 	)
-	require.ErrorIs(
-		t,
-		lookUpRoute(client, ten.Addr(), ""),
-		cftunnel.ErrNotFound,
-		"nor is no result",
-	)
+	require.ErrorIs(t, lookUpRoute(client, ten.Addr(), ""), cftunnel.ErrNotFound,
+		"no result")
 	srv.Inject(tunneltest.Fault{
 		Operation: opRouteLookup,
 		Body:      `{"success":true,"errors":[],"messages":[],"result":{"id":"a","network":"192.0.2.0/24","tunnel_id":"b"}}`,
 	})
 	err := lookUpRoute(client, ten.Addr(), "")
-	require.Error(t, err, "the route is of another network")
+	require.Error(t, err, "the network does not contain the address")
 	require.NotErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.True(t, cftunnel.HasCode(lookUpRoute(client, ten.Addr(), otherID), 1046))
 }

@@ -2,8 +2,8 @@ package cftunnel
 
 import "reflect"
 
-// HoldsSecret is holdsSecret.
+// HoldsSecret exports holdsSecret for tests.
 func HoldsSecret(t reflect.Type) bool { return holdsSecret(t) }
 
-// RotatedToken is the method of the same name.
+// RotatedToken exports rotatedToken for tests.
 func (c TunnelCredentials) RotatedToken(seen Secret) Secret { return c.rotatedToken(seen) }

@@ -25,7 +25,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestSecretShowsNowhere(t *testing.T) {
+func TestSecret_NeverPrinted(t *testing.T) {
 	t.Parallel()
 	secret := cftunnel.NewSecret(planted)
 	holders := map[string]any{
@@ -45,7 +45,9 @@ func TestSecretShowsNowhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%X", "%s", "%d", "%t", "%p", "%T", "%20v", "%U"} {
+			for _, verb := range []string{
+				"%v", "%+v", "%#v", "%q", "%x", "%X", "%s", "%d", "%t", "%p", "%T", "%20v", "%U",
+			} {
 				fmt.Fprintf(&out, verb+"\n", holder)
 			}
 			slog.New(slog.NewTextHandler(&out, nil)).Info("text", "holder", holder)
@@ -60,7 +62,7 @@ func TestSecretShowsNowhere(t *testing.T) {
 	}
 }
 
-// exported is a value of every exported type of the package that is a struct, but for those whose fields are all hidden.
+// exported contains a value of every exported struct type of the package.
 var exported = map[string]any{
 	"APIToken": cftunnel.APIToken{}, "APITokenCreateParams": cftunnel.APITokenCreateParams{}, "APITokenListParams": cftunnel.APITokenListParams{},
 	"APITokenUpdateParams": cftunnel.APITokenUpdateParams{}, "APITokensService": cftunnel.APITokensService{},
@@ -98,7 +100,7 @@ var exported = map[string]any{
 	"PublishParams": cftunnel.PublishParams{}, "PublishedHostname": cftunnel.PublishedHostname{},
 }
 
-func TestTheListOfExportedTypesIsWhole(t *testing.T) {
+func TestExportedTypes_AllListed(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
@@ -121,7 +123,7 @@ func TestTheListOfExportedTypesIsWhole(t *testing.T) {
 	assert.ElementsMatch(t, slices.Collect(maps.Keys(exported)), types)
 }
 
-// plant puts a secret into every field that can hold one.
+// plant sets every field of type Secret.
 func plant(v reflect.Value, depth int) {
 	switch {
 	case v.Type() == reflect.TypeFor[cftunnel.Secret]():
@@ -141,11 +143,11 @@ func plant(v reflect.Value, depth int) {
 	}
 }
 
-func TestNoTypeShowsASecret(t *testing.T) {
+func TestExportedTypes_ShowNoSecret(t *testing.T) {
 	t.Parallel()
 	for name, zero := range exported {
 		if name == "Client" {
-			continue // whose fields come from NewClient
+			continue // NewClient sets its fields
 		}
 		value := reflect.New(reflect.TypeOf(zero))
 		plant(value.Elem(), 0)
@@ -155,12 +157,16 @@ func TestNoTypeShowsASecret(t *testing.T) {
 	}
 }
 
-func TestClientShowsNoSecret(t *testing.T) {
+func TestClient_ShowsNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, credentials := range []cftunnel.Option{cftunnel.WithAPIToken(planted), cftunnel.WithAPIKey("a@example.com", planted)} {
+	for _, credentials := range []cftunnel.Option{
+		cftunnel.WithAPIToken(planted), cftunnel.WithAPIKey("a@example.com", planted),
+	} {
 		client, err := cftunnel.NewClient(credentials)
 		require.NoError(t, err)
-		for _, value := range []any{client, *client, client.Tunnels, *client.Tunnels, credentials, []any{client}} {
+		for _, value := range []any{
+			client, *client, client.Tunnels, *client.Tunnels, credentials, []any{client},
+		} {
 			var out bytes.Buffer
 			for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%s"} {
 				fmt.Fprintf(&out, verb+"\n", value)
@@ -184,7 +190,7 @@ func showAll(value any) string {
 	return strings.ReplaceAll(out.String(), fmt.Sprintf("%x", planted), planted)
 }
 
-func TestSecretShowsThatItIsRedacted(t *testing.T) {
+func TestSecret_RedactedText(t *testing.T) {
 	t.Parallel()
 	secret := cftunnel.NewSecret(planted)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%x", "%s", "%d"} {
@@ -199,12 +205,12 @@ func TestSecretShowsThatItIsRedacted(t *testing.T) {
 	assert.Contains(t, string(encoded), "[REDACTED]")
 }
 
-func TestSecretComparesAndReveals(t *testing.T) {
+func TestSecret_ComparesAndReveals(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, planted, cftunnel.NewSecret(planted).Reveal())
-	one, same, other := cftunnel.NewSecret(planted), cftunnel.NewSecret(planted), cftunnel.NewSecret("other")
-	assert.True(t, one == same)
-	assert.False(t, one == other)
+	secret, same := cftunnel.NewSecret(planted), cftunnel.NewSecret(planted)
+	assert.True(t, secret == same)
+	assert.False(t, secret == cftunnel.NewSecret("other"))
 	assert.False(t, cftunnel.NewSecret(planted).IsZero())
 
 	var zero cftunnel.Secret
@@ -213,7 +219,7 @@ func TestSecretComparesAndReveals(t *testing.T) {
 	assert.True(t, zero == cftunnel.NewSecret(""))
 }
 
-func TestRedactedTextIsNotTakenForASecret(t *testing.T) {
+func TestSecret_UnmarshalJSONFails(t *testing.T) {
 	t.Parallel()
 	type holder struct{ Token cftunnel.Secret }
 	encoded, err := json.Marshal(holder{cftunnel.NewSecret(planted)})
@@ -222,10 +228,10 @@ func TestRedactedTextIsNotTakenForASecret(t *testing.T) {
 	require.Error(t, json.Unmarshal(encoded, &back))
 }
 
-func TestSecretWriteFile(t *testing.T) {
+func TestSecret_WriteFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(path, []byte("old, and readable by everybody"), 0o644))
+	require.NoError(t, os.WriteFile(path, []byte("old secret, readable by everybody"), 0o644))
 	require.NoError(t, cftunnel.NewSecret(planted).WriteFile(path))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -244,57 +250,62 @@ func TestSecretWriteFile(t *testing.T) {
 	require.ErrorContains(t, err, "not a regular file")
 }
 
-// checkedSecrets calls every method that sends a tunnel secret.
-func checkedSecrets(t *testing.T, client *cftunnel.Client, secret cftunnel.Secret) map[string]error {
+// sendSecret calls every method that sends a tunnel secret and returns their errors.
+func sendSecret(t *testing.T, client *cftunnel.Client, secret cftunnel.Secret) map[string]error {
 	t.Helper()
-	_, create := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
-	_, _, ensure := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+	ctx := t.Context()
+	params := cftunnel.TunnelCreateParams{Name: "n", Secret: secret}
+	_, create := client.Tunnels.Create(ctx, params)
+	_, _, ensure := client.Tunnels.Ensure(ctx, params)
 	update := cftunnel.TunnelUpdateParams{Secret: secret}
-	_, tunnel := client.Tunnels.Update(t.Context(), tunnelID, update)
-	_, warp := client.WARPConnectors.Update(t.Context(), tunnelID, update)
-	_, rotate := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: secret})
-	_, rotateWARP := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: secret})
+	_, tunnel := client.Tunnels.Update(ctx, tunnelID, update)
+	_, warp := client.WARPConnectors.Update(ctx, tunnelID, update)
+	rotation := cftunnel.RotateParams{Secret: secret}
+	_, rotate := client.Tunnels.RotateSecret(ctx, tunnelID, rotation)
+	_, rotateWARP := client.WARPConnectors.RotateSecret(ctx, tunnelID, rotation)
 	return map[string]error{
 		"Create": create, "Ensure": ensure, "Update": tunnel, "RotateSecret": rotate,
 		"WARP Update": warp, "WARP RotateSecret": rotateWARP,
 	}
 }
 
-func TestTunnelSecret_Refused(t *testing.T) {
+func TestTunnelSecret_Invalid(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
-	token := cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}.Token().Reveal()
-	for name, test := range map[string]struct{ secret, is string }{
+	token := tunnelToken(tunnelID, validSecret)
+	for name, test := range map[string]struct{ secret, reason string }{
 		"a tunnel token":                 {token, "tunnel token"},
-		"a tunnel token in lines":        {token[:76] + "\n" + token[76:] + "\n", "tunnel token"},
+		"a tunnel token with a newline":  {token[:76] + "\n" + token[76:] + "\n", "tunnel token"},
 		"a tunnel token without padding": {strings.TrimRight(token, "="), "tunnel token"},
-		"a tunnel token in spaces":       {"  " + token + "\t", "tunnel token"},
-		"a tunnel token cut off":         {token[:61], "tunnel token"},
-		"a token of unusual JSON":        {encoded(`{ "a": "x", "t": "y" } `).Reveal(), "tunnel token"},
+		"a tunnel token between spaces":  {"  " + token + "\t", "tunnel token"},
+		"a truncated tunnel token":       {token[:61], "tunnel token"},
+		"a tunnel token with other JSON": {encoded(`{ "a": "x", "t": "y" } `).Reveal(), "tunnel token"},
 		"15 bytes":                       {base64.StdEncoding.EncodeToString(make([]byte, 15)), "has 15 bytes"},
-		"the alphabet of URLs":           {strings.Repeat("-_", 22), "not standard base64"},
+		"base64url":                      {strings.Repeat("-_", 22), "not standard base64"},
 		"no padding":                     {strings.Repeat("A", 43), "not standard base64"},
-		"in lines":                       {strings.Repeat("AAAA", 8) + "\n" + strings.Repeat("AAAA", 8), "not standard base64"},
+		"a line break":                   {strings.Repeat("AAAA", 8) + "\n" + strings.Repeat("AAAA", 8), "not standard base64"},
 	} {
-		for method, err := range checkedSecrets(t, client, cftunnel.NewSecret(test.secret)) {
+		for method, err := range sendSecret(t, client, cftunnel.NewSecret(test.secret)) {
 			refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 			require.True(t, ok, "%s, %s: %v", name, method, err)
 			assert.Equal(t, "Secret", refused.Name)
-			assert.Contains(t, refused.Reason, test.is, "%s, %s", name, method)
+			assert.Contains(t, refused.Reason, test.reason, "%s, %s", name, method)
 			assert.NotContains(t, err.Error(), test.secret)
 		}
 	}
 	assert.Empty(t, srv.Requests(), "nothing was sent")
 }
 
-func TestTunnelSecret_Accepted(t *testing.T) {
+func TestTunnelSecret_Valid(t *testing.T) {
 	t.Parallel()
 	for _, length := range []int{16, 24, 30, 32, 64} {
 		_, client := newFake(t)
 		secret := cftunnel.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, length)))
-		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
+		params := cftunnel.TunnelCreateParams{Name: "n", Secret: secret}
+		tunnel, err := client.Tunnels.Create(t.Context(), params)
 		require.NoError(t, err)
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{Secret: secret})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{Secret: secret})
 		require.NoError(t, err)
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
 		require.NoError(t, err)

@@ -30,9 +30,9 @@ type (
 		Last withSecret
 	}
 	generic[T any] struct{ Items []T }
-	// decodesItself reads the secret as a string.
+	// decodesItself decodes the secret from a JSON string.
 	decodesItself struct{ Token cftunnel.Secret }
-	// decodesText does the same as a member's name.
+	// decodesText decodes the secret from text, such as a member's name.
 	decodesText struct{ Token cftunnel.Secret }
 	hidden      struct{ Token cftunnel.Secret }
 	hiddenList  []cftunnel.Secret
@@ -52,7 +52,7 @@ func (d *decodesText) UnmarshalText(text []byte) error {
 
 func TestHoldsSecret(t *testing.T) {
 	t.Parallel()
-	for _, found := range []reflect.Type{
+	for _, with := range []reflect.Type{
 		reflect.TypeFor[cftunnel.Secret](),
 		reflect.TypeFor[*cftunnel.Secret](),
 		reflect.TypeFor[***cftunnel.Secret](),
@@ -71,16 +71,16 @@ func TestHoldsSecret(t *testing.T) {
 		reflect.TypeFor[struct{ cftunnel.Secret }](),
 		reflect.TypeFor[struct{ Deep struct{ Deeper []withSecret } }](),
 		reflect.TypeFor[struct {
-			Token cftunnel.Secret `json:"-,"` //nolint:staticcheck // a member whose name is a dash
+			Token cftunnel.Secret `json:"-,"` //nolint:staticcheck // the name of the member is a dash
 		}](),
 		reflect.TypeFor[struct {
 			First  cftunnel.Tunnel
 			Second withSecret
 		}](),
 	} {
-		assert.True(t, cftunnel.HoldsSecret(found), "%s", found)
+		assert.True(t, cftunnel.HoldsSecret(with), "%s", with)
 	}
-	for _, fine := range []reflect.Type{
+	for _, without := range []reflect.Type{
 		nil,
 		reflect.TypeFor[any](),
 		reflect.TypeFor[string](),
@@ -105,11 +105,11 @@ func TestHoldsSecret(t *testing.T) {
 		}](),
 		reflect.TypeFor[func(cftunnel.Secret)](),
 	} {
-		assert.False(t, cftunnel.HoldsSecret(fine), "%s", fine)
+		assert.False(t, cftunnel.HoldsSecret(without), "%s", without)
 	}
 }
 
-func TestDo_SecretInTheResult(t *testing.T) {
+func TestClientDo_SecretInResult(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	path := "/accounts/" + srv.AccountID() + "/cfd_tunnel"
@@ -130,7 +130,7 @@ func TestDo_SecretInTheResult(t *testing.T) {
 	assert.Empty(t, srv.Requests(), "nothing was sent")
 
 	var created struct {
-		cftunnel.Tunnel               // whose Token has the tag json:"-"
+		cftunnel.Tunnel               // its Token has the tag json:"-"
 		Credentials     decodesItself `json:"token"`
 	}
 	err := client.Do(t.Context(), http.MethodPost, path, map[string]string{"name": "n"}, &created)

@@ -19,19 +19,20 @@ const (
 	opVerifyAccount = "GET /accounts/{account_id}/tokens/verify"
 )
 
-func TestVerifyFindsTheEndpoint(t *testing.T) {
+func TestTokensVerify_Endpoint(t *testing.T) {
 	t.Parallel()
 	plain := cftunnel.NewSecret(strings.Repeat("p", 40))
 	for name, test := range map[string]struct {
 		token tunneltest.Token
-		asked []string
+		calls []string // operations
 		owner cftunnel.TokenOwner
 	}{
-		"user's by its prefix":    {tunneltest.Token{}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
-		"account's by its prefix": {tunneltest.Token{Owner: cftunnel.TokenOwnerAccount}, []string{opVerifyAccount}, cftunnel.TokenOwnerAccount},
-		"plain user's":            {tunneltest.Token{Text: plain}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
-		"plain account's": {
-			tunneltest.Token{Text: plain, Owner: cftunnel.TokenOwnerAccount}, []string{opVerifyUser, opVerifyAccount}, cftunnel.TokenOwnerAccount,
+		"user token with prefix":    {tunneltest.Token{}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
+		"account token with prefix": {tunneltest.Token{Owner: cftunnel.TokenOwnerAccount}, []string{opVerifyAccount}, cftunnel.TokenOwnerAccount},
+		"user token":                {tunneltest.Token{Text: plain}, []string{opVerifyUser}, cftunnel.TokenOwnerUser},
+		"account token": {
+			tunneltest.Token{Text: plain, Owner: cftunnel.TokenOwnerAccount},
+			[]string{opVerifyUser, opVerifyAccount}, cftunnel.TokenOwnerAccount,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,52 +52,55 @@ func TestVerifyFindsTheEndpoint(t *testing.T) {
 				assert.Equal(t, test.owner, verification.Owner)
 				assert.Equal(t, cftunnel.TokenStatusActive, verification.Status)
 				assert.Len(t, verification.ID, 32)
-				assert.Equal(t, test.asked, operations(srv)[before:], how)
+				assert.Equal(t, test.calls, operations(srv)[before:], how)
 			}
 		})
 	}
 }
 
-func TestVerifyOfTokensThatNobodyKnows(t *testing.T) {
+func TestTokensVerify_UnknownToken(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
-	dial := func(opts ...cftunnel.Option) *cftunnel.Client {
+	newClient := func(opts ...cftunnel.Option) *cftunnel.Client {
 		client, err := srv.NewClient(opts...)
 		require.NoError(t, err)
 		return client
 	}
-	_, err := dial(cftunnel.WithAPIToken(strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	unknown := strings.Repeat("x", 40)
+	_, err := newClient(cftunnel.WithAPIToken(unknown)).Tokens.Verify(t.Context())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 	assert.Equal(t, []string{opVerifyUser, opVerifyAccount}, operations(srv))
 	assert.Contains(t, err.Error(), "/user/tokens/verify")
 
-	_, err = dial(cftunnel.WithAPIToken("cfut_" + strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	_, err = newClient(cftunnel.WithAPIToken("cfut_" + unknown)).Tokens.Verify(t.Context())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
-	assert.Len(t, srv.Requests(), 3, "a user's token is no account's")
+	assert.Len(t, srv.Requests(), 3, "the prefix says that it is a user token")
 }
 
-func TestVerifyWithoutAnAccount(t *testing.T) {
+func TestTokensVerify_NoAccountID(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
-	dial := func(token cftunnel.Secret) *cftunnel.Client {
-		client, err := cftunnel.NewClient(cftunnel.WithBaseURL(srv.URL()), cftunnel.WithAPIToken(token.Reveal()))
+	newClient := func(token cftunnel.Secret) *cftunnel.Client {
+		client, err := cftunnel.NewClient(
+			cftunnel.WithBaseURL(srv.URL()), cftunnel.WithAPIToken(token.Reveal()))
 		require.NoError(t, err)
 		return client
 	}
-	verification, err := dial(srv.APIToken()).Tokens.Verify(t.Context())
+	verification, err := newClient(srv.APIToken()).Tokens.Verify(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TokenOwnerUser, verification.Owner)
 
-	_, err = dial(cftunnel.NewSecret(strings.Repeat("x", 40))).Tokens.Verify(t.Context())
+	_, err = newClient(cftunnel.NewSecret(strings.Repeat("x", 40))).Tokens.Verify(t.Context())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
 
-	_, err = dial(srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})).Tokens.Verify(t.Context())
+	token := srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	_, err = newClient(token).Tokens.Verify(t.Context())
 	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, "accountID", refused.Name)
 }
 
-func TestVerifyNeedsAToken(t *testing.T) {
+func TestTokensVerify_NoToken(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, cftunnel.WithAPIKey("a@example.com", "key"))
 	_, err := client.Tokens.Verify(t.Context())
@@ -104,16 +108,14 @@ func TestVerifyNeedsAToken(t *testing.T) {
 	assert.True(t, ok, "%v", err)
 
 	broken := errors.New("vault is sealed")
-	client, err = srv.NewClient(cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
-		return cftunnel.Secret{}, broken
-	}))
+	client, err = srv.NewClient(failingSource(broken))
 	require.NoError(t, err)
 	_, err = client.Tokens.Verify(t.Context())
 	require.ErrorIs(t, err, broken)
 	assert.Empty(t, srv.Requests())
 }
 
-func TestUsable(t *testing.T) {
+func TestTokenVerification_Usable(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -123,11 +125,11 @@ func TestUsable(t *testing.T) {
 		usable bool
 	}{
 		"active":           {tunneltest.Token{}, cftunnel.TokenStatusActive, true},
-		"within its time":  {tunneltest.Token{NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)}, cftunnel.TokenStatusActive, true},
+		"within its times": {tunneltest.Token{NotBefore: now.Add(-time.Hour), ExpiresOn: now.Add(time.Hour)}, cftunnel.TokenStatusActive, true},
 		"disabled":         {tunneltest.Token{Status: cftunnel.TokenStatusDisabled}, cftunnel.TokenStatusDisabled, false},
 		"expired":          {tunneltest.Token{ExpiresOn: now.Add(-time.Hour)}, cftunnel.TokenStatusExpired, false},
 		"not yet valid":    {tunneltest.Token{NotBefore: now.Add(time.Hour)}, cftunnel.TokenStatusActive, false},
-		"expired by state": {tunneltest.Token{Status: cftunnel.TokenStatusExpired}, cftunnel.TokenStatusExpired, false},
+		"status expired":   {tunneltest.Token{Status: cftunnel.TokenStatusExpired}, cftunnel.TokenStatusExpired, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -144,17 +146,20 @@ func TestUsable(t *testing.T) {
 			assert.Equal(t, test.usable, err == nil, "%v", err)
 		})
 	}
-	bounded := cftunnel.TokenVerification{Status: cftunnel.TokenStatusActive, NotBefore: now, ExpiresOn: now.Add(time.Hour)}
+	bounded := cftunnel.TokenVerification{
+		Status: cftunnel.TokenStatusActive, NotBefore: now, ExpiresOn: now.Add(time.Hour),
+	}
 	assert.True(t, bounded.Usable(now))
 	assert.False(t, bounded.Usable(now.Add(-1)))
 	assert.False(t, bounded.Usable(now.Add(time.Hour)))
 }
 
-func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
+func TestTunnels_ReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	srv, _ := newFake(t)
 	tunnel := srv.SeedTunnels(1)[0]
-	client, err := srv.NewClient(cftunnel.WithAPIToken(srv.AddToken(tunneltest.Token{ReadOnly: true}).Reveal()))
+	token := srv.AddToken(tunneltest.Token{ReadOnly: true})
+	client, err := srv.NewClient(cftunnel.WithAPIToken(token.Reveal()))
 	require.NoError(t, err)
 	_, err = client.Tunnels.Get(t.Context(), tunnel.ID)
 	require.NoError(t, err)
@@ -165,7 +170,7 @@ func TestReadOnlyTokenIsRefusedWhereItWrites(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
 }
 
-func TestVerifyTakesNoOutageForAnUnknownToken(t *testing.T) {
+func TestTokensVerify_ServerError(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once, cftunnel.WithAPIToken(strings.Repeat("x", 40)))
 	srv.Inject(tunneltest.Fault{Operation: opVerifyAccount, Status: 503})

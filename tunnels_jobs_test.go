@@ -16,56 +16,58 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
+// quick retries almost without pauses.
 var quick = cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 1, MaxDelay: 1})
 
-func TestEnsure(t *testing.T) {
+func TestTunnelsEnsure(t *testing.T) {
 	t.Parallel()
 	ensure := func(client *cftunnel.Client) (*cftunnel.Tunnel, bool, error) {
-		return client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+		return client.Tunnels.Ensure(context.Background(),
+			cftunnel.TunnelCreateParams{Name: "blog"})
 	}
-	t.Run("makes what is not there, and finds it again", func(t *testing.T) {
+	t.Run("creates, then finds", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t)
-		made, created, err := ensure(client)
+		tunnel, created, err := ensure(client)
 		require.NoError(t, err)
 		assert.True(t, created)
-		assert.False(t, made.Token.IsZero())
+		assert.False(t, tunnel.Token.IsZero())
 		found, created, err := ensure(client)
 		require.NoError(t, err)
 		assert.False(t, created)
-		assert.Equal(t, made.ID, found.ID)
+		assert.Equal(t, tunnel.ID, found.ID)
 		assert.True(t, found.Token.IsZero())
 		assert.Equal(t, 1, carriedOut(srv, opCreate))
 	})
-	t.Run("returns no deleted one", func(t *testing.T) {
+	t.Run("deleted tunnel", func(t *testing.T) {
 		t.Parallel()
 		_, client := newFake(t)
 		old, _, err := ensure(client)
 		require.NoError(t, err)
 		_, err = client.Tunnels.Delete(t.Context(), old.ID, cftunnel.TunnelDeleteParams{})
 		require.NoError(t, err)
-		made, created, err := ensure(client)
+		tunnel, created, err := ensure(client)
 		require.NoError(t, err)
 		assert.True(t, created)
-		assert.NotEqual(t, old.ID, made.ID)
+		assert.NotEqual(t, old.ID, tunnel.ID)
 	})
-	t.Run("finds what a lost answer made", func(t *testing.T) {
+	t.Run("lost response", func(t *testing.T) {
 		t.Parallel()
 		for name, fault := range map[string]tunneltest.Fault{
-			"cut after the work": {Operation: opCreate, Cut: tunneltest.CutAfter},
-			"a late 502":         {Operation: opCreate, Status: 502, Work: true},
-			"half an answer":     {Operation: opCreate, Cut: tunneltest.CutInside},
+			"cut before the response": {Operation: opCreate, Cut: tunneltest.CutAfter},
+			"late 502":                {Operation: opCreate, Status: 502, Work: true},
+			"cut inside the response": {Operation: opCreate, Cut: tunneltest.CutInside},
 		} {
 			srv, client := newFake(t, quick)
 			srv.Inject(fault)
 			tunnel, created, err := ensure(client)
 			require.NoError(t, err, name)
-			assert.False(t, created, "it is not known")
+			assert.False(t, created, "it may be the tunnel of another program")
 			assert.Equal(t, "blog", tunnel.Name)
 			assert.Equal(t, 1, carriedOut(srv, opCreate))
 		}
 	})
-	t.Run("makes it where a lost create was not carried out", func(t *testing.T) {
+	t.Run("lost request", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, quick)
 		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore})
@@ -75,10 +77,12 @@ func TestEnsure(t *testing.T) {
 		assert.False(t, tunnel.Token.IsZero())
 		assert.Equal(t, 1, carriedOut(srv, opCreate))
 	})
-	t.Run("tells where nothing can be made", func(t *testing.T) {
+	t.Run("every request lost", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, quick)
-		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore, Times: tunneltest.Always})
+		srv.Inject(tunneltest.Fault{
+			Operation: opCreate, Cut: tunneltest.CutBefore, Times: tunneltest.Always,
+		})
 		tunnel, created, err := ensure(client)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		assert.Nil(t, tunnel)
@@ -89,7 +93,7 @@ func TestEnsure(t *testing.T) {
 		assert.True(t, created)
 		assert.Equal(t, 1, carriedOut(srv, opCreate))
 	})
-	t.Run("remembers a lost create that may still come", func(t *testing.T) {
+	t.Run("lost request, then 403", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, quick)
 		srv.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutBefore})
@@ -99,12 +103,12 @@ func TestEnsure(t *testing.T) {
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		assert.False(t, created)
 	})
-	t.Run("by many at once makes one", func(t *testing.T) {
+	t.Run("concurrent calls", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t)
 		var group sync.WaitGroup
 		var mu sync.Mutex
-		ids, makers := map[string]bool{}, 0
+		ids, creators := map[string]bool{}, 0
 		for range 16 {
 			group.Go(func() {
 				tunnel, created, err := ensure(client)
@@ -115,24 +119,25 @@ func TestEnsure(t *testing.T) {
 				defer mu.Unlock()
 				ids[tunnel.ID] = true
 				if created {
-					makers++
+					creators++
 				}
 			})
 		}
 		group.Wait()
 		assert.Len(t, ids, 1)
-		assert.Equal(t, 1, makers)
+		assert.Equal(t, 1, creators)
 		assert.Equal(t, 1, carriedOut(srv, opCreate))
 	})
-	t.Run("tells of a name that something else has", func(t *testing.T) {
+	t.Run("name of a WARP connector", func(t *testing.T) {
 		t.Parallel()
 		_, client := newFake(t)
-		_, err := client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "blog"})
+		params := cftunnel.WARPConnectorCreateParams{Name: "blog"}
+		_, err := client.WARPConnectors.Create(t.Context(), params)
 		require.NoError(t, err)
 		_, _, err = ensure(client)
 		require.ErrorIs(t, err, cftunnel.ErrTunnelNameTaken)
 	})
-	t.Run("makes nothing where it cannot look", func(t *testing.T) {
+	t.Run("list fails", func(t *testing.T) {
 		t.Parallel()
 		for _, status := range []int{403, 404, 500} {
 			srv, client := newFake(t, once)
@@ -142,7 +147,7 @@ func TestEnsure(t *testing.T) {
 			assert.Zero(t, carriedOut(srv, opCreate), status)
 		}
 	})
-	t.Run("keeps both errors where it cannot look afterwards", func(t *testing.T) {
+	t.Run("second list fails", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, once)
 		srv.Inject(tunneltest.Fault{Operation: opList})
@@ -152,23 +157,26 @@ func TestEnsure(t *testing.T) {
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 	})
-	t.Run("refuses bad parameters, unsent", func(t *testing.T) {
+	t.Run("invalid secret", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t)
-		_, _, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret("short")})
+		params := cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret("short")}
+		_, _, err := client.Tunnels.Ensure(t.Context(), params)
 		_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 		assert.True(t, ok, "%v", err)
 		assert.Empty(t, srv.Requests())
 	})
 }
 
-func TestRotateSecret(t *testing.T) {
+func TestTunnelsRotateSecret(t *testing.T) {
 	t.Parallel()
-	setUp := func(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
-		srv, client := newFake(t, quick)
+	setUp := func(
+		t *testing.T,
+	) (srv *tunneltest.Server, client *cftunnel.Client, tunnel *cftunnel.Tunnel, connector string) {
+		srv, client = newFake(t, quick)
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		require.NoError(t, err)
-		connector, err := srv.Connect(tunnel.Token)
+		connector, err = srv.Connect(tunnel.Token)
 		require.NoError(t, err)
 		return srv, client, tunnel, connector
 	}
@@ -180,14 +188,16 @@ func TestRotateSecret(t *testing.T) {
 		}
 		return bodies
 	}
-	t.Run("as planned: standing connections stay", func(t *testing.T) {
+	t.Run("connections kept", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, connector := setUp(t)
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{Secret: validSecret})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{Secret: validSecret})
 		require.NoError(t, err)
 		assert.Equal(t, tunnel.ID, rotation.Tunnel.ID)
 		assert.NotEqual(t, tunnel.Token, rotation.Token)
-		assert.Equal(t, []string{`{"tunnel_secret":"` + validSecret.Reveal() + `"}`}, bodies(srv, opUpdate), "the secret alone")
+		body := `{"tunnel_secret":"` + validSecret.Reveal() + `"}`
+		assert.Equal(t, []string{body}, bodies(srv, opUpdate), "only the secret is sent")
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
 		require.NoError(t, err)
 		assert.Equal(t, validSecret, credentials.Secret)
@@ -199,21 +209,23 @@ func TestRotateSecret(t *testing.T) {
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
 	})
-	t.Run("after a compromise: rotate, then clean up", func(t *testing.T) {
+	t.Run("CleanupConnections", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, connector := setUp(t)
 		before := len(srv.Requests())
-		_, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		_, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{CleanupConnections: true})
 		require.NoError(t, err)
 		assert.Equal(t, []string{opUpdate, opCleanup}, operations(srv)[before:])
 		_, err = client.Connectors.Get(t.Context(), tunnel.ID, connector)
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	})
-	t.Run("repeats a lost rotation with the same secret", func(t *testing.T) {
+	t.Run("lost response", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{})
 		require.NoError(t, err)
 		sent := bodies(srv, opUpdate)
 		require.Len(t, sent, 2)
@@ -221,7 +233,7 @@ func TestRotateSecret(t *testing.T) {
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
 	})
-	t.Run("makes another secret each time", func(t *testing.T) {
+	t.Run("new secret each time", func(t *testing.T) {
 		t.Parallel()
 		_, client, tunnel, _ := setUp(t)
 		one, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
@@ -230,68 +242,80 @@ func TestRotateSecret(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotEqual(t, one.Token, two.Token)
 	})
-	t.Run("builds the token that the answer lacks", func(t *testing.T) {
+	t.Run("response without a token", func(t *testing.T) {
 		t.Parallel()
 		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`))
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: validSecret})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{Secret: validSecret})
 		require.NoError(t, err)
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
 		require.NoError(t, err)
-		assert.Equal(t, &cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret}, credentials)
+		assert.Equal(t, &cftunnel.TunnelCredentials{
+			AccountTag: accountID, TunnelID: tunnelID, Secret: validSecret,
+		}, credentials)
 	})
-	t.Run("returns the rotation beside a clean-up that failed", func(t *testing.T) {
+	t.Run("cleanup fails", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{CleanupConnections: true})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		assert.Contains(t, err.Error(), "is rotated, but cleaning up its connections failed")
 		require.NotNil(t, rotation)
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
 	})
-	t.Run("keeps the token of a rotation whose answer never came", func(t *testing.T) {
+	t.Run("every response lost", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
-		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter, Times: tunneltest.Always})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		srv.Inject(tunneltest.Fault{
+			Operation: opUpdate, Cut: tunneltest.CutAfter, Times: tunneltest.Always,
+		})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{CleanupConnections: true})
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.NotNil(t, rotation)
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
-		assert.Zero(t, carriedOut(srv, opCleanup), "before a rotation that is known, the thief would come back")
+		// Without the rotation, whoever has the old token could reconnect after a cleanup.
+		assert.Zero(t, carriedOut(srv, opCleanup))
 	})
-	t.Run("keeps the token of a lost rotation whose repetition was refused", func(t *testing.T) {
+	t.Run("lost response, then 403", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 		require.NotNil(t, rotation)
 		_, err = srv.Connect(rotation.Token)
 		require.NoError(t, err)
 	})
-	t.Run("cleans nothing up where the rotation was refused", func(t *testing.T) {
+	t.Run("rotation refused", func(t *testing.T) {
 		t.Parallel()
 		srv, client, tunnel, _ := setUp(t)
 		srv.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnel.ID,
+			cftunnel.RotateParams{CleanupConnections: true})
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		assert.Nil(t, rotation)
 		assert.Zero(t, carriedOut(srv, opCleanup))
 	})
 }
 
-func TestRotateSecretOfAWARPConnector(t *testing.T) {
+func TestWARPConnectorsRotateSecret(t *testing.T) {
 	t.Parallel()
 	const opPatch = "PATCH /accounts/{account_id}/warp_connector/{tunnel_id}"
 	srv, client := newFake(t, quick)
-	warp, err := client.WARPConnectors.Create(t.Context(), cftunnel.WARPConnectorCreateParams{Name: "n"})
+	warp, err := client.WARPConnectors.Create(t.Context(),
+		cftunnel.WARPConnectorCreateParams{Name: "n"})
 	require.NoError(t, err)
 	srv.Inject(tunneltest.Fault{Operation: opPatch, Cut: tunneltest.CutAfter})
-	rotation, err := client.WARPConnectors.RotateSecret(t.Context(), warp.ID, cftunnel.RotateParams{})
+	rotation, err := client.WARPConnectors.RotateSecret(t.Context(), warp.ID,
+		cftunnel.RotateParams{})
 	require.NoError(t, err)
 	assert.NotEqual(t, warp.Token, rotation.Token)
 	_, err = srv.Connect(warp.Token)
@@ -299,11 +323,12 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 	_, err = srv.Connect(rotation.Token)
 	require.NoError(t, err)
 
-	_, err = client.WARPConnectors.RotateSecret(t.Context(), warp.ID, cftunnel.RotateParams{CleanupConnections: true})
+	_, err = client.WARPConnectors.RotateSecret(t.Context(), warp.ID,
+		cftunnel.RotateParams{CleanupConnections: true})
 	_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	assert.True(t, ok, "%v", err)
 
-	t.Run("fetches the token that the answer lacks", func(t *testing.T) {
+	t.Run("response without a token", func(t *testing.T) {
 		t.Parallel()
 		token := `"opaque"`
 		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -313,21 +338,26 @@ func TestRotateSecretOfAWARPConnector(t *testing.T) {
 			}
 			respond(200, `{"success":true,"result":`+result+`}`)(w, r)
 		})
-		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		rotation, err := client.WARPConnectors.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{})
 		require.NoError(t, err)
 		assert.Equal(t, "opaque", rotation.Token.Reveal())
 
 		token = "null"
-		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{})
+		rotation, err = client.WARPConnectors.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{})
 		require.ErrorContains(t, err, "is rotated, but reading its new token failed")
 		require.NotNil(t, rotation)
 		assert.Equal(t, tunnelID, rotation.Tunnel.ID)
 	})
 }
 
-func TestCleanupAndDelete(t *testing.T) {
+// activeConnections is the refusal to delete a tunnel that has connections.
+var activeConnections = tunneltest.Fault{Operation: opDelete, Status: 400, Body: refusalBody(1022)}
+
+func TestTunnelsCleanupAndDelete(t *testing.T) {
 	t.Parallel()
-	t.Run("deletes a tunnel that runs", func(t *testing.T) {
+	t.Run("connected tunnel", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t)
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
@@ -338,11 +368,12 @@ func TestCleanupAndDelete(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, deleted.IsDeleted())
 	})
-	t.Run("again where replicas come back between", func(t *testing.T) {
+	t.Run("connectors reconnect", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, h *harness) {
 			client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
-			refusal := tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 3}
+			refusal := activeConnections
+			refusal.Times = 3
 			h.srv.Inject(refusal)
 			deleted, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 			require.NoError(t, err)
@@ -366,21 +397,20 @@ func TestCleanupAndDelete(t *testing.T) {
 			require.ErrorIs(t, err, context.Canceled)
 		})
 	})
-	t.Run("tells of the replicas where the time ends in a request", func(t *testing.T) {
+	t.Run("time limit during a request", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, h *harness) {
 			client, tunnel := h.newClient(once), h.srv.SeedTunnels(1)[0]
-			h.srv.Inject(tunneltest.Fault{
-				Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: tunneltest.Always,
-				Delay: 25 * time.Second,
-			})
+			refusal := activeConnections
+			refusal.Times, refusal.Delay = tunneltest.Always, 25*time.Second
+			h.srv.Inject(refusal)
 			_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 			require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			time.Sleep(time.Minute) // for the fake's delay to end
+			time.Sleep(time.Minute) // until the fake's delay ends
 		})
 	})
-	t.Run("ends by other errors", func(t *testing.T) {
+	t.Run("other errors", func(t *testing.T) {
 		t.Parallel()
 		srv, client := newFake(t, once)
 		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnelID)
@@ -391,48 +421,55 @@ func TestCleanupAndDelete(t *testing.T) {
 	})
 }
 
-func TestWaitForStatus(t *testing.T) {
+func TestTunnelsWaitForStatus(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client := h.newClient()
+		wait := client.Tunnels.WaitForStatus
+		const down, healthy = cftunnel.TunnelStatusDown, cftunnel.TunnelStatusHealthy
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 		require.NoError(t, err)
 		time.AfterFunc(10*time.Second, func() { _, _ = h.srv.Connect(tunnel.Token) })
 		var seen []cftunnel.TunnelStatus
 		before := len(h.srv.Requests())
-		got, err := client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{
-			Interval: 2 * time.Second, OnPoll: func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
+		got, err := wait(t.Context(), tunnel.ID, healthy, cftunnel.WaitParams{
+			Interval: 2 * time.Second,
+			OnPoll:   func(t *cftunnel.Tunnel) { seen = append(seen, t.Status) },
 		})
 		require.NoError(t, err)
-		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
-		assert.Equal(t, []cftunnel.TunnelStatus{"inactive", "inactive", "inactive", "inactive", "healthy"}, seen)
+		assert.Equal(t, healthy, got.Status)
+		const inactive = cftunnel.TunnelStatusInactive
+		want := []cftunnel.TunnelStatus{inactive, inactive, inactive, inactive, healthy}
+		assert.Equal(t, want, seen)
 		requests := h.srv.Requests()[before:]
 		for i := 2; i < len(requests); i++ {
-			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), requests[i-1].Time.Sub(requests[i-2].Time), "pauses grow")
+			previous := requests[i-1].Time.Sub(requests[i-2].Time)
+			assert.Greater(t, requests[i].Time.Sub(requests[i-1].Time), previous, "the pauses grow")
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		before = len(h.srv.Requests())
-		got, err = client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{})
+		got, err = wait(ctx, tunnel.ID, down, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Contains(t, err.Error(), "last seen healthy, not down")
-		assert.Equal(t, cftunnel.TunnelStatusHealthy, got.Status)
-		assert.InDelta(t, 240, len(h.srv.Requests())-before, 10, "every 15 s")
+		assert.Equal(t, healthy, got.Status)
+		assert.InDelta(t, 240, len(h.srv.Requests())-before, 10, "a poll every 15 s")
 
-		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+		_, err = client.Tunnels.Delete(t.Context(), tunnel.ID,
+			cftunnel.TunnelDeleteParams{Cascade: true})
 		require.NoError(t, err)
-		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		_, err = wait(t.Context(), tunnel.ID, healthy, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 		require.ErrorContains(t, err, "is deleted")
-		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnel.ID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{})
-		require.ErrorIs(t, err, cftunnel.ErrNotFound, "deleted comes before down")
-		_, err = client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{})
+		_, err = wait(t.Context(), tunnel.ID, down, cftunnel.WaitParams{})
+		require.ErrorIs(t, err, cftunnel.ErrNotFound, "a deleted tunnel is not down")
+		_, err = wait(t.Context(), tunnelID, healthy, cftunnel.WaitParams{})
 		require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	})
 }
 
-func TestWaitForStatusRefusesBadParameters(t *testing.T) {
+func TestTunnelsWaitForStatus_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	for argument, call := range map[string]func() (*cftunnel.Tunnel, error){
@@ -440,7 +477,9 @@ func TestWaitForStatusRefusesBadParameters(t *testing.T) {
 			return client.Tunnels.WaitForStatus(t.Context(), tunnelID, "", cftunnel.WaitParams{})
 		},
 		"Interval": func() (*cftunnel.Tunnel, error) {
-			return client.Tunnels.WaitForStatus(t.Context(), tunnelID, cftunnel.TunnelStatusDown, cftunnel.WaitParams{Interval: -1})
+			params := cftunnel.WaitParams{Interval: -1}
+			return client.Tunnels.WaitForStatus(t.Context(), tunnelID,
+				cftunnel.TunnelStatusDown, params)
 		},
 	} {
 		_, err := call()
@@ -451,22 +490,23 @@ func TestWaitForStatusRefusesBadParameters(t *testing.T) {
 	assert.Empty(t, srv.Requests())
 }
 
-func TestHowOftenEnsureCreates(t *testing.T) {
+func TestTunnelsEnsure_CreateCount(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		fault tunneltest.Fault
-		times int
-		want  error
+		fault   tunneltest.Fault
+		creates int
+		want    error
 	}{
-		"twice where answers are lost":           {tunneltest.Fault{Status: 503}, 2, cftunnel.ErrOutcomeUnknown},
-		"once where the name is somebody else's": {tunneltest.Fault{Status: 409, Body: `{"success":false,"errors":[{"code":1013,"message":"m"}]}`}, 1, cftunnel.ErrTunnelNameTaken},
+		"503: two creates":       {tunneltest.Fault{Status: 503}, 2, cftunnel.ErrOutcomeUnknown},
+		"name taken: one create": {tunneltest.Fault{Status: 409, Body: refusalBody(1013)}, 1, cftunnel.ErrTunnelNameTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, client := newFake(t, quick)
 			test.fault.Operation, test.fault.Times = opCreate, tunneltest.Always
 			srv.Inject(test.fault)
-			_, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+			params := cftunnel.TunnelCreateParams{Name: "n"}
+			_, created, err := client.Tunnels.Ensure(t.Context(), params)
 			require.ErrorIs(t, err, test.want)
 			assert.False(t, created)
 			creates := 0
@@ -475,53 +515,62 @@ func TestHowOftenEnsureCreates(t *testing.T) {
 					creates++
 				}
 			}
-			assert.Equal(t, test.times, creates)
+			assert.Equal(t, test.creates, creates)
 		})
 	}
-	t.Run("once where another was quicker", func(t *testing.T) {
+	t.Run("created by another client: one", func(t *testing.T) {
 		t.Parallel()
 		srv, other := newFake(t)
-		client, err := srv.NewClient(cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		params := cftunnel.TunnelCreateParams{Name: "n"}
+		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodPost {
-				_, err := other.Tunnels.Create(r.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+				_, err := other.Tunnels.Create(r.Context(), params)
 				assert.NoError(t, err)
 			}
 			return http.DefaultTransport.RoundTrip(r)
-		})}))
+		})
+		client, err := srv.NewClient(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
 		require.NoError(t, err)
-		tunnel, created, err := client.Tunnels.Ensure(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+		tunnel, created, err := client.Tunnels.Ensure(t.Context(), params)
 		require.NoError(t, err)
 		assert.False(t, created)
 		assert.Equal(t, "n", tunnel.Name)
 	})
 }
 
-func TestTokenOfARotation(t *testing.T) {
+func TestTunnelsRotateSecret_Token(t *testing.T) {
 	t.Parallel()
 	const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-	t.Run("is the answer's as it came", func(t *testing.T) {
+	t.Run("token of the response", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`","token":"as it came"}}`))
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID, cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
+		client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`","token":"any token"}`)))
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), tunnelID,
+			cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
 		require.NoError(t, err)
-		assert.Equal(t, "as it came", rotation.Token.Reveal())
+		assert.Equal(t, "any token", rotation.Token.Reveal())
 	})
-	t.Run("is in lower case where it is made", func(t *testing.T) {
+	t.Run("composed token in lower case", func(t *testing.T) {
 		t.Parallel()
-		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"`+tunnelID+`"}}`), cftunnel.WithAccountID(strings.ToUpper(accountID)))
-		rotation, err := client.Tunnels.RotateSecret(t.Context(), strings.ToUpper(tunnelID), cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
+		client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`"}`)),
+			cftunnel.WithAccountID(strings.ToUpper(accountID)))
+		rotation, err := client.Tunnels.RotateSecret(t.Context(), strings.ToUpper(tunnelID),
+			cftunnel.RotateParams{Secret: cftunnel.NewSecret(secret)})
 		require.NoError(t, err)
 		credentials, err := cftunnel.ParseTunnelToken(rotation.Token)
 		require.NoError(t, err)
-		assert.Equal(t, cftunnel.TunnelCredentials{AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret(secret)}, *credentials)
+		assert.Equal(t, &cftunnel.TunnelCredentials{
+			AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewSecret(secret),
+		}, credentials)
 	})
 }
 
-func TestPausesOfCleanupAndDelete(t *testing.T) {
+func TestTunnelsCleanupAndDelete_Pauses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
-		h.srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`, Times: 6})
+		refusal := activeConnections
+		refusal.Times = 6
+		h.srv.Inject(refusal)
 		began := time.Now()
 		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 		require.NoError(t, err)
@@ -529,25 +578,28 @@ func TestPausesOfCleanupAndDelete(t *testing.T) {
 	})
 }
 
-func TestCleanupThatFailsTellsOfTheReplicas(t *testing.T) {
+func TestTunnelsCleanupAndDelete_CleanupFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
-		h.srv.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
-		time.AfterFunc(500*time.Millisecond, func() { h.srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403}) })
+		h.srv.Inject(activeConnections)
+		time.AfterFunc(500*time.Millisecond, func() {
+			h.srv.Inject(tunneltest.Fault{Operation: opCleanup, Status: 403})
+		})
 		_, err := client.Tunnels.CleanupAndDelete(t.Context(), tunnel.ID)
 		require.ErrorIs(t, err, cftunnel.ErrForbidden)
 		require.ErrorIs(t, err, cftunnel.ErrActiveConnections)
 	})
 }
 
-func TestLongIntervalOfWaitForStatusStays(t *testing.T) {
+func TestTunnelsWaitForStatus_LongInterval(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
 		client, tunnel := h.newClient(), h.srv.SeedTunnels(1)[0]
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
-		_, err := client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{Interval: 20 * time.Second})
+		params := cftunnel.WaitParams{Interval: 20 * time.Second}
+		_, err := client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, params)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Len(t, h.srv.Requests(), 5)
 	})

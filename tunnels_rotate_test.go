@@ -10,11 +10,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Only tokens contain the endpoint, so a token that RotateSecret composes takes it from one.
-func TestRotateSecret_Endpoint(t *testing.T) {
+// Only a token contains the endpoint, so RotateSecret copies it from one when it composes a token.
+func TestTunnelsRotateSecret_Endpoint(t *testing.T) {
 	t.Parallel()
 	old := cftunnel.TunnelCredentials{
-		AccountTag: accountID, TunnelID: tunnelID, Secret: cftunnel.NewTunnelSecret(), Endpoint: "fed",
+		AccountTag: accountID, TunnelID: tunnelID,
+		Secret: cftunnel.NewTunnelSecret(), Endpoint: "fed",
 	}
 	renewed := old
 	renewed.Secret = validSecret
@@ -26,16 +27,16 @@ func TestRotateSecret_Endpoint(t *testing.T) {
 	}
 	text := func(c cftunnel.TunnelCredentials) string { return `"` + c.Token().Reveal() + `"` }
 	for name, test := range map[string]struct {
-		patch, token string // results; no connection survives without one
+		patch, token string // results of PATCH and of Token; the connection breaks if empty
 		want         cftunnel.TunnelCredentials
 		unknown      bool
 	}{
-		"response with the token":              {withToken(renewed), "", renewed, false},
-		"response without a token":             {noToken, text(renewed), renewed, false},
-		"without a token, the old one is read": {noToken, text(old), renewed, false},
-		"without a token, none can be read":    {noToken, "", withoutEndpoint, false},
-		"response with the old token":          {withToken(old), "", renewed, true},
-		"lost response":                        {"", "", withoutEndpoint, true},
+		"new token":                 {withToken(renewed), "", renewed, false},
+		"no token, new one fetched": {noToken, text(renewed), renewed, false},
+		"no token, old one fetched": {noToken, text(old), renewed, false},
+		"no token, fetching fails":  {noToken, "", withoutEndpoint, false},
+		"old token":                 {withToken(old), "", renewed, true},
+		"lost response":             {"", "", withoutEndpoint, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

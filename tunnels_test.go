@@ -16,7 +16,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestLifeOfATunnel(t *testing.T) {
+func TestTunnels_LifeCycle(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -29,7 +29,8 @@ func TestLifeOfATunnel(t *testing.T) {
 	assert.Equal(t, "blog", created.Name)
 	assert.Equal(t, cftunnel.TunnelTypeCloudflared, created.Type)
 	assert.Equal(t, cftunnel.TunnelStatusInactive, created.Status)
-	assert.Equal(t, cftunnel.ConfigSourceCloudflare, created.ConfigSource, "the answer to a create has remote_config alone")
+	// The response to a create has remote_config instead of config_src.
+	assert.Equal(t, cftunnel.ConfigSourceCloudflare, created.ConfigSource)
 	assert.False(t, created.CreatedAt.IsZero())
 	assert.True(t, created.ConnsActiveAt.IsZero())
 	assert.Equal(t, created.CreatedAt, created.ConnsInactiveAt)
@@ -42,7 +43,8 @@ func TestLifeOfATunnel(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(token.Reveal())
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &fields))
-	assert.Equal(t, map[string]string{"a": srv.AccountID(), "t": created.ID, "s": validSecret.Reveal()}, fields)
+	want := map[string]string{"a": srv.AccountID(), "t": created.ID, "s": validSecret.Reveal()}
+	assert.Equal(t, want, fields)
 
 	_, err = client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
 	require.ErrorIs(t, err, cftunnel.ErrTunnelNameTaken)
@@ -61,7 +63,8 @@ func TestLifeOfATunnel(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	srv.Disconnect(connector)
 
-	renamed, err := client.Tunnels.Update(ctx, created.ID, cftunnel.TunnelUpdateParams{Name: "journal"})
+	renamed, err := client.Tunnels.Update(ctx, created.ID,
+		cftunnel.TunnelUpdateParams{Name: "journal"})
 	require.NoError(t, err)
 	assert.Equal(t, "journal", renamed.Name)
 	assert.Equal(t, token, renamed.Token)
@@ -76,25 +79,26 @@ func TestLifeOfATunnel(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	got, err = client.Tunnels.Get(ctx, created.ID)
-	require.NoError(t, err, "a deleted tunnel can be read")
+	require.NoError(t, err, "a deleted tunnel is returned too")
 	assert.True(t, got.IsDeleted())
 	assert.Empty(t, got.ConfigSource)
 	_, err = client.Tunnels.FindByName(ctx, "journal")
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-func TestDeleteCascades(t *testing.T) {
+func TestTunnelsDelete_Cascade(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	_, err = srv.Connect(tunnel.Token)
 	require.NoError(t, err)
-	_, err = client.Tunnels.Delete(t.Context(), tunnel.ID, cftunnel.TunnelDeleteParams{Cascade: true})
+	_, err = client.Tunnels.Delete(t.Context(), tunnel.ID,
+		cftunnel.TunnelDeleteParams{Cascade: true})
 	require.NoError(t, err)
 }
 
-func TestRequestBodies(t *testing.T) {
+func TestTunnels_RequestBodies(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -107,7 +111,9 @@ func TestRequestBodies(t *testing.T) {
 			return err
 		}, `{"name":"a <b>"}`},
 		{func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", ConfigSource: cftunnel.ConfigSourceLocal, Secret: validSecret})
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+				Name: "n", ConfigSource: cftunnel.ConfigSourceLocal, Secret: validSecret,
+			})
 			return err
 		}, `{"name":"n","config_src":"local","tunnel_secret":"` + validSecret.Reveal() + `"}`},
 		{func() error {
@@ -115,7 +121,8 @@ func TestRequestBodies(t *testing.T) {
 			return err
 		}, `{"name":"m"}`},
 		{func() error {
-			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: validSecret})
+			_, err := client.Tunnels.Update(ctx, tunnelID,
+				cftunnel.TunnelUpdateParams{Secret: validSecret})
 			return err
 		}, `{"tunnel_secret":"` + validSecret.Reveal() + `"}`},
 	} {
@@ -125,36 +132,47 @@ func TestRequestBodies(t *testing.T) {
 	}
 }
 
-func TestListQueries(t *testing.T) {
+func TestTunnelsList_Query(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 317854000, time.FixedZone("", 3600))
 	everything := cftunnel.TunnelListParams{
-		Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+		Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true),
+		IncludePrefix: "a", ExcludePrefix: "b",
 		ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
 	}
-	const rest = "&existed_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&include_prefix=a&is_deleted=true&name=n&page=2&per_page=7&status=down"
-	const end = "&uuid=" + tunnelID + "&was_active_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00&was_inactive_at=2026-03-01T11%3A00%3A00.317854Z"
+	// The encoded query, without tun_types, which is between the two parts.
+	const start = "exclude_prefix=b&existed_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00" +
+		"&include_prefix=a&is_deleted=true&name=n&page=2&per_page=7&status=down"
+	const end = "&uuid=" + tunnelID + "&was_active_at=2026-03-01T12%3A00%3A00.317854%2B01%3A00" +
+		"&was_inactive_at=2026-03-01T11%3A00%3A00.317854Z"
 	for _, test := range []struct {
 		call  func() error
 		query string
 	}{
-		{func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{}); return err }, "is_deleted=false"},
+		{func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
+			return err
+		}, "is_deleted=false"},
 		{func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{IsDeleted: new(false)})
 			return err
 		}, "is_deleted=false"},
-		{func() error { _, err := client.Tunnels.List(ctx, everything); return err }, "exclude_prefix=b" + rest + end},
-		{func() error { _, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{}); return err }, "is_deleted=false"},
+		{func() error { _, err := client.Tunnels.List(ctx, everything); return err }, start + end},
+		{func() error {
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{})
+			return err
+		}, "is_deleted=false"},
 		{func() error {
 			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{
-				Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true), IncludePrefix: "a", ExcludePrefix: "b",
+				Name: "n", UUID: tunnelID, Status: cftunnel.TunnelStatusDown, IsDeleted: new(true),
+				IncludePrefix: "a", ExcludePrefix: "b",
 				ExistedAt: at, WasActiveAt: at, WasInactiveAt: at.UTC(), Page: 2, PerPage: 7,
 				Types: []cftunnel.TunnelType{cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector},
 			})
 			return err
-		}, "exclude_prefix=b" + rest + "&tun_types=cfd_tunnel%2Cwarp_connector" + end},
+		}, start + "&tun_types=cfd_tunnel%2Cwarp_connector" + end},
 	} {
 		require.NoError(t, test.call())
 		requests := srv.Requests()
@@ -162,7 +180,7 @@ func TestListQueries(t *testing.T) {
 	}
 }
 
-func TestBadParametersAreRefused(t *testing.T) {
+func TestTunnels_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -171,24 +189,32 @@ func TestBadParametersAreRefused(t *testing.T) {
 		call     func() error
 		argument string
 	}{
-		"create without a name": {func() error { _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{}); return err }, "Name"},
+		"create without a name": {func() error {
+			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{})
+			return err
+		}, "Name"},
 		"create with a blank name": {func() error {
 			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: " \t"})
 			return err
 		}, "Name"},
 		"create with a short secret": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: short})
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: short})
 			return err
 		}, "Secret"},
-		"create with a secret that is no base64": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(planted + "!")})
+		"create with a secret not in base64": {func() error {
+			secret := cftunnel.NewSecret(planted + "!")
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
-		"create with a secret of two lines": {func() error {
-			_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "n", Secret: cftunnel.NewSecret(validSecret.Reveal() + "\n")})
+		"create with a newline in the secret": {func() error {
+			secret := cftunnel.NewSecret(validSecret.Reveal() + "\n")
+			_, err := client.Tunnels.Create(ctx,
+				cftunnel.TunnelCreateParams{Name: "n", Secret: secret})
 			return err
 		}, "Secret"},
-		"update of nothing": {func() error {
+		"update without a change": {func() error {
 			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{})
 			return err
 		}, "params"},
@@ -197,39 +223,45 @@ func TestBadParametersAreRefused(t *testing.T) {
 			return err
 		}, "Name"},
 		"update to a short secret": {func() error {
-			_, err := client.Tunnels.Update(ctx, tunnelID, cftunnel.TunnelUpdateParams{Secret: short})
+			_, err := client.Tunnels.Update(ctx, tunnelID,
+				cftunnel.TunnelUpdateParams{Secret: short})
 			return err
 		}, "Secret"},
-		"list of an odd UUID": {func() error {
+		"list with an invalid UUID": {func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{UUID: planted})
 			return err
 		}, "UUID"},
-		"list of a negative page": {func() error { _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{Page: -1}); return err }, "Page"},
-		"list of negative pages": {func() error {
+		"list with a negative page": {func() error {
+			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{Page: -1})
+			return err
+		}, "Page"},
+		"list with a negative per_page": {func() error {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: -1})
 			return err
 		}, "PerPage"},
-		"list of pages too long": {func() error {
+		"list with too large a per_page": {func() error {
 			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{PerPage: 1001})
 			return err
 		}, "PerPage"},
-		"list of two kinds in one": {func() error {
-			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{"a,b"}})
+		"list with two types in one": {func() error {
+			types := []cftunnel.TunnelType{"a,b"}
+			_, err := client.Tunnels.ListAllTypes(ctx, cftunnel.AllTypesListParams{Types: types})
 			return err
 		}, "Types"},
-		"all of a negative page": {func() error {
+		"all with a negative page": {func() error {
 			for _, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{Page: -1}) {
 				return err
 			}
 			return nil
 		}, "Page"},
-		"all of an odd UUID": {func() error {
-			for _, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{UUID: "x"}) {
+		"all with an invalid UUID": {func() error {
+			params := cftunnel.AllTypesListParams{UUID: "x"}
+			for _, err := range client.Tunnels.AllTypes(ctx, params) {
 				return err
 			}
 			return nil
 		}, "UUID"},
-		"find no name": {func() error { _, err := client.Tunnels.FindByName(ctx, ""); return err }, "name"},
+		"find without a name": {func() error { _, err := client.Tunnels.FindByName(ctx, ""); return err }, "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -243,42 +275,43 @@ func TestBadParametersAreRefused(t *testing.T) {
 	t.Cleanup(func() { assert.Empty(t, srv.Requests()) })
 }
 
-func TestFindByNameTrustsNoFilter(t *testing.T) {
+func TestTunnelsFindByName_ServerIgnoresFilters(t *testing.T) {
 	t.Parallel()
 	item := func(id, name, deleted string) string {
 		return fmt.Sprintf(`{"id":%q,"name":%q,"deleted_at":%s}`, id, name, deleted)
 	}
-	const gone = `"2026-01-01T00:00:00Z"`
-	// A server that ignores every filter, and has the live one on its second page.
+	const deletedAt = `"2026-01-01T00:00:00Z"`
+	// The server ignores all filters. The tunnel that exists is on the second page.
 	pages := map[string]string{
-		"1": item("1", "blog-2", "null") + "," + item("2", "Blog", "null") + "," + item("3", "blog", gone),
-		"2": item("4", "blog", `"0001-01-01T00:00:00Z"`) + "," + item("5", "blog", gone),
+		"1": item("1", "blog-2", "null") + "," + item("2", "Blog", "null") + "," + item("3", "blog", deletedAt),
+		"2": item("4", "blog", `"0001-01-01T00:00:00Z"`) + "," + item("5", "blog", deletedAt),
 	}
-	var asked []string
+	var requests []string
 	client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		page := r.URL.Query().Get("page")
-		asked = append(asked, r.URL.Query().Get("name")+" "+r.URL.Query().Get("is_deleted")+" "+page)
+		query := r.URL.Query()
+		requests = append(requests, query.Get("name")+" "+query.Get("is_deleted")+" "+page)
 		respond(200, `{"success":true,"result":[`+pages[page]+`]}`)(w, r)
 	})
 	tunnel, err := client.Tunnels.FindByName(t.Context(), "blog")
 	require.NoError(t, err)
 	assert.Equal(t, "4", tunnel.ID)
-	assert.Equal(t, []string{"blog false 1", "blog false 2"}, asked)
+	assert.Equal(t, []string{"blog false 1", "blog false 2"}, requests)
 
 	_, err = client.Tunnels.FindByName(t.Context(), "shop")
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.Equal(t, `cftunnel: no live tunnel is named "shop": not found`, err.Error())
 }
 
-func TestFindByNameTakesNoMissingListForAMissingTunnel(t *testing.T) {
+func TestTunnelsFindByName_ListNotFound(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(404, `{"success":false,"errors":[{"code":7003,"message":"no such account"}]}`))
+	client := clientOf(t, respond(404, refusalBody(7003)))
 	_, err := client.Tunnels.FindByName(t.Context(), "blog")
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
 	assert.True(t, cftunnel.HasCode(err, 7003))
 }
 
-func TestConfigSourceIsDerived(t *testing.T) {
+func TestTunnel_ConfigSource(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]cftunnel.ConfigSource{
 		`"config_src":"local"`:                            cftunnel.ConfigSourceLocal,
@@ -290,17 +323,18 @@ func TestConfigSourceIsDerived(t *testing.T) {
 		`"config_src":"elsewhere"`:                        "elsewhere",
 		`"remote_config":true,"deleted_at":"2026-01-01T00:00:00.000001Z"`: "",
 	} {
-		client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415",`+fields+`}}`))
+		client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`",`+fields+`}`)))
 		tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 		require.NoError(t, err)
 		assert.Equal(t, want, tunnel.ConfigSource, fields)
 	}
 }
 
-func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
+func TestTunnel_ZeroTimes(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","created_at":"2021-01-25T18:22:34.317854Z",
-		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}}`))
+	client := clientOf(t, respond(200, ok(`{
+		"id":"`+tunnelID+`","created_at":"2021-01-25T18:22:34.317854Z",
+		"deleted_at":"0001-01-01T00:00:00Z","conns_active_at":null}`)))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, time.Date(2021, 1, 25, 18, 22, 34, 317854000, time.UTC), tunnel.CreatedAt)
@@ -314,25 +348,28 @@ func TestTimesThatHaveNotHappenedAreZero(t *testing.T) {
 	assert.NotContains(t, string(encoded), "deleted_at")
 }
 
-func TestConnectionsAreRead(t *testing.T) {
+func TestTunnel_Connections(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","connections":[{"id":"c","uuid":"c","client_id":"k",
-		"client_version":"2026.10.0","colo_name":"DFW","opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}}`))
+	client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`","connections":[{
+		"id":"c","uuid":"c","client_id":"k","client_version":"2026.10.0","colo_name":"DFW",
+		"opened_at":"2021-01-25T18:22:34Z","origin_ip":"10.1.0.137","is_pending_reconnect":true},{}]}`)))
 	tunnel, err := client.Tunnels.Get(t.Context(), tunnelID)
 	require.NoError(t, err)
 	assert.Equal(t, []cftunnel.Connection{{
-		ID: "c", ConnectorID: "k", Version: "2026.10.0", ColoName: "DFW", OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
+		ID: "c", ConnectorID: "k", Version: "2026.10.0", ColoName: "DFW",
+		OpenedAt: time.Date(2021, 1, 25, 18, 22, 34, 0, time.UTC),
 		OriginIP: "10.1.0.137", IsPendingReconnect: true,
 	}, {}}, tunnel.Connections)
 }
 
-func TestTokenIsKeptAsItCame(t *testing.T) {
+func TestTunnelsToken_Opaque(t *testing.T) {
 	t.Parallel()
-	odd := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
-	client := clientOf(t, respond(200, `{"success":true,"result":"`+odd+`"}`))
+	// The client does not decode the token.
+	opaque := "eyJhIjoi not strictly base64 " + strings.Repeat("=", 3)
+	client := clientOf(t, respond(200, `{"success":true,"result":"`+opaque+`"}`))
 	token, err := client.Tunnels.Token(t.Context(), tunnelID)
 	require.NoError(t, err)
-	assert.Equal(t, odd, token.Reveal())
+	assert.Equal(t, opaque, token.Reveal())
 
 	for _, result := range []string{`""`, `null`, `{}`, `1`} {
 		client := clientOf(t, respond(200, `{"success":true,"result":`+result+`}`))
@@ -341,7 +378,8 @@ func TestTokenIsKeptAsItCame(t *testing.T) {
 	}
 }
 
-func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
+// A successful deletion needs no result.
+func TestTunnelsDelete_UnusualResult(t *testing.T) {
 	t.Parallel()
 	for _, result := range []string{`,"result":null`, `,"result":{}`, ``} {
 		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[]`+result+`}`))
@@ -354,13 +392,15 @@ func TestDeleteThatSucceededIsNoErrorWhateverTheAnswerHolds(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
 }
 
-func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
+// Only Create and Update set Tunnel.Token.
+func TestTunnel_TokenOfCreateAndUpdate(t *testing.T) {
 	t.Parallel()
-	client := clientOf(t, respond(200, `{"success":true,"result":{"id":"f70ff985-a4ef-4643-bbbc-4a0ed4fc8415","token":"eyJ"}}`))
+	client := clientOf(t, respond(200, ok(`{"id":"`+tunnelID+`","token":"eyJ"}`)))
 	created, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", created.Token.Reveal())
-	updated, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+	updated, err := client.Tunnels.Update(t.Context(), tunnelID,
+		cftunnel.TunnelUpdateParams{Name: "n"})
 	require.NoError(t, err)
 	assert.Equal(t, "eyJ", updated.Token.Reveal())
 	got, err := client.Tunnels.Get(t.Context(), tunnelID)
@@ -371,10 +411,11 @@ func TestOnlyCreateAndUpdateBringAToken(t *testing.T) {
 	assert.True(t, deleted.Token.IsZero())
 }
 
-func TestListAllTypesRefusesAnEmptyKind(t *testing.T) {
+func TestTunnelsListAllTypes_EmptyType(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
-	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}})
+	types := []cftunnel.TunnelType{cftunnel.TunnelTypeWARP, ""}
+	_, err := client.Tunnels.ListAllTypes(t.Context(), cftunnel.AllTypesListParams{Types: types})
 	argument, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, "Types", argument.Name)
@@ -386,16 +427,18 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 	srv, client := newFake(t)
 	ctx := t.Context()
 	tunnel := srv.SeedTunnels(1)[0]
-	for resource, asked := range map[cftunnel.ManagementResource]string{
-		cftunnel.ManagementResourceLogs: opLogs, cftunnel.ManagementResourceAdmin: opManagement, cftunnel.ManagementResourceHostDetails: opManagement,
+	for resource, operation := range map[cftunnel.ManagementResource]string{
+		cftunnel.ManagementResourceLogs:        opLogs,
+		cftunnel.ManagementResourceAdmin:       opManagement,
+		cftunnel.ManagementResourceHostDetails: opManagement,
 	} {
 		before := len(srv.Requests())
 		secret, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, resource)
 		require.NoError(t, err)
 		assert.True(t, strings.HasPrefix(secret.Reveal(), "eyJ"))
-		assert.Equal(t, []string{asked}, operations(srv)[before:])
+		assert.Equal(t, []string{operation}, operations(srv)[before:])
 		body := srv.Requests()[before].Body.Reveal()
-		if asked == opLogs {
+		if operation == opLogs {
 			assert.JSONEq(t, `{"resources":["logs"]}`, body)
 		} else {
 			assert.Empty(t, body)
@@ -403,10 +446,11 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 	}
 	_, err := client.Tunnels.ManagementToken(ctx, tunnelID, cftunnel.ManagementResourceLogs)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	assert.Equal(t, opLogs, operations(srv)[len(srv.Requests())-1], "a missing tunnel is no missing endpoint")
-	for _, odd := range []cftunnel.ManagementResource{"", "..", "a/b"} {
+	// ErrNotFound is about the tunnel, so the call did not fall back to another endpoint.
+	assert.Equal(t, opLogs, operations(srv)[len(srv.Requests())-1])
+	for _, invalid := range []cftunnel.ManagementResource{"", "..", "a/b"} {
 		before := len(srv.Requests())
-		_, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, odd)
+		_, err := client.Tunnels.ManagementToken(ctx, tunnel.ID, invalid)
 		require.Error(t, err)
 		assert.Len(t, srv.Requests(), before)
 	}
@@ -415,9 +459,9 @@ func TestTunnelsManagementToken_Resources(t *testing.T) {
 func TestTunnelsManagementToken_EndpointGone(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		status int
-		body   string
-		falls  bool
+		status   int
+		body     string
+		fallback bool
 	}{
 		"no route":           {404, `{"success":false,"errors":[{"code":7000,"message":"No route"}]}`, true},
 		"method not allowed": {405, "", true},
@@ -427,24 +471,25 @@ func TestTunnelsManagementToken_EndpointGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var asked []string
+			var requests []string
 			client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
-				asked = append(asked, r.URL.Path[strings.LastIndex(r.URL.Path, "/"):])
+				requests = append(requests, r.URL.Path[strings.LastIndex(r.URL.Path, "/"):])
 				if strings.HasSuffix(r.URL.Path, "/logs") {
 					respond(200, `{"success":true,"result":"eyJ.a.b"}`)(w, r)
 					return
 				}
 				respond(test.status, test.body)(w, r)
 			})
-			secret, err := client.Tunnels.ManagementToken(t.Context(), tunnelID, cftunnel.ManagementResourceLogs)
-			if !test.falls {
+			secret, err := client.Tunnels.ManagementToken(t.Context(), tunnelID,
+				cftunnel.ManagementResourceLogs)
+			if !test.fallback {
 				require.Error(t, err)
-				assert.Equal(t, []string{"/management"}, asked)
+				assert.Equal(t, []string{"/management"}, requests)
 				return
 			}
 			require.NoError(t, err)
 			assert.Equal(t, "eyJ.a.b", secret.Reveal())
-			assert.Equal(t, []string{"/management", "/logs"}, asked)
+			assert.Equal(t, []string{"/management", "/logs"}, requests)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
+// unpublish unpublishes a hostname of the tunnel.
 func (p *publisher) unpublish(hostname string) error {
 	p.t.Helper()
 	return p.client.Hostnames.Unpublish(p.t.Context(), p.tunnelID, hostname)
@@ -20,23 +21,19 @@ func TestHostnamesUnpublish(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
 	for _, path := range []string{"", "^/api"} {
-		p.published(
-			cftunnel.PublishParams{Hostname: "app.example.com", Path: path, Service: service},
-		)
+		p.published(cftunnel.PublishParams{
+			Hostname: "app.example.com", Path: path, Service: service,
+		})
 	}
 	p.published(cftunnel.PublishParams{Hostname: "*.example.com", Service: service})
 	p.published(cftunnel.PublishParams{Hostname: "b.app.example.com", Service: service})
 	since := len(p.Requests())
 	require.NoError(t, p.unpublish("App.example.com"))
 	assert.Equal(t, []string{opRecordDelete, opConfigWrite}, p.writes(since))
-	assert.Equal(
-		t, []string{
-			"b.app.example.com " + service, "*.example.com " + service, "http_status:404",
-		}, p.rules(),
-	)
-	assert.ElementsMatch(
-		t, []string{p.cname("*.example.com"), p.cname("b.app.example.com")}, p.records(),
-	)
+	rules := []string{"b.app.example.com " + service, "*.example.com " + service, "http_status:404"}
+	assert.Equal(t, rules, p.rules())
+	records := []string{p.cname("*.example.com"), p.cname("b.app.example.com")}
+	assert.ElementsMatch(t, records, p.records())
 
 	since = len(p.Requests())
 	require.NoError(t, p.unpublish("app.example.com"))
@@ -63,7 +60,7 @@ func TestHostnamesUnpublish_LeavesOtherRecords(t *testing.T) {
 	assert.Equal(t, []string{"http_status:404"}, p.rules())
 }
 
-// A record that points to the tunnel but does not work is removed too.
+// A record that points to the tunnel is removed even if it is not proxied.
 func TestHostnamesUnpublish_NotProxied(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
@@ -82,7 +79,7 @@ func TestHostnamesUnpublish_DeletedTunnel(t *testing.T) {
 	assert.Empty(t, p.records())
 	require.NoError(t, p.unpublish("app.example.com"))
 
-	// One that never was is as gone as one that was deleted.
+	// A tunnel that never existed is treated like a deleted one.
 	p.tunnelID = tunnelID
 	p.record("CNAME", "app", cftunnel.TunnelHostname(tunnelID), true)
 	require.NoError(t, p.unpublish("app.example.com"))
@@ -92,16 +89,16 @@ func TestHostnamesUnpublish_DeletedTunnel(t *testing.T) {
 func TestHostnamesUnpublish_LocallyManaged(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
-	tunnel, err := p.client.Tunnels.Create(
-		t.Context(), cftunnel.TunnelCreateParams{
-			Name: "local", ConfigSource: cftunnel.ConfigSourceLocal,
-		},
-	)
+	tunnel, err := p.client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+		Name: "local", ConfigSource: cftunnel.ConfigSourceLocal,
+	})
 	require.NoError(t, err)
 	p.tunnelID = tunnel.ID
 	p.record("CNAME", "app", cftunnel.TunnelHostname(p.tunnelID), true)
 	_, err = p.client.Tunnels.UpdateConfiguration(t.Context(), p.tunnelID, cftunnel.TunnelConfig{
-		Ingress: []cftunnel.IngressRule{{Hostname: "app.example.com", Service: service}, {Service: "http_status:404"}},
+		Ingress: []cftunnel.IngressRule{
+			{Hostname: "app.example.com", Service: service}, {Service: "http_status:404"},
+		},
 	})
 	require.ErrorIs(t, err, cftunnel.ErrLocallyManaged)
 	require.NoError(t, p.unpublish("app.example.com"))
@@ -109,12 +106,16 @@ func TestHostnamesUnpublish_LocallyManaged(t *testing.T) {
 	assert.Equal(t, []string{"http_status:404"}, p.rules())
 }
 
-// If anything cannot be read, nothing is removed.
+// If a read fails, nothing is removed.
 func TestHostnamesUnpublish_ReadsFirst(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []tunneltest.Fault{
-		{Operation: opZones, Status: 500}, {Operation: opZones, Status: 403}, {Operation: opZones, Body: `{"success":true,"errors":[],"messages":[],"result":[]}`, Times: 2},
-		{Operation: opRecords, Status: 403}, {Operation: opConfigRead, Status: 403}, {Operation: opConfigRead, Status: 404, Body: "<html>"},
+		{Operation: opZones, Status: 500},
+		{Operation: opZones, Status: 403},
+		{Operation: opZones, Body: ok(`[]`), Times: 2},
+		{Operation: opRecords, Status: 403},
+		{Operation: opConfigRead, Status: 403},
+		{Operation: opConfigRead, Status: 404, Body: "<html>"},
 	} {
 		p := newPublisher(t)
 		p.published(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
@@ -144,7 +145,7 @@ func TestHostnamesUnpublish_FailsHalfway(t *testing.T) {
 	err = p.unpublish("app.example.com")
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
 	assert.NotContains(t, err.Error(), "is removed")
-	assert.Len(t, p.rules(), 2, "the rules go last")
+	assert.Len(t, p.rules(), 2, "the rules are removed last")
 }
 
 func TestHostnamesUnpublish_OtherAccountsZone(t *testing.T) {
@@ -162,9 +163,7 @@ func TestHostnamesUnpublish_InvalidArguments(t *testing.T) {
 	p := newPublisher(t)
 	since := len(p.Requests())
 	for _, test := range [][3]string{
-		{
-			"hostname", tunnelID, "*",
-		}, {"hostname", tunnelID, ""}, {"tunnelID", "x", "app.example.com"},
+		{"hostname", tunnelID, "*"}, {"hostname", tunnelID, ""}, {"tunnelID", "x", "app.example.com"},
 	} {
 		err := p.client.Hostnames.Unpublish(t.Context(), test[1], test[2])
 		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)

@@ -28,20 +28,13 @@ func TestVirtualNetworks_LifeCycle(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, first.IsDefault)
 
-	blue, err := client.VirtualNetworks.Create(
-		ctx,
-		cftunnel.VirtualNetworkCreateParams{Name: "blue", Comment: "lab"},
-	)
+	blue, err := client.VirtualNetworks.Create(ctx,
+		cftunnel.VirtualNetworkCreateParams{Name: "blue", Comment: "lab"})
 	require.NoError(t, err)
-	assert.Equal(
-		t,
-		[]any{"blue", "lab", false, false},
-		[]any{blue.Name, blue.Comment, blue.IsDefault, blue.IsDeleted()},
-	)
-	green, err := client.VirtualNetworks.Create(
-		ctx,
-		cftunnel.VirtualNetworkCreateParams{Name: "green", IsDefault: true},
-	)
+	assert.Equal(t, []any{"blue", "lab", false, false},
+		[]any{blue.Name, blue.Comment, blue.IsDefault, blue.IsDeleted()})
+	green, err := client.VirtualNetworks.Create(ctx,
+		cftunnel.VirtualNetworkCreateParams{Name: "green", IsDefault: true})
 	require.NoError(t, err)
 	assert.True(t, green.IsDefault)
 	got, err := client.VirtualNetworks.Default(ctx)
@@ -54,50 +47,29 @@ func TestVirtualNetworks_LifeCycle(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, blue, got)
 
-	updated, err := client.VirtualNetworks.Update(
-		ctx,
-		blue.ID,
-		cftunnel.VirtualNetworkUpdateParams{Name: "teal", Comment: new(""), IsDefault: true},
-	)
+	updated, err := client.VirtualNetworks.Update(ctx, blue.ID,
+		cftunnel.VirtualNetworkUpdateParams{Name: "teal", Comment: new(""), IsDefault: true})
 	require.NoError(t, err)
-	assert.Equal(
-		t,
-		[]any{"teal", "", true},
-		[]any{updated.Name, updated.Comment, updated.IsDefault},
-	)
+	assert.Equal(t, []any{"teal", "", true},
+		[]any{updated.Name, updated.Comment, updated.IsDefault})
 	requests := srv.Requests()
-	assert.JSONEq(
-		t,
-		`{"name":"teal","comment":"","is_default_network":true}`,
-		requests[len(requests)-1].Body.Reveal(),
-	)
-	_, err = client.VirtualNetworks.Update(
-		ctx,
-		blue.ID,
-		cftunnel.VirtualNetworkUpdateParams{Comment: new("x")},
-	)
+	assert.JSONEq(t, `{"name":"teal","comment":"","is_default_network":true}`,
+		requests[len(requests)-1].Body.Reveal())
+	_, err = client.VirtualNetworks.Update(ctx, blue.ID,
+		cftunnel.VirtualNetworkUpdateParams{Comment: new("x")})
 	require.NoError(t, err)
 	requests = srv.Requests()
-	assert.JSONEq(
-		t,
-		`{"comment":"x"}`,
-		requests[len(requests)-1].Body.Reveal(),
-		"only what changes",
-	)
+	assert.JSONEq(t, `{"comment":"x"}`, requests[len(requests)-1].Body.Reveal(),
+		"only the changed field")
 
-	page, err := client.VirtualNetworks.List(
-		ctx,
-		cftunnel.VirtualNetworkListParams{IsDefault: new(false)},
-	)
+	page, err := client.VirtualNetworks.List(ctx,
+		cftunnel.VirtualNetworkListParams{IsDefault: new(false)})
 	require.NoError(t, err)
 	assert.Len(t, page.Items, 2)
-	assert.Zero(t, page.Info, "all of them at once")
+	assert.Zero(t, page.Info, "the response is the whole list")
 
-	deleted, err := client.VirtualNetworks.Delete(
-		ctx,
-		green.ID,
-		cftunnel.VirtualNetworkDeleteParams{},
-	)
+	deleted, err := client.VirtualNetworks.Delete(ctx, green.ID,
+		cftunnel.VirtualNetworkDeleteParams{})
 	require.NoError(t, err)
 	assert.True(t, deleted.IsDeleted())
 	_, err = client.VirtualNetworks.Get(ctx, green.ID)
@@ -113,19 +85,15 @@ func TestVirtualNetworks_NameTaken(t *testing.T) {
 	_, client := newFake(t, once)
 	newNetwork(t, client, "blue")
 	green := newNetwork(t, client, "green")
-	_, createErr := client.VirtualNetworks.Create(
-		t.Context(),
-		cftunnel.VirtualNetworkCreateParams{Name: "blue"},
-	)
-	_, updateErr := client.VirtualNetworks.Update(
-		t.Context(),
-		green.ID,
-		cftunnel.VirtualNetworkUpdateParams{Name: "blue"},
-	)
+	_, createErr := client.VirtualNetworks.Create(t.Context(),
+		cftunnel.VirtualNetworkCreateParams{Name: "blue"})
+	_, updateErr := client.VirtualNetworks.Update(t.Context(), green.ID,
+		cftunnel.VirtualNetworkUpdateParams{Name: "blue"})
 	for _, err := range []error{createErr, updateErr} {
 		require.ErrorIs(t, err, cftunnel.ErrConflict)
 		assert.True(t, cftunnel.HasCode(err, 1014))
-		require.NotErrorIs(t, err, cftunnel.ErrRouteExists, "the code is that of a route too")
+		require.NotErrorIs(t, err, cftunnel.ErrRouteExists,
+			"1014 is the code of an existing route too")
 	}
 }
 
@@ -134,39 +102,30 @@ func TestVirtualNetworksDelete_InUse(t *testing.T) {
 	_, client := newFake(t, once)
 	ctx := t.Context()
 	blue := newNetwork(t, client, "blue")
-	route := newRoute(
-		t,
-		client,
-		cftunnel.RouteCreateParams{
-			Network:          ten,
-			TunnelID:         newTunnel(t, client, "web"),
-			VirtualNetworkID: blue.ID,
-		},
-	)
-	refused := func(id string, params cftunnel.VirtualNetworkDeleteParams) {
+	route := newRoute(t, client, cftunnel.RouteCreateParams{
+		Network: ten, TunnelID: newTunnel(t, client, "web"), VirtualNetworkID: blue.ID,
+	})
+	assertRefused := func(id string, params cftunnel.VirtualNetworkDeleteParams) {
 		t.Helper()
 		_, err := client.VirtualNetworks.Delete(ctx, id, params)
 		var failure *cftunnel.Error
 		require.ErrorAs(t, err, &failure)
 		assert.Contains(t, []int{400, 409}, failure.StatusCode)
 	}
-	refused(blue.ID, cftunnel.VirtualNetworkDeleteParams{})
+	assertRefused(blue.ID, cftunnel.VirtualNetworkDeleteParams{})
 	first, err := client.VirtualNetworks.Default(ctx)
 	require.NoError(t, err)
-	refused(first.ID, cftunnel.VirtualNetworkDeleteParams{})
-	refused(first.ID, cftunnel.VirtualNetworkDeleteParams{Force: true})
+	assertRefused(first.ID, cftunnel.VirtualNetworkDeleteParams{})
+	assertRefused(first.ID, cftunnel.VirtualNetworkDeleteParams{Force: true})
 
-	_, err = client.VirtualNetworks.Delete(
-		ctx,
-		blue.ID,
-		cftunnel.VirtualNetworkDeleteParams{Force: true},
-	)
+	_, err = client.VirtualNetworks.Delete(ctx, blue.ID,
+		cftunnel.VirtualNetworkDeleteParams{Force: true})
 	require.NoError(t, err)
 	_, err = client.Routes.Delete(ctx, route.ID)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
 
-// The official client reads the first page and no other.
+// All must read every page: a list may be longer than one page.
 func TestVirtualNetworksAll_EveryPage(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
@@ -181,46 +140,32 @@ func TestVirtualNetworksAll_EveryPage(t *testing.T) {
 		}
 		return names
 	}
-	assert.Equal(
-		t,
-		[]string{"default", "0", "1", "2", "3"},
-		names(cftunnel.VirtualNetworkListParams{PerPage: 2}),
-	)
+	assert.Equal(t, []string{"default", "0", "1", "2", "3"},
+		names(cftunnel.VirtualNetworkListParams{PerPage: 2}))
 	before := len(srv.Requests())
 	assert.Len(t, names(cftunnel.VirtualNetworkListParams{}), 5)
 	requests := srv.Requests()
-	require.Len(t, requests, before+1, "one is enough")
+	require.Len(t, requests, before+1, "one request")
 	assert.Equal(t, "is_deleted=false&page=1&per_page=1000", requests[before].Query.Encode())
 }
 
-// A response without result_info is the whole list, however long it is.
+// A response without result_info is the whole list, whatever its length.
 func TestVirtualNetworksAll_ServerWithoutPages(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 2, 1000, 1500} {
 		items := make([]string, n)
 		for i := range items {
-			items[i] = fmt.Sprintf(
-				`{"id":"%d","name":"n%[1]d","is_default_network":%t}`,
-				i,
-				i == n-1,
-			)
+			const format = `{"id":"%d","name":"n%[1]d","is_default_network":%t}`
+			items[i] = fmt.Sprintf(format, i, i == n-1)
 		}
 		requests := 0
 		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 			requests++
-			respond(
-				200,
-				`{"success":true,"errors":[],"messages":[],"result":[`+strings.Join(
-					items,
-					",",
-				)+`]}`,
-			)(
-				w,
-				r,
-			)
+			respond(200, ok(`[`+strings.Join(items, ",")+`]`))(w, r)
 		}, once)
 		found := 0
-		for _, err := range client.VirtualNetworks.All(t.Context(), cftunnel.VirtualNetworkListParams{}) {
+		var params cftunnel.VirtualNetworkListParams
+		for _, err := range client.VirtualNetworks.All(t.Context(), params) {
 			require.NoError(t, err)
 			found++
 		}
@@ -231,13 +176,13 @@ func TestVirtualNetworksAll_ServerWithoutPages(t *testing.T) {
 			require.ErrorIs(t, err, cftunnel.ErrNotFound)
 			continue
 		}
-		require.NoError(t, err, "the filter was ignored")
+		require.NoError(t, err, "the server ignores the filter")
 		assert.Equal(t, fmt.Sprint(n-1), network.ID)
 	}
 }
 
-// A server that has no pages may still send a part of result_info.
-func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
+// A server without pages may still send some members of result_info.
+func TestVirtualNetworksAll_ServerIgnoresPage(t *testing.T) {
 	t.Parallel()
 	items := make([]string, 30)
 	for i := range items {
@@ -250,7 +195,8 @@ func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
 		client := clientOf(t, respond(200, `{"success":true,"errors":[],"messages":[],"result":[`+
 			strings.Join(items, ",")+`],"result_info":`+info+`}`), once)
 		found := 0
-		for _, err := range client.VirtualNetworks.All(t.Context(), cftunnel.VirtualNetworkListParams{}) {
+		var params cftunnel.VirtualNetworkListParams
+		for _, err := range client.VirtualNetworks.All(t.Context(), params) {
 			require.NoError(t, err, info)
 			found++
 		}
@@ -258,8 +204,8 @@ func TestVirtualNetworksAll_ServerIgnoresThePage(t *testing.T) {
 	}
 }
 
-// A 404 of the list says nothing about the virtual network.
-func TestVirtualNetworksFindByName_CannotLook(t *testing.T) {
+// A 404 for the list says nothing about the virtual network.
+func TestVirtualNetworksFindByName_ListNotFound(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
 	srv.Inject(tunneltest.Fault{
@@ -285,21 +231,18 @@ func TestVirtualNetworks_LostResponses(t *testing.T) {
 	require.NoError(t, err)
 
 	srv.Inject(tunneltest.Fault{Operation: opNetworkUpdate, Cut: tunneltest.CutAfter})
-	blue, err = client.VirtualNetworks.Update(
-		ctx,
-		blue.ID,
-		cftunnel.VirtualNetworkUpdateParams{Name: "teal"},
-	)
-	require.NoError(t, err, "the retry changes nothing")
+	blue, err = client.VirtualNetworks.Update(ctx, blue.ID,
+		cftunnel.VirtualNetworkUpdateParams{Name: "teal"})
+	require.NoError(t, err, "the retry succeeds without a change")
 	assert.Equal(t, "teal", blue.Name)
 
 	srv.Inject(tunneltest.Fault{Operation: opNetworkDelete, Cut: tunneltest.CutAfter})
 	_, err = client.VirtualNetworks.Delete(ctx, blue.ID, cftunnel.VirtualNetworkDeleteParams{})
-	require.NoError(t, err, "the 404 is about what this call did")
+	require.NoError(t, err, "the 404 means that the first attempt was carried out")
 	assert.Equal(t, 1, carriedOut(srv, opNetworkDelete))
 }
 
-func TestVirtualNetworks_BadArguments(t *testing.T) {
+func TestVirtualNetworks_InvalidArguments(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
@@ -314,27 +257,28 @@ func TestVirtualNetworks_BadArguments(t *testing.T) {
 		argument string
 		call     func() error
 	}{
-		"create without name": {"Name", func() error {
+		"create without a name": {"Name", func() error {
 			_, err := networks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Comment: "x"})
 			return err
 		}},
-		"create of bytes": {"Comment", func() error {
-			_, err := networks.Create(ctx, cftunnel.VirtualNetworkCreateParams{Name: "x", Comment: "\xff"})
+		"create with invalid UTF-8": {"Comment", func() error {
+			_, err := networks.Create(ctx,
+				cftunnel.VirtualNetworkCreateParams{Name: "x", Comment: "\xff"})
 			return err
 		}},
-		"get": {"virtualNetworkID", func() error { _, err := networks.Get(ctx, "../routes"); return err }},
-		"delete": {"virtualNetworkID", func() error {
+		"get with a path": {"virtualNetworkID", func() error { _, err := networks.Get(ctx, "../routes"); return err }},
+		"delete without an ID": {"virtualNetworkID", func() error {
 			_, err := networks.Delete(ctx, "", cftunnel.VirtualNetworkDeleteParams{Force: true})
 			return err
 		}},
-		"update":           {"virtualNetworkID", update("", cftunnel.VirtualNetworkUpdateParams{Name: "x"})},
-		"update nothing":   {"params", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{})},
-		"update to blank":  {"Name", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{Name: " "})},
-		"update to bytes":  {"Comment", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{Comment: new("\xff")})},
-		"list of a name":   {"ID", list(cftunnel.VirtualNetworkListParams{ID: "blue"})},
-		"list before one":  {"Page", list(cftunnel.VirtualNetworkListParams{Page: -1})},
-		"list of too many": {"PerPage", list(cftunnel.VirtualNetworkListParams{PerPage: 1001})},
-		"find nothing":     {"name", func() error { _, err := networks.FindByName(ctx, ""); return err }},
+		"update without an ID":       {"virtualNetworkID", update("", cftunnel.VirtualNetworkUpdateParams{Name: "x"})},
+		"update without a change":    {"params", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{})},
+		"update to a blank name":     {"Name", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{Name: " "})},
+		"update to invalid UTF-8":    {"Comment", update(tunnelID, cftunnel.VirtualNetworkUpdateParams{Comment: new("\xff")})},
+		"list with an invalid ID":    {"ID", list(cftunnel.VirtualNetworkListParams{ID: "blue"})},
+		"list with a negative page":  {"Page", list(cftunnel.VirtualNetworkListParams{Page: -1})},
+		"list with a large per_page": {"PerPage", list(cftunnel.VirtualNetworkListParams{PerPage: 1001})},
+		"find without a name":        {"name", func() error { _, err := networks.FindByName(ctx, ""); return err }},
 	} {
 		var invalid *cftunnel.InvalidArgumentError
 		if assert.ErrorAs(t, c.call(), &invalid, name) {

@@ -19,7 +19,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// waitRecord is a wait in the log.
+// waitRecord is the log record of a wait.
 type waitRecord struct {
 	Level     string        `json:"level"`
 	Message   string        `json:"msg"`
@@ -29,27 +29,27 @@ type waitRecord struct {
 	Duration  time.Duration `json:"duration"`
 }
 
-// waitNotes are what a client says about its waits.
-type waitNotes struct {
+// waitRecorder records what a client reports about its waits.
+type waitRecorder struct {
 	mu    sync.Mutex
 	hooks []cftunnel.WaitInfo
 	log   bytes.Buffer
 }
 
-func (n *waitNotes) options() []cftunnel.Option {
+func (r *waitRecorder) options() []cftunnel.Option {
 	return []cftunnel.Option{
-		cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&n.log, nil))), // at level info
+		cftunnel.WithLogger(slog.New(slog.NewJSONHandler(&r.log, nil))), // at level info
 		cftunnel.WithHooks(cftunnel.Hooks{Wait: func(_ context.Context, info cftunnel.WaitInfo) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.hooks = append(n.hooks, info)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.hooks = append(r.hooks, info)
 		}}),
 	}
 }
 
-func (n *waitNotes) records(t *testing.T) (records []waitRecord) {
+func (r *waitRecorder) records(t *testing.T) (records []waitRecord) {
 	t.Helper()
-	for line := range strings.Lines(n.log.String()) {
+	for line := range strings.Lines(r.log.String()) {
 		var record waitRecord
 		require.NoError(t, json.Unmarshal([]byte(line), &record))
 		if record.Message == "cloudflare api wait" {
@@ -59,128 +59,137 @@ func (n *waitNotes) records(t *testing.T) (records []waitRecord) {
 	return records
 }
 
-func TestWaits_AreNoted(t *testing.T) {
+func TestWaits_HooksAndLog(t *testing.T) {
 	t.Parallel()
 	type wait struct {
 		reason cftunnel.WaitReason
-		d      time.Duration // to the tenth of a second
+		d      time.Duration // rounded to 100 ms
 	}
-	slow := cftunnel.WithRateLimit(1, time.Minute)
+	slow, noLimit := cftunnel.WithRateLimit(1, time.Minute), cftunnel.WithoutRateLimit()
+	sleepingLimiter := cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
+		time.Sleep(3 * time.Second)
+		return nil
+	}))
 	retryAfter := func(status int, seconds string) tunneltest.Fault {
 		return tunneltest.Fault{Status: status, Header: http.Header{"Retry-After": {seconds}}}
 	}
 	for name, test := range map[string]struct {
 		opt   cftunnel.Option
-		call  func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client)
+		call  func(ctx context.Context, h *harness, c *cftunnel.Client)
 		waits []wait
 	}{
-		"none": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, _ *harness, c *cftunnel.Client) {
-			require.NoError(t, list(ctx, c))
+		"none": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+			require.NoError(h.t, list(ctx, c))
 		}, nil},
-		"pace": {slow, func(t *testing.T, ctx context.Context, _ *harness, c *cftunnel.Client) {
-			require.NoError(t, list(ctx, c))
-			require.NoError(t, list(ctx, c))
+		"pace": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+			require.NoError(h.t, list(ctx, c))
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitPace, 60600 * time.Millisecond}}},
-		"pace of a Limiter": {cftunnel.WithLimiter(limiterFunc(func(context.Context) error {
-			time.Sleep(3 * time.Second)
-			return nil
-		})), func(t *testing.T, ctx context.Context, _ *harness, c *cftunnel.Client) {
-			require.NoError(t, list(ctx, c))
+		"Limiter": {sleepingLimiter, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitPace, 3 * time.Second}}},
-		"hold": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		"hold": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(429, "7"))
-			require.NoError(t, list(ctx, c))
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 7 * time.Second}}},
-		"hold without Retry-After": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		"no Retry-After": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(tunneltest.Fault{Status: 429})
-			require.NoError(t, list(ctx, c))
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 5 * time.Second}}},
-		"hold, then pace": {slow, func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		"hold, then pace": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(429, "7"))
-			require.NoError(t, list(ctx, c))
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitHold, 7 * time.Second}, {cftunnel.WaitPace, 53600 * time.Millisecond}}},
-		"hold of another call, begun in the wait": {slow, func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
-			require.NoError(t, list(ctx, c))
+		"hold of another call": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+			require.NoError(h.t, list(ctx, c))
 			child, err := c.ForAccount(strings.Repeat("a", 32))
-			require.NoError(t, err)
+			require.NoError(h.t, err)
 			h.srv.Inject(retryAfter(429, "25"))
 			var group sync.WaitGroup
-			group.Go(func() { assert.NoError(t, list(ctx, child)) })
+			group.Go(func() { assert.NoError(h.t, list(ctx, child)) })
 			group.Wait()
-		}, []wait{{cftunnel.WaitPace, 60600 * time.Millisecond}, {cftunnel.WaitHold, 25 * time.Second}, {cftunnel.WaitPace, 35600 * time.Millisecond}}},
-		"retry": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		}, []wait{
+			{cftunnel.WaitPace, 60600 * time.Millisecond},
+			{cftunnel.WaitHold, 25 * time.Second},
+			{cftunnel.WaitPace, 35600 * time.Millisecond},
+		}},
+		"retry": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(503, "3"))
-			require.NoError(t, list(ctx, c))
+			require.NoError(h.t, list(ctx, c))
 		}, []wait{{cftunnel.WaitRetry, 3 * time.Second}}},
-		"retry that is cancelled": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		"cancelled retry": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(503, "20"))
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(2*time.Second, cancel)
-			require.ErrorIs(t, list(ctx, c), context.Canceled)
+			require.ErrorIs(h.t, list(ctx, c), context.Canceled)
 		}, []wait{{cftunnel.WaitRetry, 2 * time.Second}}},
-		"hold that is cancelled": {cftunnel.WithoutRateLimit(), func(t *testing.T, ctx context.Context, h *harness, c *cftunnel.Client) {
+		"cancelled hold": {noLimit, func(ctx context.Context, h *harness, c *cftunnel.Client) {
 			h.srv.Inject(retryAfter(429, "20"))
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(2*time.Second, cancel)
-			require.ErrorIs(t, list(ctx, c), context.Canceled)
+			require.ErrorIs(h.t, list(ctx, c), context.Canceled)
 		}, []wait{{cftunnel.WaitHold, 2 * time.Second}}},
-		"refused at once": {slow, func(t *testing.T, ctx context.Context, _ *harness, c *cftunnel.Client) {
-			require.NoError(t, list(ctx, c))
+		"beyond the deadline": {slow, func(ctx context.Context, h *harness, c *cftunnel.Client) {
+			require.NoError(h.t, list(ctx, c))
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
-			require.ErrorIs(t, list(ctx, c), context.DeadlineExceeded)
+			require.ErrorIs(h.t, list(ctx, c), context.DeadlineExceeded)
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, h *harness) {
-				notes := &waitNotes{}
-				client := h.newClient(append(notes.options(), test.opt)...)
-				test.call(t, t.Context(), h, client)
-				records := notes.records(t)
-				require.Len(t, notes.hooks, len(test.waits), "%v", notes.hooks)
+				recorder := &waitRecorder{}
+				client := h.newClient(append(recorder.options(), test.opt)...)
+				test.call(t.Context(), h, client)
+				records := recorder.records(t)
+				require.Len(t, recorder.hooks, len(test.waits), "%v", recorder.hooks)
 				require.Len(t, records, len(test.waits))
 				for i, want := range test.waits {
-					got, record := notes.hooks[i], records[i]
-					assert.Equal(t, want, wait{got.Reason, got.Duration.Round(100 * time.Millisecond)})
+					got, record := recorder.hooks[i], records[i]
+					rounded := got.Duration.Round(100 * time.Millisecond)
+					assert.Equal(t, want, wait{got.Reason, rounded})
 					assert.Equal(t, opList, got.Operation)
-					assert.Equal(t, waitRecord{"INFO", "cloudflare api wait", "Tunnels.List", opList, string(got.Reason), got.Duration}, record)
+					assert.Equal(t, waitRecord{
+						Level: "INFO", Message: "cloudflare api wait", Call: "Tunnels.List",
+						Operation: opList, Reason: string(got.Reason), Duration: got.Duration,
+					}, record)
 				}
 			})
 		})
 	}
 }
 
-// A hold that begins while a call waits for its turn is what it waits for from then on.
-func TestWaits_HoldBeginsInTheWait(t *testing.T) {
+// If a hold begins while a call waits for the rate limit, the reason of its wait becomes the hold.
+func TestWaits_HoldBeginsDuringWait(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		notes := &waitNotes{}
+		recorder := &waitRecorder{}
 		limiter, err := cftunnel.NewLimiter(1, 10*time.Second)
 		require.NoError(t, err)
-		client := h.newClient(append(notes.options(), cftunnel.WithLimiter(limiter))...)
+		client := h.newClient(append(recorder.options(), cftunnel.WithLimiter(limiter))...)
 		require.NoError(t, list(t.Context(), client))
 		var group sync.WaitGroup
 		group.Go(func() { assert.NoError(t, list(t.Context(), client)) })
 		synctest.Wait()
 		limiter.Hold(time.Now().Add(25 * time.Second))
 		group.Wait()
-		require.Len(t, notes.hooks, 1)
-		assert.Equal(t, cftunnel.WaitHold, notes.hooks[0].Reason)
-		assert.Equal(t, 25*time.Second, notes.hooks[0].Duration)
+		require.Len(t, recorder.hooks, 1)
+		assert.Equal(t, cftunnel.WaitHold, recorder.hooks[0].Reason)
+		assert.Equal(t, 25*time.Second, recorder.hooks[0].Duration)
 	})
 }
 
-// Short waits are for hooks only.
-func TestWaits_ShortOnesAreNotLogged(t *testing.T) {
+// Waits of less than a second are reported to hooks, but not logged.
+func TestWaits_ShortWaitsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, h *harness) {
-		notes := &waitNotes{}
-		client := h.newClient(append(notes.options(), cftunnel.WithRateLimit(2, time.Second))...)
+		recorder := &waitRecorder{}
+		client := h.newClient(append(recorder.options(), cftunnel.WithRateLimit(2, time.Second))...)
 		require.NoError(t, list(t.Context(), client))
 		require.NoError(t, list(t.Context(), client))
-		require.Len(t, notes.hooks, 1)
-		assert.Less(t, notes.hooks[0].Duration, time.Second)
-		assert.Empty(t, notes.records(t))
+		require.Len(t, recorder.hooks, 1)
+		assert.Less(t, recorder.hooks[0].Duration, time.Second)
+		assert.Empty(t, recorder.records(t))
 	})
 }

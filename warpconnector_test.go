@@ -10,11 +10,12 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-func TestLifeOfAWARPConnector(t *testing.T) {
+func TestWARPConnectors_LifeCycle(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
-	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	params := cftunnel.WARPConnectorCreateParams{Name: "office", HA: true}
+	warp, err := client.WARPConnectors.Create(ctx, params)
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TunnelTypeWARPConnector, warp.Type)
 	assert.Empty(t, warp.ConfigSource)
@@ -45,9 +46,11 @@ func TestLifeOfAWARPConnector(t *testing.T) {
 	assert.Equal(t, cftunnel.HAStatusActive, connector.HAStatus)
 	_, err = client.WARPConnectors.Connector(ctx, warp.ID, second)
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	require.ErrorIs(t, client.WARPConnectors.Failover(ctx, warp.ID, second), cftunnel.ErrBadRequest)
+	err = client.WARPConnectors.Failover(ctx, warp.ID, second)
+	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 
-	updated, err := client.WARPConnectors.Update(ctx, warp.ID, cftunnel.TunnelUpdateParams{Name: "branch", Secret: validSecret})
+	updated, err := client.WARPConnectors.Update(ctx, warp.ID,
+		cftunnel.TunnelUpdateParams{Name: "branch", Secret: validSecret})
 	require.NoError(t, err)
 	assert.Equal(t, "branch", updated.Name)
 	assert.NotEqual(t, token, updated.Token)
@@ -63,12 +66,13 @@ func TestLifeOfAWARPConnector(t *testing.T) {
 	assert.True(t, got.IsDeleted())
 }
 
-func TestKindsOfTunnelsAreApart(t *testing.T) {
+func TestWARPConnectors_SeparateFromTunnels(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
 	tunnel := srv.SeedTunnels(1)[0]
-	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office"})
+	warp, err := client.WARPConnectors.Create(ctx,
+		cftunnel.WARPConnectorCreateParams{Name: "office"})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"name":"office"}`, srv.Requests()[0].Body.Reveal())
 
@@ -78,14 +82,16 @@ func TestKindsOfTunnelsAreApart(t *testing.T) {
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 
 	ids := func(types ...cftunnel.TunnelType) (ids []string) {
-		for tunnel, err := range client.Tunnels.AllTypes(ctx, cftunnel.AllTypesListParams{Types: types}) {
+		params := cftunnel.AllTypesListParams{Types: types}
+		for tunnel, err := range client.Tunnels.AllTypes(ctx, params) {
 			require.NoError(t, err)
 			ids = append(ids, tunnel.ID)
 		}
 		return ids
 	}
-	assert.Equal(t, []string{tunnel.ID, warp.ID}, ids())
-	assert.Equal(t, []string{tunnel.ID, warp.ID}, ids(cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector))
+	both := []string{tunnel.ID, warp.ID}
+	assert.Equal(t, both, ids())
+	assert.Equal(t, both, ids(cftunnel.TunnelTypeCloudflared, cftunnel.TunnelTypeWARPConnector))
 	assert.Equal(t, []string{warp.ID}, ids(cftunnel.TunnelTypeWARPConnector))
 	assert.Empty(t, ids(cftunnel.TunnelTypeMagic))
 
@@ -96,14 +102,15 @@ func TestKindsOfTunnelsAreApart(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, warp.ID, got.ID)
 	}
-	assert.Equal(t, "is_deleted=false&page=1&per_page=1000", srv.Requests()[len(srv.Requests())-1].Query.Encode())
+	assert.Equal(t, "is_deleted=false&page=1&per_page=1000", last(srv).Query.Encode())
 }
 
-func TestHAConfigurationInBothForms(t *testing.T) {
+func TestWARPConnectors_Configuration(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
-	warp, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	params := cftunnel.WARPConnectorCreateParams{Name: "office", HA: true}
+	warp, err := client.WARPConnectors.Create(ctx, params)
 	require.NoError(t, err)
 	initial, err := client.WARPConnectors.Configuration(ctx, warp.ID)
 	require.NoError(t, err)
@@ -112,29 +119,33 @@ func TestHAConfigurationInBothForms(t *testing.T) {
 	assert.True(t, initial.UpdatedAt.IsZero())
 	assert.False(t, initial.CreatedAt.IsZero())
 
-	last := func() string { return srv.Requests()[len(srv.Requests())-1].Body.Reveal() }
-	aws, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, cftunnel.WARPConfigurationParams{
-		HAMode: cftunnel.HAModeAWS, FNRID: "eni-1",
-	})
+	lastBody := func() string { return last(srv).Body.Reveal() }
+	aws, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID,
+		cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeAWS, FNRID: "eni-1"})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`, last())
+	assert.JSONEq(t, `{"ha_mode":"aws","config":{"fnr_id":"eni-1"}}`, lastBody())
 	assert.Equal(t, "eni-1", aws.FNRID)
 	assert.Empty(t, aws.VIPs)
 	assert.Equal(t, initial.Version+1, aws.Version)
 	assert.False(t, aws.UpdatedAt.IsZero())
 
-	local, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, cftunnel.WARPConfigurationParams{
-		HAMode: cftunnel.HAModeLocal, VIPs: []string{"10.0.0.1", "10.0.0.2"}, VIPsPrevious: []string{"10.0.0.9"},
-	})
+	localParams := cftunnel.WARPConfigurationParams{
+		HAMode: cftunnel.HAModeLocal,
+		VIPs:   []string{"10.0.0.1", "10.0.0.2"}, VIPsPrevious: []string{"10.0.0.9"},
+	}
+	local, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, localParams)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"ha_mode":"local","config":{"vips":[{"address":"10.0.0.1"},{"address":"10.0.0.2"}],"vips_previous":[{"address":"10.0.0.9"}]}}`, last())
+	assert.JSONEq(t, `{"ha_mode":"local","config":{
+		"vips":[{"address":"10.0.0.1"},{"address":"10.0.0.2"}],
+		"vips_previous":[{"address":"10.0.0.9"}]}}`, lastBody())
 	assert.Equal(t, []string{"10.0.0.1", "10.0.0.2"}, local.VIPs)
 	assert.Equal(t, []string{"10.0.0.9"}, local.VIPsPrevious)
 	assert.Empty(t, local.FNRID)
 
-	none, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID, cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
+	none, err := client.WARPConnectors.UpdateConfiguration(ctx, warp.ID,
+		cftunnel.WARPConfigurationParams{HAMode: cftunnel.HAModeNone})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"ha_mode":"none","config":null}`, last())
+	assert.JSONEq(t, `{"ha_mode":"none","config":null}`, lastBody())
 	assert.Empty(t, none.VIPs)
 	read, err := client.WARPConnectors.Configuration(ctx, warp.ID)
 	require.NoError(t, err)

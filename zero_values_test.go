@@ -14,6 +14,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/test/cases"
 )
 
+// requireInvalid requires an *InvalidArgumentError about one of these arguments.
 func requireInvalid(t *testing.T, err error, names ...string) {
 	t.Helper()
 	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
@@ -24,7 +25,7 @@ func requireInvalid(t *testing.T, err error, names ...string) {
 // zeroClients are clients and services that NewClient did not create.
 var zeroClients = map[string]*cftunnel.Client{
 	"zero client": {},
-	"client of zero services": {
+	"client with zero services": {
 		Tunnels: &cftunnel.TunnelsService{}, Connectors: &cftunnel.ConnectorsService{},
 		WARPConnectors: &cftunnel.WARPConnectorsService{}, Tokens: &cftunnel.TokensService{},
 		Routes: &cftunnel.RoutesService{}, VirtualNetworks: &cftunnel.VirtualNetworksService{},
@@ -38,7 +39,8 @@ func TestZeroClient_EveryMethod(t *testing.T) {
 		for name, method := range cases.Methods {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				t.Parallel()
-				requireInvalid(t, method.Call(t.Context(), client, cases.UnknownIDs()), "client", "service")
+				err := method.Call(t.Context(), client, cases.UnknownIDs())
+				requireInvalid(t, err, "client", "service")
 			})
 		}
 	}
@@ -61,7 +63,7 @@ func TestZeroClient_OwnMethods(t *testing.T) {
 	}
 }
 
-func TestZeroQuotaLimiter(t *testing.T) {
+func TestQuotaLimiter_Zero(t *testing.T) {
 	t.Parallel()
 	for _, limiter := range []*cftunnel.QuotaLimiter{nil, {}} {
 		requireInvalid(t, limiter.Wait(t.Context()), "limiter")
@@ -90,7 +92,7 @@ var nilContext context.Context
 func TestNilContext_EveryMethod(t *testing.T) {
 	t.Parallel()
 	client := canned(t, func(*http.Request) (int, string) {
-		t.Error("it was sent")
+		t.Error("a request was sent")
 		return 200, ok(`null`)
 	})
 	for name, method := range cases.Methods {
@@ -107,13 +109,13 @@ func TestNilContext_EveryMethod(t *testing.T) {
 	assert.Zero(t, cftunnel.Attempt(nilContext))
 }
 
-// A context that has ended sends nothing, and nothing is uncertain.
-func TestEndedContext_EveryMethod(t *testing.T) {
+// With a cancelled context nothing is sent, so the outcome is certain.
+func TestCancelledContext_EveryMethod(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	client := canned(t, func(*http.Request) (int, string) {
-		t.Error("it was sent")
+		t.Error("a request was sent")
 		return 200, ok(`null`)
 	})
 	for name, method := range cases.Methods {

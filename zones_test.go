@@ -18,9 +18,8 @@ import (
 func TestZonesForHostname(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
-	example, sub, deep := srv.SeedZone(
-		"example.com",
-	), srv.SeedZone("sub.example.com"), srv.SeedZone("a.b.test")
+	example, sub := srv.SeedZone("example.com"), srv.SeedZone("sub.example.com")
+	deep := srv.SeedZone("a.b.test")
 	for hostname, want := range map[string]string{
 		"example.com":           example,
 		"App.Example.com.":      example,
@@ -48,20 +47,21 @@ func TestZonesForHostname(t *testing.T) {
 	zone, err := client.Zones.ForHostname(t.Context(), "example.com")
 	require.NoError(t, err)
 	assert.Equal(t, &cftunnel.Zone{
-		ID: example, Name: "example.com", Status: "active", Type: "full", AccountID: srv.AccountID(), AccountName: zone.AccountName,
+		ID: example, Name: "example.com", Status: "active", Type: "full",
+		AccountID: srv.AccountID(), AccountName: zone.AccountName,
 		NameServers: []string{"ada.ns.cloudflare.com", "bob.ns.cloudflare.com"},
 	}, zone)
 	assert.NotEmpty(t, zone.AccountName)
 
-	// It asks for no more than the names that can be zones.
+	// It lists only the names that can be zones.
 	since := len(srv.Requests())
 	_, err = client.Zones.ForHostname(t.Context(), "*.app.other.com")
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
-	var asked []string
+	var names []string
 	for _, r := range srv.Requests()[since:] {
-		asked = append(asked, r.Query.Get("name"))
+		names = append(names, r.Query.Get("name"))
 	}
-	assert.Equal(t, []string{"app.other.com", "other.com"}, asked)
+	assert.Equal(t, []string{"app.other.com", "other.com"}, names)
 
 	for _, hostname := range []string{"", "localhost", "bücher.example.com", "a b.example.com"} {
 		since := len(srv.Requests())
@@ -72,21 +72,22 @@ func TestZonesForHostname(t *testing.T) {
 	}
 }
 
-// zoneList responds to GET /zones with these zones, whatever the filter is.
+// zoneList is a handler that responds to GET /zones with these zones and ignores the filters.
 func zoneList(zones ...string) http.HandlerFunc {
-	return respond(200, `{"success":true,"errors":[],"messages":[],"result":[`+strings.Join(zones, ",")+`],
-		"result_info":{"page":1,"per_page":50,"count":`+strconv.Itoa(len(zones))+`,"total_count":`+strconv.Itoa(len(zones))+`}}`)
+	n := strconv.Itoa(len(zones))
+	return respond(200, `{"success":true,"errors":[],"messages":[],
+		"result":[`+strings.Join(zones, ",")+`],
+		"result_info":{"page":1,"per_page":50,"count":`+n+`,"total_count":`+n+`}}`)
 }
 
+// zoneOf returns a zone whose ID is 32 times the byte.
 func zoneOf(id byte, name, status, account string) string {
-	return fmt.Sprintf(
-		`{"id":%q,"name":%q,"status":%q,"account":{"id":%q}}`, strings.Repeat(
-			string(id), 32,
-		), name, status, account,
-	)
+	const format = `{"id":%q,"name":%q,"status":%q,"account":{"id":%q}}`
+	return fmt.Sprintf(format, strings.Repeat(string(id), 32), name, status, account)
 }
 
-// Of several zones of one name, the one that serves records is right; a server may ignore the filter.
+// If several zones have the name, the active one is chosen, then the one of the client's account.
+// The server ignores the filter.
 func TestZonesForHostname_Several(t *testing.T) {
 	t.Parallel()
 	other := strings.Repeat("f", 32)
@@ -94,28 +95,27 @@ func TestZonesForHostname_Several(t *testing.T) {
 		zones []string
 		want  string
 	}{
-		"other names":  {[]string{zoneOf('1', "other.com", "active", accountID), zoneOf('2', "example.com", "active", other)}, "2"},
-		"active":       {[]string{zoneOf('1', "example.com", "moved", accountID), zoneOf('2', "example.com", "active", other)}, "2"},
-		"account":      {[]string{zoneOf('1', "example.com", "active", other), zoneOf('2', "Example.com", "active", accountID)}, "2"},
-		"none active":  {[]string{zoneOf('1', "example.com", "pending", other), zoneOf('2', "example.com", "moved", accountID)}, "2"},
-		"equally good": {[]string{zoneOf('1', "example.com", "active", other), zoneOf('2', "example.com", "active", other)}, "1"},
+		"other name first":      {[]string{zoneOf('1', "other.com", "active", accountID), zoneOf('2', "example.com", "active", other)}, "2"},
+		"active":                {[]string{zoneOf('1', "example.com", "moved", accountID), zoneOf('2', "example.com", "active", other)}, "2"},
+		"account of the client": {[]string{zoneOf('1', "example.com", "active", other), zoneOf('2', "Example.com", "active", accountID)}, "2"},
+		"none active":           {[]string{zoneOf('1', "example.com", "pending", other), zoneOf('2', "example.com", "moved", accountID)}, "2"},
+		"equal":                 {[]string{zoneOf('1', "example.com", "active", other), zoneOf('2', "example.com", "active", other)}, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			zone, err := clientOf(
-				t, zoneList(test.zones...),
-			).Zones.ForHostname(t.Context(), "example.com")
+			client := clientOf(t, zoneList(test.zones...))
+			zone, err := client.Zones.ForHostname(t.Context(), "example.com")
 			require.NoError(t, err)
 			assert.Equal(t, strings.Repeat(test.want, 32), zone.ID)
 		})
 	}
 }
 
-// That the list itself is not found says nothing about the zone.
+// A 404 for the list says nothing about the zone.
 func TestZonesForHostname_ListFails(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t, once)
-	srv.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: `{"success":false,"errors":[{"code":1003,"message":"x"}]}`})
+	srv.Inject(tunneltest.Fault{Operation: opZones, Status: 404, Body: refusalBody(1003)})
 	_, err := client.Zones.ForHostname(t.Context(), "example.com")
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
@@ -144,11 +144,8 @@ func TestZonesAll(t *testing.T) {
 	assert.Equal(t, "50", srv.Requests()[since].Query.Get("per_page"))
 	assert.Empty(t, collect(cftunnel.ZoneListParams{AccountID: accountID}))
 	assert.Empty(t, collect(cftunnel.ZoneListParams{Status: "pending"}))
-	assert.Equal(
-		t, []string{
-			"zone-007.test",
-		}, collect(cftunnel.ZoneListParams{Name: "zone-007.test", Status: "active"}),
-	)
+	found := collect(cftunnel.ZoneListParams{Name: "zone-007.test", Status: "active"})
+	assert.Equal(t, []string{"zone-007.test"}, found)
 
 	page, err := client.Zones.List(t.Context(), cftunnel.ZoneListParams{Page: 2, PerPage: 50})
 	require.NoError(t, err)
