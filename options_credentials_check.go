@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// The checks of credentials know texts by their characters and their beginning, never by their
-// length, and never repeat a text in an error.
+// The checks in this file use the prefix and the characters of a credential, never its length. No
+// error contains the credential.
 
-// checkAPIToken refuses a text that cannot be an API token.
+// checkAPIToken returns an error if token cannot be an API token.
 func checkAPIToken(name, token string) error {
 	switch {
 	case isTunnelToken(token):
@@ -20,7 +20,7 @@ func checkAPIToken(name, token string) error {
 	return checkCredential(name, token)
 }
 
-// checkAPIKey refuses a text that cannot be a global API key.
+// checkAPIKey returns an error if key cannot be a global API key.
 func checkAPIKey(name, key string) error {
 	if isTunnelToken(key) {
 		return invalid(name, "is a tunnel token, or another one of the kind eyJ…, not an API key")
@@ -28,8 +28,8 @@ func checkAPIKey(name, key string) error {
 	return checkCredential(name, key)
 }
 
-// checkCredential refuses a text that is neither an API token nor a key. Both consist of letters,
-// digits, dashes and underscores.
+// checkCredential returns an error if value can be neither an API token nor a key. Both consist of
+// letters, digits, dashes and underscores.
 func checkCredential(name, value string) error {
 	switch {
 	case value == "":
@@ -62,8 +62,8 @@ func checkEmail(name, email string) error {
 	return nil
 }
 
-// isPlaceholder reports whether a text stands for a value that was not filled in: ${NAME}, $NAME,
-// <NAME>, {{ name }}, %NAME%, NAME_OF_A_VARIABLE, your-name.
+// isPlaceholder reports whether text is a placeholder for a value: ${NAME}, $NAME, <NAME>, {{ name
+// }}, %NAME%, NAME_OF_A_VARIABLE or your-name.
 func isPlaceholder(text string) bool {
 	if strings.ContainsAny(text, "${}<>%") {
 		return true
@@ -86,9 +86,9 @@ func isVisibleASCII(text string) bool {
 	return true
 }
 
-// isTunnelToken reports whether a text is a tunnel token or another JSON object in base64, such as
-// a JWT, complete or cut off. An API token of before 2026 may begin with eyJ by chance, but not
-// with a member of such an object.
+// isTunnelToken reports whether text is a tunnel token or other base64 of a JSON object, such as a
+// JWT, complete or truncated. An API token issued before 2026 may begin with eyJ by chance, but not
+// with the base64 of a member name.
 func isTunnelToken(text string) bool {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "eyJ") {
