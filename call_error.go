@@ -40,7 +40,7 @@ func (c *call) attemptError(a *attempt) *Error {
 	}
 	e := c.newError(cause)
 	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
-	e.foreign, e.transient = !isRefusal(a.envelope), a.retry
+	e.unknownForm, e.transient = !isRefusal(a.envelope), a.retry
 	if a.envelope != nil {
 		if e.Errors = c.details(a.envelope.Errors); len(e.Errors) == 0 {
 			e.Errors = c.otherText(a.envelope)

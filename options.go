@@ -280,9 +280,10 @@ func WithMaxResponseBytes(n int64) Option {
 // WithLogger sets a logger. By default, and if logger is nil, nothing is logged.
 //
 // Each attempt is one record with the keys call, operation, status, ray_id, attempt, duration and
-// error. The level is warn if the attempt failed because of the server or the network, otherwise
-// debug. Each wait of a second or more is one record at level info, with the keys call, operation,
-// reason and duration. Bodies, queries and headers are not logged.
+// error. The level is warn if the attempt failed without a response, with a 2xx status, or with a
+// status that is retried; otherwise it is debug. Each wait of a second or more is one record at
+// level info, with the keys call, operation, reason and duration. Bodies, queries and headers are
+// not logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
 		s.logger = logger
