@@ -11,51 +11,64 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// WARPConnectorsService manages WARP connectors: tunnels that WARP runs on a machine, to connect the network behind it.
+// WARPConnectorsService manages WARP connectors: tunnels that WARP runs on a machine to connect its
+// network.
 type WARPConnectorsService service
 
-// WARPConnectorCreateParams describes a new WARP connector.
+// WARPConnectorCreateParams are the parameters of a new WARP connector.
 type WARPConnectorCreateParams struct {
-	// Name must be unique among the account's live tunnels.
+	// Name is required. It must be unique among the live tunnels of the account.
 	Name string
-	// HA makes it highly available: several machines run it, one of them active and the others ready to take over.
+	// HA makes the WARP connector highly available: several machines run it, but only one of them is
+	// active.
 	HA bool
 }
 
-// HAMode is how traffic finds the active machine of a highly available WARP connector. There may be others than these.
+// HAMode is how a highly available WARP connector routes traffic to the active machine. The API may
+// return other values.
 type HAMode string
 
-// The modes that are known.
+// The modes of high availability.
 const (
-	HAModeNone     HAMode = "none"     // no way is set yet
-	HAModeDisabled HAMode = "disabled" // switched off
-	HAModeAWS      HAMode = "aws"      // a floating network resource of AWS moves
-	HAModeLocal    HAMode = "local"    // virtual addresses move
+	HAModeNone     HAMode = "none"     // not configured yet
+	HAModeDisabled HAMode = "disabled" // turned off
+	HAModeAWS      HAMode = "aws"      // by a floating network resource of AWS
+	HAModeLocal    HAMode = "local"    // by virtual IP addresses
 )
 
-// WARPConfiguration is how a WARP connector is highly available.
+// WARPConfiguration is the high availability configuration of a WARP connector.
 type WARPConfiguration struct {
-	TunnelID string // the WARP connector's id
-	// Version is one more after each change.
+	// TunnelID is the ID of the WARP connector. It is empty if the response has none.
+	TunnelID string
+	// Version grows by one with each change.
 	Version int
-	HAMode  HAMode // how traffic finds the active machine
-	// FNRID names the floating network resource of HAModeAWS.
+	// HAMode is how traffic is routed to the active machine.
+	HAMode HAMode
+	// FNRID is the ID of the floating network resource. It is used with HAModeAWS.
 	FNRID string
-	// VIPs are the virtual addresses of HAModeLocal, IPv4 or IPv6, VIPsPrevious those before the last change, which machines give up.
-	VIPs, VIPsPrevious   []string
-	CreatedAt, UpdatedAt time.Time // UpdatedAt is zero where it never was
+	// VIPs are the virtual IP addresses, IPv4 or IPv6. They are used with HAModeLocal.
+	VIPs []string
+	// VIPsPrevious are the virtual IP addresses before the last change. The machines remove them.
+	VIPsPrevious []string
+	// CreatedAt is when the configuration was created.
+	CreatedAt time.Time
+	// UpdatedAt is when the configuration was last changed. It is zero if it never was.
+	UpdatedAt time.Time
 }
 
-// WARPConfigurationParams is a new configuration, which takes the place of the old one.
+// WARPConfigurationParams is the new high availability configuration of a WARP connector.
 type WARPConfigurationParams struct {
-	HAMode HAMode // must be set
-	// FNRID goes with HAModeAWS.
+	// HAMode is required.
+	HAMode HAMode
+	// FNRID is the ID of the floating network resource. Set it for HAModeAWS only.
 	FNRID string
-	// VIPs and VIPsPrevious go with HAModeLocal.
-	VIPs, VIPsPrevious []string
+	// VIPs are the virtual IP addresses, IPv4 or IPv6. Set them for HAModeLocal only.
+	VIPs []string
+	// VIPsPrevious are the virtual IP addresses to remove. Set them for HAModeLocal only.
+	VIPsPrevious []string
 }
 
-// warpWrite and warpRead are what the operations on WARP connectors need.
+// The permissions that the operations on WARP connectors need.
 const (
 	warpRead  = `"Cloudflare One Connectors Read" or "Cloudflare One Connector: WARP Read", or the same with Write`
 	warpWrite = `"Cloudflare One Connectors Write" or "Cloudflare One Connector: WARP Write"`
@@ -81,11 +94,13 @@ var (
 	opWARPConfigure     = op("WARPConnectors.UpdateConfiguration", http.MethodPut, warpPath+"/configurations", warpWrite)
 )
 
-// Create creates a WARP connector and returns it, with its token if the response has that.
+// Create creates a WARP connector and returns it with its token.
 //
-// It is retried only if it certainly was not carried out. It returns [ErrTunnelNameTaken], and
-// [ErrOutcomeUnknown] if the WARP connector may exist nevertheless: look for it with All and the name. If the
-// response has no token, the token is fetched; if that fails, the WARP connector is returned beside the error.
+// The request is retried only if it certainly was not carried out. If the response has no token,
+// Create requests the token. If that fails, it returns both the WARP connector and an error.
+//
+// It returns [ErrTunnelNameTaken] if a live tunnel has the name, and [ErrOutcomeUnknown] if the
+// call failed but the WARP connector may have been created: check with All and the name.
 //
 // Operation: POST /accounts/{account_id}/warp_connector
 //
@@ -118,9 +133,8 @@ func (s *WARPConnectorsService) Get(ctx context.Context, tunnelID string, opts .
 	return doTunnel(ctx, s, request{operation: opWARPGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
 }
 
-// List returns one page of the account's WARP connectors, live ones only unless params say otherwise.
-//
-// See [WARPConnectorsService.All] for every page.
+// List returns one page of the account's WARP connectors. By default, it returns only live ones.
+// For all pages, see [WARPConnectorsService.All].
 //
 // Operation: GET /accounts/{account_id}/warp_connector
 //
@@ -129,7 +143,8 @@ func (s *WARPConnectorsService) List(ctx context.Context, params TunnelListParam
 	return listTunnels(ctx, s, opWARPList, params, opts)
 }
 
-// All yields every WARP connector that List would return, from every page, as [TunnelsService.All] does.
+// All returns an iterator over the WARP connectors that List returns, from all pages. It works like
+// [TunnelsService.All].
 //
 // Operation: GET /accounts/{account_id}/warp_connector
 //
@@ -138,11 +153,12 @@ func (s *WARPConnectorsService) All(ctx context.Context, params TunnelListParams
 	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
 }
 
-// Update changes the name or the secret of a WARP connector, and returns it with its token if the response
-// has that.
+// Update changes the name or the secret of a WARP connector, and returns the WARP connector. The
+// result has the token if the response has it.
 //
-// It returns [ErrNotFound], [ErrTunnelNameTaken], and [ErrOutcomeUnknown] if the WARP connector may be changed
-// nevertheless.
+// It returns [ErrNotFound] if the WARP connector does not exist, [ErrTunnelNameTaken] if a live
+// tunnel has the name, and [ErrOutcomeUnknown] if the call failed but the WARP connector may have
+// been changed.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -151,10 +167,12 @@ func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, par
 	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, nil, opts)
 }
 
-// Delete deletes a WARP connector and returns it as it then is, with DeletedAt set.
+// Delete deletes a WARP connector and returns the deleted one. If the response has no WARP
+// connector, only the ID of the result is set.
 //
-// It returns [ErrActiveConnections] if it has connections and params.Cascade is not set, [ErrNotFound], and
-// [ErrOutcomeUnknown] if it may be deleted nevertheless.
+// It returns [ErrActiveConnections] if the WARP connector has connections and params.Cascade is not
+// set, [ErrNotFound] if it does not exist, and [ErrOutcomeUnknown] if the call failed but it may
+// have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -163,10 +181,10 @@ func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, par
 	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}, opts)
 }
 
-// Token returns the token that WARP runs the connector with.
+// Token returns the token to run a WARP connector with. The format of the token is not documented.
 //
-// Its form is not documented: use it as it is. Although it is a GET, it needs a permission to write. It returns
-// [ErrNotFound].
+// Although the request is a GET, it needs a Write permission. It returns [ErrNotFound] if the WARP
+// connector does not exist.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
@@ -175,14 +193,15 @@ func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts
 	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, nil, opts)
 }
 
-// RotateSecret replaces the secret of a WARP connector, and returns its new token.
+// RotateSecret replaces the secret of a WARP connector, and returns the new token.
 //
-// If the response does not have the token, it is fetched. The secret is made once, so that a retry sends the
-// same. WARP connectors have no clean-up: params.CleanupConnections is refused.
+// If the response has no token, RotateSecret requests the token. Every retry sends the same secret.
+// The API has no clean-up for WARP connectors, so params.CleanupConnections must not be set.
 //
-// If the token cannot be fetched after the rotation, the Rotation is returned without it beside the error. It
-// is also returned, empty, beside an [ErrOutcomeUnknown]: Token then returns the token that the WARP connector
-// has. With every other error, such as [ErrNotFound], the Rotation is nil.
+// It returns a Rotation together with an error in two cases. If requesting the token fails after
+// the rotation, the Rotation has no Token. If the error is [ErrOutcomeUnknown], the Rotation is
+// empty: Token returns the current token of the WARP connector. With every other error, such as
+// [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -215,7 +234,7 @@ func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID strin
 
 // Connectors returns the machines that run a WARP connector, with their HA status.
 //
-// It returns [ErrNotFound].
+// It returns [ErrNotFound] if the WARP connector does not exist.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections
 //
@@ -224,9 +243,9 @@ func (s *WARPConnectorsService) Connectors(ctx context.Context, tunnelID string,
 	return listConnectors(ctx, s, request{operation: opWARPConnectors, ids: []string{tunnelID}}, opts)
 }
 
-// Connector returns one machine that runs a WARP connector.
+// Connector returns a machine that runs a WARP connector by ID.
 //
-// It returns [ErrNotFound], also if the machine has stopped.
+// It returns [ErrNotFound] if the WARP connector does not exist or the machine has stopped.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}
 //
@@ -237,8 +256,9 @@ func (s *WARPConnectorsService) Connector(ctx context.Context, tunnelID, connect
 
 // Failover makes one machine of a highly available WARP connector the active one.
 //
-// It returns [ErrNotFound], [ErrBadRequest] if the WARP connector is not highly available or the machine does
-// not run it, and [ErrOutcomeUnknown] if the machine may have become active nevertheless.
+// It returns [ErrNotFound] if the WARP connector does not exist, [ErrBadRequest] if it is not
+// highly available or the machine does not run it, and [ErrOutcomeUnknown] if the call failed but
+// the machine may have become active.
 //
 // Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover
 //
@@ -252,9 +272,9 @@ func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connecto
 	}{connectorID}}, opts)
 }
 
-// Configuration returns how a WARP connector is highly available.
+// Configuration returns the high availability configuration of a WARP connector.
 //
-// It returns [ErrNotFound].
+// It returns [ErrNotFound] if the WARP connector does not exist.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
@@ -263,11 +283,13 @@ func (s *WARPConnectorsService) Configuration(ctx context.Context, tunnelID stri
 	return s.configuration(ctx, request{operation: opWARPConfiguration, ids: []string{tunnelID}}, opts)
 }
 
-// UpdateConfiguration replaces how a WARP connector is highly available, and returns it as it then is.
+// UpdateConfiguration replaces the high availability configuration of a WARP connector, and returns
+// the new one.
 //
-// It returns an [*InvalidArgumentError] if params have no mode, or what belongs to two modes, [ErrNotFound],
-// [ErrBadRequest] if the mode and the rest do not match, and [ErrOutcomeUnknown] if the configuration may be
-// replaced nevertheless.
+// It returns an [*InvalidArgumentError] if params.HAMode is empty or fields of two modes are set,
+// [ErrNotFound] if the WARP connector does not exist, [ErrBadRequest] if the other fields do not
+// fit the mode, and [ErrOutcomeUnknown] if the call failed but the configuration may have been
+// replaced.
 //
 // Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
@@ -280,7 +302,7 @@ func (s *WARPConnectorsService) UpdateConfiguration(
 	case params.HAMode == "":
 		return nil, invalid("HAMode", "is empty")
 	case params.FNRID != "" && local:
-		return nil, invalid("FNRID", "is set beside VIPs: the one belongs to the mode aws, the other to local")
+		return nil, invalid("FNRID", "cannot be set together with VIPs or VIPsPrevious: FNRID is for the mode aws, they are for local")
 	}
 	body := warpSettings{HAMode: params.HAMode}
 	if params.FNRID != "" || local {
@@ -313,7 +335,8 @@ func (s *WARPConnectorsService) configuration(ctx context.Context, r request, op
 	return c, nil
 }
 
-// warpSettings is what is sent and comes back, in either of the two forms of config.
+// warpSettings is the part of a configuration that requests and responses have in common. Each mode
+// uses other members of config.
 type warpSettings struct {
 	HAMode HAMode         `json:"ha_mode"`
 	Config *warpAddresses `json:"config"`
