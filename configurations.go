@@ -33,8 +33,8 @@ type TunnelConfiguration struct {
 // object instead of a list, is kept too: its field is then zero, and a write that sets the field
 // returns an error.
 type TunnelConfig struct {
-	// Ingress lists the rules. The first rule that matches a request applies. The last rule must match
-	// every request.
+	// Ingress lists the rules. The first rule that matches a request applies. The last rule must
+	// match every request.
 	Ingress []IngressRule `json:"ingress,omitempty"`
 	// OriginRequest applies to each rule that does not override it.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
@@ -79,7 +79,8 @@ type OriginRequest struct {
 	CAPool string `json:"caPool,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 30.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
-	// DisableChunkedEncoding sends request bodies with a Content-Length header instead of in chunks.
+	// DisableChunkedEncoding sends request bodies with a Content-Length header instead of in
+	// chunks.
 	DisableChunkedEncoding *bool `json:"disableChunkedEncoding,omitempty"`
 	// HTTP2Origin uses HTTP/2 for services with an https URL.
 	HTTP2Origin *bool `json:"http2Origin,omitempty"`
@@ -90,7 +91,8 @@ type OriginRequest struct {
 	IPRules []IPRule `json:"ipRules,omitempty"`
 	// KeepAliveConnections is the maximum number of idle connections. cloudflared's default is 100.
 	KeepAliveConnections *int `json:"keepAliveConnections,omitempty"`
-	// KeepAliveTimeout is how long an idle connection is kept, in seconds. cloudflared's default is 90.
+	// KeepAliveTimeout is how long an idle connection is kept, in seconds. cloudflared's default is
+	// 90.
 	KeepAliveTimeout *int `json:"keepAliveTimeout,omitempty" unit:"seconds"`
 	// MatchSNIToHost requires that the certificate of the service is valid for the request's host.
 	MatchSNIToHost *bool `json:"matchSNItoHost,omitempty"`
@@ -142,13 +144,13 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. cloudflared 2026.8 ignores it. False is sent only if it was read,
-	// if ModifyConfiguration changed it from true, or if no other field is set.
+	// Enabled turns the access on. cloudflared 2026.8 ignores it. False is sent only if it was
+	// read, if ModifyConfiguration changed it from true, or if no other field is set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
-	// MaxActiveFlows limits the number of concurrent TCP and UDP flows. By default, cloudflared does
-	// not limit it.
+	// MaxActiveFlows limits the number of concurrent TCP and UDP flows. By default, cloudflared
+	// does not limit it.
 	MaxActiveFlows *int `json:"maxActiveFlows,omitempty"`
 	// TCPKeepAlive is the TCP keepalive interval in seconds. cloudflared's default is 30.
 	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`

@@ -25,8 +25,8 @@ func (c TunnelConfig) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainConfig(c), c.members)
 }
 
-// UnmarshalJSON decodes an object and keeps the members that r has no field for. An empty hostname or
-// path counts as missing.
+// UnmarshalJSON decodes an object and keeps the members that r has no field for. An empty hostname
+// or path counts as missing.
 func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	r.members, err = decodeKeepingUnknown(data, (*plainRule)(r))
 	for _, name := range []string{"hostname", "path"} {
@@ -122,7 +122,8 @@ func decodeKeepingUnknown(data []byte, v any) (unknownjson.Members, error) {
 	return unknownjson.Unmarshal(data, v)
 }
 
-// encode encodes c as JSON. It returns an error if a field is set whose member could not be decoded.
+// encode encodes c as JSON. It returns an error if a field is set whose member could not be
+// decoded.
 func (c TunnelConfig) encode() (json.RawMessage, error) {
 	if err := checkText("config", c); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-// maxModifications is how often ModifyConfiguration starts at most.
+// maxModifications is the maximum number of rounds of ModifyConfiguration.
 const maxModifications = 5
 
 // ModifyConfiguration reads the remote configuration of a tunnel, calls modify to change it, and
@@ -122,7 +122,7 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		}
 		before = current
 	}
-	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else %d times; "+
+	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer %d times; "+
 		"it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
 	return nil, joinCauses(err, m.lost)
 }
@@ -164,7 +164,7 @@ func (c *TunnelConfiguration) conflict(before int) error {
 		return c.localError()
 	}
 	err := fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so "+
-		"a change by somebody else is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
+		"the change of another writer is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
 	if local := c.localError(); local != nil {
 		return fmt.Errorf("%w; %w", err, local)
 	}

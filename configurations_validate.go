@@ -47,8 +47,8 @@ func (p problem) err() error {
 	return invalid(strings.Trim(p.place+"."+p.field, "."), "%s", p.reason)
 }
 
-// isSame reports whether two problems are the same. The index of the rule is ignored, because a change
-// can move rules.
+// isSame reports whether two problems are the same. The index of the rule is ignored, because a
+// change can move rules.
 func (p problem) isSame(other problem) bool {
 	if p.place != "" && other.place != "" {
 		p.place = other.place

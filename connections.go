@@ -121,7 +121,7 @@ func (s *ConnectorsService) Cleanup(ctx context.Context, tunnelID string, params
 			return invalid("ConnectorID", "%v", err)
 		}
 	}
-	return doNothing(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: params}, opts)
+	return doNoResult(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: params}, opts)
 }
 
 // connectorResponse is a connector in a response.

@@ -14,7 +14,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-// TunnelCredentials is the content of a tunnel token. It is enough to run the tunnel: keep it secret.
+// TunnelCredentials is the content of a tunnel token. It is enough to run the tunnel: keep it
+// secret.
 type TunnelCredentials struct {
 	// AccountTag is the ID of the account.
 	AccountTag string
@@ -50,7 +51,7 @@ func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
 	case strings.TrimSpace(fields.AccountTag) == "":
 		return nil, invalid("token", "has no account (a)")
 	case apipath.UUID(tunnelID) != nil:
-		return nil, invalid("token", "has no tunnel id that is a UUID (t)")
+		return nil, invalid("token", "has no tunnel ID that is a UUID (t)")
 	case err != nil:
 		return nil, invalid("token", "has a secret that is not base64 (s)")
 	case len(secret) == 0:

@@ -92,8 +92,8 @@ var codesUnauthorized = []int{6003, 6103, 6111, 9106}
 // It contains no secrets: every secret that was sent is redacted from every field, even if the
 // server echoes it.
 type Error struct {
-	// StatusCode is the HTTP status of the last attempt, or 0 if it got no response. A failed call can
-	// have status 200.
+	// StatusCode is the HTTP status of the last attempt, or 0 if it got no response. A failed call
+	// can have status 200.
 	StatusCode int
 	// Method is the HTTP method of the request.
 	Method string
@@ -101,7 +101,8 @@ type Error struct {
 	Path string
 	// Operation is the HTTP method and path template, as [Operation] returns it.
 	Operation string
-	// RayID identifies the request for Cloudflare's support. It is the Cf-Ray header of the response.
+	// RayID identifies the request for Cloudflare's support. It is the Cf-Ray header of the
+	// response.
 	RayID string
 	// Errors are the errors in the response.
 	Errors []ErrorDetail
@@ -109,8 +110,8 @@ type Error struct {
 	// the pause after an earlier 429 response, or the wait that the client's own rate limit needs.
 	// It is 0 if none of them is known.
 	RetryAfter time.Duration
-	// Attempts is the number of attempts, including those that got no connection. If it is 0, nothing
-	// was sent.
+	// Attempts is the number of attempts, including those that got no connection. If it is 0,
+	// nothing was sent.
 	Attempts int
 	// Body is the beginning of the response body if that is not JSON, otherwise empty.
 	Body string
@@ -187,7 +188,7 @@ func (e *Error) parts() []string {
 		parts = append(parts, fmt.Sprintf("%d attempts", e.Attempts))
 	}
 	if e.uncertain {
-		parts = append(parts, "it may have been carried out all the same")
+		parts = append(parts, "the request may have been carried out")
 	}
 	return parts
 }
@@ -202,7 +203,7 @@ func (e *Error) usualCause() string {
 	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
 		return "an address that the token's condition forbids"
 	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) && strings.Contains(e.Operation, "/tokens"):
-		return "a policy that allows what the client's own token does not have itself"
+		return "a policy with a permission that the client's own token does not have"
 	}
 	return ""
 }

@@ -22,7 +22,8 @@ const (
 
 var defaultRetry = RetryPolicy{MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second}
 
-// Option configures a client in [NewClient]. If two options set the same value, the last one applies.
+// Option configures a client in [NewClient]. If two options set the same value, the last one
+// applies.
 type Option func(*settings) error
 
 // settings collects the values that options set.
@@ -170,7 +171,7 @@ func WithTransport(wrap func(http.RoundTripper) http.RoundTripper) Option {
 func WithUserAgent(userAgent string) Option {
 	return func(s *settings) error {
 		if userAgent == "" || !isHeaderValue(userAgent) {
-			return invalid("userAgent", "is empty or has characters that a header cannot have")
+			return invalid("userAgent", "is empty or has characters that a header cannot contain")
 		}
 		s.userAgent = userAgent
 		return nil

@@ -88,11 +88,11 @@ func AddHeader(key, value string) CallOption {
 			return invalid("key", "is not the name of a header")
 		}
 		if !isHeaderValue(value) {
-			return invalid("value", "has characters that a header cannot have")
+			return invalid("value", "has characters that a header cannot contain")
 		}
 		switch http.CanonicalHeaderKey(key) {
 		case "Authorization", "X-Auth-Email", "X-Auth-Key":
-			return invalid("key", "is a header of the client's credentials; create another client for others")
+			return invalid("key", "is a header of the client's credentials; to use others, create another client")
 		}
 		o.header.Add(key, value)
 		return nil

@@ -165,7 +165,8 @@ func (s *settings) setBaseURL(name, baseURL string) error {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return invalid(name, "has a query or a fragment")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return invalid(name, "is plain http to another machine, which would show the credentials to everybody between; use https")
+		return invalid(name,
+			"is plain http to a remote host, which would expose the credentials; use https")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return invalid(name, "is neither https nor http")
 	}

@@ -13,7 +13,7 @@ func checkAPIToken(name, token string) error {
 	switch {
 	case isTunnelToken(token):
 		return invalid(name,
-			"is a tunnel token, or another one of the kind eyJ…; the API takes an API token")
+			"is a tunnel token or another token that begins with eyJ; use an API token")
 	case strings.HasPrefix(token, "cfk_"):
 		return invalid(name, "is a global API key, not an API token")
 	}
@@ -23,7 +23,7 @@ func checkAPIToken(name, token string) error {
 // checkAPIKey returns an error if key cannot be a global API key.
 func checkAPIKey(name, key string) error {
 	if isTunnelToken(key) {
-		return invalid(name, "is a tunnel token, or another one of the kind eyJ…, not an API key")
+		return invalid(name, "is a tunnel token or another token that begins with eyJ, not an API key")
 	}
 	return checkCredential(name, key)
 }
@@ -37,7 +37,7 @@ func checkCredential(name, value string) error {
 	case isPlaceholder(value):
 		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(value):
-		return invalid(name, "has white space or other characters that a header cannot hold")
+		return invalid(name, "has white space or other characters that a header cannot contain")
 	case strings.Trim(value, credentialCharacters) != "":
 		return invalid(name, `has characters other than letters, digits, "-" and "_"`)
 	}
@@ -54,7 +54,7 @@ func checkEmail(name, email string) error {
 	case isPlaceholder(email):
 		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(email):
-		return invalid(name, "has white space or other characters that a header cannot hold")
+		return invalid(name, "has white space or other characters that a header cannot contain")
 	case user == "" || domain == "" || strings.ContainsAny(email, "\"`\\;:,()[]") ||
 		strings.Contains(domain, "@") || strings.Trim(email, "'") != email:
 		return invalid(name, "is not an email address")

@@ -81,7 +81,8 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 			}
 			if n == 0 {
 				first = d
-				// The items before the first page. The server's page length may differ from perPage.
+				// The items before the first page. The server's page length may differ from
+				// perPage.
 				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
 			}
 			if previous = d; n&(n-1) == 0 {
@@ -100,7 +101,8 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 	}
 }
 
-// isLast reports whether no item can follow. seen is the number of items up to the end of this page.
+// isLast reports whether no item can follow. seen is the number of items up to the end of this
+// page.
 func (p *Page[T]) isLast(seen int) bool {
 	n := len(p.Items)
 	switch {

@@ -88,8 +88,8 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 	if ctx == nil {
 		return nil, invalid("ctx", "is nil")
 	}
-	// The credential decides on the endpoint, so the first attempt must use the same one. If there is
-	// none, the first attempt reports the error.
+	// The credential decides on the endpoint, so the first attempt must use the same one. If there
+	// is none, the first attempt reports the error.
 	got, err := c.credentials(ctx)
 	first := func(context.Context) (credential, error) { return got, err }
 	token := got.token()
@@ -106,7 +106,7 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 	verification, accountErr := s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	switch {
 	case errors.Is(accountErr, ErrUnauthorized):
-		return nil, fmt.Errorf("%w; and as a user's: %w", accountErr, userErr)
+		return nil, fmt.Errorf("%w; as a user's token: %w", accountErr, userErr)
 	case accountErr != nil:
 		return nil, accountErr // it is not known whether the token is an account's
 	}

@@ -32,13 +32,14 @@ type Tunnel struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// DeletedAt is zero for a live tunnel.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
-	// ConnsActiveAt is when the tunnel got its first current connection. It is zero if the tunnel has
-	// no connections.
+	// ConnsActiveAt is when the tunnel got its first current connection. It is zero if the tunnel
+	// has no connections.
 	ConnsActiveAt time.Time `json:"conns_active_at,omitzero"`
-	// ConnsInactiveAt is when the tunnel lost its last connection, or when it was created. It is zero
-	// if the tunnel has connections.
+	// ConnsInactiveAt is when the tunnel lost its last connection, or when it was created. It is
+	// zero if the tunnel has connections.
 	ConnsInactiveAt time.Time `json:"conns_inactive_at,omitzero"`
-	// Connections is deprecated by the API: usually empty. Do not use it to check the tunnel's health.
+	// Connections is deprecated by the API: usually empty. Do not use it to check the tunnel's
+	// health.
 	Connections []Connection `json:"connections,omitempty"`
 	// Metadata is the JSON object that is stored with the tunnel.
 	Metadata json.RawMessage `json:"metadata,omitempty"`

@@ -15,8 +15,8 @@ import (
 // maxTunnelsPerPage is the maximum that the API allows.
 const maxTunnelsPerPage = 1000
 
-// TunnelListParams are the filters and the page of a list of tunnels. Zero fields select all tunnels,
-// except IsDeleted.
+// TunnelListParams are the filters and the page of a list of tunnels. Zero fields select all
+// tunnels, except IsDeleted.
 type TunnelListParams struct {
 	// Name selects the tunnel with exactly this name.
 	Name string `url:"name,omitempty"`
@@ -24,8 +24,8 @@ type TunnelListParams struct {
 	UUID string `url:"uuid,omitempty"`
 	// Status selects tunnels with this status.
 	Status TunnelStatus `url:"status,omitempty"`
-	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or nil.
-	// One list cannot have both.
+	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
+	// nil. One list cannot have both.
 	IsDeleted *bool `url:"is_deleted"`
 	// IncludePrefix selects tunnels whose name has this prefix.
 	IncludePrefix string `url:"include_prefix,omitempty"`
@@ -54,8 +54,8 @@ type AllTypesListParams struct {
 	Status TunnelStatus `url:"status,omitempty"`
 	// Types selects tunnels of these types. If it is empty, tunnels of all types are selected.
 	Types []TunnelType `url:"tun_types,omitempty,comma"`
-	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or nil.
-	// One list cannot have both.
+	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
+	// nil. One list cannot have both.
 	IsDeleted *bool `url:"is_deleted"`
 	// IncludePrefix selects tunnels whose name has this prefix.
 	IncludePrefix string `url:"include_prefix,omitempty"`

@@ -66,8 +66,8 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 	}
 	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
 	if rotation.Token.IsZero() {
-		// Only the server knows the endpoint of the token. If the token cannot be read, it is composed
-		// without an endpoint.
+		// Only the server knows the endpoint of the token. If the token cannot be read, it is
+		// composed without an endpoint.
 		seen, _ = s.Token(ctx, tunnelID, opts...)
 		rotation.Token = credentials.rotatedToken(seen)
 	}

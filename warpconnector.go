@@ -19,8 +19,8 @@ type WARPConnectorsService service
 type WARPConnectorCreateParams struct {
 	// Name is required. It must be unique among the live tunnels of the account.
 	Name string
-	// HA makes the WARP connector highly available: several machines run it, but only one of them is
-	// active.
+	// HA makes the WARP connector highly available: several machines run it, but only one of them
+	// is active.
 	HA bool
 }
 
@@ -267,7 +267,7 @@ func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connecto
 	if err := apipath.OpaqueID(connectorID); err != nil {
 		return invalid("connectorID", "%v", err)
 	}
-	return doNothing(ctx, s, request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
+	return doNoResult(ctx, s, request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
 		ClientID string `json:"client_id"`
 	}{connectorID}}, opts)
 }
