@@ -69,7 +69,10 @@ func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*ca
 	for _, info := range options.infos {
 		*info = ResponseInfo{}
 	}
-	result := &call{client: c, request: r, options: options, path: path, url: c.baseURL + path + query, body: body}
+	result := &call{
+		client: c, request: r, options: options,
+		path: path, url: c.baseURL + path + query, body: body,
+	}
 	if result.operation = r.operation.label; options.template != "" {
 		result.operation = r.operation.method + " " + options.template
 	}

@@ -56,7 +56,8 @@ func (c *call) attemptError(a *attempt) *Error {
 // newError returns an error of the call, with the given cause.
 func (c *call) newError(cause error) *Error {
 	e := &Error{
-		Method: c.request.operation.method, Path: c.path, Operation: c.operation, Attempts: int(c.attempts.Load()),
+		Method: c.request.operation.method, Path: c.path, Operation: c.operation,
+		Attempts:    int(c.attempts.Load()),
 		permissions: c.request.operation.permissions, uncertain: c.uncertain,
 	}
 	e.setCause(cause)
@@ -116,7 +117,8 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 	details := make([]ErrorDetail, len(list))
 	for i, d := range list {
 		details[i] = ErrorDetail{
-			Code: d.Code, Message: text(d.Message), DocumentationURL: text(d.DocumentationURL), Pointer: text(d.Pointer),
+			Code: d.Code, Message: text(d.Message),
+			DocumentationURL: text(d.DocumentationURL), Pointer: text(d.Pointer),
 			Chain: c.detailsWithin(d.Chain, left),
 		}
 	}
@@ -138,14 +140,15 @@ func (c *call) otherText(e *envelope.Envelope) []ErrorDetail {
 
 // isProse reports whether text cannot contain a secret: the text and its words are too short.
 func isProse(text string) bool {
-	const longestText, longestWord, longestNumber = 200, 20, 5
-	words := strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	for word := range words {
-		if len(word) > longestWord || len(word) > longestNumber && strings.ContainsAny(word, "0123456789") {
+	const maxText, maxWord, maxNumber = 200, 20, 5
+	isSeparator := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for word := range strings.FieldsFuncSeq(text, isSeparator) {
+		hasDigit := strings.ContainsAny(word, "0123456789")
+		if len(word) > maxWord || len(word) > maxNumber && hasDigit {
 			return false
 		}
 	}
-	return len(text) <= longestText
+	return len(text) <= maxText
 }
 
 // bodyExcerpt returns the beginning of a body that is not JSON. It returns an empty string if the
@@ -181,7 +184,8 @@ func (c *call) redirectTarget(a *attempt) string {
 
 // clean prepares a text from the server for an error: redacted, on one line, at most max bytes.
 func (c *call) clean(s string, max int) string {
-	return singleLine(c.redactor.Redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
+	s = strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD")
+	return singleLine(c.redactor.Redact(s, max))
 }
 
 // hideTokens redacts texts that look like an API token: long enough, and only characters of a
@@ -207,7 +211,8 @@ func hideTokens(s string) string {
 }
 
 func isTokenCharacter(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+		r == '-' || r == '_'
 }
 
 // cleanError returns err if its text may be shown. Otherwise it returns an error with a redacted
@@ -260,7 +265,9 @@ func (c *call) hasSecret(err error, depth int) bool {
 	case interface{ Unwrap() error }:
 		return c.hasSecret(err.Unwrap(), depth+1)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return c.hasSecret(err, depth+1) })
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
+			return c.hasSecret(err, depth+1)
+		})
 	}
 	return false
 }

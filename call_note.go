@@ -11,7 +11,8 @@ import (
 
 // isObserved reports whether successful attempts are reported to ResponseInfo, a hook or the log.
 func (c *call) isObserved(ctx context.Context) bool {
-	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil || c.client.logger.Enabled(ctx, slog.LevelDebug)
+	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil ||
+		c.client.logger.Enabled(ctx, slog.LevelDebug)
 }
 
 // note records the result of an attempt: in the error of the call, the limiter, ResponseInfo, the
@@ -48,7 +49,8 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	}
 	var text string
 	if c.last != nil {
-		alone := *c.last // without the earlier error, which has its own record, and without the body
+		// The earlier error has its own record, and bodies are not logged.
+		alone := *c.last
 		alone.Body = ""
 		alone.setCause(a.cause)
 		text = alone.Error()
@@ -62,14 +64,16 @@ func (c *call) noteTransportRetry(ctx context.Context, attempt int) {
 	const text = "the connection was lost; net/http sends the request again"
 	if hook := c.client.hooks.Attempt; hook != nil {
 		hook(ctx, AttemptInfo{
-			Call: c.request.operation.call, Operation: c.operation, Attempt: attempt, Err: errTransportRetry,
+			Call: c.request.operation.call, Operation: c.operation, Attempt: attempt,
+			Err: errTransportRetry,
 		})
 	}
 	c.log(ctx, slog.LevelWarn, attempt, 0, "", 0, text)
 }
 
 func (c *call) log(
-	ctx context.Context, level slog.Level, attempt, status int, rayID string, duration time.Duration, text string,
+	ctx context.Context, level slog.Level,
+	attempt, status int, rayID string, duration time.Duration, text string,
 ) {
 	attrs := []slog.Attr{
 		slog.String("call", c.request.operation.call),
@@ -111,7 +115,8 @@ func (c *call) fillResponseInfo(a *attempt) {
 	for _, info := range c.options.infos {
 		if a.StatusCode != 0 {
 			*info = ResponseInfo{
-				StatusCode: a.StatusCode, RayID: a.rayID, Header: a.Header, RetryAfter: a.retryAfter, Page: a.page(),
+				StatusCode: a.StatusCode, RayID: a.rayID, Header: a.Header,
+				RetryAfter: a.retryAfter, Page: a.page(),
 			}
 			if a.envelope != nil {
 				for _, m := range c.details(a.envelope.Messages) {

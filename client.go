@@ -92,7 +92,8 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	if s.credentials == nil {
 		return nil, invalid("credentials",
-			"are missing: use WithAPIToken, WithAPIKey or WithTokenSource, or WithEnvironment with %s set", envAPIToken)
+			"are missing: use WithAPIToken, WithAPIKey or WithTokenSource, "+
+				"or WithEnvironment with %s set", envAPIToken)
 	}
 	b, err := newBackend(s)
 	if err != nil {

@@ -163,7 +163,8 @@ const configurationPath = tunnelPath + "/configurations"
 // The operations on remote configurations.
 var (
 	opConfiguration = op("Tunnels.Configuration", http.MethodGet, configurationPath, tunnelsRead)
-	opConfigure     = op("Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
+	opConfigure     = op(
+		"Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
 )
 
 // Configuration returns the remote configuration of a tunnel. If it was never set, Version is 0 and
@@ -174,7 +175,9 @@ var (
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/get/
-func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) Configuration(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	return s.configuration(ctx, request{operation: opConfiguration, ids: []string{tunnelID}}, opts)
 }
 
@@ -191,7 +194,9 @@ func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opt
 // Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
-func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) UpdateConfiguration(
+	ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -208,14 +213,18 @@ func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID strin
 }
 
 // configure writes a configuration that is already validated and encoded.
-func (s *TunnelsService) configure(ctx context.Context, r request, config json.RawMessage, opts []CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) configure(
+	ctx context.Context, r request, config json.RawMessage, opts []CallOption,
+) (*TunnelConfiguration, error) {
 	r.body = struct {
 		Config json.RawMessage `json:"config"`
 	}{config}
 	return s.configuration(ctx, r, opts)
 }
 
-func (s *TunnelsService) configuration(ctx context.Context, r request, opts []CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) configuration(
+	ctx context.Context, r request, opts []CallOption,
+) (*TunnelConfiguration, error) {
 	tunnelID := r.ids[0]
 	response, err := doItem(ctx, s, r, func(c *configurationResponse) error {
 		if c.TunnelID == "" { // a configuration that was never set has no ID

@@ -43,7 +43,9 @@ const maxModifications = 5
 // Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
-func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) ModifyConfiguration(
+	ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
 	}
@@ -75,7 +77,9 @@ type modification struct {
 	version int // the version that it was to replace
 }
 
-func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error) (*TunnelConfiguration, error) {
+func (m *modification) run(
+	ctx context.Context, modify func(*TunnelConfig) error,
+) (*TunnelConfiguration, error) {
 	delays := retry.NewDelays(m.policy.BaseDelay, m.policy.MaxDelay)
 	before, err := m.read(ctx)
 	if err != nil {
@@ -122,8 +126,8 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		}
 		before = current
 	}
-	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer %d times; "+
-		"it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
+	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer "+
+		"%d times; it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
 	return nil, joinCauses(err, m.lost)
 }
 
@@ -132,7 +136,9 @@ func (m *modification) read(ctx context.Context) (*TunnelConfiguration, error) {
 }
 
 // write sends the configuration once. A read decides whether it must be sent again.
-func (m *modification) write(ctx context.Context, config json.RawMessage) (*TunnelConfiguration, error) {
+func (m *modification) write(
+	ctx context.Context, config json.RawMessage,
+) (*TunnelConfiguration, error) {
 	r := request{operation: once(opConfigure), ids: []string{m.tunnelID}}
 	return m.service.configure(ctx, r, config, m.opts)
 }
@@ -164,7 +170,8 @@ func (c *TunnelConfiguration) conflict(before int) error {
 		return c.localError()
 	}
 	err := fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so "+
-		"the change of another writer is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
+		"the change of another writer is lost: %w",
+		c.TunnelID, before, c.Version, ErrConcurrentUpdate)
 	if local := c.localError(); local != nil {
 		return fmt.Errorf("%w; %w", err, local)
 	}
@@ -172,7 +179,9 @@ func (c *TunnelConfiguration) conflict(before int) error {
 }
 
 // modified calls modify with a copy of config and checks the changes.
-func modified(config TunnelConfig, modify func(*TunnelConfig) error) (changed TunnelConfig, encoded json.RawMessage, err error) {
+func modified(
+	config TunnelConfig, modify func(*TunnelConfig) error,
+) (changed TunnelConfig, encoded json.RawMessage, err error) {
 	if encoded, err = config.encode(); err != nil {
 		return changed, nil, err
 	}

@@ -169,7 +169,8 @@ func serviceProblem(service string, isBastion bool) string {
 		return ""
 	case isStatus:
 		if n, err := strconv.ParseUint(status, 10, 16); err != nil || n < 100 || n > 999 {
-			return "is http_status without a status from 100 to 999: write a status, such as http_status:404"
+			return "is http_status without a status from 100 to 999: " +
+				"write a status, such as http_status:404"
 		}
 		return ""
 	case service == "":

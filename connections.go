@@ -89,7 +89,9 @@ var (
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/get/
-func (s *ConnectorsService) List(ctx context.Context, tunnelID string, opts ...CallOption) ([]Connector, error) {
+func (s *ConnectorsService) List(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) ([]Connector, error) {
 	return listConnectors(ctx, s, request{operation: opConnectorList, ids: []string{tunnelID}}, opts)
 }
 
@@ -100,7 +102,9 @@ func (s *ConnectorsService) List(ctx context.Context, tunnelID string, opts ...C
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connectors/methods/get/
-func (s *ConnectorsService) Get(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) (*Connector, error) {
+func (s *ConnectorsService) Get(
+	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
+) (*Connector, error) {
 	return doConnector(ctx, s, request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}, opts)
 }
 
@@ -115,7 +119,9 @@ func (s *ConnectorsService) Get(ctx context.Context, tunnelID, connectorID strin
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/delete/
-func (s *ConnectorsService) Cleanup(ctx context.Context, tunnelID string, params CleanupParams, opts ...CallOption) error {
+func (s *ConnectorsService) Cleanup(
+	ctx context.Context, tunnelID string, params CleanupParams, opts ...CallOption,
+) error {
 	if params.ConnectorID != "" {
 		if err := apipath.OpaqueID(params.ConnectorID); err != nil {
 			return invalid("ConnectorID", "%v", err)
@@ -154,8 +160,11 @@ func connectionsOf(responses []connectionResponse) []Connection {
 }
 
 // listConnectors sends a request for a list of connectors, which has no pages.
-func listConnectors[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) ([]Connector, error) {
-	responses, err := doList(ctx, s, r, func(c *connectorResponse) error { return checkPathID(c.ID) }, opts)
+func listConnectors[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) ([]Connector, error) {
+	check := func(c *connectorResponse) error { return checkPathID(c.ID) }
+	responses, err := doList(ctx, s, r, check, opts)
 	if err != nil || responses == nil {
 		return nil, err
 	}
@@ -167,9 +176,12 @@ func listConnectors[S serviceType](ctx context.Context, s *S, r request, opts []
 }
 
 // doConnector sends a request for one connector.
-func doConnector[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Connector, error) {
+func doConnector[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Connector, error) {
 	connectorID := r.ids[1]
-	response, err := doItem(ctx, s, r, func(c *connectorResponse) error { return checkID(c.ID, connectorID) }, opts)
+	check := func(c *connectorResponse) error { return checkID(c.ID, connectorID) }
+	response, err := doItem(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

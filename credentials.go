@@ -214,7 +214,8 @@ func parseCredentialsFile(content []byte) (*TunnelCredentials, error) {
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
 		return nil, invalid(wrongType.Field, "is not a string")
 	} else if err != nil {
-		return nil, invalid("file", "is not a JSON object") // the decoder's error may quote the file
+		// The decoder's error may quote the file.
+		return nil, invalid("file", "is not a JSON object")
 	}
 	tunnelID := withDashes(file.TunnelID)
 	secret, err := decodeBase64(file.TunnelSecret)

@@ -31,7 +31,9 @@ import (
 //
 // It returns an [*InvalidArgumentError] before anything is sent, or an [*Error]. If the method is
 // not GET, it can return [ErrOutcomeUnknown].
-func (c *Client) Do(ctx context.Context, method, path string, body, result any, opts ...CallOption) error {
+func (c *Client) Do(
+	ctx context.Context, method, path string, body, result any, opts ...CallOption,
+) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -60,7 +62,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 		return invalid("result", "is not a pointer to a value")
 	}
 	if holdsSecret(target.Type()) {
-		return invalid("result", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+		return invalid("result", containsSecret)
 	}
 	// A call that fails must not change the caller's value.
 	fresh := reflect.New(target.Type().Elem())
@@ -71,6 +73,10 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	target.Elem().Set(fresh.Elem())
 	return nil
 }
+
+// containsSecret is what is wrong with the type of a result.
+const containsSecret = "contains a Secret, which cannot be decoded; " +
+	`use a string, or the tag json:"-"`
 
 // newDoRequest returns the request of Do or DoAll for a path.
 func newDoRequest(method, path string) (request, error) {
@@ -83,7 +89,8 @@ func newDoRequest(method, path string) (request, error) {
 	}
 	return request{
 		operation: operation{
-			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
+			call: "Do", method: method, template: relative, label: method + " " + relative,
+			secret: true, anyEnvelope: true,
 		},
 		query: values,
 	}, nil
@@ -97,12 +104,14 @@ func newDoRequest(method, path string) (request, error) {
 // response without result_info is the whole list, unless it has as many items as per_page.
 //
 // If a request fails, DoAll yields the error once, with a zero T, and stops.
-func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values, opts ...CallOption) iter.Seq2[T, error] {
+func DoAll[T any](
+	ctx context.Context, c *Client, path string, query url.Values, opts ...CallOption,
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		list, err := newDoAllList(path, query, opts)
 		if err == nil && holdsSecret(reflect.TypeFor[T]()) {
-			err = invalid("T", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+			err = invalid("T", containsSecret)
 		}
 		if err == nil {
 			err = c.check()
@@ -113,7 +122,9 @@ func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values,
 		}
 		items := pager[doAllItem[T]]{
 			page: list.page, perPage: list.perPage,
-			hash: func(seed maphash.Seed, item *doAllItem[T]) uint64 { return maphash.Bytes(seed, item.raw) },
+			hash: func(seed maphash.Seed, item *doAllItem[T]) uint64 {
+				return maphash.Bytes(seed, item.raw)
+			},
 			fetch: func(page, _ int) (*Page[doAllItem[T]], error) {
 				return doAllPage[T](ctx, c, list, page)
 			},
@@ -176,7 +187,9 @@ func newDoAllList(path string, query url.Values, opts []CallOption) (doAllList, 
 }
 
 // doAllPage requests one page of a list.
-func doAllPage[T any](ctx context.Context, c *Client, list doAllList, page int) (*Page[doAllItem[T]], error) {
+func doAllPage[T any](
+	ctx context.Context, c *Client, list doAllList, page int,
+) (*Page[doAllItem[T]], error) {
 	got := &Page[doAllItem[T]]{}
 	var items []json.RawMessage
 	r := list.request

@@ -161,7 +161,8 @@ func (e *Error) Error() string {
 func (e *Error) parts() []string {
 	var parts []string
 	if e.StatusCode != 0 {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))))
+		status := fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		parts = append(parts, strings.TrimSpace(status))
 	}
 	for _, d := range e.Errors {
 		parts = append(parts, d.String())
@@ -202,7 +203,8 @@ func (e *Error) usualCause() string {
 	switch {
 	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
 		return "an address that the token's condition forbids"
-	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) && strings.Contains(e.Operation, "/tokens"):
+	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) &&
+		strings.Contains(e.Operation, "/tokens"):
 		return "a policy with a permission that the client's own token does not have"
 	}
 	return ""
@@ -229,11 +231,13 @@ func (e *Error) Is(target error) bool {
 	case ErrBadRequest:
 		return e.StatusCode == http.StatusBadRequest
 	case ErrUnauthorized:
-		return e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusBadRequest && hasCode(e.Errors, codesUnauthorized...)
+		return e.StatusCode == http.StatusUnauthorized ||
+			e.StatusCode == http.StatusBadRequest && hasCode(e.Errors, codesUnauthorized...)
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && !e.unknownForm && !e.listMissing && !hasCode(e.Errors, codesNoRoute...)
+		return e.StatusCode == http.StatusNotFound && !e.unknownForm && !e.listMissing &&
+			!hasCode(e.Errors, codesNoRoute...)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict || hasCode(e.Errors, codesRecordExists...)
 	case ErrRateLimited:
@@ -291,7 +295,9 @@ func HasCode(err error, codes ...int) bool {
 	case interface{ Unwrap() error }:
 		return HasCode(err.Unwrap(), codes...)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return HasCode(err, codes...) })
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
+			return HasCode(err, codes...)
+		})
 	}
 	return false
 }

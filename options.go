@@ -20,7 +20,9 @@ const (
 	defaultMaxResponseBytes = 64 << 20
 )
 
-var defaultRetry = RetryPolicy{MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second}
+var defaultRetry = RetryPolicy{
+	MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second,
+}
 
 // Option configures a client in [NewClient]. If two options set the same value, the last one
 // applies.
@@ -191,7 +193,9 @@ func WithRateLimit(requests int, window time.Duration) Option {
 		if err := checkQuota(requests, window); err != nil {
 			return err
 		}
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.New(requests, window, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.New(requests, window, maxHold)
+		}
 		return nil
 	}
 }
@@ -211,7 +215,8 @@ func checkQuota(requests int, window time.Duration) error {
 // has a Hold method, which a *rate.Limiter does not have.
 func WithLimiter(l Limiter) Option {
 	return func(s *settings) error {
-		if v := reflect.ValueOf(l); l == nil || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
+		v := reflect.ValueOf(l)
+		if l == nil || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 			return invalid("limiter", "is nil; to turn pacing off, use WithoutRateLimit")
 		}
 		if shared, ok := l.(*QuotaLimiter); ok {
@@ -221,7 +226,9 @@ func WithLimiter(l Limiter) Option {
 			s.limiter = shared.limiter.WithMaxHold
 			return nil
 		}
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.Before(l, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.Before(l, maxHold)
+		}
 		return nil
 	}
 }
@@ -230,7 +237,9 @@ func WithLimiter(l Limiter) Option {
 // client and the clients made from it by ForAccount.
 func WithoutRateLimit() Option {
 	return func(s *settings) error {
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.Before(nil, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.Before(nil, maxHold)
+		}
 		return nil
 	}
 }
@@ -247,7 +256,8 @@ func WithRetry(policy RetryPolicy) Option {
 		case policy.MaxDelay < 0:
 			return invalid("MaxDelay", "is %s; it cannot be negative", policy.MaxDelay)
 		case policy.MaxDelay > 0 && policy.BaseDelay > policy.MaxDelay:
-			return invalid("BaseDelay", "is %s, more than MaxDelay, %s", policy.BaseDelay, policy.MaxDelay)
+			return invalid("BaseDelay", "is %s, more than MaxDelay, %s",
+				policy.BaseDelay, policy.MaxDelay)
 		}
 		s.retry = policy
 		return nil

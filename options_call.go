@@ -92,7 +92,8 @@ func AddHeader(key, value string) CallOption {
 		}
 		switch http.CanonicalHeaderKey(key) {
 		case "Authorization", "X-Auth-Email", "X-Auth-Key":
-			return invalid("key", "is a header of the client's credentials; to use others, create another client")
+			return invalid("key",
+				"is a header of the client's credentials; to use others, create another client")
 		}
 		o.header.Add(key, value)
 		return nil
@@ -128,7 +129,8 @@ func MaxAttempts(n int) CallOption {
 // call. By default they use the path itself, including its IDs.
 func AsOperation(template string) CallOption {
 	return func(o *callOptions) error {
-		if !strings.HasPrefix(template, "/") || !isHeaderValue(template) || !utf8.ValidString(template) || strings.ContainsAny(template, "? \t") {
+		if !strings.HasPrefix(template, "/") || strings.ContainsAny(template, "? \t") ||
+			!isHeaderValue(template) || !utf8.ValidString(template) {
 			return invalid("template", "is not a path template that begins with a slash")
 		}
 		o.template = template

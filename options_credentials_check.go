@@ -23,7 +23,8 @@ func checkAPIToken(name, token string) error {
 // checkAPIKey returns an error if key cannot be a global API key.
 func checkAPIKey(name, key string) error {
 	if isTunnelToken(key) {
-		return invalid(name, "is a tunnel token or another token that begins with eyJ, not an API key")
+		return invalid(name,
+			"is a tunnel token or another token that begins with eyJ, not an API key")
 	}
 	return checkCredential(name, key)
 }

@@ -24,7 +24,9 @@ type outcome struct {
 // classify decides on the outcome of an attempt. e is the envelope of the response, or nil if there
 // is none. unreadable is the error of decoding the result. uncertain reports whether an earlier
 // attempt of this call may have been carried out.
-func (r request) classify(resp roundtrip.Response, e *envelope.Envelope, unreadable error, uncertain bool) outcome {
+func (r request) classify(
+	resp roundtrip.Response, e *envelope.Envelope, unreadable error, uncertain bool,
+) outcome {
 	write := r.isWrite()
 	status := resp.StatusCode
 	switch {
@@ -53,10 +55,12 @@ func (r request) classify(resp roundtrip.Response, e *envelope.Envelope, unreada
 	case r.operation.method == http.MethodDelete && uncertain && isNotFound(status, e):
 		return outcome{} // an earlier attempt has deleted it
 	}
+	isSafe := r.isRepeatable() || status == http.StatusTooManyRequests
+	mayBeDone := write && status >= http.StatusInternalServerError
 	return outcome{
 		failed:    true,
-		retry:     retry.RetryableStatus(status) && (r.isRepeatable() || status == http.StatusTooManyRequests),
-		uncertain: write && status >= http.StatusInternalServerError || uncertain && inconclusive(status, e),
+		retry:     retry.RetryableStatus(status) && isSafe,
+		uncertain: mayBeDone || uncertain && inconclusive(status, e),
 		cause:     resp.Err,
 	}
 }
@@ -81,7 +85,8 @@ func inconclusive(status int, e *envelope.Envelope) bool {
 		return true
 	}
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout,
+		http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
 	case http.StatusBadRequest:
 		return hasEnvelopeCode(e.Errors, codesUnauthorized...)
@@ -98,7 +103,8 @@ const codeNoRoute = 7000 // the endpoint does not exist
 
 // isNotFound reports whether the API says that the requested object does not exist.
 func isNotFound(status int, e *envelope.Envelope) bool {
-	return status == http.StatusNotFound && isRefusal(e) && !hasEnvelopeCode(e.Errors, codesNoRoute...)
+	return status == http.StatusNotFound && isRefusal(e) &&
+		!hasEnvelopeCode(e.Errors, codesNoRoute...)
 }
 
 func hasEnvelopeCode(details []envelope.Detail, codes ...int) bool {

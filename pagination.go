@@ -51,11 +51,14 @@ type pager[T any] struct {
 // allPages yields every item of a list, beginning with the given page. identity returns the text
 // that identifies an item.
 func allPages[T any](
-	page, perPage, maxPerPage int, identity func(*T) string, fetch func(page, perPage int) (*Page[T], error),
+	page, perPage, maxPerPage int, identity func(*T) string,
+	fetch func(page, perPage int) (*Page[T], error),
 ) iter.Seq2[*T, error] {
 	return pager[T]{
 		page: page, perPage: perPage, maxPerPage: maxPerPage, fetch: fetch,
-		hash: func(seed maphash.Seed, item *T) uint64 { return maphash.String(seed, identity(item)) },
+		hash: func(seed maphash.Seed, item *T) uint64 {
+			return maphash.String(seed, identity(item))
+		},
 	}.all()
 }
 

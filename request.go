@@ -35,7 +35,8 @@ type operation struct {
 // op returns an operation.
 func op(call, method, template, permissions string) operation {
 	return operation{
-		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
+		call: call, method: method, template: template, label: method + " " + template,
+		permissions: permissions,
 	}
 }
 
@@ -101,7 +102,8 @@ func (r request) path(accountID string) (string, error) {
 		switch {
 		case name == "account_id" && accountID == "":
 			return "", invalid(variable.argument,
-				"is missing: use WithAccountID, ForAccount, or WithEnvironment with %s set", envAccountID)
+				"is missing: use WithAccountID, ForAccount, or WithEnvironment with %s set",
+				envAccountID)
 		case name == "account_id":
 			return accountID, nil
 		case !ok || len(ids) == 0:
@@ -173,7 +175,8 @@ func encodeDoBody(body any) (json.RawMessage, error) {
 	}
 	encoded, err := encodeBody(body)
 	if err == nil && bytes.Contains(encoded, []byte(`"`+redact.Mark+`"`)) {
-		return nil, invalid("body", "contains a Secret, which would be sent as %s; use the result of Reveal", redact.Mark)
+		return nil, invalid("body",
+			"contains a Secret, which would be sent as %s; use the result of Reveal", redact.Mark)
 	}
 	return encoded, err
 }
@@ -184,7 +187,8 @@ type serviceType interface{ ~struct{ client *Client } }
 // clientOf returns the client of a service. It returns an error if the service is nil or zero.
 func clientOf[S serviceType](s *S) (*Client, error) {
 	if s == nil {
-		return nil, invalid("service", "is nil; use the services of a client that NewClient created")
+		return nil, invalid("service",
+			"is nil; use the services of a client that NewClient created")
 	}
 	c := service(*s).client
 	return c, c.check()
@@ -197,7 +201,9 @@ var (
 
 // doItem sends a request and returns the result of the response. It returns an error if the
 // response has no result. If check is not nil, it can refuse the result.
-func doItem[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+func doItem[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	var item *T
 	r.result = &item
 	r.check = func() error {
@@ -217,12 +223,16 @@ func doItem[T any, S serviceType](ctx context.Context, s *S, r request, check fu
 
 // doDelete sends a request that deletes an object, and returns the result of the response, or nil
 // if it has none. check can refuse a result.
-func doDelete[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+func doDelete[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	return doOptional(ctx, s, r, check, opts)
 }
 
 // doOptional is like doItem, but returns nil if the response has no result.
-func doOptional[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+func doOptional[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	var item *T
 	r.result = &item
 	r.check = func() error {
@@ -239,12 +249,15 @@ func doOptional[T any, S serviceType](ctx context.Context, s *S, r request, chec
 
 // doPage sends a request for one page of a list. It returns an error if the page has more than
 // maxItems items. check can refuse an item.
-func doPage[T any, S serviceType](ctx context.Context, s *S, r request, maxItems int, check func(*T) error, opts []CallOption) (*Page[T], error) {
+func doPage[T any, S serviceType](
+	ctx context.Context, s *S, r request, maxItems int, check func(*T) error, opts []CallOption,
+) (*Page[T], error) {
 	page := &Page[T]{}
 	r.result = &page.Items
 	r.check = func() error {
 		if len(page.Items) > maxItems {
-			return fmt.Errorf("the response has %d items; a page has at most %d", len(page.Items), maxItems)
+			return fmt.Errorf("the response has %d items; a page has at most %d",
+				len(page.Items), maxItems)
 		}
 		return checkItems(page.Items, check)
 	}
@@ -257,7 +270,9 @@ func doPage[T any, S serviceType](ctx context.Context, s *S, r request, maxItems
 }
 
 // doList sends a request for a list without pages. check can refuse an item.
-func doList[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) ([]T, error) {
+func doList[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) ([]T, error) {
 	var items []T
 	r.result = &items
 	r.check = func() error { return checkItems(items, check) }
@@ -283,7 +298,9 @@ func doNoResult[S serviceType](ctx context.Context, s *S, r request, opts []Call
 }
 
 // send sends a request of a service.
-func send[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (PageInfo, error) {
+func send[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (PageInfo, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return PageInfo{}, err

@@ -50,7 +50,8 @@ type TokenVerification struct {
 // Usable reports whether the token works at the given time: it is active, already valid and not
 // expired.
 func (v TokenVerification) Usable(at time.Time) bool {
-	return v.Status == TokenStatusActive && !at.Before(v.NotBefore) && (v.ExpiresOn.IsZero() || at.Before(v.ExpiresOn))
+	return v.Status == TokenStatusActive && !at.Before(v.NotBefore) &&
+		(v.ExpiresOn.IsZero() || at.Before(v.ExpiresOn))
 }
 
 // The prefixes of API tokens that show the owner. Older tokens have no prefix.
@@ -62,7 +63,8 @@ const (
 // The operations of TokensService. Every token may verify itself, so they need no permission.
 var (
 	opTokenVerifyUser    = op("Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", "")
-	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", "")
+	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet,
+		"/accounts/{account_id}/tokens/verify", "")
 )
 
 // Verify returns the status of the client's API token, from the endpoint of the token's owner. A
@@ -80,7 +82,9 @@ var (
 // Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
-func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) Verify(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
@@ -95,12 +99,14 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 	token := got.token()
 	switch {
 	case got.key != "":
-		return nil, invalid("credentials", "are an API key, which cannot be verified; use an API token")
+		return nil, invalid("credentials",
+			"are an API key, which cannot be verified; use an API token")
 	case strings.HasPrefix(token, accountTokenPrefix):
 		return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	}
 	verification, userErr := s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, first, opts)
-	if strings.HasPrefix(token, userTokenPrefix) || !errors.Is(userErr, ErrUnauthorized) || c.accountID == "" {
+	mayBeAccounts := !strings.HasPrefix(token, userTokenPrefix) && c.accountID != ""
+	if !mayBeAccounts || !errors.Is(userErr, ErrUnauthorized) {
 		return verification, userErr
 	}
 	verification, accountErr := s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
@@ -120,7 +126,9 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 // Operation: GET /user/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
-func (s *TokensService) VerifyUser(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) VerifyUser(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	return s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, nil, opts)
 }
 
@@ -132,24 +140,28 @@ func (s *TokensService) VerifyUser(ctx context.Context, opts ...CallOption) (*To
 // Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/verify/
-func (s *TokensService) VerifyAccount(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) VerifyAccount(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, nil, opts)
 }
 
 func (s *TokensService) verify(
 	ctx context.Context, o operation, owner TokenOwner, first credentials, opts []CallOption,
 ) (*TokenVerification, error) {
-	response, err := doItem(ctx, s, request{operation: o, credentials: first}, func(r *verificationResponse) error {
+	check := func(r *verificationResponse) error {
 		if r.Status == "" {
 			return errNoResult
 		}
 		return nil
-	}, opts)
+	}
+	response, err := doItem(ctx, s, request{operation: o, credentials: first}, check, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &TokenVerification{
-		ID: response.ID, Status: response.Status, Owner: owner, NotBefore: response.NotBefore, ExpiresOn: response.ExpiresOn,
+		ID: response.ID, Status: response.Status, Owner: owner,
+		NotBefore: response.NotBefore, ExpiresOn: response.ExpiresOn,
 	}, nil
 }
 

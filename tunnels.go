@@ -81,8 +81,8 @@ type ConfigSource string
 
 // The sources of a configuration.
 const (
-	ConfigSourceLocal      ConfigSource = "local"      // locally managed: in a file on cloudflared's machine
-	ConfigSourceCloudflare ConfigSource = "cloudflare" // remotely managed: by this API
+	ConfigSourceLocal      ConfigSource = "local"      // in a file on cloudflared's machine
+	ConfigSourceCloudflare ConfigSource = "cloudflare" // in the API
 )
 
 // TunnelCreateParams are the parameters of a new tunnel.
@@ -123,9 +123,11 @@ type TunnelDeleteParams struct {
 
 // The permissions that the operations on tunnels need.
 const (
-	tunnelsRead = `"Cloudflare One Connectors Read", "Cloudflare One Connector: cloudflared Read" or "Cloudflare Tunnel Read", ` +
+	tunnelsRead = `"Cloudflare One Connectors Read", ` +
+		`"Cloudflare One Connector: cloudflared Read" or "Cloudflare Tunnel Read", ` +
 		`or the same with Write`
-	tunnelsWrite = `"Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" or "Cloudflare Tunnel Write"`
+	tunnelsWrite = `"Cloudflare One Connectors Write", ` +
+		`"Cloudflare One Connector: cloudflared Write" or "Cloudflare Tunnel Write"`
 )
 
 const (
@@ -152,7 +154,9 @@ var (
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
-func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Create(
+	ctx context.Context, params TunnelCreateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	if err := params.check(); err != nil {
 		return nil, err
 	}
@@ -165,7 +169,8 @@ func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, 
 		return tunnel, err
 	}
 	if tunnel.Token, err = s.Token(ctx, tunnel.ID, opts...); err != nil {
-		return tunnel, fmt.Errorf("cftunnel: tunnel %s is created, but reading its token failed: %w", tunnel.ID, err)
+		return tunnel, fmt.Errorf(
+			"cftunnel: tunnel %s is created, but reading its token failed: %w", tunnel.ID, err)
 	}
 	return tunnel, nil
 }
@@ -177,7 +182,9 @@ func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, 
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
-func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Get(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*Tunnel, error) {
 	return doTunnel(ctx, s, request{operation: opTunnelGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
 }
 
@@ -193,7 +200,9 @@ func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallO
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
-func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Update(
+	ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
@@ -210,7 +219,9 @@ func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params Tun
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
-func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Delete(
+	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
+) (*Tunnel, error) {
 	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: params}, opts)
 }
 
@@ -265,7 +276,9 @@ func checkNewTunnel(name string) func(*tunnelResponse) error {
 
 // doTunnel sends a request whose response is a tunnel. The result has a token only if the operation
 // may return secrets.
-func doTunnel[S serviceType](ctx context.Context, s *S, r request, check func(*tunnelResponse) error, opts []CallOption) (*Tunnel, error) {
+func doTunnel[S serviceType](
+	ctx context.Context, s *S, r request, check func(*tunnelResponse) error, opts []CallOption,
+) (*Tunnel, error) {
 	response, err := doItem(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
@@ -280,7 +293,8 @@ func doTunnel[S serviceType](ctx context.Context, s *S, r request, check func(*t
 // updateTunnel updates a tunnel of any type. If seen is not nil, it is set to the token of the
 // response, even if the response is refused.
 func updateTunnel[S serviceType](
-	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams, seen *Secret, opts []CallOption,
+	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams,
+	seen *Secret, opts []CallOption,
 ) (*Tunnel, error) {
 	if params == (TunnelUpdateParams{}) {
 		return nil, invalid("params", "changes nothing: set Name or Secret")
@@ -314,7 +328,9 @@ func updateTunnel[S serviceType](
 }
 
 // deleteTunnel sends a request that deletes a tunnel. The response may have no tunnel.
-func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Tunnel, error) {
+func deleteTunnel[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Tunnel, error) {
 	check := func(t *tunnelResponse) error { return checkDeletedID(t.ID, r.ids[0]) }
 	response, err := doDelete(ctx, s, r, check, opts)
 	if err != nil {

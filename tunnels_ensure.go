@@ -24,7 +24,9 @@ import (
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
-func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (t *Tunnel, created bool, err error) {
+func (s *TunnelsService) Ensure(
+	ctx context.Context, params TunnelCreateParams, opts ...CallOption,
+) (t *Tunnel, created bool, err error) {
 	if err := params.check(); err != nil {
 		return nil, false, err
 	}
@@ -49,7 +51,8 @@ func (s *TunnelsService) Ensure(ctx context.Context, params TunnelCreateParams, 
 		case findErr == nil:
 			return found, false, nil
 		case !errors.Is(findErr, ErrNotFound):
-			return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w", joinCauses(err, lost), findErr)
+			return nil, false, fmt.Errorf("%w; and looking for the tunnel failed: %w",
+				joinCauses(err, lost), findErr)
 		case conflict:
 			return nil, false, joinCauses(err, lost)
 		}
@@ -85,7 +88,9 @@ const (
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
-func (s *TunnelsService) CleanupAndDelete(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) CleanupAndDelete(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*Tunnel, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
@@ -107,7 +112,8 @@ func (s *TunnelsService) CleanupAndDelete(ctx context.Context, tunnelID string, 
 		case !errors.Is(err, ErrActiveConnections):
 			return nil, joinCauses(err, refusal)
 		}
-		refusal = fmt.Errorf("cftunnel: the replicas of tunnel %s keep connecting: %w", tunnelID, err)
+		refusal = fmt.Errorf("cftunnel: the replicas of tunnel %s keep connecting: %w",
+			tunnelID, err)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, joinCauses(err, refusal)
 		}

@@ -75,7 +75,8 @@ type AllTypesListParams struct {
 
 var (
 	opTunnelList    = op("Tunnels.List", http.MethodGet, tunnelsPath, tunnelsRead)
-	opTunnelListAll = op("Tunnels.ListAllTypes", http.MethodGet, "/accounts/{account_id}/tunnels", tunnelsRead)
+	opTunnelListAll = op("Tunnels.ListAllTypes", http.MethodGet,
+		"/accounts/{account_id}/tunnels", tunnelsRead)
 )
 
 // List returns one page of the account's cloudflared tunnels. By default, it returns only live
@@ -87,7 +88,9 @@ var (
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
+func (s *TunnelsService) List(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) (*Page[Tunnel], error) {
 	return listTunnels(ctx, s, opTunnelList, params, opts)
 }
 
@@ -100,8 +103,12 @@ func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
-	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
+func (s *TunnelsService) All(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) iter.Seq2[*Tunnel, error] {
+	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) {
+		return s.List(ctx, params, opts...)
+	})
 }
 
 // ListAllTypes returns one page of the account's tunnels of every type. By default, it returns only
@@ -110,7 +117,9 @@ func (s *TunnelsService) All(ctx context.Context, params TunnelListParams, opts 
 // Operation: GET /accounts/{account_id}/tunnels
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
-func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) (*Page[Tunnel], error) {
+func (s *TunnelsService) ListAllTypes(
+	ctx context.Context, params AllTypesListParams, opts ...CallOption,
+) (*Page[Tunnel], error) {
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
@@ -127,7 +136,9 @@ func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListPa
 // Operation: GET /accounts/{account_id}/tunnels
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
-func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
+func (s *TunnelsService) AllTypes(
+	ctx context.Context, params AllTypesListParams, opts ...CallOption,
+) iter.Seq2[*Tunnel, error] {
 	return tunnelPages(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
 		params := params
 		params.Page, params.PerPage = page, perPage
@@ -144,7 +155,9 @@ func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) FindByName(
+	ctx context.Context, name string, opts ...CallOption,
+) (*Tunnel, error) {
 	if err := checkName("name", name); err != nil {
 		return nil, err
 	}
@@ -169,7 +182,9 @@ func listFailed(err error) error {
 }
 
 // listTunnels requests one page of tunnels of one type.
-func listTunnels[S serviceType](ctx context.Context, s *S, o operation, params TunnelListParams, opts []CallOption) (*Page[Tunnel], error) {
+func listTunnels[S serviceType](
+	ctx context.Context, s *S, o operation, params TunnelListParams, opts []CallOption,
+) (*Page[Tunnel], error) {
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
@@ -177,8 +192,11 @@ func listTunnels[S serviceType](ctx context.Context, s *S, o operation, params T
 	return tunnelsPage(ctx, s, request{operation: o, query: params}, opts)
 }
 
-func tunnelsPage[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Page[Tunnel], error) {
-	page, err := doPage(ctx, s, r, maxTunnelsPerPage, func(t *tunnelResponse) error { return checkPathID(t.ID) }, opts)
+func tunnelsPage[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Page[Tunnel], error) {
+	check := func(t *tunnelResponse) error { return checkPathID(t.ID) }
+	page, err := doPage(ctx, s, r, maxTunnelsPerPage, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +204,9 @@ func tunnelsPage[S serviceType](ctx context.Context, s *S, r request, opts []Cal
 }
 
 // allTunnels yields the tunnels of every page of a list of one type.
-func allTunnels(params TunnelListParams, list func(TunnelListParams) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+func allTunnels(
+	params TunnelListParams, list func(TunnelListParams) (*Page[Tunnel], error),
+) iter.Seq2[*Tunnel, error] {
 	return tunnelPages(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
 		params := params
 		params.Page, params.PerPage = page, perPage
@@ -194,7 +214,9 @@ func allTunnels(params TunnelListParams, list func(TunnelListParams) (*Page[Tunn
 	})
 }
 
-func tunnelPages(page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+func tunnelPages(
+	page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error),
+) iter.Seq2[*Tunnel, error] {
 	return allPages(page, perPage, maxTunnelsPerPage, func(t *Tunnel) string { return t.ID }, fetch)
 }
 

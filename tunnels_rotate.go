@@ -44,7 +44,9 @@ type Rotation struct {
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
-func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+func (s *TunnelsService) RotateSecret(
+	ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption,
+) (*Rotation, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
@@ -54,10 +56,13 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 		secret = NewTunnelSecret()
 	}
 	credentials := TunnelCredentials{
-		AccountTag: strings.ToLower(c.accountID), TunnelID: strings.ToLower(tunnelID), Secret: secret,
+		AccountTag: strings.ToLower(c.accountID),
+		TunnelID:   strings.ToLower(tunnelID),
+		Secret:     secret,
 	}
 	var seen Secret // the token of a response
-	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, TunnelUpdateParams{Secret: secret}, &seen, opts)
+	update := TunnelUpdateParams{Secret: secret}
+	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, update, &seen, opts)
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return &Rotation{Token: credentials.rotatedToken(seen)}, err
 	}
@@ -75,12 +80,15 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 		return rotation, nil
 	}
 	if err := c.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
-		return rotation, fmt.Errorf("cftunnel: tunnel %s is rotated, but cleaning up its connections failed: %w", tunnelID, err)
+		return rotation, fmt.Errorf(
+			"cftunnel: tunnel %s is rotated, but cleaning up its connections failed: %w",
+			tunnelID, err)
 	}
 	return rotation, nil
 }
 
-var errOldSecret = errors.New("the response has a token with another secret than the one that was sent")
+var errOldSecret = errors.New(
+	"the response has a token with another secret than the one that was sent")
 
 // hasOtherSecret reports whether token can be parsed and has another secret.
 func hasOtherSecret(token, secret Secret) bool {
@@ -91,7 +99,8 @@ func hasOtherSecret(token, secret Secret) bool {
 // checkTokenOf returns an error if token belongs to another tunnel. It ignores a token that cannot
 // be parsed.
 func checkTokenOf(token Secret, tunnelID string) error {
-	if credentials, err := ParseTunnelToken(token); err == nil && !strings.EqualFold(credentials.TunnelID, tunnelID) {
+	credentials, err := ParseTunnelToken(token)
+	if err == nil && !strings.EqualFold(credentials.TunnelID, tunnelID) {
 		return errOtherID
 	}
 	return nil

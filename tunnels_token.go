@@ -12,16 +12,18 @@ type ManagementResource string
 
 // The resources of a management token.
 const (
-	ManagementResourceLogs        ManagementResource = "logs"         // the live logs, as in cloudflared tail
+	ManagementResourceLogs        ManagementResource = "logs"         // live logs
 	ManagementResourceAdmin       ManagementResource = "admin"        // administration
-	ManagementResourceHostDetails ManagementResource = "host_details" // details of the machine
+	ManagementResourceHostDetails ManagementResource = "host_details" // host details
 )
 
 // The operations on the tokens of tunnels.
 var (
 	opTunnelGetToken = secretOp("Tunnels.Token", http.MethodGet, tunnelPath+"/token", tunnelsWrite)
-	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management", tunnelsWrite)
-	opTunnelManage   = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management/{resource}", tunnelsWrite)
+	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost,
+		tunnelPath+"/management", tunnelsWrite)
+	opTunnelManage = secretOp("Tunnels.ManagementToken", http.MethodPost,
+		tunnelPath+"/management/{resource}", tunnelsWrite)
 )
 
 // Token returns the token to run a tunnel with. The token is enough to run the tunnel: keep it
@@ -33,7 +35,9 @@ var (
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
-func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
+func (s *TunnelsService) Token(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (Secret, error) {
 	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, func(token Secret) error {
 		return checkTokenOf(token, tunnelID)
 	}, opts)
@@ -52,7 +56,9 @@ func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...Cal
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
-func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption) (Secret, error) {
+func (s *TunnelsService) ManagementToken(
+	ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption,
+) (Secret, error) {
 	if resource == ManagementResourceLogs {
 		token, err := doToken(ctx, s, request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
 			Resources []ManagementResource `json:"resources"`
@@ -82,7 +88,9 @@ func isEndpointMissing(err error) bool {
 
 // doToken sends a request whose response is only a token. If check is not nil, it is called with
 // the token and can refuse it.
-func doToken[S serviceType](ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption) (Secret, error) {
+func doToken[S serviceType](
+	ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption,
+) (Secret, error) {
 	token, err := doItem(ctx, s, r, func(token *string) error {
 		switch {
 		case *token == "":

@@ -40,7 +40,8 @@ const (
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
 func (s *TunnelsService) WaitForStatus(
-	ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams, opts ...CallOption,
+	ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams,
+	opts ...CallOption,
 ) (*Tunnel, error) {
 	switch {
 	case status == "":
@@ -68,7 +69,8 @@ func (s *TunnelsService) WaitForStatus(
 			}
 			switch {
 			case tunnel.IsDeleted():
-				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted and cannot become %s: %w", tunnelID, status, ErrNotFound)
+				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted and cannot become %s: %w",
+					tunnelID, status, ErrNotFound)
 			case tunnel.Status == status:
 				return tunnel, nil
 			}
@@ -96,7 +98,8 @@ func isTemporary(err error) bool {
 	if !ok {
 		return false
 	}
-	return e.transient || errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) || e.StatusCode == 0 && retry.Transient(e)
+	return e.transient || errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) ||
+		e.StatusCode == 0 && retry.Transient(e)
 }
 
 // statusError adds the last status of the tunnel to an error.
@@ -104,5 +107,6 @@ func statusError(tunnelID string, last *Tunnel, status TunnelStatus, err error) 
 	if last == nil {
 		return err
 	}
-	return fmt.Errorf("cftunnel: tunnel %s was last seen %s, not %s: %w", tunnelID, last.Status, status, err)
+	return fmt.Errorf("cftunnel: tunnel %s was last seen %s, not %s: %w",
+		tunnelID, last.Status, status, err)
 }

@@ -70,7 +70,8 @@ type WARPConfigurationParams struct {
 
 // The permissions that the operations on WARP connectors need.
 const (
-	warpRead  = `"Cloudflare One Connectors Read" or "Cloudflare One Connector: WARP Read", or the same with Write`
+	warpRead = `"Cloudflare One Connectors Read" or "Cloudflare One Connector: WARP Read", ` +
+		`or the same with Write`
 	warpWrite = `"Cloudflare One Connectors Write" or "Cloudflare One Connector: WARP Write"`
 )
 
@@ -81,17 +82,28 @@ const (
 
 // The operations of WARPConnectorsService.
 var (
-	opWARPCreate        = secretOp("WARPConnectors.Create", http.MethodPost, warpsPath, warpWrite)
-	opWARPGet           = op("WARPConnectors.Get", http.MethodGet, warpPath, warpRead)
-	opWARPList          = op("WARPConnectors.List", http.MethodGet, warpsPath, warpRead)
-	opWARPUpdate        = secretOp("WARPConnectors.Update", http.MethodPatch, warpPath, warpWrite)
-	opWARPDelete        = op("WARPConnectors.Delete", http.MethodDelete, warpPath, warpWrite)
-	opWARPToken         = secretOp("WARPConnectors.Token", http.MethodGet, warpPath+"/token", warpWrite)
-	opWARPConnectors    = op("WARPConnectors.Connectors", http.MethodGet, warpPath+"/connections", warpRead)
-	opWARPConnector     = op("WARPConnectors.Connector", http.MethodGet, warpPath+connectorPath, warpRead)
-	opWARPFailover      = op("WARPConnectors.Failover", http.MethodPut, warpPath+"/failover", warpWrite)
-	opWARPConfiguration = op("WARPConnectors.Configuration", http.MethodGet, warpPath+"/configurations", warpRead)
-	opWARPConfigure     = op("WARPConnectors.UpdateConfiguration", http.MethodPut, warpPath+"/configurations", warpWrite)
+	opWARPCreate = secretOp("WARPConnectors.Create", http.MethodPost,
+		warpsPath, warpWrite)
+	opWARPGet = op("WARPConnectors.Get", http.MethodGet,
+		warpPath, warpRead)
+	opWARPList = op("WARPConnectors.List", http.MethodGet,
+		warpsPath, warpRead)
+	opWARPUpdate = secretOp("WARPConnectors.Update", http.MethodPatch,
+		warpPath, warpWrite)
+	opWARPDelete = op("WARPConnectors.Delete", http.MethodDelete,
+		warpPath, warpWrite)
+	opWARPToken = secretOp("WARPConnectors.Token", http.MethodGet,
+		warpPath+"/token", warpWrite)
+	opWARPConnectors = op("WARPConnectors.Connectors", http.MethodGet,
+		warpPath+"/connections", warpRead)
+	opWARPConnector = op("WARPConnectors.Connector", http.MethodGet,
+		warpPath+connectorPath, warpRead)
+	opWARPFailover = op("WARPConnectors.Failover", http.MethodPut,
+		warpPath+"/failover", warpWrite)
+	opWARPConfiguration = op("WARPConnectors.Configuration", http.MethodGet,
+		warpPath+"/configurations", warpRead)
+	opWARPConfigure = op("WARPConnectors.UpdateConfiguration", http.MethodPut,
+		warpPath+"/configurations", warpWrite)
 )
 
 // Create creates a WARP connector and returns it with its token.
@@ -105,7 +117,9 @@ var (
 // Operation: POST /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/create/
-func (s *WARPConnectorsService) Create(ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *WARPConnectorsService) Create(
+	ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	if err := checkName("Name", params.Name); err != nil {
 		return nil, err
 	}
@@ -117,7 +131,9 @@ func (s *WARPConnectorsService) Create(ctx context.Context, params WARPConnector
 		return tunnel, err
 	}
 	if tunnel.Token, err = s.Token(ctx, tunnel.ID, opts...); err != nil {
-		return tunnel, fmt.Errorf("cftunnel: WARP connector %s is created, but reading its token failed: %w", tunnel.ID, err)
+		return tunnel, fmt.Errorf(
+			"cftunnel: WARP connector %s is created, but reading its token failed: %w",
+			tunnel.ID, err)
 	}
 	return tunnel, nil
 }
@@ -129,7 +145,9 @@ func (s *WARPConnectorsService) Create(ctx context.Context, params WARPConnector
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/get/
-func (s *WARPConnectorsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
+func (s *WARPConnectorsService) Get(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*Tunnel, error) {
 	return doTunnel(ctx, s, request{operation: opWARPGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
 }
 
@@ -139,7 +157,9 @@ func (s *WARPConnectorsService) Get(ctx context.Context, tunnelID string, opts .
 // Operation: GET /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/list/
-func (s *WARPConnectorsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
+func (s *WARPConnectorsService) List(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) (*Page[Tunnel], error) {
 	return listTunnels(ctx, s, opWARPList, params, opts)
 }
 
@@ -149,8 +169,12 @@ func (s *WARPConnectorsService) List(ctx context.Context, params TunnelListParam
 // Operation: GET /accounts/{account_id}/warp_connector
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/list/
-func (s *WARPConnectorsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
-	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
+func (s *WARPConnectorsService) All(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) iter.Seq2[*Tunnel, error] {
+	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) {
+		return s.List(ctx, params, opts...)
+	})
 }
 
 // Update changes the name or the secret of a WARP connector, and returns the WARP connector. The
@@ -163,7 +187,9 @@ func (s *WARPConnectorsService) All(ctx context.Context, params TunnelListParams
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
-func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *WARPConnectorsService) Update(
+	ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, nil, opts)
 }
 
@@ -177,7 +203,9 @@ func (s *WARPConnectorsService) Update(ctx context.Context, tunnelID string, par
 // Operation: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/delete/
-func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
+func (s *WARPConnectorsService) Delete(
+	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
+) (*Tunnel, error) {
 	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}, opts)
 }
 
@@ -189,7 +217,9 @@ func (s *WARPConnectorsService) Delete(ctx context.Context, tunnelID string, par
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/token/methods/get/
-func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
+func (s *WARPConnectorsService) Token(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (Secret, error) {
 	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, nil, opts)
 }
 
@@ -208,9 +238,12 @@ func (s *WARPConnectorsService) Token(ctx context.Context, tunnelID string, opts
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/edit/
-func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+func (s *WARPConnectorsService) RotateSecret(
+	ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption,
+) (*Rotation, error) {
 	if params.CleanupConnections {
-		return nil, invalid("CleanupConnections", "is set, but the API has no clean-up for WARP connectors")
+		return nil, invalid("CleanupConnections",
+			"is set, but the API has no clean-up for WARP connectors")
 	}
 	secret := params.Secret
 	if secret.IsZero() {
@@ -226,7 +259,9 @@ func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID strin
 	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
 	if rotation.Token.IsZero() {
 		if rotation.Token, err = s.Token(ctx, tunnelID, opts...); err != nil {
-			return rotation, fmt.Errorf("cftunnel: WARP connector %s is rotated, but reading its new token failed: %w", tunnelID, err)
+			return rotation, fmt.Errorf(
+				"cftunnel: WARP connector %s is rotated, but reading its new token failed: %w",
+				tunnelID, err)
 		}
 	}
 	return rotation, nil
@@ -239,7 +274,9 @@ func (s *WARPConnectorsService) RotateSecret(ctx context.Context, tunnelID strin
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/connections/methods/get/
-func (s *WARPConnectorsService) Connectors(ctx context.Context, tunnelID string, opts ...CallOption) ([]Connector, error) {
+func (s *WARPConnectorsService) Connectors(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) ([]Connector, error) {
 	return listConnectors(ctx, s, request{operation: opWARPConnectors, ids: []string{tunnelID}}, opts)
 }
 
@@ -250,7 +287,9 @@ func (s *WARPConnectorsService) Connectors(ctx context.Context, tunnelID string,
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/connectors/methods/get/
-func (s *WARPConnectorsService) Connector(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) (*Connector, error) {
+func (s *WARPConnectorsService) Connector(
+	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
+) (*Connector, error) {
 	return doConnector(ctx, s, request{operation: opWARPConnector, ids: []string{tunnelID, connectorID}}, opts)
 }
 
@@ -263,7 +302,9 @@ func (s *WARPConnectorsService) Connector(ctx context.Context, tunnelID, connect
 // Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/failover/methods/update/
-func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) error {
+func (s *WARPConnectorsService) Failover(
+	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
+) error {
 	if err := apipath.OpaqueID(connectorID); err != nil {
 		return invalid("connectorID", "%v", err)
 	}
@@ -279,7 +320,9 @@ func (s *WARPConnectorsService) Failover(ctx context.Context, tunnelID, connecto
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/subresources/configurations/methods/get/
-func (s *WARPConnectorsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*WARPConfiguration, error) {
+func (s *WARPConnectorsService) Configuration(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*WARPConfiguration, error) {
 	return s.configuration(ctx, request{operation: opWARPConfiguration, ids: []string{tunnelID}}, opts)
 }
 
@@ -302,16 +345,22 @@ func (s *WARPConnectorsService) UpdateConfiguration(
 	case params.HAMode == "":
 		return nil, invalid("HAMode", "is empty")
 	case params.FNRID != "" && local:
-		return nil, invalid("FNRID", "cannot be set together with VIPs or VIPsPrevious: FNRID is for the mode aws, they are for local")
+		return nil, invalid("FNRID", "cannot be set together with VIPs or VIPsPrevious: "+
+			"FNRID is for the mode aws, they are for local")
 	}
 	body := warpSettings{HAMode: params.HAMode}
 	if params.FNRID != "" || local {
-		body.Config = &warpAddresses{FNRID: params.FNRID, VIPs: vipsOf(params.VIPs), VIPsPrevious: vipsOf(params.VIPsPrevious)}
+		body.Config = &warpAddresses{
+			FNRID: params.FNRID,
+			VIPs:  vipsOf(params.VIPs), VIPsPrevious: vipsOf(params.VIPsPrevious),
+		}
 	}
 	return s.configuration(ctx, request{operation: opWARPConfigure, ids: []string{tunnelID}, body: body}, opts)
 }
 
-func (s *WARPConnectorsService) configuration(ctx context.Context, r request, opts []CallOption) (*WARPConfiguration, error) {
+func (s *WARPConnectorsService) configuration(
+	ctx context.Context, r request, opts []CallOption,
+) (*WARPConfiguration, error) {
 	tunnelID := r.ids[0]
 	response, err := doItem(ctx, s, r, func(w *warpResponse) error {
 		switch {
@@ -330,7 +379,8 @@ func (s *WARPConnectorsService) configuration(ctx context.Context, r request, op
 		CreatedAt: response.CreatedAt, UpdatedAt: response.UpdatedAt,
 	}
 	if config := response.Config; config != nil {
-		c.FNRID, c.VIPs, c.VIPsPrevious = config.FNRID, addressesOf(config.VIPs), addressesOf(config.VIPsPrevious)
+		c.FNRID = config.FNRID
+		c.VIPs, c.VIPsPrevious = addressesOf(config.VIPs), addressesOf(config.VIPsPrevious)
 	}
 	return c, nil
 }
