@@ -8,8 +8,9 @@
 //		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
 //	})
 //
-// The repository has guides: docs/getting-started.md, docs/errors-and-retries.md,
-// docs/rate-limits.md, docs/secrets-and-rotation.md, docs/testing.md and docs/migration.md.
+// The docs directory of the repository has guides, such as docs/getting-started.md,
+// docs/errors-and-retries.md, docs/rate-limits.md, docs/secrets-and-rotation.md, docs/testing.md
+// and docs/migration.md.
 //
 // # Authentication
 //
@@ -48,8 +49,9 @@
 // A call waits for its turn until its context ends. If the turn would come after the context's
 // deadline, the call fails at once with [context.DeadlineExceeded]. Set a deadline for every call.
 //
-// A 429 response delays all calls for the duration in its Retry-After header. If that is longer
-// than the deadline or [RetryPolicy].MaxDelay allows, a call fails at once with [ErrRateLimited].
+// A 429 response delays all calls for the duration in its Retry-After header, or for 5s if it has
+// none, doubled with each further 429. If that is longer than the deadline or
+// [RetryPolicy].MaxDelay allows, a call fails at once with [ErrRateLimited].
 //
 // Processes that share a token must also share its quota: give each a part of it, or use a
 // [Limiter].
@@ -61,9 +63,9 @@
 //
 // # Lists
 //
-// All and AllTypes return every item from every page. List and ListAllTypes return one page. They
-// return only live tunnels unless IsDeleted is set, and only tunnels that the credentials may read.
-// A tunnel that is not in a list may still exist.
+// The methods All and AllTypes return iterators over the items of all pages. The methods List and
+// ListAllTypes return one page. By default, lists of tunnels have only live tunnels. A list has
+// only what the credentials may read: an object that is not in the list may still exist.
 //
 // # Testing
 //

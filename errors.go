@@ -58,10 +58,10 @@ var (
 	// ErrOutcomeUnknown means that a write may have been carried out although the call failed. Read
 	// the current state before you repeat the write.
 	//
-	// After a request was sent, it was cancelled, its connection broke, it timed out, its status
-	// was 500 or above, or its response could not be read. No later attempt settled the outcome:
-	// only an error response of the API with a 4xx status other than 401, 403, 408, 425 and 429
-	// settles it, unless the error is about the credentials or the path.
+	// An attempt was sent, and then it was cancelled, it timed out, its connection broke, it got a
+	// status of 500 or above, or its response could not be read. No later attempt settled the
+	// outcome. Only an error response of the API with a 4xx status settles it, except 401, 403,
+	// 408, 425 and 429, and except errors about the credentials or the path.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 

@@ -49,8 +49,9 @@ type settings struct {
 // Limiter decides when requests are sent. A [*QuotaLimiter] is a Limiter, and so is a *rate.Limiter
 // of golang.org/x/time/rate.
 //
-// If a Limiter also has a method Hold(until time.Time), the client calls it when a 429 response
-// asks for a pause. Clients that share the Limiter can then wait too.
+// If a Limiter also has a method Hold(until time.Time), the client calls it after a 429 response,
+// with the time until which no request may be sent. Clients that share the Limiter can then wait
+// too.
 type Limiter interface {
 	// Wait blocks until a request may be sent. It returns an error if the request must not be sent
 	// or the context ends; the call then fails without sending the request, and the error is in the
@@ -210,9 +211,9 @@ func checkQuota(requests int, window time.Duration) error {
 	return nil
 }
 
-// WithLimiter replaces the client's own rate limit by l. A Retry-After header still delays this
-// client and the clients made from it by ForAccount. It delays other clients that share l only if l
-// has a Hold method, which a *rate.Limiter does not have.
+// WithLimiter replaces the client's own rate limit by l. A 429 response still delays this client
+// and the clients made from it by ForAccount. It delays other clients that share l only if l has a
+// Hold method, which a *rate.Limiter does not have.
 func WithLimiter(l Limiter) Option {
 	return func(s *settings) error {
 		v := reflect.ValueOf(l)
@@ -233,8 +234,8 @@ func WithLimiter(l Limiter) Option {
 	}
 }
 
-// WithoutRateLimit turns off the client's own rate limit. A Retry-After header still delays this
-// client and the clients made from it by ForAccount.
+// WithoutRateLimit turns off the client's own rate limit. A 429 response still delays this client
+// and the clients made from it by ForAccount.
 func WithoutRateLimit() Option {
 	return func(s *settings) error {
 		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
