@@ -68,7 +68,8 @@ func (c *call) newError(cause error) *Error {
 // latest attempt, with err as the reason why there is no other.
 func (c *call) unsent(err error) error {
 	clean := c.cleanError(err)
-	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil { //nolint:errorlint // only the error of this package itself, not one that a token source wraps
+	//nolint:errorlint // a token source may wrap one, which must not match
+	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil {
 		return clean
 	}
 	e := c.last

@@ -92,7 +92,8 @@ var (
 func (s *ConnectorsService) List(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) ([]Connector, error) {
-	return listConnectors(ctx, s, request{operation: opConnectorList, ids: []string{tunnelID}}, opts)
+	r := request{operation: opConnectorList, ids: []string{tunnelID}}
+	return listConnectors(ctx, s, r, opts)
 }
 
 // Get returns a connector of a tunnel by ID.
@@ -105,7 +106,8 @@ func (s *ConnectorsService) List(
 func (s *ConnectorsService) Get(
 	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
 ) (*Connector, error) {
-	return doConnector(ctx, s, request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}, opts)
+	r := request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}
+	return doConnector(ctx, s, r, opts)
 }
 
 // Cleanup drops the connections of one connector of a tunnel, or of all of them.
@@ -127,7 +129,8 @@ func (s *ConnectorsService) Cleanup(
 			return invalid("ConnectorID", "%v", err)
 		}
 	}
-	return doNoResult(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: params}, opts)
+	r := request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: params}
+	return doNoResult(ctx, s, r, opts)
 }
 
 // connectorResponse is a connector in a response.

@@ -31,7 +31,8 @@ func (c credential) token() string {
 // header returns the header of a request. body reports whether the request has a body.
 func (c credential) header(userAgent string, body bool) http.Header {
 	const mediaType = "application/json"
-	values := []string{mediaType, userAgent, mediaType, c.bearer, c.email, c.key} // one allocation, as in net/http
+	// As in net/http, all values share one allocation.
+	values := []string{mediaType, userAgent, mediaType, c.bearer, c.email, c.key}
 	header := http.Header{"Accept": values[0:1:1], "User-Agent": values[1:2:2]}
 	if body {
 		header["Content-Type"] = values[2:3:3]

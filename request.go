@@ -313,7 +313,7 @@ func send[S serviceType](
 func checkID(got, requested string) error {
 	switch {
 	case got == "":
-		return errors.New("the response has no id")
+		return errors.New("the response has no ID")
 	case requested != "" && !strings.EqualFold(got, requested):
 		return errOtherID
 	}

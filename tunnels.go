@@ -185,7 +185,8 @@ func (s *TunnelsService) Create(
 func (s *TunnelsService) Get(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*Tunnel, error) {
-	return doTunnel(ctx, s, request{operation: opTunnelGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
+	r := request{operation: opTunnelGet, ids: []string{tunnelID}}
+	return doTunnel(ctx, s, r, checkTunnel(tunnelID), opts)
 }
 
 // Update changes the name or the secret of a tunnel, and returns the tunnel. The result has the
@@ -222,7 +223,8 @@ func (s *TunnelsService) Update(
 func (s *TunnelsService) Delete(
 	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
 ) (*Tunnel, error) {
-	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: params}, opts)
+	r := request{operation: opTunnelDelete, ids: []string{tunnelID}, query: params}
+	return deleteTunnel(ctx, s, r, opts)
 }
 
 // tunnelResponse is a tunnel in a response.

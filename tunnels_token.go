@@ -38,9 +38,9 @@ var (
 func (s *TunnelsService) Token(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (Secret, error) {
-	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, func(token Secret) error {
-		return checkTokenOf(token, tunnelID)
-	}, opts)
+	r := request{operation: opTunnelGetToken, ids: []string{tunnelID}}
+	check := func(token Secret) error { return checkTokenOf(token, tunnelID) }
+	return doToken(ctx, s, r, check, opts)
 }
 
 // ManagementToken returns a short-lived token for the management endpoints of a tunnel's
@@ -60,14 +60,16 @@ func (s *TunnelsService) ManagementToken(
 	ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption,
 ) (Secret, error) {
 	if resource == ManagementResourceLogs {
-		token, err := doToken(ctx, s, request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
+		r := request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
 			Resources []ManagementResource `json:"resources"`
-		}{[]ManagementResource{resource}}}, nil, opts)
+		}{[]ManagementResource{resource}}}
+		token, err := doToken(ctx, s, r, nil, opts)
 		if !isEndpointMissing(err) {
 			return token, err
 		}
 	}
-	return doToken(ctx, s, request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}, nil, opts)
+	r := request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}
+	return doToken(ctx, s, r, nil, opts)
 }
 
 // isEndpointMissing reports whether the server does not have the endpoint. A 404 about the tunnel

@@ -99,7 +99,8 @@ func (s *WARPConnectorsService) Create(
 func (s *WARPConnectorsService) Get(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*Tunnel, error) {
-	return doTunnel(ctx, s, request{operation: opWARPGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
+	r := request{operation: opWARPGet, ids: []string{tunnelID}}
+	return doTunnel(ctx, s, r, checkTunnel(tunnelID), opts)
 }
 
 // List returns one page of the account's WARP connectors. By default, it returns only live ones.
@@ -157,7 +158,8 @@ func (s *WARPConnectorsService) Update(
 func (s *WARPConnectorsService) Delete(
 	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
 ) (*Tunnel, error) {
-	return deleteTunnel(ctx, s, request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}, opts)
+	r := request{operation: opWARPDelete, ids: []string{tunnelID}, query: params}
+	return deleteTunnel(ctx, s, r, opts)
 }
 
 // Token returns the token to run a WARP connector with. The format of the token is not documented.
@@ -228,7 +230,8 @@ func (s *WARPConnectorsService) RotateSecret(
 func (s *WARPConnectorsService) Connectors(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) ([]Connector, error) {
-	return listConnectors(ctx, s, request{operation: opWARPConnectors, ids: []string{tunnelID}}, opts)
+	r := request{operation: opWARPConnectors, ids: []string{tunnelID}}
+	return listConnectors(ctx, s, r, opts)
 }
 
 // Connector returns a machine that runs a WARP connector by ID.
@@ -241,7 +244,8 @@ func (s *WARPConnectorsService) Connectors(
 func (s *WARPConnectorsService) Connector(
 	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
 ) (*Connector, error) {
-	return doConnector(ctx, s, request{operation: opWARPConnector, ids: []string{tunnelID, connectorID}}, opts)
+	r := request{operation: opWARPConnector, ids: []string{tunnelID, connectorID}}
+	return doConnector(ctx, s, r, opts)
 }
 
 // Failover makes one machine of a highly available WARP connector the active one.
@@ -259,7 +263,8 @@ func (s *WARPConnectorsService) Failover(
 	if err := apipath.OpaqueID(connectorID); err != nil {
 		return invalid("connectorID", "%v", err)
 	}
-	return doNoResult(ctx, s, request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
+	r := request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
 		ClientID string `json:"client_id"`
-	}{connectorID}}, opts)
+	}{connectorID}}
+	return doNoResult(ctx, s, r, opts)
 }

@@ -68,7 +68,8 @@ var (
 func (s *WARPConnectorsService) Configuration(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*WARPConfiguration, error) {
-	return s.configuration(ctx, request{operation: opWARPConfiguration, ids: []string{tunnelID}}, opts)
+	r := request{operation: opWARPConfiguration, ids: []string{tunnelID}}
+	return s.configuration(ctx, r, opts)
 }
 
 // UpdateConfiguration replaces the high availability configuration of a WARP connector, and returns
@@ -100,7 +101,8 @@ func (s *WARPConnectorsService) UpdateConfiguration(
 			VIPs:  vipsOf(params.VIPs), VIPsPrevious: vipsOf(params.VIPsPrevious),
 		}
 	}
-	return s.configuration(ctx, request{operation: opWARPConfigure, ids: []string{tunnelID}, body: body}, opts)
+	r := request{operation: opWARPConfigure, ids: []string{tunnelID}, body: body}
+	return s.configuration(ctx, r, opts)
 }
 
 func (s *WARPConnectorsService) configuration(
