@@ -36,8 +36,8 @@ type Rotation struct {
 //
 // It returns a Rotation together with an error in two cases. If the clean-up fails, the Rotation is
 // complete. If the error is [ErrOutcomeUnknown], the Rotation has no Tunnel, and its Token is valid
-// if the rotation was carried out; a response whose token has another secret is such an error. With
-// every other error, such as [ErrNotFound], the Rotation is nil.
+// if the rotation was carried out. The error is also ErrOutcomeUnknown if the response has a token
+// with another secret. With every other error, such as [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //

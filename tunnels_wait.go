@@ -31,7 +31,7 @@ const (
 //
 // It polls until the context ends. It then returns the last tunnel together with an error that
 // contains its status. If a poll fails because of the server or the network, after its own retries,
-// WaitForStatus goes on. If the context has no deadline, it stops after three such failures in a
+// WaitForStatus continues. If the context has no deadline, it stops after three such failures in a
 // row.
 //
 // It returns [ErrNotFound] if the tunnel does not exist or is deleted.
