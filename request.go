@@ -196,7 +196,7 @@ func clientOf[S serviceType](s *S) (*Client, error) {
 
 var (
 	errNoResult = errors.New("the response has no result")
-	errOtherID  = errors.New("the response is about another object than the requested one")
+	errOtherID  = errors.New("the response is about something else than the requested object")
 )
 
 // doItem sends a request and returns the result of the response. It returns an error if the
