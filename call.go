@@ -15,7 +15,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 )
 
-// send sends a request, and what its response says about the page it is.
+// send sends a request. If the response is a page of a list, it returns the description of the
+// page.
 func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageInfo, error) {
 	call, err := c.newCall(ctx, r, opts)
 	if err != nil {
@@ -25,7 +26,7 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageIn
 	return call.run(&call.context)
 }
 
-// call is one call of a method: its attempts, and what they came to so far.
+// call is one call of a method, with the state of its attempts.
 type call struct {
 	client    *Client
 	request   request
@@ -39,7 +40,7 @@ type call struct {
 	current          attempt
 	last             *Error // of the latest attempt, nil if it succeeded
 	responded        *Error // of the latest attempt with a response
-	uncertain        bool   // the work may have been done, as far as the responses so far say
+	uncertain        bool   // an attempt may have been carried out
 	redactor         redact.Redactor
 }
 
@@ -64,7 +65,7 @@ func (c *callContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// newCall does everything that can fail before anything is sent.
+// newCall returns a call that is ready to be sent. It checks all arguments.
 func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*call, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -91,20 +92,23 @@ func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*ca
 	for _, info := range options.infos {
 		*info = ResponseInfo{}
 	}
-	k := &call{client: c, request: r, options: options, path: path, url: c.baseURL + path + query, body: body}
-	if k.operation = r.operation.label; options.template != "" {
-		k.operation = r.operation.method + " " + options.template
+	result := &call{
+		client: c, request: r, options: options,
+		path: path, url: c.baseURL + path + query, body: body,
+	}
+	if result.operation = r.operation.label; options.template != "" {
+		result.operation = r.operation.method + " " + options.template
 	}
 	if query != "" {
-		k.redactor.AddURL(k.url)
+		result.redactor.AddURL(result.url)
 	}
 	if body != nil {
-		k.redactor.AddBody(body)
+		result.redactor.AddBody(body)
 	}
-	return k, nil
+	return result, nil
 }
 
-// run makes attempts until one succeeds, or no other may follow.
+// run makes attempts until one succeeds or must not be retried.
 func (c *call) run(ctx context.Context) (PageInfo, error) {
 	delays := retry.NewDelays(c.client.retry.BaseDelay, c.client.retry.MaxDelay)
 	for {
@@ -126,12 +130,12 @@ func (c *call) run(ctx context.Context) (PageInfo, error) {
 	}
 }
 
-// attempt is one request, and what its response means.
+// attempt is one request and its outcome.
 type attempt struct {
 	roundtrip.Response
 	outcome
 	envelope   *envelope.Envelope // nil if there is none
-	excerpt    string             // of a body that is not JSON
+	excerpt    string             // the beginning of a body that is not JSON
 	retryAfter time.Duration
 	rayID      string
 	duration   time.Duration
@@ -144,30 +148,30 @@ func (a *attempt) page() PageInfo {
 	return PageInfo(*a.envelope.Info)
 }
 
-// credentialAge is how long a call may wait with a credential before it asks for one again.
-const credentialAge = time.Minute
+// maxCredentialAge is how long a call may wait before it must get its credential again.
+const maxCredentialAge = time.Minute
 
-// ready returns the header of the next attempt when that may be sent.
+// ready waits until the next attempt may be sent, and returns its header.
 func (c *call) ready(ctx context.Context) (http.Header, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Credentials may take their time, so the wait comes after them.
+	// Getting credentials can take long, so the wait comes after it.
 	credential, err := c.credential(ctx)
 	if err != nil {
 		return nil, err
 	}
-	older := credential
+	previous := credential
 	waited, err := c.wait(ctx)
-	if err == nil && waited > credentialAge {
+	if err == nil && waited > maxCredentialAge {
 		credential, err = c.credential(ctx)
 	}
 	if err != nil {
-		c.redactor.AddSecret(older.token()) // the error may quote it
+		c.redactor.AddSecret(previous.token()) // the error may quote it
 		return nil, err
 	}
 	header := credential.header(c.client.userAgent, c.body != nil)
-	maps.Copy(header, c.options.header) // which has none of the credentials' names
+	maps.Copy(header, c.options.header) // AddHeader refuses the headers of credentials
 	c.redactor.AddHeader(header)
 	return header, nil
 }
@@ -184,7 +188,8 @@ func (c *call) credential(ctx context.Context) (credential, error) {
 	return got, err
 }
 
-// wait waits for the end of a hold, then for the pace, and reports both.
+// wait waits until the limiter allows a request, and returns how long that took. It reports the
+// waits for a hold and for the rate limit separately to hooks and log.
 func (c *call) wait(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	err := c.client.limiter.Wait(ctx)
@@ -195,14 +200,14 @@ func (c *call) wait(ctx context.Context) (time.Duration, error) {
 	return waited, err
 }
 
-// pause waits before the next attempt, at least as long as the server asked for. A pause that cannot
-// end in time is not begun.
+// pause waits before the next attempt, at least as long as the server asked for. It returns an
+// error at once if the pause would be too long.
 func (c *call) pause(ctx context.Context, delay time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if c.last.StatusCode == http.StatusTooManyRequests {
-		return nil // there is a hold, which the next wait is for
+		return nil // the next wait lasts until the end of the hold
 	}
 	if c.last.RetryAfter > c.client.retry.MaxDelay {
 		return errors.New("the server asks for a longer pause than MaxDelay")
@@ -245,7 +250,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	return a
 }
 
-// decode reads the envelope of a response, and the result of one that may be a success.
+// decode decodes the envelope of a response, and its result if the status is 2xx.
 func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
 	if resp.StatusCode/100 != 2 {
 		e, _ := envelope.Decode(resp.Body, nil)
@@ -264,11 +269,11 @@ func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
 	return e, err
 }
 
-var errNoAttemptLeft = errors.New("the connections were lost one after another, and no attempt is left")
+var errNoAttemptLeft = errors.New("the connection was lost again, and no attempt is left")
 
-// onRetry makes a request that net/http sends again by itself an attempt that is paced,
-// counted and logged. The first one is allowed in any case: it is on a new connection, so that an idle
-// one that is dead cannot use up the call.
+// onRetry makes a retry by net/http an attempt that is rate limited, counted and logged. The first
+// retry is always allowed. It uses a new connection, so a dead idle connection cannot use up the
+// attempts of the call.
 func (c *call) onRetry(ctx context.Context) error {
 	n := int(c.attempts.Load())
 	if first := c.transportRetries.Add(1) == 1; !first && n >= c.options.maxAttempts {
@@ -282,7 +287,7 @@ func (c *call) onRetry(ctx context.Context) error {
 	return nil
 }
 
-// sleep waits, or returns the error of a context that ends before.
+// sleep waits for d. It returns the context's error if the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

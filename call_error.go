@@ -15,10 +15,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// Bounds on the texts from the wire that are kept in an error.
+// The maximum sizes of texts from the server in an error, in bytes.
 const (
 	maxMessage = 1024
-	maxDetails = 8 << 10 // of all messages
+	maxDetails = 8 << 10 // all messages together
 	maxBody    = 512
 	maxCause   = 512
 	maxTarget  = 256
@@ -40,7 +40,7 @@ func (c *call) attemptError(a *attempt) *Error {
 	}
 	e := c.newError(cause)
 	e.StatusCode, e.RayID, e.RetryAfter, e.Body = a.StatusCode, a.rayID, a.retryAfter, a.excerpt
-	e.foreign, e.transient = !isRefusal(a.envelope), a.retry
+	e.unknownForm, e.transient = !isRefusal(a.envelope), a.retry
 	if a.envelope != nil {
 		if e.Errors = c.details(a.envelope.Errors); len(e.Errors) == 0 {
 			e.Errors = c.otherText(a.envelope)
@@ -53,21 +53,23 @@ func (c *call) attemptError(a *attempt) *Error {
 	return e
 }
 
-// newError returns an error about the whole call so far.
+// newError returns an error of the call, with the given cause.
 func (c *call) newError(cause error) *Error {
 	e := &Error{
-		Method: c.request.operation.method, Path: c.path, Operation: c.operation, Attempts: int(c.attempts.Load()),
+		Method: c.request.operation.method, Path: c.path, Operation: c.operation,
+		Attempts:    int(c.attempts.Load()),
 		permissions: c.request.operation.permissions, uncertain: c.uncertain,
 	}
 	e.setCause(cause)
 	return e
 }
 
-// unsent returns the error of a call that ends before its next attempt: that of the latest one, and
-// the reason why there is no other.
+// unsent returns the error of a call that ends before its next attempt. It is the error of the
+// latest attempt, with err as the reason why there is no other.
 func (c *call) unsent(err error) error {
 	clean := c.cleanError(err)
-	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil { //nolint:errorlint // of this package, not of a token source
+	//nolint:errorlint // a token source may wrap one, which must not match
+	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil {
 		return clean
 	}
 	e := c.last
@@ -76,7 +78,7 @@ func (c *call) unsent(err error) error {
 	case e == nil:
 		e = c.newError(clean)
 	case isHeld && e.StatusCode == http.StatusTooManyRequests:
-		// The 429 says so itself.
+		// The 429 is the reason already.
 	case !errors.Is(e, err):
 		e.setCause(joinCauses(clean, e.Unwrap()))
 	}
@@ -84,7 +86,7 @@ func (c *call) unsent(err error) error {
 	return e
 }
 
-// addWait takes over how long the limiter would have delayed the next attempt.
+// addWait sets RetryAfter to the delay in an error of the limiter.
 func (e *Error) addWait(err error) {
 	if held, ok := errors.AsType[*limiter.HeldError](err); ok {
 		e.held, e.RetryAfter = true, max(e.RetryAfter, held.Rest)
@@ -94,7 +96,7 @@ func (e *Error) addWait(err error) {
 	}
 }
 
-// details redacts and bounds what the API says.
+// details redacts and truncates the errors of a response.
 func (c *call) details(list []envelope.Detail) []ErrorDetail {
 	left := maxDetails
 	return c.detailsWithin(list, &left)
@@ -109,22 +111,23 @@ func (c *call) detailsWithin(list []envelope.Detail, left *int) []ErrorDetail {
 		if c.request.operation.secret {
 			s = hideTokens(s[:min(len(s), 16*n+64)])
 		}
-		s = printable(c.redactor.Redact(s, n))
+		s = replaceUnprintable(c.redactor.Redact(s, n))
 		*left = max(0, *left-len(s))
 		return s
 	}
 	details := make([]ErrorDetail, len(list))
 	for i, d := range list {
 		details[i] = ErrorDetail{
-			Code: d.Code, Message: text(d.Message), DocumentationURL: text(d.DocumentationURL), Pointer: text(d.Pointer),
+			Code: d.Code, Message: text(d.Message),
+			DocumentationURL: text(d.DocumentationURL), Pointer: text(d.Pointer),
 			Chain: c.detailsWithin(d.Chain, left),
 		}
 	}
 	return details
 }
 
-// otherText returns what JSON that is not the API's envelope says. If the result would be a secret,
-// only prose is shown.
+// otherText returns the texts in a JSON response that is not an envelope of the API. If the
+// response may contain a secret, it returns only prose.
 func (c *call) otherText(e *envelope.Envelope) []ErrorDetail {
 	if e.Success != nil && *e.Success || c.request.operation.secret && !isProse(e.Text) {
 		return nil
@@ -136,21 +139,22 @@ func (c *call) otherText(e *envelope.Envelope) []ErrorDetail {
 	return []ErrorDetail{{Message: text}}
 }
 
-// isProse reports whether a text is too short, and has too short words, to contain a secret.
+// isProse reports whether text cannot contain a secret: the text and its words are too short.
 func isProse(text string) bool {
-	const longestText, longestWord, longestNumber = 200, 20, 5
-	words := strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	for word := range words {
-		if len(word) > longestWord || len(word) > longestNumber && strings.ContainsAny(word, "0123456789") {
+	const maxText, maxWord, maxNumber = 200, 20, 5
+	isSeparator := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for word := range strings.FieldsFuncSeq(text, isSeparator) {
+		hasDigit := strings.ContainsAny(word, "0123456789")
+		if len(word) > maxWord || len(word) > maxNumber && hasDigit {
 			return false
 		}
 	}
-	return len(text) <= longestText
+	return len(text) <= maxText
 }
 
-// bodyExcerpt returns the beginning of a body that is not JSON. It shows nothing of one that begins
-// like JSON, which may be the cut response of an operation that returns a secret, and nothing at all
-// for such an operation.
+// bodyExcerpt returns the beginning of a body that is not JSON. It returns an empty string if the
+// body begins like JSON, because that may be a truncated response with a secret, and if the
+// operation returns a secret.
 func (c *call) bodyExcerpt(body []byte) string {
 	if c.request.operation.secret {
 		return ""
@@ -163,7 +167,7 @@ func (c *call) bodyExcerpt(body []byte) string {
 	return c.clean(text, maxBody)
 }
 
-// redirectTarget returns the host and the path that a response redirects to.
+// redirectTarget returns the host and path that a response redirects to, or an empty string.
 func (c *call) redirectTarget(a *attempt) string {
 	if a.StatusCode/100 != 3 {
 		return ""
@@ -179,13 +183,14 @@ func (c *call) redirectTarget(a *attempt) string {
 	return c.clean(to.Host+to.EscapedPath(), maxTarget)
 }
 
-// clean makes a text from the wire fit for an error: redacted, on one line, not longer than max.
+// clean prepares a text from the server for an error: redacted, on one line, at most max bytes.
 func (c *call) clean(s string, max int) string {
-	return singleLine(c.redactor.Redact(strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD"), max))
+	s = strings.ToValidUTF8(s[:min(len(s), 16*max+64)], "\uFFFD")
+	return singleLine(c.redactor.Redact(s, max))
 }
 
-// hideTokens redacts what is as long as an API token and has no other characters. Tokens of before
-// 2026 have no prefix to recognize them by.
+// hideTokens redacts texts that look like an API token: long enough, and only characters of a
+// token. Tokens issued before 2026 have no prefix.
 func hideTokens(s string) string {
 	const shortestToken = 40
 	var b strings.Builder
@@ -207,11 +212,12 @@ func hideTokens(s string) string {
 }
 
 func isTokenCharacter(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+		r == '-' || r == '_'
 }
 
-// cleanError returns err, or if its text has what must not be shown, an error with a clean text that
-// errors.Is still recognizes.
+// cleanError returns err if its text may be shown. Otherwise it returns an error with a redacted
+// text that errors.Is matches in the same way.
 func (c *call) cleanError(err error) error {
 	if err == nil {
 		return nil
@@ -219,8 +225,9 @@ func (c *call) cleanError(err error) error {
 	return c.cleanText(err, err.Error())
 }
 
-// cleanTransportError is cleanError for an error of an attempt. net/http quotes what it cannot read,
-// which may be a token: the quote and what follows are left out.
+// cleanTransportError is cleanError for the error of an attempt. Errors of net/http quote responses
+// that they cannot parse, which may contain a token: the quote and the rest of the text are
+// removed.
 func (c *call) cleanTransportError(err error) error {
 	if err == nil {
 		return nil
@@ -234,7 +241,8 @@ func (c *call) cleanTransportError(err error) error {
 	return c.cleanText(err, text)
 }
 
-// cleanText returns err if it and every error in its chain may be shown.
+// cleanText returns err if text is its clean text and no error in its chain contains a secret.
+// Otherwise it returns an error with the clean text.
 func (c *call) cleanText(err error, text string) error {
 	text = c.clean(text, maxCause)
 	if text == err.Error() && !c.hasSecret(err, 0) {
@@ -243,7 +251,8 @@ func (c *call) cleanText(err error, text string) error {
 	return &redactedError{text: text, is: func(target error) bool { return errors.Is(err, target) }}
 }
 
-// hasSecret reports whether an error in the chain of err shows a secret, or is too long to say.
+// hasSecret reports whether an error in the chain of err contains a secret, or is too long to
+// check.
 func (c *call) hasSecret(err error, depth int) bool {
 	const maxDepth, maxText = 32, 64 << 10
 	if err == nil {
@@ -257,25 +266,27 @@ func (c *call) hasSecret(err error, depth int) bool {
 	case interface{ Unwrap() error }:
 		return c.hasSecret(err.Unwrap(), depth+1)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return c.hasSecret(err, depth+1) })
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
+			return c.hasSecret(err, depth+1)
+		})
 	}
 	return false
 }
 
-// redactedError replaces an error whose text must not be shown. errors.Is finds what the error was,
-// errors.As finds nothing.
+// redactedError replaces an error whose text must not be shown. errors.Is matches the original
+// error, but errors.As does not.
 type redactedError struct {
 	text string
-	is   func(error) bool // a function prints as an address, unlike the error itself
+	is   func(error) bool // a function, so that printing the error does not print the original
 }
 
-// Error returns the clean text.
+// Error returns the redacted text.
 func (e *redactedError) Error() string { return e.text }
 
-// Is reports what the error was.
+// Is reports whether the original error matches target.
 func (e *redactedError) Is(target error) bool { return e.is(target) }
 
-// joinCauses puts two causes under one error; either may be nil.
+// joinCauses returns one error for two causes, the later one first. Either may be nil.
 func joinCauses(first, second error) error {
 	switch {
 	case first == nil:
@@ -286,8 +297,8 @@ func joinCauses(first, second error) error {
 	return fmt.Errorf("%w; before that: %w", first, second)
 }
 
-// printable replaces what a terminal would not show, but for the ends of lines.
-func printable(s string) string {
+// replaceUnprintable replaces unprintable characters by spaces, except line breaks and tabs.
+func replaceUnprintable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
 			return r
@@ -296,7 +307,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// singleLine keeps a text from the wire from breaking a line of a log.
+// singleLine replaces line breaks and unprintable characters by spaces.
 func singleLine(s string) string {
 	breaks := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	if !strings.ContainsFunc(s, breaks) {

@@ -25,13 +25,14 @@ func (l logSink) log(ctx context.Context, level slog.Level, text string, attrs .
 	}
 }
 
-// isObserved reports whether anybody wants to know about attempts that succeed.
+// isObserved reports whether successful attempts are reported to ResponseInfo, a hook or the log.
 func (c *call) isObserved(ctx context.Context) bool {
-	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil || c.client.logger.isEnabled(ctx, slog.LevelDebug)
+	return len(c.options.infos) > 0 || c.client.hooks.Attempt != nil ||
+		c.client.logger.isEnabled(ctx, slog.LevelDebug)
 }
 
-// note records what an attempt came to: the call's error, the hold of a 429, ResponseInfo, log and
-// hooks.
+// note records the result of an attempt: in the error of the call, the limiter, ResponseInfo, the
+// log and the hooks.
 func (c *call) note(ctx context.Context, a *attempt) {
 	c.uncertain = a.uncertain
 	c.last = c.attemptError(a)
@@ -50,7 +51,7 @@ func (c *call) note(ctx context.Context, a *attempt) {
 			StatusCode: a.StatusCode, RayID: a.rayID, Duration: a.duration,
 		}
 		if c.last != nil {
-			failure := *c.last // which changes if the call ends before its next attempt
+			failure := *c.last // a copy, because unsent may change c.last
 			info.Err = &failure
 		}
 		hook(ctx, info)
@@ -64,7 +65,8 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	}
 	var text string
 	if c.last != nil {
-		alone := *c.last // without the earlier error, which has a record of its own, and without bodies
+		// The earlier error has its own record, and bodies are not logged.
+		alone := *c.last
 		alone.Body = ""
 		alone.setCause(a.cause)
 		text = alone.Error()
@@ -72,19 +74,22 @@ func (c *call) note(ctx context.Context, a *attempt) {
 	c.log(ctx, level, attempt, a.StatusCode, a.rayID, a.duration, text)
 }
 
-// noteTransportRetry records an attempt whose connection was of no use, so that net/http makes another.
+// noteTransportRetry records an attempt that ended because its connection was lost, before net/http
+// retries it.
 func (c *call) noteTransportRetry(ctx context.Context, attempt int) {
 	const text = "the connection was lost; net/http sends the request again"
 	if hook := c.client.hooks.Attempt; hook != nil {
 		hook(ctx, AttemptInfo{
-			Call: c.request.operation.call, Operation: c.operation, Attempt: attempt, Err: errTransportRetry,
+			Call: c.request.operation.call, Operation: c.operation, Attempt: attempt,
+			Err: errTransportRetry,
 		})
 	}
 	c.log(ctx, slog.LevelWarn, attempt, 0, "", 0, text)
 }
 
 func (c *call) log(
-	ctx context.Context, level slog.Level, attempt, status int, rayID string, duration time.Duration, text string,
+	ctx context.Context, level slog.Level,
+	attempt, status int, rayID string, duration time.Duration, text string,
 ) {
 	attrs := []slog.Attr{
 		slog.String("call", c.request.operation.call),
@@ -101,19 +106,19 @@ func (c *call) log(
 }
 
 const (
-	shortestWait = time.Millisecond // more than it takes not to wait
-	loggedWait   = time.Second      // the shortest one that is logged
+	minReportedWait = time.Millisecond // shorter ones were not really waits
+	minLoggedWait   = time.Second
 )
 
-// noteWait records a wait that has ended.
+// noteWait reports a finished wait to the hook and the log.
 func (c *call) noteWait(ctx context.Context, reason WaitReason, d time.Duration) {
-	if d < shortestWait {
+	if d < minReportedWait {
 		return
 	}
 	if hook := c.client.hooks.Wait; hook != nil {
 		hook(ctx, WaitInfo{Operation: c.operation, Reason: reason, Duration: d})
 	}
-	if d < loggedWait {
+	if d < minLoggedWait {
 		return
 	}
 	c.client.logger.log(ctx, slog.LevelInfo, "cloudflare api wait",
@@ -121,12 +126,13 @@ func (c *call) noteWait(ctx context.Context, reason WaitReason, d time.Duration)
 		slog.String("reason", string(reason)), slog.Duration("duration", d))
 }
 
-// fillResponseInfo keeps what the latest response said.
+// fillResponseInfo stores the latest response in the structs of CaptureResponse.
 func (c *call) fillResponseInfo(a *attempt) {
 	for _, info := range c.options.infos {
 		if a.StatusCode != 0 {
 			*info = ResponseInfo{
-				StatusCode: a.StatusCode, RayID: a.rayID, Header: a.Header, RetryAfter: a.retryAfter, Page: a.page(),
+				StatusCode: a.StatusCode, RayID: a.rayID, Header: a.Header,
+				RetryAfter: a.retryAfter, Page: a.page(),
 			}
 			if a.envelope != nil {
 				for _, m := range c.details(a.envelope.Messages) {

@@ -11,7 +11,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 )
 
-// Version is the version of this module. Every request has it in its User-Agent header.
+// Version is the version of this module. Every request sends it in the User-Agent header.
 const Version = "0.1.0"
 
 const library = "cftunnel-go/" + Version
@@ -20,7 +20,7 @@ const library = "cftunnel-go/" + Version
 type Client struct {
 	// Tunnels manages tunnels, their tokens and their configurations.
 	Tunnels *TunnelsService
-	// Connectors lists the replicas of cloudflared that run a tunnel, and drops their connections.
+	// Connectors lists the cloudflared replicas of a tunnel, and drops their connections.
 	Connectors *ConnectorsService
 	// WARPConnectors manages WARP connectors.
 	WARPConnectors *WARPConnectorsService
@@ -32,22 +32,22 @@ type Client struct {
 	AccountTokens *APITokensService
 	// Routes manages the CIDR routes of private networks.
 	Routes *RoutesService
-	// VirtualNetworks manages virtual networks, which keep routes of the same CIDR apart.
+	// VirtualNetworks manages virtual networks, which separate routes with the same CIDR.
 	VirtualNetworks *VirtualNetworksService
 	// HostnameRoutes manages the routes of private hostnames.
 	HostnameRoutes *HostnameRoutesService
-	// Zones finds the DNS zones that hostnames are in.
+	// Zones lists DNS zones, and finds the zone of a hostname.
 	Zones *ZonesService
 	// DNSRecords manages the DNS records of zones.
 	DNSRecords *DNSRecordsService
-	// Hostnames publishes hostnames: an ingress rule and a DNS record together.
+	// Hostnames publishes hostnames: it writes an ingress rule and a DNS record together.
 	Hostnames *HostnamesService
 
 	accountID string
 	*backend
 }
 
-// backend is what a client shares with those made from it by ForAccount.
+// backend is the part of a client that ForAccount shares with the new client.
 type backend struct {
 	baseURL          string
 	http             *roundtrip.Client
@@ -61,12 +61,16 @@ type backend struct {
 	hooks            Hooks
 }
 
-// service is what every service has.
+// service is the underlying type of every service.
 type service struct{ client *Client }
 
-// NewClient returns a client. It needs credentials: [WithAPIToken], [WithAPIKey], [WithTokenSource] or
-// [WithEnvironment]. Nearly every call also needs an account: [WithAccountID], or [Client.ForAccount]
-// later. An invalid option is an [*InvalidArgumentError]. NewClient sends nothing.
+// NewClient returns a client. It sends no request.
+//
+// It needs credentials: [WithAPIToken], [WithAPIKey], [WithTokenSource] or [WithEnvironment].
+// Nearly every call also needs an account ID: set it with [WithAccountID] or [WithEnvironment], or
+// later with [Client.ForAccount].
+//
+// It returns an [*InvalidArgumentError] if an option is invalid.
 func NewClient(opts ...Option) (*Client, error) {
 	s := settings{
 		timeout:          defaultTimeout,
@@ -87,7 +91,8 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	if s.credentials == nil {
 		return nil, invalid("credentials",
-			"are missing: use WithAPIToken, WithAPIKey or WithTokenSource, or WithEnvironment with %s set", envAPIToken)
+			"are missing: use WithAPIToken, WithAPIKey or WithTokenSource, "+
+				"or WithEnvironment with %s set", envAPIToken)
 	}
 	b, err := newBackend(s)
 	if err != nil {
@@ -157,7 +162,7 @@ func (c *Client) check() error {
 	return nil
 }
 
-// AccountID returns the account that the client works on, or an empty string.
+// AccountID returns the ID of the client's account, or an empty string if it has none.
 func (c *Client) AccountID() string {
 	if c == nil {
 		return ""
@@ -165,8 +170,10 @@ func (c *Client) AccountID() string {
 	return c.accountID
 }
 
-// ForAccount returns a client for another account. It shares transport, credentials, quota and the
-// server's holds with this one, since Cloudflare counts requests by token, not by account.
+// ForAccount returns a client for another account. The two clients share transport, credentials and
+// rate limit, because Cloudflare counts requests per token, not per account.
+//
+// It returns an [*InvalidArgumentError] if accountID is not 32 hexadecimal digits.
 func (c *Client) ForAccount(accountID string) (*Client, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -177,8 +184,8 @@ func (c *Client) ForAccount(accountID string) (*Client, error) {
 	return newClient(accountID, c.backend), nil
 }
 
-// CloseIdleConnections closes connections that no call is using, also those of an HTTP client that was
-// given by [WithHTTPClient].
+// CloseIdleConnections closes all connections that no call is using. It includes those of an HTTP
+// client set by [WithHTTPClient].
 func (c *Client) CloseIdleConnections() {
 	if c.check() == nil {
 		c.http.CloseIdleConnections()

@@ -13,94 +13,104 @@ import (
 
 // TunnelConfiguration is the remote configuration of a tunnel, as the API stores it.
 type TunnelConfiguration struct {
-	TunnelID string // a UUID
+	// TunnelID is the ID of the tunnel.
+	TunnelID string
 	// Version grows by one with each write. It is 0 if the configuration was never set.
 	Version int
-	Config  TunnelConfig // empty if it was never set
+	// Config is empty if the configuration was never set.
+	Config TunnelConfig
 	// Source is where cloudflared reads its configuration from. If it is ConfigSourceLocal, Config
 	// has no effect.
-	Source    ConfigSource
-	CreatedAt time.Time // zero if the configuration was never set
+	Source ConfigSource
+	// CreatedAt is zero if the configuration was never set.
+	CreatedAt time.Time
 }
 
-// TunnelConfig is what a remote configuration consists of.
+// TunnelConfig is the content of a remote configuration.
 //
-// Members that this package does not know survive reading, changing and writing, here and in the
-// types below. So do members that a field cannot hold, such as a list that is an object: the field
-// is then zero, and setting it is an error of the write.
+// JSON members that this package does not know are kept when a configuration is read, changed and
+// written. This also applies to the types below. A member with an unexpected type, such as an
+// object instead of a list, is kept too: its field is then zero, and a write that sets the field
+// returns an error.
 type TunnelConfig struct {
-	// Ingress is matched in order. The last rule must match every request.
+	// Ingress lists the rules. The first rule that matches a request applies. The last rule must
+	// match every request.
 	Ingress []IngressRule `json:"ingress,omitempty"`
 	// OriginRequest applies to each rule that does not override it.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
-	WARPRouting   *WARPRouting   `json:"warp-routing,omitempty"` // nil is off
+	// WARPRouting configures access to private networks. Nil turns it off.
+	WARPRouting *WARPRouting `json:"warp-routing,omitempty"`
 
 	members unknownjson.Members
 }
 
 // IngressRule sends the requests that match its hostname and path to a service.
 type IngressRule struct {
-	// Hostname has no port, and a * only as its first character, as in "*.example.com". Empty and
-	// "*" match every host.
+	// Hostname has no port. It may have a * as its first character, as in "*.example.com". An empty
+	// Hostname and "*" match every host.
 	Hostname string `json:"hostname,omitempty"`
-	// Path is a regular expression in RE2 syntax. Empty matches every path.
+	// Path is a regular expression in RE2 syntax. An empty Path matches every path.
 	Path string `json:"path,omitempty"`
-	// Service is one of
-	//   - a URL of scheme, host and port: http, https, ws and wss are proxied as HTTP, every other
-	//     scheme, such as tcp, ssh or rdp, as a TCP stream
-	//   - a socket: unix:PATH, or unix+tls:PATH
+	// Service is one of:
+	//   - a URL of scheme, host and port: http, https, ws and wss are proxied as HTTP; all other
+	//     schemes, such as tcp, ssh or rdp, are proxied as TCP streams
+	//   - a Unix socket: unix:PATH, or unix+tls:PATH
 	//   - a fixed response: http_status:404
 	//   - hello_world, bastion, or socks-proxy
 	//
-	// It is not looked at if OriginRequest.BastionMode is true.
+	// It is ignored if OriginRequest.BastionMode is true.
 	Service string `json:"service,omitempty"`
-	// OriginRequest overrides TunnelConfig.OriginRequest, field by field.
+	// OriginRequest overrides TunnelConfig.OriginRequest field by field. Nil overrides nothing.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
 
 	members unknownjson.Members
 }
 
-// OriginRequest configures how cloudflared connects to a service. A field that is nil or empty is
-// inherited from TunnelConfig.OriginRequest, and in that one stands for cloudflared's default.
+// OriginRequest configures how cloudflared connects to a service. In a rule, a field that is nil or
+// empty inherits the value of TunnelConfig.OriginRequest. In TunnelConfig.OriginRequest, it means
+// cloudflared's default.
 type OriginRequest struct {
-	Access *Access `json:"access,omitempty"` // nil does not check tokens
-	// BastionMode makes the rule a bastion (jump host), whatever its service.
+	// Access makes cloudflared verify Access tokens.
+	Access *Access `json:"access,omitempty"`
+	// BastionMode makes the rule a bastion (jump host). Its Service is then ignored.
 	BastionMode *bool `json:"bastionMode,omitempty"`
-	// CAPool is a file of CA certificates, on cloudflared's machine, to verify the service's
-	// certificate with.
+	// CAPool is the path of a file with CA certificates on cloudflared's machine. They are used to
+	// verify the certificate of the service.
 	CAPool string `json:"caPool,omitempty"`
-	// ConnectTimeout is in seconds. cloudflared's default is 30.
+	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 30.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
-	// DisableChunkedEncoding sends request bodies with a Content-Length.
+	// DisableChunkedEncoding sends request bodies with a Content-Length header instead of in
+	// chunks.
 	DisableChunkedEncoding *bool `json:"disableChunkedEncoding,omitempty"`
-	// HTTP2Origin uses HTTP/2 for services with the scheme https.
+	// HTTP2Origin uses HTTP/2 for services with an https URL.
 	HTTP2Origin *bool `json:"http2Origin,omitempty"`
-	// HTTPHostHeader replaces the Host header.
+	// HTTPHostHeader replaces the Host header of requests to the service.
 	HTTPHostHeader string `json:"httpHostHeader,omitempty"`
-	// IPRules says which destinations the service socks-proxy may connect to. The first that
-	// matches counts.
+	// IPRules limits the destinations that the service socks-proxy may connect to. The first rule
+	// that matches applies.
 	IPRules []IPRule `json:"ipRules,omitempty"`
 	// KeepAliveConnections is the maximum number of idle connections. cloudflared's default is 100.
 	KeepAliveConnections *int `json:"keepAliveConnections,omitempty"`
-	// KeepAliveTimeout is in seconds. cloudflared's default is 90.
+	// KeepAliveTimeout is how long an idle connection is kept, in seconds. cloudflared's default is
+	// 90.
 	KeepAliveTimeout *int `json:"keepAliveTimeout,omitempty" unit:"seconds"`
-	// MatchSNIToHost expects the service's certificate to be for the request's host.
+	// MatchSNIToHost requires that the certificate of the service is valid for the request's host.
 	MatchSNIToHost *bool `json:"matchSNItoHost,omitempty"`
 	// NoHappyEyeballs disables the fallback between IPv6 and IPv4.
 	NoHappyEyeballs *bool `json:"noHappyEyeballs,omitempty"`
-	// NoTLSVerify accepts any certificate of the service.
+	// NoTLSVerify turns off the verification of the certificate of the service.
 	NoTLSVerify *bool `json:"noTLSVerify,omitempty"`
-	// OriginServerName is the name that the service's certificate must be for.
+	// OriginServerName is the name that the certificate of the service must be valid for.
 	OriginServerName string `json:"originServerName,omitempty"`
-	// ProxyAddress is the address that the proxy of a bastion or TCP service listens on.
+	// ProxyAddress is the listen address of the proxy for a bastion or TCP service.
 	ProxyAddress string `json:"proxyAddress,omitempty"`
-	// ProxyPort is the port of ProxyAddress. 0 is a random one.
+	// ProxyPort is the listen port of the proxy. 0 is a random port.
 	ProxyPort *int `json:"proxyPort,omitempty"`
-	// ProxyType is empty, or "socks" for a SOCKS5 proxy.
+	// ProxyType is the type of the proxy: "socks" for SOCKS5, or empty.
 	ProxyType string `json:"proxyType,omitempty"`
-	// TCPKeepAlive is in seconds. cloudflared's default is 30.
+	// TCPKeepAlive is the TCP keepalive interval in seconds. cloudflared's default is 30.
 	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
-	// TLSTimeout is in seconds. cloudflared's default is 10.
+	// TLSTimeout is the timeout for a TLS handshake in seconds. cloudflared's default is 10.
 	TLSTimeout *int `json:"tlsTimeout,omitempty" unit:"seconds"`
 
 	members unknownjson.Members
@@ -108,22 +118,25 @@ type OriginRequest struct {
 
 // IPRule allows or denies destinations of the service socks-proxy.
 type IPRule struct {
-	Prefix string `json:"prefix,omitempty"` // a CIDR, such as 192.0.2.0/24
-	Ports  []int  `json:"ports,omitempty"`  // none is every port
-	Allow  bool   `json:"allow,omitempty"`  // false denies
+	// Prefix is a CIDR, such as 192.0.2.0/24.
+	Prefix string `json:"prefix,omitempty"`
+	// Ports lists the ports. If it is empty, the rule applies to every port.
+	Ports []int `json:"ports,omitempty"`
+	// Allow allows the destinations. False denies them.
+	Allow bool `json:"allow,omitempty"`
 
 	members unknownjson.Members
 }
 
-// Access makes cloudflared verify the token of Cloudflare Access on each request.
+// Access makes cloudflared verify the Cloudflare Access token of each request.
 type Access struct {
-	// AUDTag lists the audience tags of the applications whose tokens are accepted.
+	// AUDTag lists the audience tags of the Access applications whose tokens are accepted.
 	AUDTag []string `json:"audTag,omitempty"`
-	// Environment is the Access environment. The default is the public one; "fedramp" is another.
+	// Environment is the Access environment, such as "fedramp". The default is the public one.
 	Environment string `json:"environment,omitempty"`
-	// Required rejects requests without a valid token. With AUDTag it needs TeamName.
+	// Required rejects requests without a valid token. If AUDTag is set too, TeamName is required.
 	Required bool `json:"required,omitempty"`
-	// TeamName is the organization's, as in its domain TeamName.cloudflareaccess.com.
+	// TeamName is the name of the organization, as in its domain TeamName.cloudflareaccess.com.
 	TeamName string `json:"teamName,omitempty"`
 
 	members unknownjson.Members
@@ -131,15 +144,15 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns it on. cloudflared 2026.8 ignores it. False is written if it was read, if
-	// ModifyConfiguration turned it off, or if no other field is set.
+	// Enabled turns the access on. cloudflared 2026.8 ignores it. False is sent only if it was
+	// read, if ModifyConfiguration changed it from true, or if no other field is set.
 	Enabled bool `json:"enabled,omitempty"`
-	// ConnectTimeout is in seconds. cloudflared's default is 5.
+	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`
-	// MaxActiveFlows limits the number of concurrent TCP and UDP flows. cloudflared's default is no
-	// limit.
+	// MaxActiveFlows limits the number of concurrent TCP and UDP flows. By default, cloudflared
+	// does not limit it.
 	MaxActiveFlows *int `json:"maxActiveFlows,omitempty"`
-	// TCPKeepAlive is in seconds. cloudflared's default is 30.
+	// TCPKeepAlive is the TCP keepalive interval in seconds. cloudflared's default is 30.
 	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
 
 	members unknownjson.Members
@@ -150,33 +163,40 @@ const configurationPath = tunnelPath + "/configurations"
 // The operations on remote configurations.
 var (
 	opConfiguration = op("Tunnels.Configuration", http.MethodGet, configurationPath, tunnelsRead)
-	opConfigure     = op("Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
+	opConfigure     = op(
+		"Tunnels.UpdateConfiguration", http.MethodPut, configurationPath, tunnelsWrite)
 )
 
 // Configuration returns the remote configuration of a tunnel. If it was never set, Version is 0 and
 // Config is empty.
 //
-// It returns [ErrNotFound] for an unknown tunnel and for a deleted one.
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/get/
-func (s *TunnelsService) Configuration(ctx context.Context, tunnelID string, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) Configuration(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	return s.configuration(ctx, request{operation: opConfiguration, ids: []string{tunnelID}}, opts)
 }
 
-// UpdateConfiguration replaces the whole remote configuration of a tunnel and returns the new one.
+// UpdateConfiguration replaces the whole remote configuration of a tunnel, and returns the new one.
 // To change a part of it, use [TunnelsService.ModifyConfiguration].
 //
-// It returns an [*InvalidArgumentError] for what [TunnelConfig.Validate] refuses, [ErrNotFound] for
-// an unknown or deleted tunnel, [ErrBadRequest] for what the API refuses, and [ErrOutcomeUnknown]
-// if the configuration may have been replaced. If the tunnel is locally managed, the configuration
-// is stored and has no effect: the result is returned beside [ErrLocallyManaged].
+// It returns an [*InvalidArgumentError] if [TunnelConfig.Validate] returns an error, [ErrNotFound]
+// if the tunnel does not exist or is deleted, [ErrBadRequest] if the API refuses the configuration,
+// and [ErrOutcomeUnknown] if the call failed but the configuration may have been replaced.
+//
+// If the tunnel is locally managed, the configuration is stored but has no effect.
+// UpdateConfiguration then returns the result together with [ErrLocallyManaged].
 //
 // Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
-func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) UpdateConfiguration(
+	ctx context.Context, tunnelID string, config TunnelConfig, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -192,18 +212,22 @@ func (s *TunnelsService) UpdateConfiguration(ctx context.Context, tunnelID strin
 	return written, written.localError()
 }
 
-// configure writes a configuration that was checked and encoded.
-func (s *TunnelsService) configure(ctx context.Context, r request, config json.RawMessage, opts []CallOption) (*TunnelConfiguration, error) {
+// configure writes a configuration that is already validated and encoded.
+func (s *TunnelsService) configure(
+	ctx context.Context, r request, config json.RawMessage, opts []CallOption,
+) (*TunnelConfiguration, error) {
 	r.body = struct {
 		Config json.RawMessage `json:"config"`
 	}{config}
 	return s.configuration(ctx, r, opts)
 }
 
-func (s *TunnelsService) configuration(ctx context.Context, r request, opts []CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) configuration(
+	ctx context.Context, r request, opts []CallOption,
+) (*TunnelConfiguration, error) {
 	tunnelID := r.ids[0]
 	response, err := doItem(ctx, s, r, func(c *configurationResponse) error {
-		if c.TunnelID == "" { // what was never set has next to nothing
+		if c.TunnelID == "" { // a configuration that was never set has no ID
 			return nil
 		}
 		return checkID(c.TunnelID, tunnelID)

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Equal reports whether the API stores c and other as the same configuration. The API drops a
-// WARPRouting that is off and hostnames and paths that are empty; it adds an OriginRequest that is
-// empty, and to Access and IPRule the fields that are zero. None of that makes a difference here.
+// Equal reports whether the API stores c and other as the same configuration. It ignores what the
+// API adds and removes: the API removes a WARPRouting that is off and an empty Hostname and Path,
+// and it adds an empty OriginRequest and the zero fields of Access and IPRule.
 func (c TunnelConfig) Equal(other TunnelConfig) bool {
-	one, err := c.tidied()
-	two, otherErr := other.tidied()
-	return err == nil && otherErr == nil && reflect.DeepEqual(one, two)
+	a, errA := c.normalized()
+	b, errB := other.normalized()
+	return errA == nil && errB == nil && reflect.DeepEqual(a, b)
 }
 
-// tidied returns the one form that all configurations equal to c have.
-func (c TunnelConfig) tidied() (map[string]any, error) {
+// normalized returns the JSON of c in the form that all equal configurations share.
+func (c TunnelConfig) normalized() (map[string]any, error) {
 	encoded, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
@@ -30,9 +30,9 @@ func (c TunnelConfig) tidied() (map[string]any, error) {
 	if err := decoder.Decode(&config); err != nil {
 		return nil, err
 	}
-	tidyOrigin(config)
+	normalizeOrigin(config)
 	if routing, ok := config["warp-routing"].(map[string]any); ok {
-		tidySettings(routing)
+		normalizeSettings(routing)
 		if len(routing) == 0 || routing["enabled"] == false {
 			delete(config, "warp-routing")
 		}
@@ -40,7 +40,7 @@ func (c TunnelConfig) tidied() (map[string]any, error) {
 	rules, isList := config["ingress"].([]any)
 	for _, rule := range rules {
 		if rule, ok := rule.(map[string]any); ok {
-			tidyOrigin(rule)
+			normalizeOrigin(rule)
 			maps.DeleteFunc(rule, func(name string, value any) bool {
 				return (name == "hostname" || name == "path") && value == ""
 			})
@@ -52,14 +52,14 @@ func (c TunnelConfig) tidied() (map[string]any, error) {
 	return config, nil
 }
 
-// tidyOrigin tidies the originRequest of a configuration or a rule.
-func tidyOrigin(holder map[string]any) {
-	dropNull(holder)
-	origin, ok := holder["originRequest"].(map[string]any)
+// normalizeOrigin normalizes the originRequest of a configuration or a rule.
+func normalizeOrigin(parent map[string]any) {
+	dropNull(parent)
+	origin, ok := parent["originRequest"].(map[string]any)
 	if !ok {
 		return
 	}
-	tidySettings(origin)
+	normalizeSettings(origin)
 	if access, ok := origin["access"].(map[string]any); ok {
 		maps.DeleteFunc(access, isZeroJSON)
 	}
@@ -73,12 +73,12 @@ func tidyOrigin(holder map[string]any) {
 		delete(origin, "ipRules")
 	}
 	if len(origin) == 0 {
-		delete(holder, "originRequest")
+		delete(parent, "originRequest")
 	}
 }
 
-// tidySettings makes numbers of seconds of Go durations.
-func tidySettings(object map[string]any) {
+// normalizeSettings converts Go durations, such as "30s", to numbers of seconds.
+func normalizeSettings(object map[string]any) {
 	dropNull(object)
 	inSeconds := []string{"connectTimeout", "keepAliveTimeout", "tcpKeepAlive", "tlsTimeout"}
 	for _, name := range inSeconds {

@@ -12,7 +12,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// The codecs of the types that keep what they do not know.
+// The JSON methods of the types that keep unknown members.
 
 // UnmarshalJSON decodes an object and keeps the members that c has no field for.
 func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
@@ -26,7 +26,7 @@ func (c TunnelConfig) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON decodes an object and keeps the members that r has no field for. An empty hostname
-// or path is none.
+// or path counts as missing.
 func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	r.members, err = decodeKeepingUnknown(data, (*plainRule)(r))
 	for _, name := range []string{"hostname", "path"} {
@@ -82,7 +82,7 @@ func (a Access) MarshalJSON() ([]byte, error) {
 func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
 	w.members, err = decodeKeepingUnknown(data, (*plainRouting)(w))
 	if w.members == nil && reflect.ValueOf(*w).IsZero() {
-		w.members = unknownjson.Members{} // it was read without enabled, and is written without
+		w.members = unknownjson.Members{} // so that it is written without enabled, as it was read
 	}
 	return err
 }
@@ -95,7 +95,7 @@ func (w WARPRouting) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainRouting(w), w.members)
 }
 
-// turnedOff returns a copy that is written with enabled, although it is false.
+// turnedOff returns a copy of w that is written with "enabled":false.
 func (w WARPRouting) turnedOff() *WARPRouting {
 	members := unknownjson.Members{"enabled": json.RawMessage("false")}
 	maps.Copy(members, w.members)
@@ -103,7 +103,7 @@ func (w WARPRouting) turnedOff() *WARPRouting {
 	return &w
 }
 
-// The same types without their methods, for the codec.
+// The same types without their JSON methods.
 type (
 	plainConfig  TunnelConfig
 	plainRule    IngressRule
@@ -113,7 +113,8 @@ type (
 	plainRouting WARPRouting
 )
 
-// decodeKeepingUnknown decodes null as an object without members, as encoding/json does.
+// decodeKeepingUnknown decodes an object and returns its unknown members. Like encoding/json, it
+// accepts null.
 func decodeKeepingUnknown(data []byte, v any) (unknownjson.Members, error) {
 	if string(data) == "null" {
 		return nil, nil
@@ -121,7 +122,8 @@ func decodeKeepingUnknown(data []byte, v any) (unknownjson.Members, error) {
 	return unknownjson.Unmarshal(data, v)
 }
 
-// encode is json.Marshal with an error that names the field whose member could not be decoded.
+// encode encodes c as JSON. It returns an error if a field is set whose member could not be
+// decoded.
 func (c TunnelConfig) encode() (json.RawMessage, error) {
 	if err := checkText("config", c); err != nil {
 		return nil, err
@@ -140,15 +142,15 @@ func replacesUndecoded(member string) error {
 	return invalid("config", "would replace the member %s, which could not be decoded", member)
 }
 
-// configObject is one of the objects that a configuration consists of.
+// configObject is a JSON object of a configuration.
 type configObject struct {
-	place   string // for errors, such as ingress[0].originRequest
-	key     string // to find it again after a change
-	fields  any    // without methods
+	place   string // its path for errors, such as ingress[0].originRequest
+	key     string // identifies the object before and after a change
+	fields  any    // a type without JSON methods
 	members unknownjson.Members
 }
 
-// objects lists those whose members could be lost unseen.
+// objects returns the objects that may have undecoded members.
 func (c TunnelConfig) objects() []configObject {
 	list := []configObject{{fields: plainConfig(c), members: c.members}}
 	list = append(list, c.OriginRequest.objects("originRequest", "originRequest")...)
@@ -176,21 +178,21 @@ func (o *OriginRequest) objects(place, key string) []configObject {
 	return list
 }
 
-// keepsUndecoded returns an error if an object of before is still there, but without a member that
-// could not be decoded: whoever replaced the object has not seen it.
+// keepsUndecoded returns an error if an object of before still exists in c, but has lost a member
+// that could not be decoded. Code that replaces the object cannot know of such a member.
 func (c TunnelConfig) keepsUndecoded(before TunnelConfig) error {
-	now := c.objects()
-	for _, was := range before.objects() {
-		for _, name := range unknownjson.Undecoded(was.fields, was.members) {
-			isThere, hasMember := false, false
-			for _, is := range now {
-				if is.key == was.key {
-					isThere = true
-					hasMember = hasMember || bytes.Equal(is.members[name], was.members[name])
+	objects := c.objects()
+	for _, old := range before.objects() {
+		for _, name := range unknownjson.Undecoded(old.fields, old.members) {
+			exists, hasMember := false, false
+			for _, current := range objects {
+				if current.key == old.key {
+					exists = true
+					hasMember = hasMember || bytes.Equal(current.members[name], old.members[name])
 				}
 			}
-			if isThere && !hasMember {
-				return replacesUndecoded(strings.TrimPrefix(was.place+"."+name, "."))
+			if exists && !hasMember {
+				return replacesUndecoded(strings.TrimPrefix(old.place+"."+name, "."))
 			}
 		}
 	}

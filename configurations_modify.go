@@ -10,37 +10,42 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-// maxModifications bounds how often ModifyConfiguration starts over.
+// maxModifications is the maximum number of rounds of ModifyConfiguration.
 const maxModifications = 5
 
-// ModifyConfiguration reads the remote configuration of a tunnel, lets modify change it, and writes
-// it. If modify changes nothing that the API would store, nothing is written, and the configuration
-// is returned as it was read. An error of modify ends the call unwritten.
+// ModifyConfiguration reads the remote configuration of a tunnel, calls modify to change it, and
+// writes it. If modify changes nothing that the API would store, nothing is written, and the
+// unchanged configuration is returned. If modify returns an error, nothing is written, and
+// ModifyConfiguration returns that error.
 //
-// What modify does not touch is sent as it was read, including members that this package does not
-// know, and is not validated. Setting a field whose member could not be decoded is an
+// Parts that modify does not change are sent as they were read, including unknown JSON members, and
+// are not validated. If modify sets a field whose member could not be decoded, the error is an
 // [*InvalidArgumentError].
 //
-// The API has no conditional write, so this is a best effort against concurrent writers:
-//   - The configuration is read again just before the write. If it has changed, everything starts
-//     over, so modify can be called several times. After five rounds the error is
+// The API has no conditional write, so ModifyConfiguration cannot exclude conflicts with concurrent
+// writes. It detects them as follows:
+//   - It reads the configuration again just before the write. If the configuration has changed, it
+//     starts again, so modify may be called several times. After five rounds it returns
 //     [ErrConcurrentUpdate].
-//   - If the version that was written shows that somebody else wrote between that read and the write,
-//     their change is lost: the result is returned beside ErrConcurrentUpdate. The other write may be
-//     this call's own, given up earlier and delayed.
-//   - A write whose response was lost is not repeated blindly: the configuration is read to find out.
-//     If it is neither as before nor as it should be, the error is both [ErrOutcomeUnknown] and
-//     ErrConcurrentUpdate.
+//   - If the version of the result shows that another write happened between that read and the
+//     write, the change of the other write is lost. ModifyConfiguration returns the result together
+//     with ErrConcurrentUpdate. The other write may be an earlier attempt of this call that arrived
+//     late.
+//   - If the response to the write is lost, the write is not simply retried. The configuration is
+//     read first. If it is neither the old nor the new one, the error is both [ErrOutcomeUnknown]
+//     and ErrConcurrentUpdate.
 //
-// If the tunnel is locally managed, the result is returned beside [ErrLocallyManaged]. Other errors
-// are those of Configuration and UpdateConfiguration.
+// If the tunnel is locally managed, the result is returned together with [ErrLocallyManaged]. Other
+// errors are those of Configuration and UpdateConfiguration.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/configurations/methods/update/
-func (s *TunnelsService) ModifyConfiguration(ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption) (*TunnelConfiguration, error) {
+func (s *TunnelsService) ModifyConfiguration(
+	ctx context.Context, tunnelID string, modify func(*TunnelConfig) error, opts ...CallOption,
+) (*TunnelConfiguration, error) {
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
 	}
@@ -64,15 +69,17 @@ type modification struct {
 	tunnelID string
 	opts     []CallOption
 	policy   RetryPolicy
-	attempts int // that are left for the write
+	attempts int // left for the write
 
-	// What is known of the latest write if its outcome is not.
-	lost    error
+	// The latest write whose outcome is unknown.
+	lost    error // its error, nil if there was no such write
 	sent    TunnelConfig
-	version int // that it should replace
+	version int // the version that it was to replace
 }
 
-func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error) (*TunnelConfiguration, error) {
+func (m *modification) run(
+	ctx context.Context, modify func(*TunnelConfig) error,
+) (*TunnelConfiguration, error) {
 	delays := retry.NewDelays(m.policy.BaseDelay, m.policy.MaxDelay)
 	before, err := m.read(ctx)
 	if err != nil {
@@ -90,7 +97,7 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		switch {
 		case err != nil:
 			return nil, joinCauses(err, m.lost)
-		case m.hasArrived(current):
+		case m.isWritten(current):
 			return current, current.localError()
 		case current.Version != before.Version:
 			before = current
@@ -108,7 +115,7 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		switch {
 		case err != nil:
 			return nil, joinCauses(err, m.lost)
-		case m.hasArrived(current):
+		case m.isWritten(current):
 			return current, current.localError()
 		case current.Version != before.Version:
 			return nil, fmt.Errorf("%w; the configuration went from version %d to %d: %w",
@@ -119,8 +126,8 @@ func (m *modification) run(ctx context.Context, modify func(*TunnelConfig) error
 		}
 		before = current
 	}
-	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by somebody else %d times; "+
-		"it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
+	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer "+
+		"%d times; it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
 	return nil, joinCauses(err, m.lost)
 }
 
@@ -128,18 +135,20 @@ func (m *modification) read(ctx context.Context) (*TunnelConfiguration, error) {
 	return m.service.Configuration(ctx, m.tunnelID, m.opts...)
 }
 
-// write sends the configuration once: whether it must be sent again is for a read to say.
-func (m *modification) write(ctx context.Context, config json.RawMessage) (*TunnelConfiguration, error) {
+// write sends the configuration once. A read decides whether it must be sent again.
+func (m *modification) write(
+	ctx context.Context, config json.RawMessage,
+) (*TunnelConfiguration, error) {
 	r := request{operation: once(opConfigure), ids: []string{m.tunnelID}}
 	return m.service.configure(ctx, r, config, m.opts)
 }
 
-// hasArrived reports whether the write with an unknown outcome was carried out.
-func (m *modification) hasArrived(current *TunnelConfiguration) bool {
+// isWritten reports whether the write with the unknown outcome was carried out.
+func (m *modification) isWritten(current *TunnelConfiguration) bool {
 	return m.lost != nil && current.Version == m.version+1 && current.Config.Equal(m.sent)
 }
 
-// pause waits before the next write, or returns an error if there is none.
+// pause waits before the next write. It returns an error if there must be no other write.
 func (m *modification) pause(ctx context.Context, delay time.Duration) error {
 	m.attempts--
 	if failure, ok := errors.AsType[*Error](m.lost); ok {
@@ -154,22 +163,25 @@ func (m *modification) pause(ctx context.Context, delay time.Duration) error {
 	return nil
 }
 
-// conflict returns an error if c, which was just written, replaced another version than it should,
-// or if the tunnel does not read it.
+// conflict returns an error if c, which was just written, replaced another version than before, or
+// if the tunnel is locally managed.
 func (c *TunnelConfiguration) conflict(before int) error {
 	if c.Version <= before+1 {
 		return c.localError()
 	}
 	err := fmt.Errorf("cftunnel: the configuration of tunnel %s went from version %d to %d, so "+
-		"a change by somebody else is lost: %w", c.TunnelID, before, c.Version, ErrConcurrentUpdate)
+		"the change of another writer is lost: %w",
+		c.TunnelID, before, c.Version, ErrConcurrentUpdate)
 	if local := c.localError(); local != nil {
 		return fmt.Errorf("%w; %w", err, local)
 	}
 	return err
 }
 
-// modified calls modify with a copy of config and checks what it changed.
-func modified(config TunnelConfig, modify func(*TunnelConfig) error) (changed TunnelConfig, encoded json.RawMessage, err error) {
+// modified calls modify with a copy of config and checks the changes.
+func modified(
+	config TunnelConfig, modify func(*TunnelConfig) error,
+) (changed TunnelConfig, encoded json.RawMessage, err error) {
 	if encoded, err = config.encode(); err != nil {
 		return changed, nil, err
 	}
@@ -179,9 +191,9 @@ func modified(config TunnelConfig, modify func(*TunnelConfig) error) (changed Tu
 	if err := modify(&changed); err != nil {
 		return changed, nil, err
 	}
-	was, is := config.WARPRouting, changed.WARPRouting
-	if was != nil && was.Enabled && is != nil && !is.Enabled {
-		changed.WARPRouting = is.turnedOff()
+	before, after := config.WARPRouting, changed.WARPRouting
+	if before != nil && before.Enabled && after != nil && !after.Enabled {
+		changed.WARPRouting = after.turnedOff()
 	}
 	if err := changed.keepsUndecoded(config); err != nil {
 		return changed, nil, err

@@ -12,9 +12,10 @@ import (
 	"strings"
 )
 
-// Validate applies the rules by which the API and cloudflared refuse a configuration. The error is
-// an [*InvalidArgumentError] that names the rule, what is wrong, and what to write instead.
-// UpdateConfiguration calls Validate before it sends anything. ModifyConfiguration refuses only
+// Validate checks a configuration by the rules of the API and of cloudflared. It returns an
+// [*InvalidArgumentError] that names the field, what is wrong, and what to write instead.
+//
+// UpdateConfiguration calls Validate before it sends a request. ModifyConfiguration checks only
 // what modify changed.
 func (c TunnelConfig) Validate() error {
 	if list := c.problems(); len(list) > 0 {
@@ -23,7 +24,7 @@ func (c TunnelConfig) Validate() error {
 	return nil
 }
 
-// validateChange is Validate without the problems that before has too.
+// validateChange is like Validate, but ignores the problems that before has too.
 func (c TunnelConfig) validateChange(before TunnelConfig) error {
 	old := before.problems()
 	for _, p := range c.problems() {
@@ -34,11 +35,11 @@ func (c TunnelConfig) validateChange(before TunnelConfig) error {
 	return nil
 }
 
-// problem is something that the API refuses.
+// problem is a reason why the API refuses a configuration.
 type problem struct {
-	place  string // such as Ingress[0], empty for what is in no rule
-	field  string // below it, such as Service
-	value  string // the value that is refused, never shown
+	place  string // such as Ingress[0], empty if it is not in a rule
+	field  string // in place, such as Service
+	value  string // the refused value, never shown
 	reason string
 }
 
@@ -46,7 +47,8 @@ func (p problem) err() error {
 	return invalid(strings.Trim(p.place+"."+p.field, "."), "%s", p.reason)
 }
 
-// isSame ignores which rule it is, because rules move.
+// isSame reports whether two problems are the same. The index of the rule is ignored, because a
+// change can move rules.
 func (p problem) isSame(other problem) bool {
 	if p.place != "" && other.place != "" {
 		p.place = other.place
@@ -69,19 +71,19 @@ func (c TunnelConfig) problems() []problem {
 	found.place = ""
 	found.addOrigin(c.OriginRequest)
 	if w := c.WARPRouting; w != nil {
-		found.addNegative("WARPRouting.ConnectTimeout", w.ConnectTimeout)
-		found.addNegative("WARPRouting.MaxActiveFlows", w.MaxActiveFlows)
+		found.checkNotNegative("WARPRouting.ConnectTimeout", w.ConnectTimeout)
+		found.checkNotNegative("WARPRouting.MaxActiveFlows", w.MaxActiveFlows)
 	}
 	return found.list
 }
 
-// problemList collects the problems of what is at place.
+// problemList collects the problems at place.
 type problemList struct {
 	place string
 	list  []problem
 }
 
-// add adds nothing if there is no reason.
+// add adds a problem. It does nothing if reason is empty.
 func (l *problemList) add(field, value, reason string) {
 	if reason != "" {
 		l.list = append(l.list, problem{l.place, field, value, reason})
@@ -120,8 +122,8 @@ func (l *problemList) addOrigin(o *OriginRequest) {
 	if o == nil {
 		return
 	}
-	l.addNegative("OriginRequest.ConnectTimeout", o.ConnectTimeout)
-	l.addNegative("OriginRequest.ProxyPort", o.ProxyPort)
+	l.checkNotNegative("OriginRequest.ConnectTimeout", o.ConnectTimeout)
+	l.checkNotNegative("OriginRequest.ProxyPort", o.ProxyPort)
 	if a := o.Access; a != nil && a.Required && len(a.AUDTag) > 0 && a.TeamName == "" {
 		l.add("OriginRequest.Access.TeamName", fmt.Sprintf("%q", a.AUDTag),
 			"is empty, but Required and AUDTag are set: write the team's name, "+
@@ -141,14 +143,14 @@ func (l *problemList) addIPRule(field string, r IPRule) {
 	}
 }
 
-func (l *problemList) addNegative(field string, n *int) {
+func (l *problemList) checkNotNegative(field string, n *int) {
 	if n != nil && *n < 0 {
 		l.add(field, strconv.Itoa(*n),
 			"is negative: write 0 or more, or leave it nil for cloudflared's default")
 	}
 }
 
-// isBastion returns the default if o does not override it.
+// isBastion returns BastionMode, or inherited if o does not set it.
 func (o *OriginRequest) isBastion(inherited bool) bool {
 	if o == nil || o.BastionMode == nil {
 		return inherited
@@ -156,7 +158,7 @@ func (o *OriginRequest) isBastion(inherited bool) bool {
 	return *o.BastionMode
 }
 
-// cloudflaredServices are served by cloudflared itself.
+// cloudflaredServices are the services that cloudflared itself implements.
 var cloudflaredServices = []string{"hello_world", "hello-world", "bastion", "socks-proxy"}
 
 func serviceProblem(service string, isBastion bool) string {
@@ -167,7 +169,8 @@ func serviceProblem(service string, isBastion bool) string {
 		return ""
 	case isStatus:
 		if n, err := strconv.ParseUint(status, 10, 16); err != nil || n < 100 || n > 999 {
-			return "is http_status without a status from 100 to 999: write http_status:404, say"
+			return "is http_status without a status from 100 to 999: " +
+				"write a status, such as http_status:404"
 		}
 		return ""
 	case service == "":
@@ -207,5 +210,5 @@ func pathProblem(path string) string {
 		what += " (" + syntaxErr.Code.String() + ")"
 	}
 	return what + ": write one in RE2 syntax, such as ^/api/, " +
-		`with \ before a character that stands for itself`
+		`with \ before a special character that is meant literally`
 }

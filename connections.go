@@ -9,51 +9,63 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// ConnectorsService lists the connectors of a cloudflared tunnel, and cleans up their connections. For those
-// of a WARP connector, see [WARPConnectorsService].
+// ConnectorsService lists the connectors of a cloudflared tunnel, and cleans up their connections.
+// For the connectors of a WARP connector, see [WARPConnectorsService].
 type ConnectorsService service
 
-// Connector is one running cloudflared, or WARP: a replica of a tunnel. The API calls it a client.
+// Connector is a running replica of a tunnel: one cloudflared or WARP process. The API calls it a
+// client.
 type Connector struct {
-	ID       string    `json:"id"`                 // usually a UUID
-	Version  string    `json:"version,omitempty"`  // of cloudflared, or of WARP
-	Arch     string    `json:"arch,omitempty"`     // of its machine, such as linux_amd64
-	Features []string  `json:"features,omitempty"` // that cloudflared runs with
-	RunAt    time.Time `json:"run_at,omitzero"`    // when it started
-	// ConfigVersion is the version of the remote configuration that it runs with.
+	// ID is usually a UUID.
+	ID string `json:"id"`
+	// Version is the version of cloudflared or WARP.
+	Version string `json:"version,omitempty"`
+	// Arch is the platform of the machine, such as linux_amd64.
+	Arch string `json:"arch,omitempty"`
+	// Features lists the features that cloudflared runs with.
+	Features []string `json:"features,omitempty"`
+	// RunAt is when the connector started.
+	RunAt time.Time `json:"run_at,omitzero"`
+	// ConfigVersion is the version of the remote configuration that the connector runs with.
 	ConfigVersion int `json:"config_version,omitempty"`
 	// HAStatus is empty for connectors of cloudflared.
-	HAStatus    HAStatus     `json:"ha_status,omitempty"`
-	Connections []Connection `json:"conns"` // to the edge
+	HAStatus HAStatus `json:"ha_status,omitempty"`
+	// Connections are the connections to Cloudflare's edge.
+	Connections []Connection `json:"conns"`
 }
 
-// HAStatus is the role of a connector of a highly available WARP connector. The API may return other
-// values.
+// HAStatus is the role of a machine that runs a highly available WARP connector. The API may return
+// other values.
 type HAStatus string
 
-// The roles of connectors.
+// The roles of machines.
 const (
 	HAStatusOffline HAStatus = "offline"
 	HAStatusPassive HAStatus = "passive"
 	HAStatusActive  HAStatus = "active"
 )
 
-// Connection is one link of a connector to Cloudflare's edge. A healthy cloudflared has four.
+// Connection is a connection from a connector to Cloudflare's edge. A healthy cloudflared has four.
 type Connection struct {
-	// ID is usually a UUID. It is empty if the API gives none.
-	ID          string    `json:"id"`
-	ConnectorID string    `json:"client_id,omitempty"`      // of the connector that holds it
-	Version     string    `json:"client_version,omitempty"` // of cloudflared
-	ColoName    string    `json:"colo_name,omitempty"`      // the data center
-	OpenedAt    time.Time `json:"opened_at,omitzero"`       // when it was made
-	OriginIP    string    `json:"origin_ip,omitempty"`      // the public address of the connector's network
-	// IsPendingReconnect is deprecated by the API: false if the response does not have it.
+	// ID is usually a UUID. It is empty if the response has none.
+	ID string `json:"id"`
+	// ConnectorID is the ID of the connector.
+	ConnectorID string `json:"client_id,omitempty"`
+	// Version is the version of cloudflared.
+	Version string `json:"client_version,omitempty"`
+	// ColoName is the name of Cloudflare's data center.
+	ColoName string `json:"colo_name,omitempty"`
+	// OpenedAt is when the connection was opened.
+	OpenedAt time.Time `json:"opened_at,omitzero"`
+	// OriginIP is the public IP address of the connector.
+	OriginIP string `json:"origin_ip,omitempty"`
+	// IsPendingReconnect is deprecated by the API. It is false if the response does not have it.
 	IsPendingReconnect bool `json:"is_pending_reconnect"`
 }
 
-// CleanupParams says which connections to clean up.
+// CleanupParams selects the connections to clean up.
 type CleanupParams struct {
-	// ConnectorID selects one connector. Empty selects all of them.
+	// ConnectorID selects the connections of one connector. If it is empty, all are selected.
 	ConnectorID string `url:"client_id,omitempty"`
 }
 
@@ -69,47 +81,59 @@ var (
 	opConnectorCleanup = op("Connectors.Cleanup", http.MethodDelete, connectionsPath, tunnelsWrite)
 )
 
-// List returns the connectors that run a tunnel, with their connections; none if the tunnel is down.
+// List returns the connectors of a tunnel, with their connections. The list is empty if no
+// connector runs.
 //
-// It returns [ErrNotFound].
+// It returns [ErrNotFound] if the tunnel does not exist.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/get/
-func (s *ConnectorsService) List(ctx context.Context, tunnelID string, opts ...CallOption) ([]Connector, error) {
-	return listConnectors(ctx, s, request{operation: opConnectorList, ids: []string{tunnelID}}, opts)
+func (s *ConnectorsService) List(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) ([]Connector, error) {
+	r := request{operation: opConnectorList, ids: []string{tunnelID}}
+	return listConnectors(ctx, s, r, opts)
 }
 
-// Get returns one connector of a tunnel.
+// Get returns a connector of a tunnel by ID.
 //
-// It returns [ErrNotFound], also if the connector has stopped.
+// It returns [ErrNotFound] if the tunnel does not exist or the connector has stopped.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connectors/methods/get/
-func (s *ConnectorsService) Get(ctx context.Context, tunnelID, connectorID string, opts ...CallOption) (*Connector, error) {
-	return doConnector(ctx, s, request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}, opts)
+func (s *ConnectorsService) Get(
+	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
+) (*Connector, error) {
+	r := request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}
+	return doConnector(ctx, s, r, opts)
 }
 
-// Cleanup drops the connections of one connector of a tunnel, or of all if params name none.
+// Cleanup drops the connections of one connector of a tunnel, or of all of them.
 //
-// A cloudflared that still runs with a valid token connects again; after a rotation, one with the old
-// token does not. Cleanup returns [ErrNotFound], and [ErrOutcomeUnknown] if the connections may be dropped
-// nevertheless.
+// A cloudflared that still runs reconnects if its token is valid. After a rotation, a cloudflared
+// with the old token cannot reconnect.
+//
+// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed
+// but the connections may have been dropped.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/delete/
-func (s *ConnectorsService) Cleanup(ctx context.Context, tunnelID string, params CleanupParams, opts ...CallOption) error {
+func (s *ConnectorsService) Cleanup(
+	ctx context.Context, tunnelID string, params CleanupParams, opts ...CallOption,
+) error {
 	if params.ConnectorID != "" {
 		if err := apipath.OpaqueID(params.ConnectorID); err != nil {
 			return invalid("ConnectorID", "%v", err)
 		}
 	}
-	return doNothing(ctx, s, request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: queryOf(params)}, opts)
+	r := request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: queryOf(params)}
+	return doNoResult(ctx, s, r, opts)
 }
 
-// connectorResponse is a connector as responses have it.
+// connectorResponse is a connector in a response.
 type connectorResponse struct {
 	Connector
 	Connections []connectionResponse `json:"conns"`
@@ -125,7 +149,7 @@ func (r *connectorResponse) connector() Connector {
 	return r.Connector
 }
 
-// connectionsOf uses the uuid of a connection that has no id.
+// connectionsOf converts connections. If one has no id, its uuid is used.
 func connectionsOf(responses []connectionResponse) []Connection {
 	if responses == nil {
 		return nil
@@ -138,9 +162,12 @@ func connectionsOf(responses []connectionResponse) []Connection {
 	return connections
 }
 
-// listConnectors sends a request whose response is a list that has no pages.
-func listConnectors[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) ([]Connector, error) {
-	responses, err := doList(ctx, s, r, func(c *connectorResponse) error { return checkPathID(c.ID) }, opts)
+// listConnectors sends a request for a list of connectors, which has no pages.
+func listConnectors[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) ([]Connector, error) {
+	check := func(c *connectorResponse) error { return checkPathID(c.ID) }
+	responses, err := doList(ctx, s, r, check, opts)
 	if err != nil || responses == nil {
 		return nil, err
 	}
@@ -151,10 +178,13 @@ func listConnectors[S serviceType](ctx context.Context, s *S, r request, opts []
 	return connectors, nil
 }
 
-// doConnector sends a request whose response is one connector.
-func doConnector[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Connector, error) {
+// doConnector sends a request for one connector.
+func doConnector[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Connector, error) {
 	connectorID := r.ids[1]
-	response, err := doItem(ctx, s, r, func(c *connectorResponse) error { return checkID(c.ID, connectorID) }, opts)
+	check := func(c *connectorResponse) error { return checkID(c.ID, connectorID) }
+	response, err := doItem(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -14,20 +14,24 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-// TunnelCredentials is the content of a tunnel token. Anybody who has it can run the tunnel.
+// TunnelCredentials is the content of a tunnel token. It is enough to run the tunnel: keep it
+// secret.
 type TunnelCredentials struct {
-	AccountTag string // the account's ID
-	TunnelID   string // a UUID
-	// Secret is the tunnel's secret in base64, unchanged.
+	// AccountTag is the ID of the account.
+	AccountTag string
+	// TunnelID is a UUID.
+	TunnelID string
+	// Secret is the tunnel's secret in base64, as the token has it.
 	Secret Secret
-	// Endpoint is empty, except for special regions of Cloudflare's network.
+	// Endpoint is empty, except for tunnels in special regions of Cloudflare's network.
 	Endpoint string
 }
 
-// ParseTunnelToken returns the content of a tunnel token. It accepts what cloudflared accepts, such
-// as a token with line breaks in it, and white space around the token. The tokens of WARP
-// connectors have no documented form. Its errors are of type [*InvalidArgumentError] and do not
-// contain the token.
+// ParseTunnelToken returns the content of a tunnel token. It accepts the same forms as cloudflared,
+// such as a token with line breaks, and ignores white space around the token. It cannot parse the
+// tokens of WARP connectors, whose format is not documented.
+//
+// Its errors are of type [*InvalidArgumentError] and do not contain the token.
 func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
 	text := strings.TrimSpace(token.Reveal())
 	if text == "" {
@@ -47,7 +51,7 @@ func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
 	case strings.TrimSpace(fields.AccountTag) == "":
 		return nil, invalid("token", "has no account (a)")
 	case apipath.UUID(tunnelID) != nil:
-		return nil, invalid("token", "has no tunnel id that is a UUID (t)")
+		return nil, invalid("token", "has no tunnel ID that is a UUID (t)")
 	case err != nil:
 		return nil, invalid("token", "has a secret that is not base64 (s)")
 	case len(secret) == 0:
@@ -59,7 +63,7 @@ func ParseTunnelToken(token Secret) (*TunnelCredentials, error) {
 	}, nil
 }
 
-// tokenFields is the JSON of a tunnel token, in cloudflared's order.
+// tokenFields is the JSON of a tunnel token. The order of its members is that of cloudflared.
 type tokenFields struct {
 	AccountTag string `json:"a"`
 	Secret     string `json:"s"`
@@ -67,8 +71,8 @@ type tokenFields struct {
 	Endpoint   string `json:"e,omitempty"`
 }
 
-// withDashes returns the usual form of a UUID that is written in another form which cloudflared
-// accepts: without dashes, in braces or as a URN. Any other text is returned unchanged.
+// withDashes converts the forms of a UUID that cloudflared accepts to the usual one: without
+// dashes, in braces and as a URN. It returns any other text unchanged.
 func withDashes(id string) string {
 	const urn = "urn:uuid:"
 	switch {
@@ -82,11 +86,12 @@ func withDashes(id string) string {
 	return id
 }
 
-// SameTunnelToken reports whether two tunnel tokens are equivalent. The same credentials have many
-// texts: the API and cloudflared order the members of a token differently. The comparison is by
-// account and tunnel, whose case is ignored, by the bytes of the secret, and by endpoint. Tokens of
-// WARP connectors, whose content is not known, are compared as texts. An empty token is equivalent
-// to none.
+// SameTunnelToken reports whether two tunnel tokens contain the same credentials. Tokens with the
+// same credentials can be different texts, because the API and cloudflared order the JSON members
+// differently. The case of account and tunnel IDs is ignored.
+//
+// Tokens of WARP connectors, whose format is not documented, are compared as texts. An empty token
+// is never the same as another token.
 func SameTunnelToken(a, b Secret) bool {
 	one, oneErr := ParseTunnelToken(a)
 	other, otherErr := ParseTunnelToken(b)
@@ -107,19 +112,19 @@ func sameSecret(a, b Secret) bool {
 	return oneErr == nil && otherErr == nil && subtle.ConstantTimeCompare(one, other) == 1
 }
 
-// Token returns the tunnel token of the credentials, as cloudflared writes it: its members are a, s
-// and t, in this order. The API uses another order, so its token has another text. See
+// Token returns the credentials as a tunnel token, in the form that cloudflared writes. The API
+// orders the JSON members differently, so its token is a different text: compare tokens with
 // [SameTunnelToken].
 func (c TunnelCredentials) Token() Secret {
-	// Encoding strings cannot fail.
+	// Marshal cannot fail for strings.
 	raw, _ := json.Marshal(tokenFields{c.AccountTag, c.Secret.Reveal(), c.TunnelID, c.Endpoint})
 	return NewSecret(base64.StdEncoding.EncodeToString(raw))
 }
 
 // rotatedToken returns the token of a tunnel whose new credentials are c. seen is a token of the
-// tunnel that the API sent, before or after the rotation; it may be zero. If it already has the
-// new secret, it is returned unchanged. Otherwise the token is composed, with the endpoint of seen:
-// no other response contains the endpoint.
+// tunnel that the API sent, before or after the rotation; it may be zero. If seen has the new
+// secret, it is returned unchanged. Otherwise the token is composed from c and the endpoint of
+// seen, because only a token contains the endpoint.
 func (c TunnelCredentials) rotatedToken(seen Secret) Secret {
 	old, err := ParseTunnelToken(seen)
 	if err != nil || !strings.EqualFold(old.TunnelID, c.TunnelID) {
@@ -137,9 +142,10 @@ type credentialsFile struct {
 	AccountTag, TunnelSecret, TunnelID, Endpoint string
 }
 
-// WriteFile writes the credentials file that a locally managed cloudflared reads. The rules for the
-// file are those of [Secret.WriteFile]. Incomplete credentials are refused with an
-// [*InvalidArgumentError].
+// WriteFile writes a credentials file for a locally managed cloudflared. It replaces an existing
+// file in the same way as [Secret.WriteFile].
+//
+// It returns an [*InvalidArgumentError] if AccountTag, TunnelID or Secret is empty.
 func (c TunnelCredentials) WriteFile(path string) error {
 	switch {
 	case c.AccountTag == "":
@@ -161,13 +167,15 @@ func (c TunnelCredentials) WriteFile(path string) error {
 	return nil
 }
 
-// maxCredentialsFile is many times the size of a credentials file or a tunnel token, in bytes.
+// maxCredentialsFile is in bytes, and many times the size of a credentials file or a tunnel token.
 const maxCredentialsFile = 64 << 10
 
-// ReadTunnelCredentials reads a credentials file, which cloudflared and
-// [TunnelCredentials.WriteFile] write, or a file with a tunnel token. The permissions of the file
-// are not checked. An error about the content wraps an [*InvalidArgumentError] that names the
-// member of the file; it does not contain the secret. Files of more than 64 KiB are refused.
+// ReadTunnelCredentials reads a credentials file, as cloudflared and [TunnelCredentials.WriteFile]
+// write it, or a file that contains a tunnel token. It does not check the permissions of the file.
+// Files of more than 64 KiB are refused.
+//
+// If the content is invalid, the error wraps an [*InvalidArgumentError] that names the JSON member.
+// Errors do not contain the secret.
 func ReadTunnelCredentials(path string) (*TunnelCredentials, error) {
 	content, err := readFile(path, maxCredentialsFile)
 	if err == nil {
@@ -206,7 +214,8 @@ func parseCredentialsFile(content []byte) (*TunnelCredentials, error) {
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
 		return nil, invalid(wrongType.Field, "is not a string")
 	} else if err != nil {
-		return nil, invalid("file", "is not a JSON object") // the decoder's text may quote the file
+		// The decoder's error may quote the file.
+		return nil, invalid("file", "is not a JSON object")
 	}
 	tunnelID := withDashes(file.TunnelID)
 	secret, err := decodeBase64(file.TunnelSecret)

@@ -16,31 +16,37 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/envelope"
 )
 
-// Do calls an endpoint that has no method here, with the same authentication, pacing, retries and
-// errors.
+// Do calls an endpoint that this package has no method for. It uses the same authentication, rate
+// limit, retries and errors as the other methods. For a list, use [DoAll].
 //
-// The path is relative to the base URL: "accounts/0123…/cfd_tunnel". A leading slash is allowed; a query
-// is kept; an absolute URL, an empty segment and ".." are refused. The caller escapes what it puts into
-// the path. The body is encoded as JSON, except a []byte, which must be JSON already; nil sends none. A
-// [Secret] in it must be revealed. The value that result points to is replaced by the response's
-// result; nil leaves that unread. For a list, see [DoAll].
+// The path is relative to the base URL, such as "accounts/0123…/cfd_tunnel". A leading slash is
+// allowed; a query is kept; an absolute URL, an empty segment and ".." are refused. The caller must
+// escape variable parts of the path.
 //
-// It returns an [*InvalidArgumentError] before anything is sent, otherwise an [*Error]. Any method but
-// GET can be an [ErrOutcomeUnknown].
-func (c *Client) Do(ctx context.Context, method, path string, body, result any, opts ...CallOption) error {
+// The body is encoded as JSON. A []byte must be JSON already, and nil sends no body. To send a
+// [Secret], use the result of its Reveal method.
+//
+// If result is not nil, it must be a pointer. Its target is replaced by the result in the response,
+// but only if the call succeeds.
+//
+// It returns an [*InvalidArgumentError] before anything is sent, or an [*Error]. If the method is
+// not GET, it can return [ErrOutcomeUnknown].
+func (c *Client) Do(
+	ctx context.Context, method, path string, body, result any, opts ...CallOption,
+) error {
 	if err := c.check(); err != nil {
 		return err
 	}
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
-		return invalid("method", "is none of GET, POST, PUT, PATCH and DELETE")
+		return invalid("method", "is not GET, POST, PUT, PATCH or DELETE")
 	}
-	r, err := newCallersRequest(method, path)
+	r, err := newDoRequest(method, path)
 	if err != nil {
 		return err
 	}
-	encoded, err := encodeCallersBody(body)
+	encoded, err := encodeDoBody(body)
 	if err != nil {
 		return err
 	}
@@ -56,7 +62,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 		return invalid("result", "is not a pointer to a value")
 	}
 	if holdsSecret(target.Type()) {
-		return invalid("result", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+		return invalid("result", containsSecret)
 	}
 	// A call that fails must not change the caller's value.
 	fresh := reflect.New(target.Type().Elem())
@@ -68,8 +74,12 @@ func (c *Client) Do(ctx context.Context, method, path string, body, result any, 
 	return nil
 }
 
-// newCallersRequest returns a request for a path that the caller wrote.
-func newCallersRequest(method, path string) (request, error) {
+// containsSecret is what is wrong with the type of a result.
+const containsSecret = "contains a Secret, which cannot be decoded; " +
+	`use a string, or the tag json:"-"`
+
+// newDoRequest returns the request of Do or DoAll for a path.
+func newDoRequest(method, path string) (request, error) {
 	if err := checkText("path", path); err != nil {
 		return request{}, err
 	}
@@ -79,24 +89,29 @@ func newCallersRequest(method, path string) (request, error) {
 	}
 	return request{
 		operation: operation{
-			call: "Do", method: method, template: relative, label: method + " " + relative, secret: true, anyEnvelope: true,
+			call: "Do", method: method, template: relative, label: method + " " + relative,
+			secret: true, anyEnvelope: true,
 		},
 		query: func() (url.Values, error) { return maps.Clone(values), checkText("query", values) },
 	}, nil
 }
 
-// DoAll reads every page of a list that has no method here, each item as a T. The path is that of
-// [Client.Do]; the query is sent with every request, and page is added. The server's default of
-// per_page applies unless query, the path or an option has it.
+// DoAll returns an iterator over the items of a list that this package has no method for. It
+// requests all pages and decodes each item as a T.
 //
-// It returns an error once, and ends with it. A response without result_info is the whole list, unless
-// it has as many items as per_page says.
-func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values, opts ...CallOption) iter.Seq2[T, error] {
+// The path has the same form as that of [Client.Do]. Every request has the given query and the page
+// number. The server's default for per_page applies, unless query, path or an option sets it. A
+// response without result_info is the whole list, unless it has as many items as per_page.
+//
+// If a request fails, DoAll yields the error once, with a zero T, and stops.
+func DoAll[T any](
+	ctx context.Context, c *Client, path string, query url.Values, opts ...CallOption,
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		list, err := newCallersList(path, query, opts)
+		list, err := newDoAllList(path, query, opts)
 		if err == nil && holdsSecret(reflect.TypeFor[T]()) {
-			err = invalid("T", "contains a Secret, which cannot be decoded; use a string, or the tag json:\"-\"")
+			err = invalid("T", containsSecret)
 		}
 		if err == nil {
 			err = c.check()
@@ -105,11 +120,13 @@ func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values,
 			yield(none, err)
 			return
 		}
-		items := pager[callersItem[T]]{
+		items := pager[doAllItem[T]]{
 			page: list.page, perPage: list.perPage,
-			hash: func(seed maphash.Seed, item *callersItem[T]) uint64 { return maphash.Bytes(seed, item.raw) },
-			fetch: func(page, _ int) (*Page[callersItem[T]], error) {
-				return doCallersPage[T](ctx, c, list, page)
+			hash: func(seed maphash.Seed, item *doAllItem[T]) uint64 {
+				return maphash.Bytes(seed, item.raw)
+			},
+			fetch: func(page, _ int) (*Page[doAllItem[T]], error) {
+				return doAllPage[T](ctx, c, list, page)
 			},
 		}.all()
 		for item, err := range items {
@@ -124,34 +141,34 @@ func DoAll[T any](ctx context.Context, c *Client, path string, query url.Values,
 	}
 }
 
-// callersItem is an item of DoAll.
-type callersItem[T any] struct {
+// doAllItem is an item of DoAll.
+type doAllItem[T any] struct {
 	raw   json.RawMessage
 	value T
 }
 
-// callersList is what every page of DoAll is asked for with.
-type callersList struct {
-	request       request    // without a page
-	query         url.Values // without a page
+// doAllList has the arguments that the requests of DoAll have in common.
+type doAllList struct {
+	request       request    // without the query
+	query         url.Values // without the page number
 	opts          []CallOption
-	page, perPage int // 0 is the first, and what the server chooses
+	page, perPage int // 0 is the first page, and the server's default
 }
 
-// newCallersList gathers the query. Of a parameter that the query has, the path's does not count, and
-// of page and per_page the last option's does.
-func newCallersList(path string, query url.Values, opts []CallOption) (callersList, error) {
-	r, err := newCallersRequest(http.MethodGet, path)
+// newDoAllList merges the query of the path, the given query and the options. The given query
+// replaces parameters of the path. For page and per_page, the last option replaces both.
+func newDoAllList(path string, query url.Values, opts []CallOption) (doAllList, error) {
+	r, err := newDoRequest(http.MethodGet, path)
 	if err != nil {
-		return callersList{}, err
+		return doAllList{}, err
 	}
 	options, err := newCallOptions(opts, 1)
 	if err != nil {
-		return callersList{}, err
+		return doAllList{}, err
 	}
 	values, err := r.query()
 	if err != nil {
-		return callersList{}, err
+		return doAllList{}, err
 	}
 	for name, list := range query {
 		values[name] = slices.Clone(list)
@@ -162,7 +179,7 @@ func newCallersList(path string, query url.Values, opts []CallOption) (callersLi
 			values.Set(name, given[len(given)-1])
 		}
 		if paging[i], err = pageNumber(values, name); err != nil {
-			return callersList{}, err
+			return doAllList{}, err
 		}
 	}
 	opts = append(slices.Clone(opts), func(o *callOptions) error {
@@ -170,12 +187,14 @@ func newCallersList(path string, query url.Values, opts []CallOption) (callersLi
 		o.query.Del("per_page")
 		return nil
 	})
-	return callersList{request: r, query: values, opts: opts, page: paging[0], perPage: paging[1]}, nil
+	return doAllList{request: r, query: values, opts: opts, page: paging[0], perPage: paging[1]}, nil
 }
 
-// doCallersPage reads one page of a list.
-func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page int) (*Page[callersItem[T]], error) {
-	got := &Page[callersItem[T]]{}
+// doAllPage requests one page of a list.
+func doAllPage[T any](
+	ctx context.Context, c *Client, list doAllList, page int,
+) (*Page[doAllItem[T]], error) {
+	got := &Page[doAllItem[T]]{}
 	var items []json.RawMessage
 	r := list.request
 	r.query = func() (url.Values, error) {
@@ -185,7 +204,7 @@ func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page
 	}
 	r.result = &items
 	r.check = func() error {
-		got.Items = make([]callersItem[T], len(items))
+		got.Items = make([]doAllItem[T], len(items))
 		for i, raw := range items {
 			got.Items[i].raw = raw
 		}
@@ -200,7 +219,8 @@ func doCallersPage[T any](ctx context.Context, c *Client, list callersList, page
 	return got, nil
 }
 
-// pageNumber reads a parameter of a query that counts from 1; 0 is none.
+// pageNumber returns a parameter that must be a positive number, or 0 if the query does not have
+// it.
 func pageNumber(query url.Values, name string) (int, error) {
 	text := query.Get(name)
 	if text == "" {

@@ -1,56 +1,76 @@
-// Package cftunnel is a client for Cloudflare Tunnel. It creates, finds, lists, changes and deletes
-// tunnels, reads and rotates their tokens, configures them, and lists the connectors that run them.
+// Package cftunnel is a client for the Cloudflare Tunnel API. It creates, finds, lists, updates and
+// deletes tunnels, returns and rotates their tokens, configures them, and lists their connectors.
+// It also manages what tunnels need: API tokens, private network routes, DNS records and public
+// hostnames.
 //
 //	client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 //	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
 //		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
 //	})
 //
+// The docs directory of the repository has guides, such as docs/getting-started.md,
+// docs/errors-and-retries.md, docs/rate-limits.md, docs/secrets-and-rotation.md, docs/testing.md
+// and docs/migration.md.
+//
 // # Authentication
 //
-// A client needs an API token, and nearly every call needs an account. [WithEnvironment] reads both from
-// CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. [Client.ForAccount] returns a client for another
-// account of the same token.
+// A client needs an API token, and nearly every call needs an account ID. [WithEnvironment] reads
+// them from CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID; [WithAPIToken] and [WithAccountID] set
+// them directly. [Client.ForAccount] returns a client that uses the same token for another account.
 //
 // # Errors
 //
-// A bad argument is an [*InvalidArgumentError], and nothing was sent. A request that fails is an
-// [*Error], with the status, the API's codes and the ray id. errors.Is finds [ErrNotFound],
-// [ErrTunnelNameTaken] and the other sentinels in it. Check for [ErrOutcomeUnknown] first: a write may
-// have been carried out although the call failed, so look before you repeat it. Any call can return
-// [ErrUnauthorized], [ErrForbidden], [ErrRateLimited] or [ErrServer]; each method documents its others.
+// An invalid argument is an [*InvalidArgumentError]; nothing was sent. A failed request is an
+// [*Error], with the HTTP status, the API's error codes and the ray ID. Use errors.Is to check for
+// [ErrNotFound], [ErrTunnelNameTaken] and the other sentinel errors.
+//
+// Check for [ErrOutcomeUnknown] first. It means that the call failed, but a write may have been
+// carried out: read the current state before you repeat the write.
+//
+// Any call can return [ErrUnauthorized], [ErrForbidden], [ErrRateLimited] or [ErrServer]. Each
+// method documents its other errors.
 //
 // # Retries
 //
-// GET, PUT, PATCH and DELETE are retried on 429, 500, 502 to 504, 520 to 530, broken connections and
-// attempts that time out, up to four attempts in total with random pauses between them; see [WithRetry]
-// and [WithTimeout]. A POST is retried only on 429, if no connection was made, or if an HTTP/2 server says
-// that it did not process it: nothing is created twice.
+// GET, PUT, PATCH and DELETE requests are retried if the status is 429, 500, 502 to 504, or 520 to
+// 530, if the connection breaks, or if the attempt times out. The default is up to four attempts in
+// total, with random pauses between them; see [WithRetry] and [WithTimeout].
+//
+// A POST request is retried only if the status is 429, if no connection was made, or if an HTTP/2
+// server reports that it did not process the request. So nothing is created twice.
 //
 // # Rate limits
 //
-// Cloudflare allows a token 1200 requests in five minutes, and after that refuses every call for five
-// more. A client and those made from it by ForAccount stay below: a burst of up to 10% of the quota, the
-// rest spread evenly, each attempt counted; see [WithRateLimit]. A call waits for its turn as long as its
-// context allows, and fails at once with [context.DeadlineExceeded] if that is too short: give calls a
-// deadline. The Retry-After of a 429 holds all of them back; if it is longer than the deadline or
-// [RetryPolicy].MaxDelay, the call fails at once with [ErrRateLimited]. Processes that share a token must
-// share the quota too: a part of it each, or a [Limiter].
+// Cloudflare allows 1200 requests per API token in five minutes. If a token exceeds that, every
+// request fails for the next five minutes. A client stays below the limit, together with the
+// clients made from it by ForAccount: it sends a burst of up to 10% of the quota and spreads the
+// rest evenly. Each attempt counts. See [WithRateLimit].
+//
+// A call waits for its turn until its context ends. If the turn would come after the context's
+// deadline, the call fails at once with [context.DeadlineExceeded]. Set a deadline for every call.
+//
+// A 429 response delays all calls for the duration in its Retry-After header, or for 5s if it has
+// none, doubled with each further 429. If that is longer than the deadline or
+// [RetryPolicy].MaxDelay allows, a call fails at once with [ErrRateLimited].
+//
+// Processes that share a token must also share its quota: give each a part of it, or use a
+// [Limiter].
 //
 // # Secrets
 //
-// A [Secret] does not show its text, however it is printed; only [Secret.Reveal] returns it. What was
-// sent as a secret is redacted from every error.
+// A [Secret] prints as [REDACTED], however it is printed. Only [Secret.Reveal] and
+// [Secret.WriteFile] give out its text. Every secret that a call sends is redacted from its errors.
 //
 // # Lists
 //
-// All and AllTypes read every page, List and ListAllTypes one. They return live tunnels unless told
-// otherwise, and only what the credentials may read: a tunnel that is not in a list may still exist.
+// The methods All and AllTypes return iterators over the items of all pages. The methods List and
+// ListAllTypes return one page. By default, lists of tunnels have only live tunnels. A list has
+// only what the credentials may read: an object that is not in the list may still exist.
 //
 // # Testing
 //
-// Package [github.com/cftunnel/cftunnel-go/tunneltest] is a fake of the API. The repository has pages on
-// testing with it (docs/testing.md) and on running a program with this client (docs/operating.md).
+// Package [github.com/cftunnel/cftunnel-go/tunneltest] is a fake of the API for tests. See
+// docs/testing.md in the repository.
 package cftunnel
 
 //go:generate go test -run ^TestTables$ -update .

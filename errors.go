@@ -10,127 +10,140 @@ import (
 	"time"
 )
 
-// The sentinels that errors.Is finds in the errors of this package. Several can match one error: an
-// update whose response was lost, and whose retry was refused with 429, is both ErrOutcomeUnknown and
-// ErrRateLimited. Check for ErrOutcomeUnknown first. [HasCode] finds what has no sentinel.
+// The sentinel errors that errors.Is finds in the errors of this package. Several can match one
+// error: if the response to an update was lost and its retry got a 429, the error is both
+// ErrOutcomeUnknown and ErrRateLimited. Check for ErrOutcomeUnknown first. For the API's other
+// error codes, use [HasCode].
 var (
-	// ErrBadRequest means status 400: the server does not accept the arguments.
+	// ErrBadRequest means status 400: the API does not accept the arguments.
 	ErrBadRequest = errors.New("bad request")
-	// ErrUnauthorized means that the credentials are unknown, malformed or revoked: status 401, or 400
-	// with the code 6003, 6103, 6111 or 9106.
+	// ErrUnauthorized means that the credentials are unknown, malformed or revoked: status 401, or
+	// status 400 with code 6003, 6103, 6111 or 9106.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrForbidden means status 403: the credentials lack a permission, or are revoked.
+	// ErrForbidden means status 403: the credentials lack a permission or are revoked.
 	ErrForbidden = errors.New("forbidden")
-	// ErrNotFound means that the API says that what was asked for does not exist: a 404 in the API's
-	// envelope, without code 7000 or 7003. FindByName returns it if there is no live tunnel of the name,
-	// ResolvePermissionGroups if there is no permission group of a name.
+	// ErrNotFound means that the requested object does not exist: status 404 in an error response
+	// of the API, without code 7000 or 7003. FindByName returns it if no live tunnel has the name,
+	// and ResolvePermissionGroups if a permission group does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict means status 409, such as ErrTunnelNameTaken, or that another DNS record keeps one out:
-	// code 81053, 81054, 81057 or 81058, which is ErrBadRequest too.
+	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that another DNS
+	// record prevents the write: code 81053, 81054, 81057 or 81058, which is ErrBadRequest too.
 	ErrConflict = errors.New("conflict")
-	// ErrRateLimited means status 429, or a call that was not sent because an earlier 429 still holds it
-	// back. A call that the client's own pace cannot release before its deadline is a
-	// context.DeadlineExceeded instead.
+	// ErrRateLimited means status 429, or that the call was not sent because of an earlier 429
+	// response. If the client's own rate limit does not allow a call before its deadline, the error
+	// is context.DeadlineExceeded instead.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrServer means status 500 or above. A write is ErrOutcomeUnknown then too.
+	// ErrServer means status 500 or above. For a write, the error is ErrOutcomeUnknown too.
 	ErrServer = errors.New("server error")
 	// ErrTunnelNameTaken means code 1013: a live tunnel already has this name.
 	ErrTunnelNameTaken = errors.New("tunnel name taken")
 	// ErrActiveConnections means code 1022: the tunnel still has connections and cannot be deleted.
 	ErrActiveConnections = errors.New("tunnel has active connections")
 	// ErrTunnelHasRoutes means code 1023: the tunnel still has routes and cannot be deleted. Since
-	// November 2025 the API deletes the routes with the tunnel instead.
+	// November 2025, the API deletes the routes together with the tunnel instead.
 	ErrTunnelHasRoutes = errors.New("tunnel has routes")
-	// ErrRouteExists means code 1014 of a route: the virtual network already has a route for this CIDR.
-	// [RoutesService.Ensure] returns it if that route leads to another tunnel.
+	// ErrRouteExists means code 1014 for a route: the virtual network already has a route for this
+	// CIDR. [RoutesService.Ensure] returns it if that route belongs to another tunnel.
 	ErrRouteExists = errors.New("route exists")
-	// ErrHostnameTaken means that a DNS record of the hostname points elsewhere.
+	// ErrHostnameTaken means that the DNS record of the hostname points to something else.
 	ErrHostnameTaken = errors.New("hostname taken")
-	// ErrConcurrentUpdate means that somebody else changed a tunnel's configuration at the same time as
-	// ModifyConfiguration, and that one of the two changes is lost.
+	// ErrConcurrentUpdate means that another write changed a tunnel's configuration during
+	// ModifyConfiguration. Unless the error says that nothing was written, one of the two changes
+	// is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
-	// ErrLocallyManaged means that a tunnel reads its configuration from a file beside cloudflared. It is
-	// returned beside the result of a configuration write that the tunnel will not read.
+	// ErrLocallyManaged means that a tunnel reads its configuration from a file on the machine of
+	// cloudflared. A configuration write returns it together with its result: the configuration is
+	// stored, but the tunnel does not use it.
 	ErrLocallyManaged = errors.New("tunnel is locally managed")
-	// ErrOutcomeUnknown means that a write may have been carried out: an attempt was cut, cancelled or
-	// timed out after it was sent, got a status of 500 or above, or a response that cannot be read; and no
-	// later attempt was refused by the API itself with a status that settles it: a 4xx other than 401, 403,
-	// 408, 425 and 429, and not about the credentials or the path. Look before you repeat the write.
+	// ErrOutcomeUnknown means that a write may have been carried out although the call failed. Read
+	// the current state before you repeat the write.
+	//
+	// An attempt was sent, and then it was cancelled, it timed out, its connection broke, it got a
+	// status of 500 or above, or its response could not be read. No later attempt settled the
+	// outcome. Only an error response of the API with a 4xx status settles it, except 401, 403,
+	// 408, 425 and 429, and except errors about the credentials or the path.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
-// Codes of the API that have a sentinel.
+// The API's codes that have a sentinel error.
 const (
 	codeTunnelNameTaken   = 1013
 	codeActiveConnections = 1022
 	codeTunnelHasRoutes   = 1023
-	codeExists            = 1014 // a route for the CIDR, or a virtual network of the name
+	codeExists            = 1014 // a route with the CIDR, or a virtual network with the name
 )
 
-// codesRecordExists are those of a DNS record that another one keeps out.
+// codesRecordExists mean that another DNS record prevents the write of one.
 var codesRecordExists = []int{81053, 81054, 81057, 81058}
 
-// Codes of the API that mean several things.
+// The API's codes whose message does not name the usual cause.
 const (
-	codeRefusedPolicy  = 1001 // of an operation on API tokens
+	codeRefusedPolicy  = 1001 // for an operation on API tokens
 	codeForbiddenToken = 9109
 )
 
-// codesUnauthorized are those of a 400 about the credentials.
+// codesUnauthorized mean that a status 400 is about the credentials.
 var codesUnauthorized = []int{6003, 6103, 6111, 9106}
 
-// Error is a call that failed: the response says so, cannot be read, or is missing. Use errors.Is with
-// the sentinels of this package, errors.AsType to read the fields, and [HasCode] for the API's codes.
+// Error is the error of a failed call. The response reports the failure, cannot be read, or is
+// missing. Use errors.Is with the sentinel errors of this package, errors.AsType to read the
+// fields, and [HasCode] to check for the API's codes.
 //
-// It contains no secret: what was sent as one is redacted from every field, even if the server
-// echoes it.
+// It contains no secrets: every secret that was sent is redacted from every field, even if the
+// server echoes it.
 type Error struct {
-	// StatusCode is the HTTP status of the last attempt, 0 if it got no response. A failure can have the
-	// status 200.
+	// StatusCode is the HTTP status of the last attempt, or 0 if it got no response. A failed call
+	// can have status 200.
 	StatusCode int
-	// Method and Path are the request's. Path is relative to the base URL, begins with a slash and has no
-	// query.
-	Method, Path string
-	// Operation is the method and the path template, as [Operation] returns it.
+	// Method is the HTTP method of the request.
+	Method string
+	// Path is relative to the base URL, begins with a slash and has no query.
+	Path string
+	// Operation is the HTTP method and path template, as [Operation] returns it.
 	Operation string
-	// RayID identifies the request for Cloudflare's support: its cf-ray header.
+	// RayID identifies the request for Cloudflare's support. It is the Cf-Ray header of the
+	// response.
 	RayID string
-	// Errors is what the API says.
+	// Errors are the errors in the response.
 	Errors []ErrorDetail
-	// RetryAfter is how long to wait before the next call: what the server asked for, the rest of a hold,
-	// or what the client's own pace needs. It is 0 if none of them is known.
+	// RetryAfter is how long to wait before the next call: the server's Retry-After, the rest of
+	// the pause after an earlier 429 response, or the wait that the client's own rate limit needs.
+	// It is 0 if none of them is known.
 	RetryAfter time.Duration
-	// Attempts counts the attempts, including those without a connection. 0 means that nothing was sent.
+	// Attempts is the number of attempts, including those that got no connection. If it is 0,
+	// nothing was sent.
 	Attempts int
-	// Body is the beginning of a response that is not JSON.
+	// Body is the beginning of the response body if that is not JSON, otherwise empty.
 	Body string
 
-	behind      func() error // the cause; a function prints as an address, unlike an error with fields
-	permissions string
-	held        bool
-	uncertain   bool
-	transient   bool // another attempt might have succeeded
-	foreign     bool // the response is not the API's own envelope of a failure
-	listMissing bool // a 404 of a list, which does not say that what was looked for is missing
+	cause       func() error // a function, so that printing the Error does not print the cause
+	permissions string       // that the operation needs
+	held        bool         // an earlier 429 response still delays the call
+	uncertain   bool         // the write may have been carried out
+	transient   bool         // another attempt may succeed
+	unknownForm bool         // the response is not an error response of the API
+	listMissing bool         // the 404 is about a list, not about the object searched for in it
 }
 
 // ErrorDetail is one error of the API's response.
 type ErrorDetail struct {
-	// Code is the API's numeric code, 0 if there is none.
-	Code             int
-	Message          string // the API's text, redacted and shortened
-	DocumentationURL string // a page about the error; usually empty
-	// Pointer is the JSON pointer of the part of the request that is wrong.
+	// Code is the API's numeric code, or 0 if there is none.
+	Code int
+	// Message is the API's text, redacted and truncated.
+	Message string
+	// DocumentationURL is a page about the error. It is usually empty.
+	DocumentationURL string
+	// Pointer is the JSON pointer to the invalid part of the request. It is usually empty.
 	Pointer string
-	// Chain holds the errors behind this one. The real reason is often only there.
+	// Chain lists the underlying errors. Often only they name the actual cause.
 	Chain []ErrorDetail
 }
 
-// maxErrorText bounds the text of an error, those of earlier attempts in it included.
+// maxErrorText is the maximum length of an error text in bytes, including earlier attempts.
 const maxErrorText = 16 << 10
 
-// Error returns what was tried, the status, each code and message with those behind it, and the ray
-// id. For a 403 it adds the permissions that the operation needs.
+// Error returns the method and path, the status, each code and message with their chain, and the
+// ray ID. For a 403 it adds the permissions that the operation needs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cftunnel: %s %s: ", e.Method, e.Path)
@@ -148,7 +161,8 @@ func (e *Error) Error() string {
 func (e *Error) parts() []string {
 	var parts []string
 	if e.StatusCode != 0 {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))))
+		status := fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		parts = append(parts, strings.TrimSpace(status))
 	}
 	for _, d := range e.Errors {
 		parts = append(parts, d.String())
@@ -175,12 +189,13 @@ func (e *Error) parts() []string {
 		parts = append(parts, fmt.Sprintf("%d attempts", e.Attempts))
 	}
 	if e.uncertain {
-		parts = append(parts, "it may have been carried out all the same")
+		parts = append(parts, "the request may have been carried out")
 	}
 	return parts
 }
 
-// usualCause returns what a code mostly means whose message does not say it.
+// usualCause returns the usual cause of an error whose message does not name it, or an empty
+// string.
 func (e *Error) usualCause() string {
 	has := func(code int) bool {
 		return slices.ContainsFunc(e.Errors, func(d ErrorDetail) bool { return d.Code == code })
@@ -188,38 +203,41 @@ func (e *Error) usualCause() string {
 	switch {
 	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
 		return "an address that the token's condition forbids"
-	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) && strings.Contains(e.Operation, "/tokens"):
-		return "a policy that allows what the client's own token does not have itself"
+	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) &&
+		strings.Contains(e.Operation, "/tokens"):
+		return "a policy with a permission that the client's own token does not have"
 	}
 	return ""
 }
 
-// Unwrap returns what ended the call besides, or instead of, a response: the context's error, a broken
-// connection, a JSON error.
+// Unwrap returns the cause besides the response, such as the context's error, a network error or a
+// JSON error. It returns nil if there is none.
 func (e *Error) Unwrap() error {
-	if e.behind == nil {
+	if e.cause == nil {
 		return nil
 	}
-	return e.behind()
+	return e.cause()
 }
 
 func (e *Error) setCause(cause error) {
-	if e.behind = nil; cause != nil {
-		e.behind = func() error { return cause }
+	if e.cause = nil; cause != nil {
+		e.cause = func() error { return cause }
 	}
 }
 
-// Is makes errors.Is find the sentinels of this package.
+// Is reports whether the error matches target, which must be a sentinel error of this package.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrBadRequest:
 		return e.StatusCode == http.StatusBadRequest
 	case ErrUnauthorized:
-		return e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusBadRequest && hasCode(e.Errors, codesUnauthorized...)
+		return e.StatusCode == http.StatusUnauthorized ||
+			e.StatusCode == http.StatusBadRequest && hasCode(e.Errors, codesUnauthorized...)
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && !e.foreign && !e.listMissing && !hasCode(e.Errors, codesNoRoute...)
+		return e.StatusCode == http.StatusNotFound && !e.unknownForm && !e.listMissing &&
+			!hasCode(e.Errors, codesNoRoute...)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict || hasCode(e.Errors, codesRecordExists...)
 	case ErrRateLimited:
@@ -240,7 +258,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// String returns the code, the message, and in brackets the errors behind it.
+// String returns the code and the message, with the chain in square brackets.
 func (d ErrorDetail) String() string {
 	var b strings.Builder
 	if d.Code != 0 {
@@ -255,16 +273,16 @@ func (d ErrorDetail) String() string {
 	}
 	if len(d.Chain) > 0 {
 		chain := make([]string, len(d.Chain))
-		for i, behind := range d.Chain {
-			chain[i] = behind.String()
+		for i, inner := range d.Chain {
+			chain[i] = inner.String()
 		}
 		fmt.Fprintf(&b, " [%s]", strings.Join(chain, ", "))
 	}
 	return b.String()
 }
 
-// HasCode reports whether err contains an [Error] with one of these codes of the API, also behind
-// another one in its chain.
+// HasCode reports whether err has one of the API's error codes. It looks in every [Error] in the
+// chain of err, and in the chains of their details.
 func HasCode(err error, codes ...int) bool {
 	if err == nil {
 		return false
@@ -277,7 +295,9 @@ func HasCode(err error, codes ...int) bool {
 	case interface{ Unwrap() error }:
 		return HasCode(err.Unwrap(), codes...)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(err.Unwrap(), func(err error) bool { return HasCode(err, codes...) })
+		return slices.ContainsFunc(err.Unwrap(), func(err error) bool {
+			return HasCode(err, codes...)
+		})
 	}
 	return false
 }
@@ -288,16 +308,16 @@ func hasCode(details []ErrorDetail, codes ...int) bool {
 	})
 }
 
-// InvalidArgumentError is an argument that a call refused before anything was sent. It never contains
-// the argument itself.
+// InvalidArgumentError is an error about an argument, returned before anything is sent. It never
+// contains the value of the argument.
 type InvalidArgumentError struct {
-	// Name is the argument: a parameter, a field of the parameters, or an environment variable.
+	// Name is the name of the parameter, struct field or environment variable.
 	Name string
-	// Reason says what is wrong, such as "is empty".
+	// Reason says what is wrong with the argument, such as "is empty".
 	Reason string
 }
 
-// Error returns the argument and the reason.
+// Error returns the name and the reason.
 func (e *InvalidArgumentError) Error() string { return "cftunnel: " + e.Name + " " + e.Reason }
 
 func invalid(name, reason string, args ...any) error {

@@ -8,12 +8,14 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/limiter"
 )
 
-// QuotaLimiter is a quota that several clients of one process share: give it to each by [WithLimiter].
-// Create it with [NewLimiter]. It is safe for concurrent use.
+// QuotaLimiter is a rate limit that several clients of one process share. Create it with
+// [NewLimiter] and pass it to each client by [WithLimiter]. It is safe for concurrent use.
 type QuotaLimiter struct{ limiter *limiter.Limiter }
 
-// NewLimiter returns a limiter that releases at most requests in any window, as [WithRateLimit]
-// describes.
+// NewLimiter returns a limiter that allows at most the given number of requests in any window of
+// the given length. [WithRateLimit] describes how it spreads them.
+//
+// It returns an [*InvalidArgumentError] if an argument is not positive.
 func NewLimiter(requests int, window time.Duration) (*QuotaLimiter, error) {
 	if err := checkQuota(requests, window); err != nil {
 		return nil, err
@@ -21,8 +23,8 @@ func NewLimiter(requests int, window time.Duration) (*QuotaLimiter, error) {
 	return &QuotaLimiter{limiter.New(requests, window, math.MaxInt64)}, nil
 }
 
-// Wait returns when a request may be sent. It returns an error at once if that is not before the
-// context's deadline, and the context's error when the context ends.
+// Wait blocks until a request may be sent. It returns an error at once if that is after the
+// context's deadline, and the context's error if the context ends first.
 func (l *QuotaLimiter) Wait(ctx context.Context) error {
 	switch {
 	case l == nil || l.limiter == nil:
@@ -33,7 +35,7 @@ func (l *QuotaLimiter) Wait(ctx context.Context) error {
 	return l.limiter.Wait(ctx)
 }
 
-// Hold delays every caller until then. It never shortens an earlier hold.
+// Hold delays all requests until the given time. It never shortens an earlier hold.
 func (l *QuotaLimiter) Hold(until time.Time) {
 	if l != nil && l.limiter != nil {
 		l.limiter.Hold(until)

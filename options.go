@@ -11,7 +11,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/limiter"
 )
 
-// Defaults of a client.
+// The defaults of a client.
 const (
 	defaultBaseURL          = "https://api.cloudflare.com/client/v4"
 	defaultRequests         = 1200
@@ -20,12 +20,15 @@ const (
 	defaultMaxResponseBytes = 64 << 20
 )
 
-var defaultRetry = RetryPolicy{MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second}
+var defaultRetry = RetryPolicy{
+	MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 30 * time.Second,
+}
 
-// Option configures a client in [NewClient]. If two options set the same thing, the later one counts.
+// Option configures a client in [NewClient]. If two options set the same value, the last one
+// applies.
 type Option func(*settings) error
 
-// settings is what the options write and NewClient reads.
+// settings collects the values that options set.
 type settings struct {
 	environment bool
 	credentials credentials
@@ -43,87 +46,102 @@ type settings struct {
 	hooks            Hooks
 }
 
-// Limiter paces requests: Wait returns when one may be sent, or with an error if none may be sent or
-// the context ends. That error ends the call, unsent, and is in the chain of its [*Error]. Wait is
-// called before every attempt, again if a hold began while it waited, and by many goroutines at once. A
-// *rate.Limiter of golang.org/x/time/rate is a Limiter; so is a [*QuotaLimiter].
+// Limiter decides when requests are sent. A [*QuotaLimiter] is a Limiter, and so is a *rate.Limiter
+// of golang.org/x/time/rate.
 //
-// If a Limiter also has the method Hold(until time.Time), it is called with the end of the server's
-// Retry-After, so that others that share the Limiter can wait too.
+// If a Limiter also has a method Hold(until time.Time), the client calls it after a 429 response,
+// with the time until which no request may be sent. Clients that share the Limiter can then wait
+// too.
 type Limiter interface {
+	// Wait blocks until a request may be sent. It returns an error if the request must not be sent
+	// or the context ends; the call then fails without sending the request, and the error is in the
+	// chain of its [*Error]. Wait is called before every attempt, and again if a hold began during
+	// the wait. It must be safe for concurrent use.
 	Wait(ctx context.Context) error
 }
 
-// RetryPolicy says how often a request is retried, and after what pauses. Zero fields keep the
-// defaults.
+// RetryPolicy says how often a request is retried, and how long the pauses are. A field that is
+// zero means its default.
 type RetryPolicy struct {
-	// MaxAttempts counts the first attempt too. The default is 4; 1 turns retries off.
+	// MaxAttempts is the maximum number of attempts, including the first. The default is 4; 1 turns
+	// retries off.
 	MaxAttempts int
-	// BaseDelay bounds the pause before the second attempt; the bound doubles with each attempt after
-	// that. The pause is random, between 0 and the bound. The default is 500 ms.
+	// BaseDelay is the maximum pause before the second attempt. The maximum doubles with each
+	// further attempt. The pause is random, from 0 to the maximum. The default is 500ms.
 	BaseDelay time.Duration
-	// MaxDelay bounds each pause, and the server's Retry-After that a call waits for. The default is
-	// 30 s.
+	// MaxDelay is the maximum of every pause. A call that a Retry-After header would delay for
+	// longer fails at once. The default is 30s.
 	MaxDelay time.Duration
 }
 
-// Hooks are functions that a client calls, for metrics and traces. Both are optional. They run in the
-// goroutine of the call, with its context, and must be safe for concurrent use.
+// Hooks are functions that a client calls, for metrics and traces. A nil function is not called.
+// Hooks run in the goroutine of the call, with the context of the call, and must be safe for
+// concurrent use.
 type Hooks struct {
 	// Attempt is called after each attempt.
 	Attempt func(context.Context, AttemptInfo)
-	// Wait is called when a wait of a millisecond or more has ended.
+	// Wait is called after each wait of a millisecond or more.
 	Wait func(context.Context, WaitInfo)
 }
 
-// AttemptInfo describes an attempt that has ended.
+// AttemptInfo describes a finished attempt.
 type AttemptInfo struct {
-	// Call is the method, such as "Tunnels.Get"; Operation is what [Operation] returns.
-	Call, Operation string
-	// Attempt is 1 for the first. StatusCode is 0 if there was no response.
-	Attempt, StatusCode int
-	RayID               string        // identifies the request for Cloudflare's support
-	Duration            time.Duration // from asking for a connection to the decoded response
+	// Call is the method of this package, such as "Tunnels.Get".
+	Call string
+	// Operation is the HTTP method and path template, as [Operation] returns it.
+	Operation string
+	// Attempt is the number of the attempt, from 1.
+	Attempt int
+	// StatusCode is the HTTP status, or 0 if there was no response.
+	StatusCode int
+	// RayID identifies the request for Cloudflare's support. It is empty if there was no response.
+	RayID string
+	// Duration includes getting a connection and decoding the response.
+	Duration time.Duration
 	// Err is nil if the attempt succeeded, otherwise usually an [*Error].
 	Err error
 }
 
-// WaitReason says what a call waited for.
+// WaitReason is the reason why a call waited.
 type WaitReason string
 
-// The reasons of a wait.
+// The reasons for a wait.
 const (
-	WaitPace  WaitReason = "pace"  // the client's own rate limit
-	WaitHold  WaitReason = "hold"  // a 429 that holds back every call
-	WaitRetry WaitReason = "retry" // the pause before another attempt
+	WaitPace  WaitReason = "pace"  // the client's rate limit
+	WaitHold  WaitReason = "hold"  // a 429 response that delays every call
+	WaitRetry WaitReason = "retry" // the pause before a retry
 )
 
-// WaitInfo describes a wait that has ended.
+// WaitInfo describes a finished wait.
 type WaitInfo struct {
-	Operation string        // what [Operation] returns
-	Reason    WaitReason    // what the call waited for
-	Duration  time.Duration // a millisecond or more
+	// Operation is the HTTP method and path template, as [Operation] returns it.
+	Operation string
+	// Reason is the reason why the call waited.
+	Reason WaitReason
+	// Duration is a millisecond or more.
+	Duration time.Duration
 }
 
 var errTransportRetry = errors.New("the connection was lost, and net/http sends the request again")
 
-// WithAccountID sets the account that calls work on: 32 hexadecimal digits. See also
+// WithAccountID sets the account of the client. An account ID is 32 hexadecimal digits. See also
 // [Client.ForAccount].
 func WithAccountID(accountID string) Option {
 	return func(s *settings) error { return s.setAccountID("accountID", accountID) }
 }
 
-// WithBaseURL sends requests to another server than https://api.cloudflare.com/client/v4. Plain http is
-// refused except for a loopback address, since each request carries the credentials.
+// WithBaseURL sets the base URL of the API. The default is https://api.cloudflare.com/client/v4.
+// Plain HTTP is allowed only to a loopback address, because every request contains the credentials.
 func WithBaseURL(baseURL string) Option {
 	return func(s *settings) error { return s.setBaseURL("baseURL", baseURL) }
 }
 
-// WithHTTPClient sends requests through a copy of this client: its transport, its cookies, and its
-// timeout, which bounds an attempt besides that of [WithTimeout]. Redirects are not followed. All
-// requests go to one host: over HTTP/1.1, many calls at once need a transport with more
-// MaxIdleConnsPerHost than the 2 of http.DefaultTransport. To add to the client's own transport, use
-// [WithTransport].
+// WithHTTPClient sends requests with a copy of an HTTP client: its transport, its cookie jar and
+// its timeout. The timeout limits each attempt, like [WithTimeout]. Redirects are not followed.
+//
+// All requests go to one host. Concurrent calls over HTTP/1.1 need a transport with a larger
+// MaxIdleConnsPerHost than the 2 of http.DefaultTransport. To modify the client's default transport
+// instead, use [WithTransport].
 func WithHTTPClient(client *http.Client) Option {
 	return func(s *settings) error {
 		if client == nil {
@@ -134,11 +152,13 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithTransport wraps the client's transport, for example to add telemetry, or to trust a CA: wrap gets
-// the client's own *http.Transport, or that of [WithHTTPClient], and returns what is used instead. A
-// RoundTripper finds out about the call with [Operation] and [Attempt]. It must not call
-// http.DefaultClient. If it keeps idle connections, it needs a CloseIdleConnections method. If this
-// option is given twice, the second wraps what the first returned.
+// WithTransport wraps the client's transport, for example to add telemetry or to trust a CA. The
+// function wrap gets the default *http.Transport, or the transport of [WithHTTPClient], and returns
+// the transport to use. If the option is given twice, the second function wraps the result of the
+// first.
+//
+// A RoundTripper can call [Operation] and [Attempt] with the context of the request. It must not
+// use http.DefaultClient. If it keeps idle connections, it needs a CloseIdleConnections method.
 func WithTransport(wrap func(http.RoundTripper) http.RoundTripper) Option {
 	return func(s *settings) error {
 		if wrap == nil {
@@ -149,29 +169,34 @@ func WithTransport(wrap func(http.RoundTripper) http.RoundTripper) Option {
 	}
 }
 
-// WithUserAgent names the program in the User-Agent header, before the name of this library:
-// "my-operator/1.2".
+// WithUserAgent adds the name of the program to the User-Agent header, before the name of this
+// library. An example is "my-operator/1.2".
 func WithUserAgent(userAgent string) Option {
 	return func(s *settings) error {
 		if userAgent == "" || !isHeaderValue(userAgent) {
-			return invalid("userAgent", "is empty or has characters that a header cannot have")
+			return invalid("userAgent", "is empty or has characters that a header cannot contain")
 		}
 		s.userAgent = userAgent
 		return nil
 	}
 }
 
-// WithRateLimit sets the quota of the client and those made from it by [Client.ForAccount]: never more
-// than requests, attempts counted, in any window. A burst of up to 10% of them, at least one, may be sent
-// at once, the rest evenly spread. A call waits for its turn as long as its context allows. The default
-// is Cloudflare's own limit for a token, 1200 in 5 minutes: 120 at once, then 3.56 a second. If several
-// processes use one token, give each its share, or use [WithLimiter].
+// WithRateLimit sets the rate limit of the client and the clients made from it by
+// [Client.ForAccount]. They never send more than the given number of requests in any window of the
+// given length. Each attempt counts. A burst of up to 10% of the requests, but at least one, is
+// sent at once; the rest is spread evenly. A call waits for its turn until its context ends.
+//
+// The default is Cloudflare's limit for a token, 1200 requests in 5 minutes: a burst of 120, then
+// 3.56 requests per second. If several processes use the same token, give each a part of the quota,
+// or use [WithLimiter].
 func WithRateLimit(requests int, window time.Duration) Option {
 	return func(s *settings) error {
 		if err := checkQuota(requests, window); err != nil {
 			return err
 		}
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.New(requests, window, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.New(requests, window, maxHold)
+		}
 		return nil
 	}
 }
@@ -186,12 +211,13 @@ func checkQuota(requests int, window time.Duration) error {
 	return nil
 }
 
-// WithLimiter paces requests by l instead of the client's own quota. The server's Retry-After still holds
-// back this client and those made from it by ForAccount; others that share l only if it has Hold, which
-// a *rate.Limiter does not have.
+// WithLimiter replaces the client's own rate limit by l. A 429 response still delays this client
+// and the clients made from it by ForAccount. It delays other clients that share l only if l has a
+// Hold method, which a *rate.Limiter does not have.
 func WithLimiter(l Limiter) Option {
 	return func(s *settings) error {
-		if v := reflect.ValueOf(l); l == nil || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
+		v := reflect.ValueOf(l)
+		if l == nil || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 			return invalid("limiter", "is nil; to turn pacing off, use WithoutRateLimit")
 		}
 		if shared, ok := l.(*QuotaLimiter); ok {
@@ -201,22 +227,26 @@ func WithLimiter(l Limiter) Option {
 			s.limiter = shared.limiter.WithMaxHold
 			return nil
 		}
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.Before(l, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.Before(l, maxHold)
+		}
 		return nil
 	}
 }
 
-// WithoutRateLimit turns pacing off. The server's Retry-After still holds back this client and those made
-// from it by ForAccount.
+// WithoutRateLimit turns off the client's own rate limit. A 429 response still delays this client
+// and the clients made from it by ForAccount.
 func WithoutRateLimit() Option {
 	return func(s *settings) error {
-		s.limiter = func(maxHold time.Duration) *limiter.Limiter { return limiter.Before(nil, maxHold) }
+		s.limiter = func(maxHold time.Duration) *limiter.Limiter {
+			return limiter.Before(nil, maxHold)
+		}
 		return nil
 	}
 }
 
-// WithRetry sets how often requests are retried, and after what pauses. Which requests may be retried is
-// not a matter of policy: see the package documentation.
+// WithRetry sets how often requests are retried, and how long the pauses are. It does not change
+// which requests are retried: see the package documentation.
 func WithRetry(policy RetryPolicy) Option {
 	return func(s *settings) error {
 		switch {
@@ -227,15 +257,16 @@ func WithRetry(policy RetryPolicy) Option {
 		case policy.MaxDelay < 0:
 			return invalid("MaxDelay", "is %s; it cannot be negative", policy.MaxDelay)
 		case policy.MaxDelay > 0 && policy.BaseDelay > policy.MaxDelay:
-			return invalid("BaseDelay", "is %s, more than MaxDelay, %s", policy.BaseDelay, policy.MaxDelay)
+			return invalid("BaseDelay", "is %s, more than MaxDelay, %s",
+				policy.BaseDelay, policy.MaxDelay)
 		}
 		s.retry = policy
 		return nil
 	}
 }
 
-// WithTimeout bounds one attempt, from asking for a connection to the last byte of the response. The
-// default is 30 s. The context bounds the whole call.
+// WithTimeout limits the duration of one attempt, from getting a connection to reading the last
+// byte of the response. The default is 30s. To limit the whole call, use a context with a deadline.
 func WithTimeout(timeout time.Duration) Option {
 	return func(s *settings) error {
 		if timeout <= 0 {
@@ -246,8 +277,8 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithMaxResponseBytes bounds the body of a response, after decompression. A longer one is an error. The
-// default is 64 MiB.
+// WithMaxResponseBytes limits the size of a response body in bytes, after decompression. A larger
+// body is an error. The default is 64 MiB.
 func WithMaxResponseBytes(n int64) Option {
 	return func(s *settings) error {
 		if n < 1 {
@@ -258,11 +289,13 @@ func WithMaxResponseBytes(n int64) Option {
 	}
 }
 
-// WithLogger logs one record for each attempt, with the keys call, operation, status, ray_id, attempt,
-// duration and error. An attempt that fails for another reason than the request itself is logged as a
-// warning, others at debug level. A wait of a second or more is logged at info level, with the keys
-// call, operation, reason and duration. No body, query or header is logged. By default, and if logger
-// is nil, nothing is logged.
+// WithLogger sets a logger. By default, and if logger is nil, nothing is logged.
+//
+// Each attempt is one record with the keys call, operation, status, ray_id, attempt, duration and
+// error. The level is warn if the attempt failed without a response, with a 2xx status, or with a
+// status that is retried; otherwise it is debug. Each wait of a second or more is one record at
+// level info, with the keys call, operation, reason and duration. Bodies, queries and headers are
+// not logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
 		s.logger = logSink{}

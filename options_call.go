@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// CallOption changes one call.
+// CallOption configures one call.
 type CallOption func(*callOptions) error
 
-// callOptions is what the options of one call write and the call reads.
+// callOptions collects the values that the options of one call set.
 type callOptions struct {
 	infos       []*ResponseInfo
 	header      http.Header
@@ -37,35 +37,38 @@ func newCallOptions(opts []CallOption, maxAttempts int) (callOptions, error) {
 	return options, nil
 }
 
-// ResponseInfo describes the response to a call. It is filled whether the call succeeds or fails, with
-// the latest response.
+// ResponseInfo describes the last response to a call. It is filled if the call succeeds and if it
+// fails.
 type ResponseInfo struct {
-	// StatusCode is 0 if there was no response.
+	// StatusCode is the HTTP status, or 0 if there was no response.
 	StatusCode int
-	// Attempts counts the attempts, including those without a connection.
+	// Attempts is the number of attempts, including those that got no connection.
 	Attempts int
 	// RayID identifies the request for Cloudflare's support.
 	RayID string
-	// Header is the response's, nil if there was none.
+	// Header is the header of the response, or nil if there was no response.
 	Header http.Header
-	// Messages is what the API says besides result and errors. Messages come with success too, so do not
-	// classify by them.
+	// Messages are the API's messages besides its errors. A successful response can have messages
+	// too, so do not use them to detect errors.
 	Messages []Message
-	// RetryAfter is how long the response's Retry-After header asks to wait, given in seconds or as a
-	// date; 0 if there is none.
+	// RetryAfter is the pause that the Retry-After header asks for, in seconds or as a date. It is
+	// 0 if the header is missing.
 	RetryAfter time.Duration
-	// Page is the result_info of a list, zero if there is none.
+	// Page is the result_info of a list. It is zero if the response has none.
 	Page PageInfo
 }
 
-// Message is a remark of the API.
+// Message is a message of the API that is not an error.
 type Message struct {
-	Code    int    // the API's, 0 if there is none
-	Message string // any text
+	// Code is the API's numeric code, or 0 if there is none.
+	Code int
+	// Message is the API's text, redacted and truncated.
+	Message string
 }
 
-// CaptureResponse fills info. If one call sends several requests, as All does, info describes the last.
-// Each of several concurrent calls needs its own info. The option can be given more than once.
+// CaptureResponse stores a description of the response in info. If a call sends several requests,
+// as All does, info describes the last one. Concurrent calls must not share info. The option can be
+// given more than once.
 func CaptureResponse(info *ResponseInfo) CallOption {
 	return func(o *callOptions) error {
 		if info == nil {
@@ -76,26 +79,28 @@ func CaptureResponse(info *ResponseInfo) CallOption {
 	}
 }
 
-// AddHeader adds a header to the request. Those of the client's credentials are refused. An
-// Idempotency-Key does not make a POST retryable: this API does not support it.
+// AddHeader adds a header to the request. The headers of the client's credentials are refused. An
+// Idempotency-Key header does not make a POST request retryable, because this API does not support
+// it.
 func AddHeader(key, value string) CallOption {
 	return func(o *callOptions) error {
 		if !isHeaderName(key) {
 			return invalid("key", "is not the name of a header")
 		}
 		if !isHeaderValue(value) {
-			return invalid("value", "has characters that a header cannot have")
+			return invalid("value", "has characters that a header cannot contain")
 		}
 		switch http.CanonicalHeaderKey(key) {
 		case "Authorization", "X-Auth-Email", "X-Auth-Key":
-			return invalid("key", "is a header of the client's credentials; create another client for others")
+			return invalid("key",
+				"is a header of the client's credentials; to use others, create another client")
 		}
 		o.header.Add(key, value)
 		return nil
 	}
 }
 
-// AddQuery adds a parameter to the query, for those that the API has and this client does not.
+// AddQuery adds a parameter to the query. Use it for parameters that this package has no field for.
 func AddQuery(key, value string) CallOption {
 	return func(o *callOptions) error {
 		if key == "" {
@@ -106,9 +111,9 @@ func AddQuery(key, value string) CallOption {
 	}
 }
 
-// MaxAttempts overrides the client's number of attempts for one call. With 1, a call is sent once. Only
-// net/http may send a request once more, on a new connection, if an idle one was dead; that is counted
-// and paced.
+// MaxAttempts overrides [RetryPolicy].MaxAttempts for one call. With 1, the call is not retried.
+// The exception is a retry by net/http on a new connection after an idle connection turned out to
+// be dead; that retry is counted and rate limited too.
 func MaxAttempts(n int) CallOption {
 	return func(o *callOptions) error {
 		if n < 1 {
@@ -119,11 +124,13 @@ func MaxAttempts(n int) CallOption {
 	}
 }
 
-// AsOperation sets the path template that [Operation], logs, hooks and errors name a call of [Client.Do]
-// by: "/accounts/{account_id}/devices". Without it they have the path itself, with its ids.
+// AsOperation sets the path template of a call of [Client.Do], such as
+// "/accounts/{account_id}/devices". [Operation], logs, hooks and errors use it to identify the
+// call. By default they use the path itself, including its IDs.
 func AsOperation(template string) CallOption {
 	return func(o *callOptions) error {
-		if !strings.HasPrefix(template, "/") || !isHeaderValue(template) || !utf8.ValidString(template) || strings.ContainsAny(template, "? \t") {
+		if !strings.HasPrefix(template, "/") || strings.ContainsAny(template, "? \t") ||
+			!isHeaderValue(template) || !utf8.ValidString(template) {
 			return invalid("template", "is not a path template that begins with a slash")
 		}
 		o.template = template
@@ -134,11 +141,11 @@ func AsOperation(template string) CallOption {
 // progressKey is the context key of a *progress.
 type progressKey struct{}
 
-// Operation returns the method and the path template of the call that a request belongs to, such as
-// "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". It labels the metrics and traces of a
-// RoundTripper, which calls it with the request's context. Logs, errors and package tunneltest use the
-// same text. For [Client.Do] without [AsOperation], the path has its ids. It is empty in any other
-// context.
+// Operation returns the HTTP method and path template of the call that a request belongs to, such
+// as "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". A RoundTripper calls it with the context
+// of the request, for example to label metrics and traces. Logs, errors and package tunneltest use
+// the same text. For [Client.Do] without [AsOperation], it returns the method and the path,
+// including its IDs. In any other context it returns an empty string.
 func Operation(ctx context.Context) string {
 	if p := progressOf(ctx); p != nil {
 		return p.operation
@@ -146,8 +153,8 @@ func Operation(ctx context.Context) string {
 	return ""
 }
 
-// Attempt returns the number of the attempt that a request belongs to, 1 for the first, as [Operation]
-// does. It is 0 in any other context.
+// Attempt returns the number of the attempt that a request belongs to, from 1. A RoundTripper calls
+// it with the context of the request. In any other context it returns 0.
 func Attempt(ctx context.Context) int {
 	if p := progressOf(ctx); p != nil {
 		return int(p.attempts.Load())

@@ -11,10 +11,11 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// credential is what a request is authenticated with: a bearer token, or an email address and a key.
+// credential authenticates a request: a bearer token, or an email address and a key.
 type credential struct{ bearer, email, key string }
 
-// credentials returns the credential of the next attempt. It may return one beside an error.
+// credentials returns the credential of the next attempt. If it returns an error, the credential
+// may be set too, so that it can be redacted from the error.
 type credentials func(context.Context) (credential, error)
 
 const bearer = "Bearer "
@@ -27,10 +28,11 @@ func (c credential) token() string {
 	return strings.TrimPrefix(c.bearer, bearer)
 }
 
-// header returns the header of a request with a body, or without one.
+// header returns the header of a request. body reports whether the request has a body.
 func (c credential) header(userAgent string, body bool) http.Header {
 	const mediaType = "application/json"
-	values := []string{mediaType, userAgent, mediaType, c.bearer, c.email, c.key} // one allocation, as in net/http
+	// As in net/http, all values share one allocation.
+	values := []string{mediaType, userAgent, mediaType, c.bearer, c.email, c.key}
 	header := http.Header{"Accept": values[0:1:1], "User-Agent": values[1:2:2]}
 	if body {
 		header["Content-Type"] = values[2:3:3]
@@ -47,22 +49,24 @@ func fixed(c credential) credentials {
 	return func(context.Context) (credential, error) { return c, nil }
 }
 
-// WithAPIToken authenticates with an API token of a user or of an account. What cannot be one is
-// refused.
+// WithAPIToken authenticates with an API token of a user or of an account. It returns an error if
+// the text cannot be an API token.
 func WithAPIToken(token string) Option {
 	return func(s *settings) error { return s.setAPIToken("apiToken", token) }
 }
 
-// WithAPIKey authenticates with a user's email address and global API key. Prefer a token: the key can
-// do everything that its user can.
+// WithAPIKey authenticates with a user's email address and global API key. Prefer an API token: the
+// key has every permission of its user.
 func WithAPIKey(email, key string) Option {
 	return func(s *settings) error { return s.setAPIKey("email", email, "key", key) }
 }
 
-// WithTokenSource authenticates with the API token that source returns. It is called before every
-// attempt, with the context of the call and by many goroutines at once, so the source should cache its
-// token. If a call then waits for more than a minute, the source is called again. Its error ends the
-// call, unsent, and is in the chain of its [*Error].
+// WithTokenSource authenticates with the API token that source returns.
+//
+// source is called before every attempt, with the context of the call, so it should cache its
+// token. It must be safe for concurrent use. If the call then waits for more than a minute, source
+// is called again. If source returns an error, the call fails without sending the request, and the
+// error is in the chain of its [*Error].
 func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 	return func(s *settings) error {
 		if source == nil {
@@ -79,9 +83,10 @@ func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 	}
 }
 
-// WithEnvironment reads what no other option sets from CLOUDFLARE_API_TOKEN, or CLOUDFLARE_API_KEY and
-// CLOUDFLARE_EMAIL, from CLOUDFLARE_ACCOUNT_ID and from CLOUDFLARE_BASE_URL. The order of the options does
-// not matter. An empty variable counts as not set.
+// WithEnvironment reads the credentials from CLOUDFLARE_API_TOKEN, or from CLOUDFLARE_API_KEY and
+// CLOUDFLARE_EMAIL, the account ID from CLOUDFLARE_ACCOUNT_ID and the base URL from
+// CLOUDFLARE_BASE_URL. Other options take precedence, in whatever order the options are given. An
+// empty variable counts as not set.
 func WithEnvironment() Option {
 	return func(s *settings) error {
 		s.environment = true
@@ -89,7 +94,7 @@ func WithEnvironment() Option {
 	}
 }
 
-// The variables of WithEnvironment.
+// The environment variables of WithEnvironment.
 const (
 	envAPIToken  = "CLOUDFLARE_API_TOKEN"
 	envAPIKey    = "CLOUDFLARE_API_KEY"
@@ -98,7 +103,7 @@ const (
 	envBaseURL   = "CLOUDFLARE_BASE_URL"
 )
 
-// readEnvironment sets what no option set.
+// readEnvironment sets the values that no option set.
 func (s *settings) readEnvironment() error {
 	if s.credentials == nil {
 		token, key, email := os.Getenv(envAPIToken), os.Getenv(envAPIKey), os.Getenv(envEmail)
@@ -161,7 +166,8 @@ func (s *settings) setBaseURL(name, baseURL string) error {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return invalid(name, "has a query or a fragment")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return invalid(name, "is plain http to another machine, which would show the credentials to everybody between; use https")
+		return invalid(name,
+			"is plain http to a remote host, which would expose the credentials; use https")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return invalid(name, "is neither https nor http")
 	}

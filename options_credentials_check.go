@@ -5,31 +5,32 @@ import (
 	"strings"
 )
 
-// The checks of credentials know texts by their characters and their beginning, never by their
-// length, and never repeat a text in an error.
+// The checks in this file use the prefix and the characters of a credential, never its length. No
+// error contains the credential.
 
-// checkAPIToken refuses a text that cannot be an API token.
+// checkAPIToken returns an error if token cannot be an API token.
 func checkAPIToken(name, token string) error {
 	switch {
 	case isTunnelToken(token):
 		return invalid(name,
-			"is a tunnel token, or another one of the kind eyJ…; the API takes an API token")
+			"is a tunnel token or another token that begins with eyJ; use an API token")
 	case strings.HasPrefix(token, "cfk_"):
 		return invalid(name, "is a global API key, not an API token")
 	}
 	return checkCredential(name, token)
 }
 
-// checkAPIKey refuses a text that cannot be a global API key.
+// checkAPIKey returns an error if key cannot be a global API key.
 func checkAPIKey(name, key string) error {
 	if isTunnelToken(key) {
-		return invalid(name, "is a tunnel token, or another one of the kind eyJ…, not an API key")
+		return invalid(name,
+			"is a tunnel token or another token that begins with eyJ, not an API key")
 	}
 	return checkCredential(name, key)
 }
 
-// checkCredential refuses a text that is neither an API token nor a key. Both consist of letters,
-// digits, dashes and underscores.
+// checkCredential returns an error if value can be neither an API token nor a key. Both consist of
+// letters, digits, dashes and underscores.
 func checkCredential(name, value string) error {
 	switch {
 	case value == "":
@@ -37,7 +38,7 @@ func checkCredential(name, value string) error {
 	case isPlaceholder(value):
 		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(value):
-		return invalid(name, "has white space or other characters that a header cannot hold")
+		return invalid(name, "has white space or other characters that a header cannot contain")
 	case strings.Trim(value, credentialCharacters) != "":
 		return invalid(name, `has characters other than letters, digits, "-" and "_"`)
 	}
@@ -54,7 +55,7 @@ func checkEmail(name, email string) error {
 	case isPlaceholder(email):
 		return invalid(name, "is a placeholder such as ${NAME} or <NAME>, not the value itself")
 	case !isVisibleASCII(email):
-		return invalid(name, "has white space or other characters that a header cannot hold")
+		return invalid(name, "has white space or other characters that a header cannot contain")
 	case user == "" || domain == "" || strings.ContainsAny(email, "\"`\\;:,()[]") ||
 		strings.Contains(domain, "@") || strings.Trim(email, "'") != email:
 		return invalid(name, "is not an email address")
@@ -62,8 +63,8 @@ func checkEmail(name, email string) error {
 	return nil
 }
 
-// isPlaceholder reports whether a text stands for a value that was not filled in: ${NAME}, $NAME,
-// <NAME>, {{ name }}, %NAME%, NAME_OF_A_VARIABLE, your-name.
+// isPlaceholder reports whether text is a placeholder for a value: ${NAME}, $NAME, <NAME>, {{ name
+// }}, %NAME%, NAME_OF_A_VARIABLE or your-name.
 func isPlaceholder(text string) bool {
 	if strings.ContainsAny(text, "${}<>%") {
 		return true
@@ -86,9 +87,9 @@ func isVisibleASCII(text string) bool {
 	return true
 }
 
-// isTunnelToken reports whether a text is a tunnel token or another JSON object in base64, such as
-// a JWT, complete or cut off. An API token of before 2026 may begin with eyJ by chance, but not
-// with a member of such an object.
+// isTunnelToken reports whether text is a tunnel token or other base64 of a JSON object, such as a
+// JWT, complete or truncated. An API token issued before 2026 may begin with eyJ by chance, but not
+// with the base64 of a member name.
 func isTunnelToken(text string) bool {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "eyJ") {

@@ -9,18 +9,25 @@ import (
 
 // Page is one page of a list.
 type Page[T any] struct {
-	Items []T // in the server's order
-	// Info is what the server says about the page. It is zero if the server says nothing.
+	// Items are in the order of the server.
+	Items []T
+	// Info is the server's description of the page. It is zero if the response has none.
 	Info PageInfo
 
-	whole bool // there are no other pages
+	whole bool // the page is the whole list
 }
 
-// PageInfo describes a page as the server does. Whether TotalCount respects the filters of the list is
-// not known.
+// PageInfo describes a page of a list, as the server reports it.
 type PageInfo struct {
-	// Page counts from 1. PerPage is the most items of a page, Count the number of items on this one.
-	Page, PerPage, Count, TotalCount int
+	// Page is the number of the page, from 1.
+	Page int
+	// PerPage is the maximum number of items on a page.
+	PerPage int
+	// Count is the number of items on this page.
+	Count int
+	// TotalCount is the number of items on all pages. The API does not document whether it respects
+	// the filters of the list.
+	TotalCount int
 }
 
 // mapPage converts the items of a page.
@@ -34,30 +41,35 @@ func mapPage[W, T any](page *Page[W], convert func(*W) T) *Page[T] {
 
 // pager reads a list page by page.
 type pager[T any] struct {
-	page, perPage int // as the caller set them; 0 is the first page, and the longest
-	mostPerPage   int // what the endpoint allows
+	page, perPage int // set by the caller; 0 is the first page, and the longest pages
+	maxPerPage    int // allowed by the endpoint
 	fetch         func(page, perPage int) (*Page[T], error)
-	// hash identifies an item, so that a page that comes again is recognized.
+	// hash identifies an item, to detect repeated pages.
 	hash func(seed maphash.Seed, item *T) uint64
 }
 
-// allPages reads every page of a list, from page on. identity tells the items apart.
+// allPages yields every item of a list, beginning with the given page. identity returns the text
+// that identifies an item.
 func allPages[T any](
-	page, perPage, mostPerPage int, identity func(*T) string, fetch func(page, perPage int) (*Page[T], error),
+	page, perPage, maxPerPage int, identity func(*T) string,
+	fetch func(page, perPage int) (*Page[T], error),
 ) iter.Seq2[*T, error] {
 	return pager[T]{
-		page: page, perPage: perPage, mostPerPage: mostPerPage, fetch: fetch,
-		hash: func(seed maphash.Seed, item *T) uint64 { return maphash.String(seed, identity(item)) },
+		page: page, perPage: perPage, maxPerPage: maxPerPage, fetch: fetch,
+		hash: func(seed maphash.Seed, item *T) uint64 {
+			return maphash.String(seed, identity(item))
+		},
 	}.all()
 }
 
-// all yields every item. An error is yielded once, with no item, and ends it.
+// all yields every item. It yields an error once, with a nil item, and stops.
 func (p pager[T]) all() iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, p.mostPerPage)
+		page, perPage := cmp.Or(p.page, 1), cmp.Or(p.perPage, p.maxPerPage)
 		seen := 0
 		seed := maphash.MakeSeed()
-		var first, before, mark digest // mark is moved on ever more rarely, and found in any cycle of pages
+		// checkpoint moves to pages 1, 2, 4, 8 and so on, so that it detects a cycle of any length.
+		var first, previous, checkpoint digest
 		for n := 0; ; n++ {
 			got, err := p.fetch(page+n, perPage)
 			if err != nil {
@@ -65,17 +77,19 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 				return
 			}
 			d := p.digest(seed, got.Items)
-			if d.count > 0 && n > 0 && (d == first || d == before || d == mark) {
-				yield(nil, fmt.Errorf("cftunnel: page %d of the list repeats an earlier one: the server ignores the page number", page+n))
+			if d.count > 0 && n > 0 && (d == first || d == previous || d == checkpoint) {
+				yield(nil, fmt.Errorf("cftunnel: page %d of the list repeats an earlier one: "+
+					"the server ignores the page number", page+n))
 				return
 			}
 			if n == 0 {
 				first = d
-				// What is before the first page, by the length of pages that the server keeps to.
+				// The items before the first page. The server's page length may differ from
+				// perPage.
 				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
 			}
-			if before = d; n&(n-1) == 0 {
-				mark = d
+			if previous = d; n&(n-1) == 0 {
+				checkpoint = d
 			}
 			for i := range got.Items {
 				if !yield(&got.Items[i], nil) {
@@ -90,7 +104,8 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 	}
 }
 
-// isLast reports whether no item can follow; seen is the number of items up to this page's end.
+// isLast reports whether no item can follow. seen is the number of items up to the end of this
+// page.
 func (p *Page[T]) isLast(seen int) bool {
 	n := len(p.Items)
 	switch {
@@ -99,13 +114,13 @@ func (p *Page[T]) isLast(seen int) bool {
 	case n < p.Info.PerPage:
 		return true
 	case p.Info.TotalCount < n:
-		// Missing, or not a count of this list.
+		// The count is missing or is not about this list.
 		return false
 	}
 	return seen >= p.Info.TotalCount
 }
 
-// digest identifies the items of a page, whatever their order.
+// digest identifies the items of a page, independent of their order.
 type digest struct {
 	count int
 	sum   uint64

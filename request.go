@@ -18,28 +18,29 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
-// operation is an endpoint of the API.
+// operation describes an endpoint of the API.
 type operation struct {
 	call, method, template string
 	label                  string // method and template
-	// permissions are those that the credentials need, for the error text of a 403.
+	// permissions are the permissions that the credentials need, for the error text of a 403.
 	permissions string
-	// secret means that the result may hold a secret: nothing of a response that cannot be read may be
-	// shown.
+	// secret means that the result may contain a secret. Errors then do not show the body.
 	secret bool
-	// once means that the request must not be repeated, although its method is idempotent.
+	// once means that the request must not be repeated, although its HTTP method is idempotent.
 	once bool
-	// anyEnvelope accepts a response that has a result and neither success nor errors.
+	// anyEnvelope means that a response with a result, but without success and errors, is accepted.
 	anyEnvelope bool
 }
 
+// op returns an operation.
 func op(call, method, template, permissions string) operation {
 	return operation{
-		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
+		call: call, method: method, template: template, label: method + " " + template,
+		permissions: permissions,
 	}
 }
 
-// secretOp is op for a response that may hold a secret.
+// secretOp returns an operation whose response may contain a secret.
 func secretOp(call, method, template, permissions string) operation {
 	return operation{
 		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
@@ -47,7 +48,8 @@ func secretOp(call, method, template, permissions string) operation {
 	}
 }
 
-// once returns an operation whose requests must not be repeated, although their method is idempotent.
+// once returns a copy of o whose requests must not be repeated, although its HTTP method is
+// idempotent.
 func once(o operation) operation {
 	o.once = true
 	return o
@@ -56,30 +58,30 @@ func once(o operation) operation {
 // request is an operation and its arguments.
 type request struct {
 	operation operation
-	ids       []string                   // of the template's variables behind {account_id}, in their order
+	ids       []string                   // the values of the template's variables, in order, without {account_id}
 	query     func() (url.Values, error) // nil for none
-	body      any                        // nil for none
-	result    any                        // what a response's result is decoded into; nil for nothing
-	check     func() error
-	// credentials, if set, are those of the first attempt.
+	body      any                        // nil if there is no body
+	result    any                        // the pointer to decode the result into; nil ignores the result
+	check     func() error               // called after decoding a success, to check the result; may be nil
+	// credentials replace those of the client for the first attempt, if they are not nil.
 	credentials credentials
 }
 
 func (r request) isWrite() bool { return r.operation.method != http.MethodGet }
 
-// isRepeatable reports whether sending the request twice does the same as sending it once.
+// isRepeatable reports whether the request is idempotent.
 func (r request) isRepeatable() bool {
 	return r.operation.method != http.MethodPost && !r.operation.once
 }
 
-// pathVariable is a name in the templates of paths.
+// pathVariable is a variable of path templates.
 type pathVariable struct {
 	argument string // its name in errors
 	check    func(string) error
 }
 
 var pathVariables = map[string]pathVariable{
-	"account_id":   {"accountID", nil}, // was checked when the client was made
+	"account_id":   {"accountID", nil}, // NewClient and ForAccount check it
 	"tunnel_id":    {"tunnelID", apipath.UUID},
 	"connector_id": {"connectorID", apipath.OpaqueID},
 	"resource":     {"resource", apipath.OpaqueID},
@@ -93,7 +95,7 @@ var pathVariables = map[string]pathVariable{
 	"dns_record_id":      {"recordID", apipath.HexID},
 }
 
-// path fills the operation's template with checked ids.
+// path expands the template of the operation with the checked IDs.
 func (r request) path(accountID string) (string, error) {
 	ids := r.ids
 	return apipath.Expand(r.operation.template, func(name string) (string, error) {
@@ -101,7 +103,8 @@ func (r request) path(accountID string) (string, error) {
 		switch {
 		case name == "account_id" && accountID == "":
 			return "", invalid(variable.argument,
-				"is missing: use WithAccountID, ForAccount, or WithEnvironment with %s set", envAccountID)
+				"is missing: use WithAccountID, ForAccount, or WithEnvironment with %s set",
+				envAccountID)
 		case name == "account_id":
 			return accountID, nil
 		case !ok || len(ids) == 0:
@@ -116,8 +119,8 @@ func (r request) path(accountID string) (string, error) {
 	})
 }
 
-// queryOf encodes a struct with url tags, for a request. It is a function of its own because a program
-// whose calls have no query need not link the encoder.
+// queryOf returns the query of a request, from a struct with url tags. It is a separate function so
+// that a program whose calls have no query does not link the encoder.
 func queryOf(params any) func() (url.Values, error) {
 	return func() (url.Values, error) {
 		if err := checkText("query", params); err != nil {
@@ -131,7 +134,7 @@ func queryOf(params any) func() (url.Values, error) {
 	}
 }
 
-// encodeQuery returns "?" and the query, or an empty string.
+// encodeQuery returns "?" and the encoded query, or an empty string if there is no query.
 func encodeQuery(query func() (url.Values, error), extra url.Values) (string, error) {
 	if query == nil && len(extra) == 0 {
 		return "", nil
@@ -155,7 +158,7 @@ func encodeQuery(query func() (url.Values, error), extra url.Values) (string, er
 	return "?" + values.Encode(), nil
 }
 
-// encodeBody encodes a body once, so that every attempt sends the same bytes.
+// encodeBody encodes a body as JSON. It returns nil if there is no body.
 func encodeBody(body any) ([]byte, error) {
 	if body == nil {
 		return nil, nil
@@ -170,8 +173,8 @@ func encodeBody(body any) ([]byte, error) {
 	return encoded, nil
 }
 
-// encodeCallersBody is encodeBody for a value of the caller's.
-func encodeCallersBody(body any) (json.RawMessage, error) {
+// encodeDoBody encodes the body of Do.
+func encodeDoBody(body any) (json.RawMessage, error) {
 	switch body := body.(type) {
 	case nil:
 		return nil, nil
@@ -185,18 +188,20 @@ func encodeCallersBody(body any) (json.RawMessage, error) {
 	}
 	encoded, err := encodeBody(body)
 	if err == nil && bytes.Contains(encoded, []byte(`"`+redact.Mark+`"`)) {
-		return nil, invalid("body", "contains a Secret, which would be sent as %s; use what its Reveal returns", redact.Mark)
+		return nil, invalid("body",
+			"contains a Secret, which would be sent as %s; use the result of Reveal", redact.Mark)
 	}
 	return encoded, err
 }
 
-// serviceType is what every service is.
+// serviceType constrains type parameters to services.
 type serviceType interface{ ~struct{ client *Client } }
 
-// clientOf returns the client of a service.
+// clientOf returns the client of a service. It returns an error if the service is nil or zero.
 func clientOf[S serviceType](s *S) (*Client, error) {
 	if s == nil {
-		return nil, invalid("service", "is nil; use those of a client that NewClient created")
+		return nil, invalid("service",
+			"is nil; use the services of a client that NewClient created")
 	}
 	c := service(*s).client
 	return c, c.check()
@@ -204,12 +209,14 @@ func clientOf[S serviceType](s *S) (*Client, error) {
 
 var (
 	errNoResult = errors.New("the response has no result")
-	errOtherID  = errors.New("the response is about something else than what was asked for")
+	errOtherID  = errors.New("the response is about something else than the requested object")
 )
 
-// doItem sends a request and returns the response's result. check says what is wrong with it; nil
-// checks nothing. A response without a result is an error.
-func doItem[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+// doItem sends a request and returns the result of the response. It returns an error if the
+// response has no result. If check is not nil, it can refuse the result.
+func doItem[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	var item *T
 	r.result = &item
 	r.check = func() error {
@@ -227,14 +234,18 @@ func doItem[T any, S serviceType](ctx context.Context, s *S, r request, check fu
 	return item, nil
 }
 
-// doDelete sends a request that deletes something, and returns the response's result, or nil if there
-// is none. check is asked only about a result.
-func doDelete[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+// doDelete sends a request that deletes an object, and returns the result of the response, or nil
+// if it has none. check can refuse a result.
+func doDelete[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	return doOptional(ctx, s, r, check, opts)
 }
 
-// doOptional is doItem for a response that may have no result: it then returns nil.
-func doOptional[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) (*T, error) {
+// doOptional is like doItem, but returns nil if the response has no result.
+func doOptional[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) (*T, error) {
 	var item *T
 	r.result = &item
 	r.check = func() error {
@@ -249,14 +260,17 @@ func doOptional[T any, S serviceType](ctx context.Context, s *S, r request, chec
 	return item, nil
 }
 
-// doPage sends a request for a page of a list that has at most so many items. check says what is wrong
-// with one of them.
-func doPage[T any, S serviceType](ctx context.Context, s *S, r request, mostItems int, check func(*T) error, opts []CallOption) (*Page[T], error) {
+// doPage sends a request for one page of a list. It returns an error if the page has more than
+// maxItems items. check can refuse an item.
+func doPage[T any, S serviceType](
+	ctx context.Context, s *S, r request, maxItems int, check func(*T) error, opts []CallOption,
+) (*Page[T], error) {
 	page := &Page[T]{}
 	r.result = &page.Items
 	r.check = func() error {
-		if len(page.Items) > mostItems {
-			return fmt.Errorf("the response has %d items; a page has at most %d", len(page.Items), mostItems)
+		if len(page.Items) > maxItems {
+			return fmt.Errorf("the response has %d items; a page has at most %d",
+				len(page.Items), maxItems)
 		}
 		return checkItems(page.Items, check)
 	}
@@ -268,8 +282,10 @@ func doPage[T any, S serviceType](ctx context.Context, s *S, r request, mostItem
 	return page, nil
 }
 
-// doList sends a request for a list that has no pages.
-func doList[T any, S serviceType](ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption) ([]T, error) {
+// doList sends a request for a list without pages. check can refuse an item.
+func doList[T any, S serviceType](
+	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+) ([]T, error) {
 	var items []T
 	r.result = &items
 	r.check = func() error { return checkItems(items, check) }
@@ -288,13 +304,16 @@ func checkItems[T any](items []T, check func(*T) error) error {
 	return nil
 }
 
-// doNothing sends a request whose response has nothing to return.
-func doNothing[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) error {
+// doNoResult sends a request and ignores the result of the response.
+func doNoResult[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) error {
 	_, err := send(ctx, s, r, opts)
 	return err
 }
 
-func send[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (PageInfo, error) {
+// send sends a request of a service.
+func send[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (PageInfo, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return PageInfo{}, err
@@ -302,29 +321,30 @@ func send[S serviceType](ctx context.Context, s *S, r request, opts []CallOption
 	return c.send(ctx, r, opts)
 }
 
-// checkID says that an object is not the one that was asked for. Any id is right if asked is empty.
-func checkID(got, asked string) error {
+// checkID returns an error if the ID of an object is not the requested one. If requested is empty,
+// every ID is accepted.
+func checkID(got, requested string) error {
 	switch {
 	case got == "":
-		return errors.New("the response has no id")
-	case asked != "" && !strings.EqualFold(got, asked):
+		return errors.New("the response has no ID")
+	case requested != "" && !strings.EqualFold(got, requested):
 		return errOtherID
 	}
 	return nil
 }
 
-// checkDeletedID is checkID for the response to a deletion, which may be about nothing.
-func checkDeletedID(got, asked string) error {
+// checkDeletedID is checkID for the response to a deletion, which may have no ID.
+func checkDeletedID(got, requested string) error {
 	if got == "" {
 		return nil
 	}
-	return checkID(got, asked)
+	return checkID(got, requested)
 }
 
-// checkPathID says that an id cannot be used in a path.
+// checkPathID returns an error if an ID cannot be used in a path.
 func checkPathID(id string) error {
 	if err := apipath.OpaqueID(id); err != nil {
-		return fmt.Errorf("its id %w", err)
+		return fmt.Errorf("its ID %w", err)
 	}
 	return nil
 }

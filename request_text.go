@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxTextDepth ends the search in a value that contains itself, which cannot be encoded either.
+// maxTextDepth limits the search in a value that contains itself. Such a value cannot be encoded
+// either.
 const maxTextDepth = 100
 
-// checkText refuses a value with a text that is not UTF-8: encoding it would change it. name is the
-// argument, unless the text is in a field of a struct.
+// checkText returns an error if a string in value is not valid UTF-8, because encoding would change
+// it. The error names the struct field that contains the string, or name if there is none.
 func checkText(name string, value any) error {
 	return findBadText(name, reflect.ValueOf(value), 0)
 }

@@ -14,19 +14,18 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-// Secret is a text that must not be shown: a tunnel token, a tunnel secret, an API token. Printing,
-// logging and encoding show [REDACTED] in its place, whether it is a value or the key of a map. As
-// an unexported field, for which fmt calls no methods, it is printed as an address. Only
-// [Secret.Reveal] and [Secret.WriteFile] give out the text. Secrets with the same text are equal
-// under ==. The zero Secret is empty.
+// Secret is a text that must not be shown: a tunnel token, a tunnel secret or an API token. It is
+// printed, logged and encoded as [REDACTED], as a value and as a map key. Only [Secret.Reveal] and
+// [Secret.WriteFile] give out the text. The zero Secret is empty. Secrets with the same text are
+// equal under ==.
 //
-// Programs that follow unexported pointers through memory, such as some printers of test failures,
-// still find the text.
+// If a Secret is an unexported field, fmt cannot call its methods and prints an address. Programs
+// that follow unexported pointers, such as some test failure printers, can still find the text.
 //
 // A Secret cannot be decoded from JSON, so that [REDACTED] is never read as a secret.
 type Secret struct{ text unique.Handle[string] }
 
-// NewSecret returns a Secret with this text. An empty text gives the zero Secret.
+// NewSecret returns a Secret with the given text. If the text is empty, it returns the zero Secret.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -34,7 +33,7 @@ func NewSecret(text string) Secret {
 	return Secret{unique.Make(text)}
 }
 
-// Reveal returns the text. It is empty for the zero Secret. What it returns is no longer protected.
+// Reveal returns the text, which is no longer protected. The text of the zero Secret is empty.
 func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""
@@ -42,13 +41,13 @@ func (s Secret) Reveal() string {
 	return s.text.Value()
 }
 
-// WriteFile writes the text to a file that only its owner may read (mode 0600), and nothing else:
-// no line break is added. This is the form that cloudflared reads with --token-file.
+// WriteFile writes the text to a file that only its owner may read (mode 0600). It adds no line
+// break. This is the format of cloudflared's --token-file.
 //
-// An existing file is replaced as a whole, or left as it is if anything fails. It keeps its owner;
-// if the process may not keep the owner, WriteFile fails. A symbolic link is replaced by the file.
-// Whatever else is not a regular file, such as a directory, a pipe or a device, is refused, and so
-// is the zero Secret.
+// An existing file is replaced atomically: if WriteFile fails, the file is unchanged. The file
+// keeps its owner; if that is not permitted, WriteFile fails. A symbolic link is replaced by the
+// file. It returns an error if path is anything else but a regular file, such as a directory, a
+// pipe or a device, and if the Secret is zero.
 func (s Secret) WriteFile(path string) error {
 	if s.IsZero() {
 		return invalid("secret", "is empty")
@@ -68,25 +67,27 @@ func (s Secret) String() string { return redact.Mark }
 // Format writes [REDACTED] for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redact.Mark) }
 
-// LogValue returns [REDACTED] for log/slog.
+// LogValue returns [REDACTED]. It implements [log/slog.LogValuer].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redact.Mark) }
 
-// MarshalText returns [REDACTED] for encoders of JSON and other formats.
+// MarshalText returns [REDACTED]. It implements [encoding.TextMarshaler], which encoders of JSON
+// and other formats use.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redact.Mark), nil }
 
 const (
-	secretBytes    = 32 // of a new tunnel secret
-	minSecretBytes = 16 // of a given one
+	secretBytes    = 32 // the length of a new tunnel secret
+	minSecretBytes = 16 // the minimum length of a given one
 )
 
-// NewTunnelSecret returns a new tunnel secret: 32 random bytes in standard base64.
+// NewTunnelSecret returns a random tunnel secret: 32 bytes in standard base64.
 func NewTunnelSecret() Secret {
 	raw := make([]byte, secretBytes)
 	_, _ = rand.Read(raw) // never fails
 	return NewSecret(base64.StdEncoding.EncodeToString(raw))
 }
 
-// checkTunnelSecret refuses what the API cannot use as a tunnel secret. The zero Secret is allowed.
+// checkTunnelSecret returns an error if secret cannot be a tunnel secret. The zero Secret is
+// allowed.
 func checkTunnelSecret(name string, secret Secret) error {
 	if secret.IsZero() {
 		return nil
@@ -106,8 +107,9 @@ func checkTunnelSecret(name string, secret Secret) error {
 	return nil
 }
 
-// decodeBase64 decodes what cloudflared and others write: either alphabet, with or without padding,
-// with line breaks anywhere. Bits left over at the end are ignored.
+// decodeBase64 decodes the forms of base64 that cloudflared and other programs write: either
+// alphabet, with or without padding, with line breaks anywhere. Bits left over at the end are
+// ignored.
 func decodeBase64(text string) ([]byte, error) {
 	text = strings.NewReplacer("\r", "", "\n", "").Replace(text)
 	encoding := base64.StdEncoding

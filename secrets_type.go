@@ -6,9 +6,9 @@ import (
 	"reflect"
 )
 
-// holdsSecret reports whether decoding JSON into a value of type t could reach a [Secret], which
-// cannot be decoded. Fields that encoding/json ignores do not count, nor does what is inside a type
-// that decodes itself. What an interface holds is not known from its type.
+// holdsSecret reports whether a value of type t can contain a [Secret], which cannot be decoded
+// from JSON. It ignores fields that encoding/json ignores, types that decode themselves, and the
+// values of interfaces.
 func holdsSecret(t reflect.Type) bool {
 	return findSecret(t, map[reflect.Type]bool{})
 }
@@ -19,8 +19,7 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// findSecret is holdsSecret for the types that are not in seen, which ends the recursion of types
-// that contain themselves.
+// findSecret implements holdsSecret. It skips the types in seen, so that recursive types end.
 func findSecret(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if t == nil || seen[t] {
 		return false
@@ -49,8 +48,8 @@ func findSecret(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// isDecoded reports whether encoding/json decodes into a field. It does for the exported fields of
-// an embedded struct, even if the type of the struct is not exported.
+// isDecoded reports whether encoding/json decodes into a field. It decodes into the exported fields
+// of an embedded struct, even if the type of the struct is unexported.
 func isDecoded(f reflect.StructField) bool {
 	embedded := f.Type
 	if embedded.Kind() == reflect.Pointer {

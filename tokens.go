@@ -9,69 +9,82 @@ import (
 	"time"
 )
 
-// TokensService verifies the API token that the client itself uses.
+// TokensService verifies the API token that the client uses.
 type TokensService service
 
-// TokenStatus is whether a token is switched on. There may be others than these.
+// TokenStatus is the status of an API token. The API may return other values.
 type TokenStatus string
 
-// The statuses that are known.
+// The statuses of API tokens.
 const (
 	TokenStatusActive   TokenStatus = "active"
 	TokenStatusDisabled TokenStatus = "disabled"
 	TokenStatusExpired  TokenStatus = "expired"
-	// TokenStatusRevoked is of a token whose secret was found in public, in a repository for instance.
+	// TokenStatusRevoked means that the token was found in public, for example in a repository.
 	TokenStatusRevoked TokenStatus = "revoked (exposed)"
 )
 
-// TokenOwner is whom a token belongs to.
+// TokenOwner is the kind of owner that an API token has.
 type TokenOwner string
 
-// A token belongs to a user or to an account.
+// The owners of API tokens.
 const (
 	TokenOwnerUser    TokenOwner = "user"
 	TokenOwnerAccount TokenOwner = "account"
 )
 
-// TokenVerification is what the API says of a token.
+// TokenVerification is the result of verifying an API token.
 type TokenVerification struct {
-	ID     string      // of the token, which is no secret
-	Status TokenStatus // which alone does not say that it works: see Usable
-	Owner  TokenOwner  // whose endpoint knew it
-	// NotBefore and ExpiresOn bound the time in which the token works; zero is no bound.
-	NotBefore, ExpiresOn time.Time
+	// ID is the ID of the token. It is not secret.
+	ID string
+	// Status is not enough to know whether the token works: use Usable.
+	Status TokenStatus
+	// Owner says which endpoint recognized the token.
+	Owner TokenOwner
+	// NotBefore is when the token becomes valid. It is zero if the token has no such time.
+	NotBefore time.Time
+	// ExpiresOn is when the token expires. It is zero if the token does not expire.
+	ExpiresOn time.Time
 }
 
-// Usable reports whether the token works at that time: it is active, and the time is within its bounds.
+// Usable reports whether the token works at the given time: it is active, already valid and not
+// expired.
 func (v TokenVerification) Usable(at time.Time) bool {
-	return v.Status == TokenStatusActive && !at.Before(v.NotBefore) && (v.ExpiresOn.IsZero() || at.Before(v.ExpiresOn))
+	return v.Status == TokenStatusActive && !at.Before(v.NotBefore) &&
+		(v.ExpiresOn.IsZero() || at.Before(v.ExpiresOn))
 }
 
-// Beginnings of API tokens that tell their owner. Older tokens do not.
+// The prefixes of API tokens that show the owner. Older tokens have no prefix.
 const (
 	userTokenPrefix    = "cfut_"
 	accountTokenPrefix = "cfat_"
 )
 
-// The operations of TokensService. They need no permission: every token may verify itself.
+// The operations of TokensService. Every token may verify itself, so they need no permission.
 var (
 	opTokenVerifyUser    = op("Tokens.VerifyUser", http.MethodGet, "/user/tokens/verify", "")
-	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet, "/accounts/{account_id}/tokens/verify", "")
+	opTokenVerifyAccount = op("Tokens.VerifyAccount", http.MethodGet,
+		"/accounts/{account_id}/tokens/verify", "")
 )
 
-// Verify returns what the API knows of the client's own API token, from the endpoint of its owner.
+// Verify returns the status of the client's API token, from the endpoint of the token's owner. A
+// disabled or expired token is not an error: see [TokenVerification.Usable].
 //
-// Tokens issued before 2026 do not show their owner: the user's endpoint is called first, and if that
-// responds that the token is unauthorized and the client has an account, the account's endpoint. A token
-// that is disabled or expired is no error: see [TokenVerification.Usable]. Verify returns [ErrUnauthorized]
-// if neither endpoint recognizes the token, and an [*InvalidArgumentError] for a client with an API key.
+// Tokens issued before 2026 do not show their owner. For them, Verify calls the endpoint for users
+// first. If that does not recognize the token and the client has an account ID, it calls the
+// endpoint for accounts.
+//
+// It returns [ErrUnauthorized] if no endpoint recognizes the token, and an [*InvalidArgumentError]
+// if the client uses an API key.
 //
 // Operation: GET /user/tokens/verify
 //
 // Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
-func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) Verify(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
@@ -79,66 +92,76 @@ func (s *TokensService) Verify(ctx context.Context, opts ...CallOption) (*TokenV
 	if ctx == nil {
 		return nil, invalid("ctx", "is nil")
 	}
-	// The first attempt uses the credential that the endpoint is chosen by, or reports why there is none.
+	// The credential decides on the endpoint, so the first attempt must use the same one. If there
+	// is none, the first attempt reports the error.
 	got, err := c.credentials(ctx)
 	first := func(context.Context) (credential, error) { return got, err }
 	token := got.token()
 	switch {
 	case got.key != "":
-		return nil, invalid("credentials", "are an API key, which cannot be verified; use an API token")
+		return nil, invalid("credentials",
+			"are an API key, which cannot be verified; use an API token")
 	case strings.HasPrefix(token, accountTokenPrefix):
 		return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	}
 	verification, userErr := s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, first, opts)
-	if strings.HasPrefix(token, userTokenPrefix) || !errors.Is(userErr, ErrUnauthorized) || c.accountID == "" {
+	mayBeAccounts := !strings.HasPrefix(token, userTokenPrefix) && c.accountID != ""
+	if !mayBeAccounts || !errors.Is(userErr, ErrUnauthorized) {
 		return verification, userErr
 	}
 	verification, accountErr := s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, first, opts)
 	switch {
 	case errors.Is(accountErr, ErrUnauthorized):
-		return nil, fmt.Errorf("%w; and as a user's: %w", accountErr, userErr)
+		return nil, fmt.Errorf("%w; as a user's token: %w", accountErr, userErr)
 	case accountErr != nil:
-		return nil, accountErr // which does not say that nobody knows the token
+		return nil, accountErr // it is not known whether the token is an account's
 	}
 	return verification, nil
 }
 
-// VerifyUser returns what the API knows of a token of a user.
+// VerifyUser returns the status of the client's API token, which must belong to a user.
 //
-// It returns [ErrUnauthorized] if the token is unknown, or an account's.
+// It returns [ErrUnauthorized] if the token is unknown or belongs to an account.
 //
 // Operation: GET /user/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
-func (s *TokensService) VerifyUser(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) VerifyUser(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	return s.verify(ctx, opTokenVerifyUser, TokenOwnerUser, nil, opts)
 }
 
-// VerifyAccount returns what the API knows of a token of the client's account.
+// VerifyAccount returns the status of the client's API token, which must belong to the client's
+// account.
 //
-// It returns [ErrUnauthorized] if the token is unknown, or a user's.
+// It returns [ErrUnauthorized] if the token is unknown or belongs to a user.
 //
 // Operation: GET /accounts/{account_id}/tokens/verify
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/verify/
-func (s *TokensService) VerifyAccount(ctx context.Context, opts ...CallOption) (*TokenVerification, error) {
+func (s *TokensService) VerifyAccount(
+	ctx context.Context, opts ...CallOption,
+) (*TokenVerification, error) {
 	return s.verify(ctx, opTokenVerifyAccount, TokenOwnerAccount, nil, opts)
 }
 
 func (s *TokensService) verify(
 	ctx context.Context, o operation, owner TokenOwner, first credentials, opts []CallOption,
 ) (*TokenVerification, error) {
-	response, err := doItem(ctx, s, request{operation: o, credentials: first}, func(r *verificationResponse) error {
+	check := func(r *verificationResponse) error {
 		if r.Status == "" {
 			return errNoResult
 		}
 		return nil
-	}, opts)
+	}
+	response, err := doItem(ctx, s, request{operation: o, credentials: first}, check, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &TokenVerification{
-		ID: response.ID, Status: response.Status, Owner: owner, NotBefore: response.NotBefore, ExpiresOn: response.ExpiresOn,
+		ID: response.ID, Status: response.Status, Owner: owner,
+		NotBefore: response.NotBefore, ExpiresOn: response.ExpiresOn,
 	}, nil
 }
 

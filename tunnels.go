@@ -10,35 +10,45 @@ import (
 	"unicode/utf8"
 )
 
-// TunnelsService manages tunnels that cloudflared runs, and lists those of every type.
+// TunnelsService manages cloudflared tunnels, and lists tunnels of every type.
 type TunnelsService service
 
 // Tunnel is a tunnel of any type.
 type Tunnel struct {
-	ID         string       `json:"id"`          // usually a UUID
-	AccountTag string       `json:"account_tag"` // the ID of the account
-	Name       string       `json:"name"`        // unique among the live tunnels of the account
-	Type       TunnelType   `json:"tun_type"`    // cfd_tunnel, warp_connector, …
-	Status     TunnelStatus `json:"status"`      // the health of its connections
-	// ConfigSource says where the configuration of a cloudflared tunnel is stored. It is empty for other
-	// types and for deleted tunnels.
+	// ID is usually a UUID.
+	ID string `json:"id"`
+	// AccountTag is the ID of the account.
+	AccountTag string `json:"account_tag"`
+	// Name is unique among the live tunnels of the account.
+	Name string `json:"name"`
+	// Type is the type of the tunnel, such as TunnelTypeCloudflared.
+	Type TunnelType `json:"tun_type"`
+	// Status is the health of the tunnel.
+	Status TunnelStatus `json:"status"`
+	// ConfigSource says where the configuration of a cloudflared tunnel is stored. It is empty for
+	// other types and for deleted tunnels.
 	ConfigSource ConfigSource `json:"config_src,omitempty"`
-	CreatedAt    time.Time    `json:"created_at,omitzero"` // to the microsecond
-	// DeletedAt is zero for a live tunnel. A deleted one can still be read.
+	// CreatedAt has microsecond precision.
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	// DeletedAt is zero for a live tunnel.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
-	// ConnsActiveAt is when the tunnel came up, zero while it has no connection.
+	// ConnsActiveAt is when the tunnel got its first current connection. It is zero if the tunnel
+	// has no connections.
 	ConnsActiveAt time.Time `json:"conns_active_at,omitzero"`
-	// ConnsInactiveAt is when the tunnel lost its last connection, or was created; zero while it has one.
+	// ConnsInactiveAt is when the tunnel lost its last connection, or when it was created. It is
+	// zero if the tunnel has connections.
 	ConnsInactiveAt time.Time `json:"conns_inactive_at,omitzero"`
-	// Connections is deprecated by the API: usually empty. It says nothing about health.
+	// Connections is deprecated by the API: usually empty. Do not use it to check the tunnel's
+	// health.
 	Connections []Connection `json:"connections,omitempty"`
-	// Metadata is the JSON object that was stored with the tunnel.
+	// Metadata is the JSON object that is stored with the tunnel.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
-	// Token runs the tunnel. Only Create and Update set it. It is never encoded as JSON.
+	// Token is the token to run the tunnel with. Only Create and Update set it. It is never encoded
+	// as JSON.
 	Token Secret `json:"-"`
 }
 
-// IsDeleted reports whether the tunnel is deleted.
+// IsDeleted reports whether the tunnel is deleted: DeletedAt is set.
 func (t Tunnel) IsDeleted() bool { return !t.DeletedAt.IsZero() }
 
 // TunnelType is the type of a tunnel. The API may return other values.
@@ -60,10 +70,10 @@ type TunnelStatus string
 
 // The statuses of tunnels.
 const (
-	TunnelStatusInactive TunnelStatus = "inactive" // it never ran
+	TunnelStatusInactive TunnelStatus = "inactive" // never had a connection
 	TunnelStatusDegraded TunnelStatus = "degraded" // some connections are missing
-	TunnelStatusHealthy  TunnelStatus = "healthy"
-	TunnelStatusDown     TunnelStatus = "down" // it ran, and has no connection now
+	TunnelStatusHealthy  TunnelStatus = "healthy"  // all connections are up
+	TunnelStatusDown     TunnelStatus = "down"     // had connections earlier, but has none now
 )
 
 // ConfigSource says where a tunnel's configuration is stored.
@@ -71,19 +81,19 @@ type ConfigSource string
 
 // The sources of a configuration.
 const (
-	ConfigSourceLocal      ConfigSource = "local"      // locally managed: a file beside cloudflared
-	ConfigSourceCloudflare ConfigSource = "cloudflare" // remotely managed: this API
+	ConfigSourceLocal      ConfigSource = "local"      // in a file on cloudflared's machine
+	ConfigSourceCloudflare ConfigSource = "cloudflare" // in the API
 )
 
-// TunnelCreateParams describes a new tunnel.
+// TunnelCreateParams are the parameters of a new tunnel.
 type TunnelCreateParams struct {
-	// Name must be unique among the account's live tunnels.
+	// Name is required. It must be unique among the live tunnels of the account.
 	Name string
-	// ConfigSource is ConfigSourceLocal if it is empty: that is the server's default. For a tunnel that
-	// UpdateConfiguration or Hostnames.Publish will configure, set ConfigSourceCloudflare.
+	// ConfigSource says where the configuration is stored. The default is ConfigSourceLocal. Set
+	// ConfigSourceCloudflare to use UpdateConfiguration or Hostnames.Publish.
 	ConfigSource ConfigSource
-	// Secret is what the tunnel's token is made of: standard base64, of 32 random bytes if
-	// [NewTunnelSecret] made it. If it is zero, the server makes one.
+	// Secret is the secret in the tunnel's token, in standard base64 of at least 16 bytes.
+	// [NewTunnelSecret] returns one. By default the server generates it.
 	Secret Secret
 }
 
@@ -94,27 +104,30 @@ func (p TunnelCreateParams) check() error {
 	return checkTunnelSecret("Secret", p.Secret)
 }
 
-// TunnelUpdateParams says what to change. Zero fields stay as they are; if both are zero, it is an error.
+// TunnelUpdateParams are the changes to a tunnel. A zero field changes nothing. At least one field
+// must be set.
 type TunnelUpdateParams struct {
 	// Name is the new name.
 	Name string
-	// Secret replaces the tunnel's secret, so that earlier tokens open no new connections: standard
-	// base64, as [NewTunnelSecret] makes it.
+	// Secret is the new secret, in standard base64 of at least 16 bytes. [NewTunnelSecret] returns
+	// one. Earlier tokens cannot open new connections after the change.
 	Secret Secret
 }
 
-// TunnelDeleteParams says how to delete.
+// TunnelDeleteParams are the options of a deletion.
 type TunnelDeleteParams struct {
-	// Cascade deletes a tunnel together with its connections. Cloudflare does not document it;
+	// Cascade also deletes a tunnel that has connections. Cloudflare does not document it, but
 	// cloudflared uses it.
 	Cascade bool `url:"cascade,omitempty"`
 }
 
 // The permissions that the operations on tunnels need.
 const (
-	tunnelsRead = `"Cloudflare One Connectors Read", "Cloudflare One Connector: cloudflared Read" or "Cloudflare Tunnel Read", ` +
+	tunnelsRead = `"Cloudflare One Connectors Read", ` +
+		`"Cloudflare One Connector: cloudflared Read" or "Cloudflare Tunnel Read", ` +
 		`or the same with Write`
-	tunnelsWrite = `"Cloudflare One Connectors Write", "Cloudflare One Connector: cloudflared Write" or "Cloudflare Tunnel Write"`
+	tunnelsWrite = `"Cloudflare One Connectors Write", ` +
+		`"Cloudflare One Connector: cloudflared Write" or "Cloudflare Tunnel Write"`
 )
 
 const (
@@ -132,14 +145,18 @@ var (
 
 // Create creates a tunnel and returns it with its token.
 //
-// It is retried only if it certainly was not carried out. It returns [ErrTunnelNameTaken], and
-// [ErrOutcomeUnknown] if the tunnel may exist nevertheless: look for it with FindByName. If the response
-// has no token, the token is fetched; if that fails, the tunnel is returned beside the error.
+// The request is retried only if it certainly was not carried out. If the response has no token,
+// Create requests the token. If that fails, it returns both the tunnel and an error.
+//
+// It returns [ErrTunnelNameTaken] if a live tunnel has the name, and [ErrOutcomeUnknown] if the
+// call failed but the tunnel may have been created: check with FindByName.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
-func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Create(
+	ctx context.Context, params TunnelCreateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	if err := params.check(); err != nil {
 		return nil, err
 	}
@@ -152,7 +169,8 @@ func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, 
 		return tunnel, err
 	}
 	if tunnel.Token, err = s.Token(ctx, tunnel.ID, opts...); err != nil {
-		return tunnel, fmt.Errorf("cftunnel: tunnel %s is created, but reading its token failed: %w", tunnel.ID, err)
+		return tunnel, fmt.Errorf(
+			"cftunnel: tunnel %s is created, but reading its token failed: %w", tunnel.ID, err)
 	}
 	return tunnel, nil
 }
@@ -164,38 +182,52 @@ func (s *TunnelsService) Create(ctx context.Context, params TunnelCreateParams, 
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
-func (s *TunnelsService) Get(ctx context.Context, tunnelID string, opts ...CallOption) (*Tunnel, error) {
-	return doTunnel(ctx, s, request{operation: opTunnelGet, ids: []string{tunnelID}}, checkTunnel(tunnelID), opts)
+func (s *TunnelsService) Get(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (*Tunnel, error) {
+	r := request{operation: opTunnelGet, ids: []string{tunnelID}}
+	return doTunnel(ctx, s, r, checkTunnel(tunnelID), opts)
 }
 
-// Update changes the name or the secret of a tunnel, and returns it with its token if the response has
-// that.
+// Update changes the name or the secret of a tunnel, and returns the tunnel. The result has the
+// tunnel's token if the response has it.
 //
-// To replace the secret, [TunnelsService.RotateSecret] also makes it and always returns the token. Update
-// returns [ErrNotFound], [ErrTunnelNameTaken], and [ErrOutcomeUnknown] if the tunnel may be changed
-// nevertheless.
+// To replace the secret, prefer [TunnelsService.RotateSecret], which generates the secret and
+// always returns the token.
+//
+// It returns [ErrNotFound] if the tunnel does not exist, [ErrTunnelNameTaken] if a live tunnel has
+// the name, and [ErrOutcomeUnknown] if the call failed but the tunnel may have been changed.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
-func (s *TunnelsService) Update(ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) Update(
+	ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption,
+) (*Tunnel, error) {
 	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
-// Delete deletes a tunnel and its routes, and returns it as it then is, with DeletedAt set.
+// Delete deletes a tunnel and its routes, and returns the deleted tunnel. If the response has no
+// tunnel, only the ID of the result is set.
 //
-// If the response has no tunnel, only the ID is set. Delete returns [ErrActiveConnections] if the tunnel
-// has connections and params.Cascade is not set, [ErrNotFound], and [ErrOutcomeUnknown] if the tunnel may
-// be deleted nevertheless. If a response was lost and the retry is a 404, the tunnel is deleted.
+// If the response to the first attempt is lost and the retry gets a 404, the tunnel is deleted and
+// Delete succeeds.
+//
+// It returns [ErrActiveConnections] if the tunnel has connections and params.Cascade is not set,
+// [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed but the
+// tunnel may have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/delete/
-func (s *TunnelsService) Delete(ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption) (*Tunnel, error) {
-	return deleteTunnel(ctx, s, request{operation: opTunnelDelete, ids: []string{tunnelID}, query: queryOf(params)}, opts)
+func (s *TunnelsService) Delete(
+	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
+) (*Tunnel, error) {
+	r := request{operation: opTunnelDelete, ids: []string{tunnelID}, query: queryOf(params)}
+	return deleteTunnel(ctx, s, r, opts)
 }
 
-// tunnelResponse is a tunnel as responses have it.
+// tunnelResponse is a tunnel in a response.
 type tunnelResponse struct {
 	Tunnel
 	Connections  []connectionResponse `json:"connections"`
@@ -203,7 +235,7 @@ type tunnelResponse struct {
 	Token        string               `json:"token"`
 }
 
-// tunnel returns what is inside, with what the response says elsewhere.
+// tunnel returns the tunnel, completed by the members of the response that Tunnel does not have.
 func (r *tunnelResponse) tunnel() Tunnel {
 	if r.ConfigSource == "" && !r.IsDeleted() {
 		r.ConfigSource = r.RemoteConfig.source
@@ -212,10 +244,10 @@ func (r *tunnelResponse) tunnel() Tunnel {
 	return r.Tunnel
 }
 
-// remoteConfig is a boolean that may be missing, without an allocation for each tunnel of a page.
+// remoteConfig is a boolean that may be missing. Unlike a *bool, it needs no allocation.
 type remoteConfig struct{ source ConfigSource }
 
-// UnmarshalJSON reads whether the API has the configuration.
+// UnmarshalJSON decodes true as remotely managed, false as locally managed, and ignores null.
 func (r *remoteConfig) UnmarshalJSON(data []byte) error {
 	switch string(data) {
 	case "true":
@@ -229,12 +261,12 @@ func (r *remoteConfig) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// checkTunnel refuses a tunnel other than the one that was asked for.
+// checkTunnel returns a check that the tunnel in a response is the requested one.
 func checkTunnel(id string) func(*tunnelResponse) error {
 	return func(t *tunnelResponse) error { return checkID(t.ID, id) }
 }
 
-// checkNewTunnel refuses a tunnel with another name than was asked for.
+// checkNewTunnel returns a check that a new tunnel has the requested name.
 func checkNewTunnel(name string) func(*tunnelResponse) error {
 	return func(t *tunnelResponse) error {
 		if t.Name != "" && strings.TrimSpace(t.Name) != strings.TrimSpace(name) {
@@ -244,8 +276,11 @@ func checkNewTunnel(name string) func(*tunnelResponse) error {
 	}
 }
 
-// doTunnel sends a request whose response is a tunnel. Only those that change it may return its token.
-func doTunnel[S serviceType](ctx context.Context, s *S, r request, check func(*tunnelResponse) error, opts []CallOption) (*Tunnel, error) {
+// doTunnel sends a request whose response is a tunnel. The result has a token only if the operation
+// may return secrets.
+func doTunnel[S serviceType](
+	ctx context.Context, s *S, r request, check func(*tunnelResponse) error, opts []CallOption,
+) (*Tunnel, error) {
 	response, err := doItem(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
@@ -257,10 +292,11 @@ func doTunnel[S serviceType](ctx context.Context, s *S, r request, check func(*t
 	return &tunnel, nil
 }
 
-// updateTunnel changes a tunnel of any type that can be changed. seen, if not nil, becomes the token of
-// the response, even if the response is refused.
+// updateTunnel updates a tunnel of any type. If seen is not nil, it is set to the token of the
+// response, even if the response is refused.
 func updateTunnel[S serviceType](
-	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams, seen *Secret, opts []CallOption,
+	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams,
+	seen *Secret, opts []CallOption,
 ) (*Tunnel, error) {
 	if params == (TunnelUpdateParams{}) {
 		return nil, invalid("params", "changes nothing: set Name or Secret")
@@ -293,8 +329,10 @@ func updateTunnel[S serviceType](
 	}, opts)
 }
 
-// deleteTunnel sends a request that deletes a tunnel. The response may be about nothing.
-func deleteTunnel[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Tunnel, error) {
+// deleteTunnel sends a request that deletes a tunnel. The response may have no tunnel.
+func deleteTunnel[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Tunnel, error) {
 	check := func(t *tunnelResponse) error { return checkDeletedID(t.ID, r.ids[0]) }
 	response, err := doDelete(ctx, s, r, check, opts)
 	if err != nil {

@@ -12,92 +12,114 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// maxTunnelsPerPage is the most tunnels that the API puts on one page.
+// maxTunnelsPerPage is the maximum that the API allows.
 const maxTunnelsPerPage = 1000
 
-// TunnelListParams filters a list. Zero fields filter nothing, except IsDeleted.
+// TunnelListParams are the filters and the page of a list of tunnels. Zero fields select all
+// tunnels, except IsDeleted.
 type TunnelListParams struct {
-	Name   string       `url:"name,omitempty"`   // the whole name
-	UUID   string       `url:"uuid,omitempty"`   // the ID, which matches one tunnel at most
-	Status TunnelStatus `url:"status,omitempty"` // empty matches every status
-	// IsDeleted selects deleted tunnels only, new(true), or live ones only, new(false) and nil. No list
-	// has both.
-	IsDeleted     *bool  `url:"is_deleted"`
-	IncludePrefix string `url:"include_prefix,omitempty"` // of the name
-	ExcludePrefix string `url:"exclude_prefix,omitempty"` // of the name
-	// ExistedAt selects tunnels that existed then, WasActiveAt and WasInactiveAt those that then had, or
-	// had no, connections.
-	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// Name selects the tunnel with exactly this name.
+	Name string `url:"name,omitempty"`
+	// UUID selects the tunnel with this ID.
+	UUID string `url:"uuid,omitempty"`
+	// Status selects tunnels with this status.
+	Status TunnelStatus `url:"status,omitempty"`
+	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
+	// nil. One list cannot have both.
+	IsDeleted *bool `url:"is_deleted"`
+	// IncludePrefix selects tunnels whose name has this prefix.
+	IncludePrefix string `url:"include_prefix,omitempty"`
+	// ExcludePrefix leaves out tunnels whose name has this prefix.
+	ExcludePrefix string `url:"exclude_prefix,omitempty"`
+	// ExistedAt selects tunnels that existed at this time.
+	ExistedAt time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// WasActiveAt selects tunnels that had connections at this time.
+	WasActiveAt time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// WasInactiveAt selects tunnels that had no connections at this time.
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// Page counts from 1. All begins with it.
+	// Page is the number of the page, from 1. All begins with this page. The default is 1.
 	Page int `url:"page,omitempty"`
-	// PerPage is 1 to 1000. The default is 1000.
+	// PerPage is the maximum number of tunnels on a page, from 1 to 1000. The default is 1000.
 	PerPage int `url:"per_page,omitempty"`
 }
 
-// AllTypesListParams filters a list of tunnels of all types. Zero fields filter nothing, except IsDeleted.
+// AllTypesListParams are the filters and the page of a list of tunnels of all types. Zero fields
+// select all tunnels, except IsDeleted.
 type AllTypesListParams struct {
-	Name   string       `url:"name,omitempty"`   // the whole name
-	UUID   string       `url:"uuid,omitempty"`   // the ID, which matches one tunnel at most
-	Status TunnelStatus `url:"status,omitempty"` // empty matches every status
-	// Types selects these types only; empty selects all.
+	// Name selects the tunnel with exactly this name.
+	Name string `url:"name,omitempty"`
+	// UUID selects the tunnel with this ID.
+	UUID string `url:"uuid,omitempty"`
+	// Status selects tunnels with this status.
+	Status TunnelStatus `url:"status,omitempty"`
+	// Types selects tunnels of these types. If it is empty, tunnels of all types are selected.
 	Types []TunnelType `url:"tun_types,omitempty,comma"`
-	// IsDeleted selects deleted tunnels only, new(true), or live ones only, new(false) and nil. No list
-	// has both.
-	IsDeleted     *bool  `url:"is_deleted"`
-	IncludePrefix string `url:"include_prefix,omitempty"` // of the name
-	ExcludePrefix string `url:"exclude_prefix,omitempty"` // of the name
-	// ExistedAt selects tunnels that existed then, WasActiveAt and WasInactiveAt those that then had, or
-	// had no, connections.
-	ExistedAt     time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	WasActiveAt   time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
+	// nil. One list cannot have both.
+	IsDeleted *bool `url:"is_deleted"`
+	// IncludePrefix selects tunnels whose name has this prefix.
+	IncludePrefix string `url:"include_prefix,omitempty"`
+	// ExcludePrefix leaves out tunnels whose name has this prefix.
+	ExcludePrefix string `url:"exclude_prefix,omitempty"`
+	// ExistedAt selects tunnels that existed at this time.
+	ExistedAt time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// WasActiveAt selects tunnels that had connections at this time.
+	WasActiveAt time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+	// WasInactiveAt selects tunnels that had no connections at this time.
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// Page counts from 1. AllTypes begins with it.
+	// Page is the number of the page, from 1. AllTypes begins with this page. The default is 1.
 	Page int `url:"page,omitempty"`
-	// PerPage is 1 to 1000. The default is 1000.
+	// PerPage is the maximum number of tunnels on a page, from 1 to 1000. The default is 1000.
 	PerPage int `url:"per_page,omitempty"`
 }
 
 var (
 	opTunnelList    = op("Tunnels.List", http.MethodGet, tunnelsPath, tunnelsRead)
-	opTunnelListAll = op("Tunnels.ListAllTypes", http.MethodGet, "/accounts/{account_id}/tunnels", tunnelsRead)
+	opTunnelListAll = op("Tunnels.ListAllTypes", http.MethodGet,
+		"/accounts/{account_id}/tunnels", tunnelsRead)
 )
 
-// List returns one page of the account's tunnels, live ones only unless params say otherwise.
+// List returns one page of the account's cloudflared tunnels. By default, it returns only live
+// tunnels. For all pages, see [TunnelsService.All].
 //
-// It has only what the credentials may read: a tunnel that is not in the list may still exist. See
-// [TunnelsService.All] for every page.
+// The list has only tunnels that the credentials may read. A tunnel that is not in the list may
+// still exist.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) List(ctx context.Context, params TunnelListParams, opts ...CallOption) (*Page[Tunnel], error) {
+func (s *TunnelsService) List(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) (*Page[Tunnel], error) {
 	return listTunnels(ctx, s, opTunnelList, params, opts)
 }
 
-// All yields every tunnel that List would return, from every page.
+// All returns an iterator over the tunnels that List returns, from all pages.
 //
-// It asks for 1000 a page unless params say otherwise, and sends no more requests than necessary. It can be
-// ranged over again, which sends the requests again. An error is yielded once, with a nil tunnel, and ends
-// it.
+// It requests the pages while the caller ranges over it, with 1000 tunnels per page unless
+// params.PerPage is set. Ranging over it again sends the requests again. If a request fails, it
+// yields the error once, with a nil tunnel, and stops.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) All(ctx context.Context, params TunnelListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
-	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) { return s.List(ctx, params, opts...) })
+func (s *TunnelsService) All(
+	ctx context.Context, params TunnelListParams, opts ...CallOption,
+) iter.Seq2[*Tunnel, error] {
+	return allTunnels(params, func(params TunnelListParams) (*Page[Tunnel], error) {
+		return s.List(ctx, params, opts...)
+	})
 }
 
-// ListAllTypes returns one page of the account's tunnels of every type, live ones only unless params say
-// otherwise.
-//
-// See [TunnelsService.AllTypes] for every page.
+// ListAllTypes returns one page of the account's tunnels of every type. By default, it returns only
+// live tunnels. For all pages, see [TunnelsService.AllTypes].
 //
 // Operation: GET /accounts/{account_id}/tunnels
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
-func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) (*Page[Tunnel], error) {
+func (s *TunnelsService) ListAllTypes(
+	ctx context.Context, params AllTypesListParams, opts ...CallOption,
+) (*Page[Tunnel], error) {
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
@@ -108,13 +130,15 @@ func (s *TunnelsService) ListAllTypes(ctx context.Context, params AllTypesListPa
 	return tunnelsPage(ctx, s, request{operation: opTunnelListAll, query: queryOf(params)}, opts)
 }
 
-// AllTypes yields every tunnel that ListAllTypes would return, from every page, as [TunnelsService.All]
-// does.
+// AllTypes returns an iterator over the tunnels that ListAllTypes returns, from all pages. It works
+// like [TunnelsService.All].
 //
 // Operation: GET /accounts/{account_id}/tunnels
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/methods/list/
-func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams, opts ...CallOption) iter.Seq2[*Tunnel, error] {
+func (s *TunnelsService) AllTypes(
+	ctx context.Context, params AllTypesListParams, opts ...CallOption,
+) iter.Seq2[*Tunnel, error] {
 	return tunnelPages(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
 		params := params
 		params.Page, params.PerPage = page, perPage
@@ -122,15 +146,18 @@ func (s *TunnelsService) AllTypes(ctx context.Context, params AllTypesListParams
 	})
 }
 
-// FindByName returns the live tunnel of a name. The name is compared exactly, on the client.
+// FindByName returns the live tunnel with the given name. The name is compared exactly, on the
+// client.
 //
-// It returns [ErrNotFound] if the credentials can read no such tunnel. A 404 of the list itself, as with a
-// wrong account, is not that.
+// It returns [ErrNotFound] if the credentials can read no such tunnel. If the list itself gets a
+// 404, for example because of a wrong account ID, the error is not ErrNotFound.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/list/
-func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...CallOption) (*Tunnel, error) {
+func (s *TunnelsService) FindByName(
+	ctx context.Context, name string, opts ...CallOption,
+) (*Tunnel, error) {
 	if err := checkName("name", name); err != nil {
 		return nil, err
 	}
@@ -145,8 +172,8 @@ func (s *TunnelsService) FindByName(ctx context.Context, name string, opts ...Ca
 	return nil, fmt.Errorf("cftunnel: no live tunnel is named %q: %w", name, ErrNotFound)
 }
 
-// listFailed returns the error of a list in which something was looked for. Its 404 is that of a wrong
-// account or a wrong base URL.
+// listFailed returns the error of a list that was searched for an object. A 404 then means a wrong
+// account ID or base URL, not that the object does not exist.
 func listFailed(err error) error {
 	if failure, ok := errors.AsType[*Error](err); ok {
 		failure.listMissing = true
@@ -154,8 +181,10 @@ func listFailed(err error) error {
 	return err
 }
 
-// listTunnels reads one page of tunnels of one type.
-func listTunnels[S serviceType](ctx context.Context, s *S, o operation, params TunnelListParams, opts []CallOption) (*Page[Tunnel], error) {
+// listTunnels requests one page of tunnels of one type.
+func listTunnels[S serviceType](
+	ctx context.Context, s *S, o operation, params TunnelListParams, opts []CallOption,
+) (*Page[Tunnel], error) {
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
@@ -163,16 +192,21 @@ func listTunnels[S serviceType](ctx context.Context, s *S, o operation, params T
 	return tunnelsPage(ctx, s, request{operation: o, query: queryOf(params)}, opts)
 }
 
-func tunnelsPage[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) (*Page[Tunnel], error) {
-	page, err := doPage(ctx, s, r, maxTunnelsPerPage, func(t *tunnelResponse) error { return checkPathID(t.ID) }, opts)
+func tunnelsPage[S serviceType](
+	ctx context.Context, s *S, r request, opts []CallOption,
+) (*Page[Tunnel], error) {
+	check := func(t *tunnelResponse) error { return checkPathID(t.ID) }
+	page, err := doPage(ctx, s, r, maxTunnelsPerPage, check, opts)
 	if err != nil {
 		return nil, err
 	}
 	return mapPage(page, (*tunnelResponse).tunnel), nil
 }
 
-// allTunnels reads every page of a list of one type.
-func allTunnels(params TunnelListParams, list func(TunnelListParams) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+// allTunnels yields the tunnels of every page of a list of one type.
+func allTunnels(
+	params TunnelListParams, list func(TunnelListParams) (*Page[Tunnel], error),
+) iter.Seq2[*Tunnel, error] {
 	return tunnelPages(params.Page, params.PerPage, func(page, perPage int) (*Page[Tunnel], error) {
 		params := params
 		params.Page, params.PerPage = page, perPage
@@ -180,7 +214,9 @@ func allTunnels(params TunnelListParams, list func(TunnelListParams) (*Page[Tunn
 	})
 }
 
-func tunnelPages(page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error)) iter.Seq2[*Tunnel, error] {
+func tunnelPages(
+	page, perPage int, fetch func(page, perPage int) (*Page[Tunnel], error),
+) iter.Seq2[*Tunnel, error] {
 	return allPages(page, perPage, maxTunnelsPerPage, func(t *Tunnel) string { return t.ID }, fetch)
 }
 
@@ -193,17 +229,17 @@ func checkList(uuid string, page, perPage int) error {
 	return checkPages(page, perPage, maxTunnelsPerPage)
 }
 
-func checkPages(page, perPage, mostPerPage int) error {
+func checkPages(page, perPage, maxPerPage int) error {
 	if page < 0 {
 		return invalid("Page", "is %d; pages count from 1", page)
 	}
-	if perPage < 0 || perPage > mostPerPage {
-		return invalid("PerPage", "is %d; a page has 1 to %d", perPage, mostPerPage)
+	if perPage < 0 || perPage > maxPerPage {
+		return invalid("PerPage", "is %d; a page has 1 to %d", perPage, maxPerPage)
 	}
 	return nil
 }
 
-// checkTunnelTypes refuses what cannot be joined by commas.
+// checkTunnelTypes returns an error if types cannot be joined by commas.
 func checkTunnelTypes(argument string, types []TunnelType) error {
 	for _, t := range types {
 		if t == "" || strings.Contains(string(t), ",") {

@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// RotateParams says how to rotate.
+// RotateParams are the options of a rotation.
 type RotateParams struct {
-	// Secret is the new secret, as [NewTunnelSecret] makes it. If it is zero, RotateSecret makes one.
+	// Secret is the new secret, in standard base64 of at least 16 bytes. By default RotateSecret
+	// generates one with [NewTunnelSecret].
 	Secret Secret
-	// CleanupConnections drops the tunnel's connections when the secret is replaced, so that replicas with
-	// the old token are disconnected at once. Use it after a compromise. WARP connectors have no clean-up.
+	// CleanupConnections drops the tunnel's connections after the secret is replaced, to disconnect
+	// replicas with the old token at once. Set it if the old token was leaked. It cannot be set for
+	// WARP connectors.
 	CleanupConnections bool
 }
 
@@ -20,28 +22,31 @@ type RotateParams struct {
 type Rotation struct {
 	// Tunnel is nil if no response to the rotation could be read.
 	Tunnel *Tunnel
-	// Token is the new token, to run replicas with.
+	// Token is the new token to run the tunnel with.
 	Token Secret
 }
 
-// RotateSecret replaces the secret of a tunnel, and returns its new token.
+// RotateSecret replaces the secret of a tunnel, and returns the new token.
 //
-// From then on the old token opens no new connections. Existing ones stay until their replica restarts;
-// params.CleanupConnections drops them. The secret is made once, so that a retry sends the same.
+// The old token cannot open new connections after that. Existing connections stay until their
+// replica restarts, unless params.CleanupConnections is set. Every retry sends the same secret.
 //
-// If the clean-up fails after the rotation, the Rotation is returned beside the error, which says so. It is
-// also returned, without a Tunnel, beside an [ErrOutcomeUnknown]: its Token is the new one if the rotation
-// was carried out. A response whose token has another secret is such an error. With every other error,
-// such as [ErrNotFound], the Rotation is nil. Compare tokens with [SameTunnelToken]: the same credentials have
-// several texts. A Token that was made without a
-// response has no Endpoint.
+// Compare tokens with [SameTunnelToken], because tokens with the same credentials can be different
+// texts. If no response contains a token, the returned token has no Endpoint.
+//
+// It returns a Rotation together with an error in two cases. If the clean-up fails, the Rotation is
+// complete. If the error is [ErrOutcomeUnknown], the Rotation has no Tunnel, and its Token is valid
+// if the rotation was carried out. The error is also ErrOutcomeUnknown if the response has a token
+// with another secret. With every other error, such as [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
-func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption) (*Rotation, error) {
+func (s *TunnelsService) RotateSecret(
+	ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption,
+) (*Rotation, error) {
 	c, err := clientOf(s)
 	if err != nil {
 		return nil, err
@@ -51,10 +56,13 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 		secret = NewTunnelSecret()
 	}
 	credentials := TunnelCredentials{
-		AccountTag: strings.ToLower(c.accountID), TunnelID: strings.ToLower(tunnelID), Secret: secret,
+		AccountTag: strings.ToLower(c.accountID),
+		TunnelID:   strings.ToLower(tunnelID),
+		Secret:     secret,
 	}
-	var seen Secret // what a response had as the token
-	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, TunnelUpdateParams{Secret: secret}, &seen, opts)
+	var seen Secret // the token of a response
+	update := TunnelUpdateParams{Secret: secret}
+	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, update, &seen, opts)
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return &Rotation{Token: credentials.rotatedToken(seen)}, err
 	}
@@ -63,7 +71,8 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 	}
 	rotation := &Rotation{Tunnel: tunnel, Token: tunnel.Token}
 	if rotation.Token.IsZero() {
-		// Only the server knows the endpoint of the token. Without one, the token is made here.
+		// Only the server knows the endpoint of the token. If the token cannot be read, it is
+		// composed without an endpoint.
 		seen, _ = s.Token(ctx, tunnelID, opts...)
 		rotation.Token = credentials.rotatedToken(seen)
 	}
@@ -71,22 +80,27 @@ func (s *TunnelsService) RotateSecret(ctx context.Context, tunnelID string, para
 		return rotation, nil
 	}
 	if err := c.Connectors.Cleanup(ctx, tunnelID, CleanupParams{}, opts...); err != nil {
-		return rotation, fmt.Errorf("cftunnel: tunnel %s is rotated, but cleaning up its connections failed: %w", tunnelID, err)
+		return rotation, fmt.Errorf(
+			"cftunnel: tunnel %s is rotated, but cleaning up its connections failed: %w",
+			tunnelID, err)
 	}
 	return rotation, nil
 }
 
-var errOldSecret = errors.New("the response has a token with another secret than the one that was sent")
+var errOldSecret = errors.New(
+	"the response has a token with another secret than the one that was sent")
 
-// hasOtherSecret reports whether token is one of cloudflared's with another secret.
+// hasOtherSecret reports whether token can be parsed and has another secret.
 func hasOtherSecret(token, secret Secret) bool {
 	credentials, err := ParseTunnelToken(token)
-	return err == nil && !sameSecret(credentials.Secret, secret) // the tokens of WARP connectors are opaque
+	return err == nil && !sameSecret(credentials.Secret, secret)
 }
 
-// checkTokenOf refuses the token of another tunnel. What cannot be parsed is nobody's.
+// checkTokenOf returns an error if token belongs to another tunnel. It ignores a token that cannot
+// be parsed.
 func checkTokenOf(token Secret, tunnelID string) error {
-	if credentials, err := ParseTunnelToken(token); err == nil && !strings.EqualFold(credentials.TunnelID, tunnelID) {
+	credentials, err := ParseTunnelToken(token)
+	if err == nil && !strings.EqualFold(credentials.TunnelID, tunnelID) {
 		return errOtherID
 	}
 	return nil

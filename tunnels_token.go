@@ -6,63 +6,75 @@ import (
 	"net/http"
 )
 
-// ManagementResource is what a management token gives access to on a running connector. The API may
-// accept other values.
+// ManagementResource is a resource of a connector that a management token gives access to. The API
+// may accept other values.
 type ManagementResource string
 
 // The resources of a management token.
 const (
-	ManagementResourceLogs        ManagementResource = "logs" // the live log, as cloudflared tail shows it
-	ManagementResourceAdmin       ManagementResource = "admin"
-	ManagementResourceHostDetails ManagementResource = "host_details"
+	ManagementResourceLogs        ManagementResource = "logs"         // live logs
+	ManagementResourceAdmin       ManagementResource = "admin"        // administration
+	ManagementResourceHostDetails ManagementResource = "host_details" // host details
 )
 
 // The operations on the tokens of tunnels.
 var (
 	opTunnelGetToken = secretOp("Tunnels.Token", http.MethodGet, tunnelPath+"/token", tunnelsWrite)
-	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management", tunnelsWrite)
-	opTunnelManage   = secretOp("Tunnels.ManagementToken", http.MethodPost, tunnelPath+"/management/{resource}", tunnelsWrite)
+	opTunnelLogs     = secretOp("Tunnels.ManagementToken", http.MethodPost,
+		tunnelPath+"/management", tunnelsWrite)
+	opTunnelManage = secretOp("Tunnels.ManagementToken", http.MethodPost,
+		tunnelPath+"/management/{resource}", tunnelsWrite)
 )
 
-// Token returns the token that cloudflared runs the tunnel with.
+// Token returns the token to run a tunnel with. The token is enough to run the tunnel: keep it
+// secret.
 //
-// Whoever has it can run the tunnel. Although it is a GET, it needs a permission to write. It returns
-// [ErrNotFound].
+// Although the request is a GET, it needs a Write permission. It returns [ErrNotFound] if the
+// tunnel does not exist.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/token/methods/get/
-func (s *TunnelsService) Token(ctx context.Context, tunnelID string, opts ...CallOption) (Secret, error) {
-	return doToken(ctx, s, request{operation: opTunnelGetToken, ids: []string{tunnelID}}, func(token Secret) error {
-		return checkTokenOf(token, tunnelID)
-	}, opts)
+func (s *TunnelsService) Token(
+	ctx context.Context, tunnelID string, opts ...CallOption,
+) (Secret, error) {
+	r := request{operation: opTunnelGetToken, ids: []string{tunnelID}}
+	check := func(token Secret) error { return checkTokenOf(token, tunnelID) }
+	return doToken(ctx, s, r, check, opts)
 }
 
-// ManagementToken returns a short-lived token for the management endpoints of a tunnel's connectors.
+// ManagementToken returns a short-lived token for the management endpoints of a tunnel's
+// connectors. The token is a JWT: its lifetime is in the exp claim.
 //
-// It is a JWT; its lifetime is in the exp claim. For logs, the older operation is used if the server still
-// has it, otherwise that of every other resource. It returns [ErrNotFound], and [ErrOutcomeUnknown], after
-// which it can be called again.
+// For logs, the older operation is called first, and the newer one if the server no longer has it.
+//
+// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the response
+// was lost. It can then be called again.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
-func (s *TunnelsService) ManagementToken(ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption) (Secret, error) {
+func (s *TunnelsService) ManagementToken(
+	ctx context.Context, tunnelID string, resource ManagementResource, opts ...CallOption,
+) (Secret, error) {
 	if resource == ManagementResourceLogs {
-		token, err := doToken(ctx, s, request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
+		r := request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
 			Resources []ManagementResource `json:"resources"`
-		}{[]ManagementResource{resource}}}, nil, opts)
-		if !isRemoved(err) {
+		}{[]ManagementResource{resource}}}
+		token, err := doToken(ctx, s, r, nil, opts)
+		if !isEndpointMissing(err) {
 			return token, err
 		}
 	}
-	return doToken(ctx, s, request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}, nil, opts)
+	r := request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}
+	return doToken(ctx, s, r, nil, opts)
 }
 
-// isRemoved reports whether the server does not have the endpoint, rather than what it was asked for.
-func isRemoved(err error) bool {
+// isEndpointMissing reports whether the server does not have the endpoint. A 404 about the tunnel
+// does not count.
+func isEndpointMissing(err error) bool {
 	failure, ok := errors.AsType[*Error](err)
 	if !ok {
 		return false
@@ -76,9 +88,11 @@ func isRemoved(err error) bool {
 	return false
 }
 
-// doToken sends a request whose response is only a token. check says what is wrong with it; nil checks
-// nothing.
-func doToken[S serviceType](ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption) (Secret, error) {
+// doToken sends a request whose response is only a token. If check is not nil, it is called with
+// the token and can refuse it.
+func doToken[S serviceType](
+	ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption,
+) (Secret, error) {
 	token, err := doItem(ctx, s, r, func(token *string) error {
 		switch {
 		case *token == "":

@@ -11,34 +11,37 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/retry"
 )
 
-// WaitParams says how to wait.
+// WaitParams are the options of WaitForStatus.
 type WaitParams struct {
-	// Interval is the first pause between polls. Each later one is half as long again, up to 15 s or
-	// Interval, whichever is longer. The default is 1 s.
+	// Interval is the first pause between polls. The default is 1s. The pause grows by half after
+	// each poll, up to 15s, or up to Interval if that is longer.
 	Interval time.Duration
-	// OnPoll is called with the tunnel after each poll.
+	// OnPoll is called with the tunnel after each successful poll. It may be nil.
 	OnPoll func(*Tunnel)
 }
 
 const (
 	defaultInterval = time.Second
 	maxInterval     = 15 * time.Second
-	// maxFailedPolls in a row end a wait whose context has no deadline.
+	// maxFailedPolls is the number of consecutive failed polls that end a wait without a deadline.
 	maxFailedPolls = 3
 )
 
-// WaitForStatus polls a tunnel until it has a status, and returns it.
+// WaitForStatus polls a tunnel until it has the given status, and returns the tunnel.
 //
-// It polls until the context ends; its error then has the last status, and the last tunnel is returned
-// beside it. Polls that fail because the server or the network does, after their own retries, do not end
-// it; if the context has no deadline, three in a row do. It returns [ErrNotFound] also for a tunnel that is
-// deleted.
+// It polls until the context ends. It then returns the last tunnel together with an error that
+// contains its status. If a poll fails because of the server or the network, after its own retries,
+// WaitForStatus continues. If the context has no deadline, it stops after three such failures in a
+// row.
+//
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/get/
 func (s *TunnelsService) WaitForStatus(
-	ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams, opts ...CallOption,
+	ctx context.Context, tunnelID string, status TunnelStatus, params WaitParams,
+	opts ...CallOption,
 ) (*Tunnel, error) {
 	switch {
 	case status == "":
@@ -48,14 +51,14 @@ func (s *TunnelsService) WaitForStatus(
 	}
 	pause := cmp.Or(params.Interval, defaultInterval)
 	longest := max(pause, maxInterval)
-	mostFailed := maxFailedPolls
+	maxFailed := maxFailedPolls
 	if ctx != nil {
 		if _, ok := ctx.Deadline(); ok {
-			mostFailed = math.MaxInt
+			maxFailed = math.MaxInt
 		}
 	}
 	var last *Tunnel
-	var failure error // of the latest poll
+	var failure error // of the latest poll, nil if it succeeded
 	for failed := 0; ; {
 		tunnel, err := s.Get(ctx, tunnelID, opts...)
 		delay := pause
@@ -66,14 +69,15 @@ func (s *TunnelsService) WaitForStatus(
 			}
 			switch {
 			case tunnel.IsDeleted():
-				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted, and will not be %s: %w", tunnelID, status, ErrNotFound)
+				return tunnel, fmt.Errorf("cftunnel: tunnel %s is deleted and cannot become %s: %w",
+					tunnelID, status, ErrNotFound)
 			case tunnel.Status == status:
 				return tunnel, nil
 			}
 		} else {
 			failed++
-			if ctx == nil || ctx.Err() != nil || failed >= mostFailed || !isPassing(err) {
-				return last, notYet(tunnelID, last, status, joinCauses(err, failure))
+			if ctx == nil || ctx.Err() != nil || failed >= maxFailed || !isTemporary(err) {
+				return last, statusError(tunnelID, last, status, joinCauses(err, failure))
 			}
 			failure = err
 			if e, ok := errors.AsType[*Error](err); ok {
@@ -81,25 +85,28 @@ func (s *TunnelsService) WaitForStatus(
 			}
 		}
 		if err := sleep(ctx, delay); err != nil {
-			return last, notYet(tunnelID, last, status, joinCauses(err, failure))
+			return last, statusError(tunnelID, last, status, joinCauses(err, failure))
 		}
 		pause = min(pause+max(pause/2, 1), longest)
 	}
 }
 
-// isPassing reports whether a read may succeed later: the server or the network failed, or the server
-// asked for a pause.
-func isPassing(err error) bool {
+// isTemporary reports whether a read may succeed later: the server or the network failed, or the
+// server asked for a pause.
+func isTemporary(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		return false
 	}
-	return e.transient || errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) || e.StatusCode == 0 && retry.Transient(e)
+	return e.transient || errors.Is(e, ErrRateLimited) || errors.Is(e, ErrServer) ||
+		e.StatusCode == 0 && retry.Transient(e)
 }
 
-func notYet(tunnelID string, last *Tunnel, status TunnelStatus, err error) error {
+// statusError adds the last status of the tunnel to an error.
+func statusError(tunnelID string, last *Tunnel, status TunnelStatus, err error) error {
 	if last == nil {
 		return err
 	}
-	return fmt.Errorf("cftunnel: tunnel %s was last seen %s, not %s: %w", tunnelID, last.Status, status, err)
+	return fmt.Errorf("cftunnel: tunnel %s was last seen %s, not %s: %w",
+		tunnelID, last.Status, status, err)
 }
