@@ -138,7 +138,7 @@ func TestTunnelConfigValidate_ErrorTexts(t *testing.T) {
 		withService("planted", ""):                                                       "Ingress[0].Service is not a URL with a scheme and a host: write one such as http://localhost:8080",
 		withService("http://planted/planted", ""):                                        "Ingress[0].Service has a path, which cloudflared cannot add to a request: write only scheme, host and port",
 		withService("helloworld", ""):                                                    "Ingress[0].Service is not a service of cloudflared: write hello_world",
-		withService("http_status:planted", ""):                                           "Ingress[0].Service is http_status without a status from 100 to 999: write http_status:404, say",
+		withService("http_status:planted", ""):                                           "Ingress[0].Service is http_status without a status from 100 to 999: write a status, such as http_status:404",
 		`{"ingress":[{"path":"planted[","service":"bastion"},{}]}`:                       "Ingress[0].Path is not a regular expression (missing closing ]): write one in RE2 syntax",
 		`{"ingress":[{"hostname":"planted:443","service":"bastion"},{}]}`:                "Ingress[0].Hostname has a port: write the name alone",
 		`{"ingress":[{"hostname":"planted*","service":"bastion"},{}]}`:                   "Ingress[0].Hostname has a * that is not its first character: write a name such as *.example.com",

@@ -29,7 +29,7 @@ func Example() {
 	ctx := context.Background()
 
 	for _, name := range []string{"blog", "shop"} {
-		if _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name}); err != nil {
+		if _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare}); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func ExampleNewClient() {
 	fmt.Println(err)
 	// Output:
 	// 0123456789abcdef0123456789abcdef
-	// cftunnel: apiToken is a tunnel token, or another one of the kind eyJ…; the API takes an API token
+	// cftunnel: apiToken is a tunnel token or another token that begins with eyJ; use an API token
 }
 
 // The source is asked before every attempt: here, a file that something else keeps fresh.

@@ -198,7 +198,7 @@ func TestWithEnvironment(t *testing.T) {
 		"key without email": {"plain", []string{account, "CLOUDFLARE_API_KEY=k"},
 			probeResult{Error: "cftunnel: CLOUDFLARE_EMAIL is empty"}},
 		"bad token": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=a b"},
-			probeResult{Error: "cftunnel: CLOUDFLARE_API_TOKEN has white space or other characters that a header cannot hold"}},
+			probeResult{Error: "cftunnel: CLOUDFLARE_API_TOKEN has white space or other characters that a header cannot contain"}},
 		"bad account": {"plain", []string{"CLOUDFLARE_ACCOUNT_ID=x", "CLOUDFLARE_API_TOKEN=tok"},
 			probeResult{Error: "cftunnel: CLOUDFLARE_ACCOUNT_ID is not 32 hexadecimal digits but 1 bytes long"}},
 		"bad base URL": {"plain", []string{account, "CLOUDFLARE_API_TOKEN=tok", "CLOUDFLARE_BASE_URL=x"},
