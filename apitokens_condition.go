@@ -9,10 +9,10 @@ import (
 )
 
 // TokenCondition restricts the IP addresses that a token works from. A condition without addresses
-// is no restriction. Members that this type does not have are kept when a value is read and written
-// again.
+// is no restriction. The API does not apply conditions to [TokensService.Verify].
 //
-// The API does not apply it to [TokensService.Verify].
+// Members of the API's object that this type does not have are kept when the condition is written
+// again.
 type TokenCondition struct {
 	// AllowedIPs are the addresses that may use the token. The default is every address.
 	AllowedIPs []netip.Prefix

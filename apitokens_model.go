@@ -18,8 +18,8 @@ type APIToken struct {
 	// Status says whether the token is active, disabled or expired. It does not consider NotBefore:
 	// an active token may not be valid yet.
 	Status TokenStatus `json:"status"`
-	// Policies are what the token may do. Their order has no meaning, and neither has the order of
-	// the permission groups in them.
+	// Policies are what the token may do. The order of the policies, and of the permission groups
+	// in them, has no meaning.
 	Policies []TokenPolicy `json:"policies"`
 	// Condition restricts the addresses that the token works from. It is nil if there is no
 	// restriction.
@@ -40,8 +40,10 @@ type APIToken struct {
 // of the token allows it and none denies it.
 //
 // A permission group applies only to resources of its scope: put groups for accounts and groups for
-// zones into separate policies. Members that this type does not have are kept when a value is read
-// and written again.
+// zones into separate policies.
+//
+// Members of the API's object that this type does not have are kept when the policy is written
+// again.
 type TokenPolicy struct {
 	// ID is set by the API and ignored in requests.
 	ID string `json:"id,omitempty"`
@@ -71,8 +73,8 @@ const (
 type TokenResources map[string]TokenResource
 
 // TokenResource is the part of a resource that a policy applies to. The zero value is the whole
-// resource, which is "*" in JSON. A form that this type does not know is kept when a value is read
-// and written again.
+// resource, which is "*" in JSON. A form that this type does not know is kept when the policy is
+// written again.
 type TokenResource struct {
 	// Within limits the policy to resources inside this one. It maps their names to "*"; the name
 	// "com.cloudflare.api.account.zone.*" is every zone of an account. If it is nil, the policy
@@ -94,9 +96,11 @@ const (
 	TokenScopeR2Bucket TokenScope = "com.cloudflare.edge.r2.bucket"
 )
 
-// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard says Edit
-// if the API says Write. Members that this type does not have are kept when a value is read and
-// written again.
+// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows a
+// group whose name ends in Write with Edit instead.
+//
+// Members of the API's object that this type does not have are kept when the group is written
+// again.
 type PermissionGroup struct {
 	// ID is 32 hexadecimal digits. It is the same for all accounts.
 	ID string `json:"id"`

@@ -24,8 +24,8 @@ type APITokenCreateParams struct {
 	NotBefore, ExpiresOn time.Time
 }
 
-// APITokenUpdateParams describes all of an API token that can be changed. An update removes what is
-// zero here.
+// APITokenUpdateParams has all settings of an API token. An update replaces all of them: a zero
+// field removes the setting.
 type APITokenUpdateParams struct {
 	// Name has 1 to 120 characters. Required.
 	Name string

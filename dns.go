@@ -39,7 +39,7 @@ const (
 	recordTypeCNAME = "CNAME"
 )
 
-// Bounds on the TTL of a record, in seconds.
+// Limits of the TTL of a record, in seconds.
 const (
 	automaticTTL = 1
 	minTTL       = 30

@@ -133,11 +133,11 @@ func ExampleRoutesService_Lookup() {
 		case err != nil:
 			log.Fatal(err)
 		default:
-			fmt.Println(addr, "goes through", route.TunnelName)
+			fmt.Println(addr, "is routed to", route.TunnelName)
 		}
 	}
 	// Output:
-	// 10.1.2.3 goes through office
+	// 10.1.2.3 is routed to office
 	// 192.0.2.1 has no route
 }
 
@@ -205,6 +205,6 @@ func ExampleHostnameRoutesService_Create() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(route.Hostname, "goes through", route.TunnelName)
-	// Output: wiki.internal goes through office
+	fmt.Println(route.Hostname, "is routed to", route.TunnelName)
+	// Output: wiki.internal is routed to office
 }

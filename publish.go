@@ -20,7 +20,7 @@ import (
 type HostnamesService service
 
 // TunnelHostname returns the hostname that the DNS records of a tunnel point to:
-// <tunnel id>.cfargotunnel.com.
+// <tunnel ID>.cfargotunnel.com.
 func TunnelHostname(tunnelID string) string {
 	return strings.ToLower(tunnelID) + ".cfargotunnel.com"
 }
@@ -75,13 +75,16 @@ const (
 // failed. Before it writes anything, it reads the tunnel, the zone, the records of the hostname and
 // the configuration. The zone must belong to the client's account.
 //
-// If an existing rule has the same hostname and path, Publish changes that rule. It moves the rule
-// only if earlier rules match all of its requests. A new rule is inserted before the first rules
-// that match all of its requests, at the latest before the catch-all rule. A new rule therefore
-// gets requests, and takes none from rules that match only some of its requests, such as rules for
-// a path of the hostname. If another rule matches exactly the same requests with a different path,
-// such as .* instead of none, the new rule is inserted before it. All other rules keep their order.
-// If there is no catch-all rule, http_status:404 is added.
+// The ingress rule:
+//
+//   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
+//     all of its requests.
+//   - A new rule is inserted before the first rule or rules that match all of its requests, at the
+//     latest before the catch-all rule. It takes no requests from rules that match only some of its
+//     requests, such as rules for a path of the hostname.
+//   - If another rule matches exactly the same requests with a different path, such as .* instead
+//     of none, the new rule is inserted before it.
+//   - All other rules keep their order. If there is no catch-all rule, http_status:404 is added.
 //
 // The DNS record is a proxied CNAME to [TunnelHostname]. If the record exists but is not proxied,
 // Publish changes it.

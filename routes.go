@@ -109,10 +109,9 @@ func (s *RoutesService) Create(
 	return doRoute(ctx, s, r, params.check, opts)
 }
 
-// Get returns a route by ID. If the route is deleted, the API may still return it, with DeletedAt
-// set.
+// Get returns a route by ID. The API may return a deleted route, with DeletedAt set.
 //
-// It returns [ErrNotFound] if the route is unknown, or deleted and not returned.
+// It returns [ErrNotFound] if the API does not return the route.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes/{route_id}
 //

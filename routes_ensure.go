@@ -117,6 +117,6 @@ func (s *RoutesService) networkComparer(
 			}
 			defaultID = network.ID
 		}
-		return strings.EqualFold(id+wanted, defaultID), nil // one of both is empty
+		return strings.EqualFold(id+wanted, defaultID), nil // one of the two is empty
 	}
 }

@@ -12,7 +12,7 @@ import (
 // two sites can use the same CIDR. Every account has exactly one default virtual network.
 type VirtualNetworksService service
 
-// VirtualNetwork is a set of routes in which each CIDR is routed once.
+// VirtualNetwork is a set of routes with at most one route for each CIDR.
 type VirtualNetwork struct {
 	ID        string    `json:"id"`                  // a UUID
 	Name      string    `json:"name"`                // unique among the live virtual networks
@@ -60,7 +60,7 @@ type VirtualNetworkDeleteParams struct {
 type VirtualNetworkListParams struct {
 	ID        string `url:"id,omitempty"`                 // matches at most one
 	Name      string `url:"name,omitempty"`               // the whole name
-	IsDefault *bool  `url:"is_default_network,omitempty"` // new(false): all but the default
+	IsDefault *bool  `url:"is_default_network,omitempty"` // new(true): only the default one
 	// IsDeleted selects deleted virtual networks if it is new(true), and live ones if it is
 	// new(false). The default is live ones.
 	IsDeleted *bool `url:"is_deleted"`

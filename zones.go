@@ -25,8 +25,8 @@ type Zone struct {
 	Status      string
 	Type        string   // such as "full"
 	Paused      bool     // records are served, but not proxied
-	AccountID   string   // of the account that the zone belongs to
-	AccountName string   // of that account
+	AccountID   string   // the account that the zone belongs to
+	AccountName string   // the name of that account
 	NameServers []string // the name servers that the domain must use
 }
 
