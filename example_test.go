@@ -364,7 +364,6 @@ func ExampleTunnelsService_WaitForStatus() {
 	}
 
 	params := cftunnel.WaitParams{
-		Interval: time.Nanosecond, // for this example; the default is 1s
 		OnPoll: func(seen *cftunnel.Tunnel) {
 			fmt.Println(seen.Name, "is", seen.Status)
 			if seen.Status == cftunnel.TunnelStatusInactive {
@@ -491,7 +490,10 @@ func ExampleWARPConnectorsService_Failover() {
 	}
 	ctx := context.Background()
 	params := cftunnel.WARPConnectorCreateParams{Name: "office", HA: true}
-	office, _ := client.WARPConnectors.Create(ctx, params)
+	office, err := client.WARPConnectors.Create(ctx, params)
+	if err != nil {
+		log.Fatal(err)
+	}
 	names := map[string]string{}
 	for _, name := range []string{"first", "second"} {
 		id, _ := srv.Connect(office.Token)
@@ -503,17 +505,18 @@ func ExampleWARPConnectorsService_Failover() {
 		for _, machine := range machines {
 			fmt.Println(names[machine.ID], "is", machine.HAStatus)
 			if machine.HAStatus == cftunnel.HAStatusPassive {
-				err = client.WARPConnectors.Failover(ctx, office.ID, machine.ID)
+				err := client.WARPConnectors.Failover(ctx, office.ID, machine.ID)
+				if err != nil {
+					log.Fatal(err)
+				}
 			}
 		}
 	}
-	fmt.Println(err)
 	// Output:
 	// first is active
 	// second is passive
 	// first is passive
 	// second is active
-	// <nil>
 }
 
 // Each machine of a WARP connector needs its token, to register the WARP client.
@@ -625,8 +628,11 @@ func ExampleTunnelCredentials_WriteFile() {
 		log.Fatal(err)
 	}
 	info, err := os.Stat(path)
-	fmt.Println(info.Mode(), err)
-	// Output: -rw------- <nil>
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(info.Mode())
+	// Output: -rw-------
 }
 
 // A Secret does not show its text, however it is printed. Only Reveal returns the text.
@@ -746,8 +752,7 @@ func ExampleCaptureResponse() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1200, 5*time.Minute))
 	defer srv.Close()
 	srv.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable})
-	policy := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // for this example
-	client, err := srv.NewClient(cftunnel.WithRetry(policy))
+	client, err := srv.NewClient()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -938,8 +943,7 @@ func ExampleWithLogger() {
 		Level:       slog.LevelDebug,
 		ReplaceAttr: removeAttr,
 	}))
-	policy := cftunnel.RetryPolicy{BaseDelay: time.Nanosecond} // for this example
-	client, err := srv.NewClient(cftunnel.WithLogger(logger), cftunnel.WithRetry(policy))
+	client, err := srv.NewClient(cftunnel.WithLogger(logger))
 	if err != nil {
 		log.Fatal(err)
 	}
