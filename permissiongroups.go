@@ -29,7 +29,7 @@ type PermissionGroupListParams struct {
 func (s *APITokensService) PermissionGroups(
 	ctx context.Context, params PermissionGroupListParams, opts ...CallOption,
 ) ([]PermissionGroup, error) {
-	service, operations := s.family()
+	service, operations := s.unpack()
 	r := request{operation: operations.groups, query: params}
 	check := func(g *PermissionGroup) error { return checkID(g.ID, "") }
 	return doList(ctx, service, r, check, opts)
