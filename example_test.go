@@ -314,6 +314,9 @@ func ExampleTunnelsService_ModifyConfiguration() {
 	}
 
 	setTimeout := func(c *cftunnel.TunnelConfig) error {
+		if len(c.Ingress) == 0 { // the API requires at least a catch-all rule
+			c.Ingress = []cftunnel.IngressRule{{Service: "http_status:404"}}
+		}
 		if c.OriginRequest == nil {
 			c.OriginRequest = new(cftunnel.OriginRequest)
 		}
