@@ -10,63 +10,63 @@ import (
 )
 
 // APITokensService manages API tokens: those of the user ([Client.UserTokens]) or those of the
-// client's account ([Client.AccountTokens]), which outlive the members of the account. Both have
-// the same methods.
+// client's account ([Client.AccountTokens]). Both have the same methods. A token of an account
+// keeps working when the member who created it leaves the account.
 //
-// The client's own token can be among them. If it is rolled, disabled or deleted, later calls fail
-// with [ErrUnauthorized] or [ErrForbidden]. Use [WithTokenSource] for a client that goes on with a
-// new secret.
+// The client's own token can be among them. If it is rolled, disabled or deleted, later calls of
+// the client fail with [ErrUnauthorized] or [ErrForbidden]. Use [WithTokenSource] for a client that
+// must continue with a new secret.
 type APITokensService struct {
 	service
 	ofAccount bool // not of the user
 }
 
-// apiTokenOperations is the operations of one family.
+// apiTokenOperations has the operations on the tokens of a user or an account.
 type apiTokenOperations struct {
 	create, list, get, update, delete, roll, groups operation
 }
 
-// newAPITokenOperations is called by every method, and not once for all, so that a program that does
-// not manage API tokens need not link it.
+// newAPITokenOperations is called by every method, instead of once, so that the linker can leave it
+// out of programs that do not manage API tokens.
 func newAPITokenOperations(ofAccount bool) apiTokenOperations {
-	name, tokens, group := "UserTokens", "/user/tokens", "API Tokens"
+	service, path, permission := "UserTokens", "/user/tokens", "API Tokens"
 	if ofAccount {
-		name, tokens, group = "AccountTokens", "/accounts/{account_id}/tokens", "Account API Tokens"
+		service, path, permission = "AccountTokens", "/accounts/{account_id}/tokens", "Account API Tokens"
 	}
-	token := tokens + "/{token_id}"
-	read := fmt.Sprintf("%q, or the same with Write", group+" Read")
-	write := fmt.Sprintf("%q", group+" Write")
+	tokenPath := path + "/{token_id}"
+	read := fmt.Sprintf("%q, or the same with Write", permission+" Read")
+	write := fmt.Sprintf("%q", permission+" Write")
 	return apiTokenOperations{
-		create: secretOp(name+".Create", http.MethodPost, tokens, write),
-		list:   op(name+".List", http.MethodGet, tokens, read),
-		get:    op(name+".Get", http.MethodGet, token, read),
-		update: op(name+".Update", http.MethodPut, token, write),
-		delete: op(name+".Delete", http.MethodDelete, token, write),
-		roll:   once(secretOp(name+".Roll", http.MethodPut, token+"/value", write)),
-		groups: op(name+".PermissionGroups", http.MethodGet, tokens+"/permission_groups", read),
+		create: secretOp(service+".Create", http.MethodPost, path, write),
+		list:   op(service+".List", http.MethodGet, path, read),
+		get:    op(service+".Get", http.MethodGet, tokenPath, read),
+		update: op(service+".Update", http.MethodPut, tokenPath, write),
+		delete: op(service+".Delete", http.MethodDelete, tokenPath, write),
+		roll:   once(secretOp(service+".Roll", http.MethodPut, tokenPath+"/value", write)),
+		groups: op(service+".PermissionGroups", http.MethodGet, path+"/permission_groups", read),
 	}
 }
 
-// family returns what a call needs. A nil service has none of it, which the call reports.
-func (s *APITokensService) family() (*service, apiTokenOperations) {
+// unpack returns the service and its operations. A nil service has none, which the call reports.
+func (s *APITokensService) unpack() (*service, apiTokenOperations) {
 	if s == nil {
 		return nil, apiTokenOperations{}
 	}
 	return &s.service, newAPITokenOperations(s.ofAccount)
 }
 
-// maxTokensPerPage is the most that the API puts on a page.
+// maxTokensPerPage is the most tokens that the API puts on one page.
 const maxTokensPerPage = 50
 
 // Create creates an API token. Value of the result is its secret, which no later call returns.
 //
-// It is retried only if it was certainly not carried out. On [ErrOutcomeUnknown] the token may
-// exist, and its secret is lost: find it with FindByName, delete it, and create another. If the
-// response has an ID but no secret, the token is returned beside that error, without Value: delete
-// it by its ID.
+// It is retried only if it was certainly not carried out. It returns [ErrOutcomeUnknown] if the
+// token may have been created. The secret is then lost: find the token with FindByName, delete it,
+// and create another. If the response has an ID but no secret, Create returns both the token,
+// without Value, and that error: delete the token by its ID.
 //
-// The API refuses policies that allow more than the client's own token may do, with [ErrBadRequest]
-// and code 1001.
+// The API refuses policies that allow more than the client's own token may do: [ErrBadRequest] with
+// code 1001.
 //
 // Operation: POST /user/tokens
 //
@@ -75,7 +75,9 @@ const maxTokensPerPage = 50
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/create/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/create/
-func (s *APITokensService) Create(ctx context.Context, params APITokenCreateParams, opts ...CallOption) (*APIToken, error) {
+func (s *APITokensService) Create(
+	ctx context.Context, params APITokenCreateParams, opts ...CallOption,
+) (*APIToken, error) {
 	body, err := APITokenUpdateParams{
 		Name: params.Name, Policies: params.Policies, Condition: params.Condition,
 		NotBefore: params.NotBefore, ExpiresOn: params.ExpiresOn,
@@ -83,7 +85,7 @@ func (s *APITokensService) Create(ctx context.Context, params APITokenCreatePara
 	if err != nil {
 		return nil, err
 	}
-	service, operations := s.family()
+	service, operations := s.unpack()
 	var created *APIToken
 	r := request{operation: operations.create, body: body}
 	_, err = doItem(ctx, service, r, func(r *apiTokenResponse) error {
@@ -103,7 +105,7 @@ func (s *APITokensService) Create(ctx context.Context, params APITokenCreatePara
 
 // Get returns an API token by ID.
 //
-// It returns [ErrNotFound] if the token was deleted.
+// It returns [ErrNotFound] if the token is unknown or deleted.
 //
 // Operation: GET /user/tokens/{token_id}
 //
@@ -112,13 +114,16 @@ func (s *APITokensService) Create(ctx context.Context, params APITokenCreatePara
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/get/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/get/
-func (s *APITokensService) Get(ctx context.Context, tokenID string, opts ...CallOption) (*APIToken, error) {
-	service, operations := s.family()
-	return doAPIToken(ctx, service, request{operation: operations.get, ids: []string{tokenID}}, opts)
+func (s *APITokensService) Get(
+	ctx context.Context, tokenID string, opts ...CallOption,
+) (*APIToken, error) {
+	service, operations := s.unpack()
+	r := request{operation: operations.get, ids: []string{tokenID}}
+	return doAPIToken(ctx, service, r, opts)
 }
 
-// List returns one page of API tokens, without expired ones unless params say otherwise. Use
-// [APITokensService.All] for every page.
+// List returns one page of API tokens, without expired ones unless params say otherwise.
+// [APITokensService.All] returns every page.
 //
 // Operation: GET /user/tokens
 //
@@ -127,21 +132,24 @@ func (s *APITokensService) Get(ctx context.Context, tokenID string, opts ...Call
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/list/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/list/
-func (s *APITokensService) List(ctx context.Context, params APITokenListParams, opts ...CallOption) (*Page[APIToken], error) {
+func (s *APITokensService) List(
+	ctx context.Context, params APITokenListParams, opts ...CallOption,
+) (*Page[APIToken], error) {
 	if err := checkPages(params.Page, params.PerPage, maxTokensPerPage); err != nil {
 		return nil, err
 	}
-	service, operations := s.family()
+	service, operations := s.unpack()
 	r := request{operation: operations.list, query: queryOf(params)}
-	page, err := doPage(ctx, service, r, maxTokensPerPage, func(t *apiTokenResponse) error { return checkPathID(t.ID) }, opts)
+	check := func(t *apiTokenResponse) error { return checkPathID(t.ID) }
+	page, err := doPage(ctx, service, r, maxTokensPerPage, check, opts)
 	if err != nil {
 		return nil, err
 	}
 	return mapPage(page, (*apiTokenResponse).token), nil
 }
 
-// All yields every API token that List returns, from every page. An error is yielded once, with a
-// nil token, and ends the iteration.
+// All returns an iterator over the API tokens that List finds, on every page. Ranging over it again
+// sends new requests. An error is yielded once, with a nil token, and ends the iteration.
 //
 // Operation: GET /user/tokens
 //
@@ -150,7 +158,9 @@ func (s *APITokensService) List(ctx context.Context, params APITokenListParams, 
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/list/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/list/
-func (s *APITokensService) All(ctx context.Context, params APITokenListParams, opts ...CallOption) iter.Seq2[*APIToken, error] {
+func (s *APITokensService) All(
+	ctx context.Context, params APITokenListParams, opts ...CallOption,
+) iter.Seq2[*APIToken, error] {
 	identity := func(t *APIToken) string { return t.ID }
 	fetch := func(page, perPage int) (*Page[APIToken], error) {
 		params := params
@@ -161,7 +171,8 @@ func (s *APITokensService) All(ctx context.Context, params APITokenListParams, o
 }
 
 // FindByName returns the API tokens with exactly this name, the oldest first. Names are not unique.
-// Tokens that expired recently are included. If there are none, it returns no error.
+// Tokens that expired recently are included. If no token has the name, the result is empty and the
+// error is nil.
 //
 // Operation: GET /user/tokens
 //
@@ -170,7 +181,9 @@ func (s *APITokensService) All(ctx context.Context, params APITokenListParams, o
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/list/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/list/
-func (s *APITokensService) FindByName(ctx context.Context, name string, opts ...CallOption) ([]APIToken, error) {
+func (s *APITokensService) FindByName(
+	ctx context.Context, name string, opts ...CallOption,
+) ([]APIToken, error) {
 	if err := checkTokenName("name", name); err != nil {
 		return nil, err
 	}
@@ -179,9 +192,9 @@ func (s *APITokensService) FindByName(ctx context.Context, name string, opts ...
 		if err != nil {
 			return nil, err
 		}
-		// A token that is created meanwhile moves others to the next page, where they come again.
-		again := func(t APIToken) bool { return t.ID == token.ID }
-		if token.Name == name && !slices.ContainsFunc(found, again) {
+		// A new token can move others to the next page, so that they are listed twice.
+		hasSameID := func(t APIToken) bool { return t.ID == token.ID }
+		if token.Name == name && !slices.ContainsFunc(found, hasSameID) {
 			found = append(found, *token)
 		}
 	}
@@ -191,11 +204,11 @@ func (s *APITokensService) FindByName(ctx context.Context, name string, opts ...
 	return found, nil
 }
 
-// Update replaces everything of an API token except its secret. What params leave out is removed:
-// see [APITokensService.Modify].
+// Update replaces all of an API token except its secret. Fields of params that are zero are removed
+// from the token. [APITokensService.Modify] keeps what it does not change.
 //
-// It returns [ErrNotFound], and [ErrOutcomeUnknown] if the token may be changed nevertheless: call
-// it again.
+// It returns [ErrNotFound] if the token is unknown or deleted, and [ErrOutcomeUnknown] if the token
+// may have been changed: call it again.
 //
 // Operation: PUT /user/tokens/{token_id}
 //
@@ -204,7 +217,9 @@ func (s *APITokensService) FindByName(ctx context.Context, name string, opts ...
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/update/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/update/
-func (s *APITokensService) Update(ctx context.Context, tokenID string, params APITokenUpdateParams, opts ...CallOption) (*APIToken, error) {
+func (s *APITokensService) Update(
+	ctx context.Context, tokenID string, params APITokenUpdateParams, opts ...CallOption,
+) (*APIToken, error) {
 	if params.Policies == nil {
 		return nil, invalid("Policies", "are missing; an update replaces all of them")
 	}
@@ -212,15 +227,16 @@ func (s *APITokensService) Update(ctx context.Context, tokenID string, params AP
 	if err != nil {
 		return nil, err
 	}
-	service, operations := s.family()
-	return doAPIToken(ctx, service, request{operation: operations.update, ids: []string{tokenID}, body: body}, opts)
+	service, operations := s.unpack()
+	r := request{operation: operations.update, ids: []string{tokenID}, body: body}
+	return doAPIToken(ctx, service, r, opts)
 }
 
 // Delete deletes an API token. Its secret stops working at once.
 //
-// It returns [ErrNotFound] if the token was deleted before, and [ErrOutcomeUnknown] if it may be
-// deleted nevertheless: call it again. If a response was lost and the retry is a 404, the token is
-// deleted.
+// It returns [ErrNotFound] if the token is unknown or already deleted, and [ErrOutcomeUnknown] if
+// it may have been deleted: call it again. If the response to an attempt was lost and the retry
+// gets a 404, the token is deleted and Delete returns nil.
 //
 // Operation: DELETE /user/tokens/{token_id}
 //
@@ -230,7 +246,7 @@ func (s *APITokensService) Update(ctx context.Context, tokenID string, params AP
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/delete/
 func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...CallOption) error {
-	service, operations := s.family()
+	service, operations := s.unpack()
 	r := request{operation: operations.delete, ids: []string{tokenID}}
 	_, err := doDelete(ctx, service, r, func(deleted *deletedToken) error {
 		if deleted.ID == "" {
@@ -241,12 +257,12 @@ func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...C
 	return err
 }
 
-// Roll replaces the secret of an API token and returns the new one. The old one stops working at
-// once; everything else of the token stays.
+// Roll replaces the secret of an API token and returns the new one. The old secret stops working at
+// once. Nothing else of the token changes.
 //
-// It is retried only if it was certainly not carried out. On [ErrOutcomeUnknown] the old secret may
-// be invalid and a new one lost: roll again. A client whose own token it is may then be locked out:
-// see [APITokensService].
+// It is retried only if it was certainly not carried out. It returns [ErrOutcomeUnknown] if the old
+// secret may be invalid and the new one lost: roll again. If the client uses this token itself, it
+// may then have no valid secret left: see [APITokensService].
 //
 // Operation: PUT /user/tokens/{token_id}/value
 //
@@ -255,8 +271,10 @@ func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...C
 // API: https://developers.cloudflare.com/api/resources/user/subresources/tokens/subresources/value/methods/update/
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/subresources/value/methods/update/
-func (s *APITokensService) Roll(ctx context.Context, tokenID string, opts ...CallOption) (Secret, error) {
-	service, operations := s.family()
+func (s *APITokensService) Roll(
+	ctx context.Context, tokenID string, opts ...CallOption,
+) (Secret, error) {
+	service, operations := s.unpack()
 	r := request{operation: operations.roll, ids: []string{tokenID}, body: struct{}{}}
 	return doToken(ctx, service, r, nil, opts)
 }
@@ -272,7 +290,7 @@ type apiTokenResponse struct {
 	Secret json.RawMessage `json:"value"`
 }
 
-// token returns the token without its secret. An empty condition is none.
+// token returns the token without its secret. An empty condition becomes nil.
 func (r *apiTokenResponse) token() APIToken {
 	token := r.APIToken
 	if token.Condition.isEmpty() {
@@ -289,9 +307,10 @@ func (r *apiTokenResponse) secret() Secret {
 	return NewSecret(text)
 }
 
-// doAPIToken sends a request whose response is the token that it is about.
+// doAPIToken sends a request about one token and returns the token in the response.
 func doAPIToken(ctx context.Context, s *service, r request, opts []CallOption) (*APIToken, error) {
-	response, err := doItem(ctx, s, r, func(t *apiTokenResponse) error { return checkID(t.ID, r.ids[0]) }, opts)
+	check := func(t *apiTokenResponse) error { return checkID(t.ID, r.ids[0]) }
+	response, err := doItem(ctx, s, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

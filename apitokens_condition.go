@@ -8,28 +8,28 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// TokenCondition restricts the addresses that a token works from. One without any address is no
-// restriction. Members of the API's object that this type does not have survive reading and
-// writing.
+// TokenCondition restricts the IP addresses that a token works from. A condition without addresses
+// is no restriction. The API does not apply conditions to [TokensService.Verify].
 //
-// The API does not apply it to [TokensService.Verify].
+// Members of the API's object that this type does not have are kept when the condition is written
+// again.
 type TokenCondition struct {
-	// AllowedIPs are the addresses that may use the token. Empty is all of them.
+	// AllowedIPs are the addresses that may use the token. The default is every address.
 	AllowedIPs []netip.Prefix
-	// DeniedIPs are excluded from AllowedIPs.
+	// DeniedIPs are excluded from AllowedIPs. The default is none.
 	DeniedIPs []netip.Prefix
 
 	members   unknownjson.Members // of the condition
 	ipMembers unknownjson.Members // of its member request_ip
 }
 
-// isEmpty reports whether there is nothing to send. The API takes a condition without an address as
-// one that no address meets.
+// isEmpty reports whether there is nothing to send. A condition without addresses must not be sent:
+// the API would refuse every address.
 func (c *TokenCondition) isEmpty() bool {
 	return c == nil || len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.members)+len(c.ipMembers) == 0
 }
 
-// check says what cannot be sent.
+// check returns an error if the condition cannot be sent.
 func (c *TokenCondition) check() error {
 	if c == nil {
 		return nil
@@ -38,19 +38,21 @@ func (c *TokenCondition) check() error {
 		name, member string
 		prefixes     []netip.Prefix
 	}{{"AllowedIPs", memberIn, c.AllowedIPs}, {"DeniedIPs", memberNotIn, c.DeniedIPs}} {
+		name := "Condition." + list.name
 		if _, unread := c.ipMembers[list.member]; unread && len(list.prefixes) > 0 {
-			return invalid("Condition."+list.name, "would replace a list that cannot be read; use a new TokenCondition")
+			return invalid(name,
+				"would replace a list that cannot be read; use a new TokenCondition")
 		}
 		for i, prefix := range list.prefixes {
 			if !prefix.IsValid() {
-				return invalid(fmt.Sprintf("Condition.%s[%d]", list.name, i), "is not a valid prefix")
+				return invalid(fmt.Sprintf("%s[%d]", name, i), "is not a valid prefix")
 			}
 		}
 	}
 	return nil
 }
 
-// clone returns nil for a condition without anything to send.
+// clone returns a copy, or nil if there is nothing to send.
 func (c *TokenCondition) clone() *TokenCondition {
 	if c.isEmpty() {
 		return nil
@@ -69,7 +71,7 @@ const (
 	memberNotIn        = "not_in"
 )
 
-// UnmarshalJSON decodes both spellings of the member that holds the addresses, and keeps the members
+// UnmarshalJSON decodes both spellings of the member that has the addresses, and keeps the members
 // that c has no field for.
 func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 	*c = TokenCondition{}
@@ -83,8 +85,10 @@ func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 			continue // not an object: it stays as it is
 		}
 		delete(members, name)
-		if len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.ipMembers) == 0 { // the current spelling has priority
-			c.AllowedIPs, c.DeniedIPs = takePrefixes(lists, memberIn), takePrefixes(lists, memberNotIn)
+		// The current spelling has priority.
+		if len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.ipMembers) == 0 {
+			c.AllowedIPs = takePrefixes(lists, memberIn)
+			c.DeniedIPs = takePrefixes(lists, memberNotIn)
 			c.ipMembers = nonEmpty(lists)
 		}
 	}
@@ -92,8 +96,8 @@ func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// takePrefixes removes a list of CIDRs from an object and returns it. A single address is read as a
-// CIDR too. A list with something else stays in the object.
+// takePrefixes removes a list of CIDRs from an object and returns it. A single address counts as a
+// CIDR. If the list has anything else, it stays in the object.
 func takePrefixes(object unknownjson.Members, name string) []netip.Prefix {
 	var texts []string
 	if json.Unmarshal(object[name], &texts) != nil && !isEmptyJSON(object[name]) {
@@ -114,7 +118,7 @@ func takePrefixes(object unknownjson.Members, name string) []netip.Prefix {
 	return prefixes
 }
 
-// isEmptyJSON reports whether a value is missing or has nothing in it.
+// isEmptyJSON reports whether a value is missing or empty.
 func isEmptyJSON(value json.RawMessage) bool {
 	switch string(value) {
 	case "", "null", "[]", "{}", `""`:
@@ -130,16 +134,17 @@ func nonEmpty(members unknownjson.Members) unknownjson.Members {
 	return members
 }
 
-// MarshalJSON encodes the condition as the API has it, without anything empty.
+// MarshalJSON encodes the condition as the API expects it, without empty members.
 func (c TokenCondition) MarshalJSON() ([]byte, error) {
 	addresses := map[string]any{}
 	for name, value := range c.ipMembers {
 		addresses[name] = value
 	}
-	for name, prefixes := range map[string][]netip.Prefix{memberIn: c.AllowedIPs, memberNotIn: c.DeniedIPs} {
-		if len(prefixes) > 0 {
-			addresses[name] = prefixes
-		}
+	if len(c.AllowedIPs) > 0 {
+		addresses[memberIn] = c.AllowedIPs
+	}
+	if len(c.DeniedIPs) > 0 {
+		addresses[memberNotIn] = c.DeniedIPs
 	}
 	condition := map[string]any{}
 	for name, value := range c.members {

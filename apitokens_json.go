@@ -8,29 +8,29 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps members that the type does not have.
 func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
 	p.members, err = decodeKeepingUnknown(data, (*plainPolicy)(p))
 	return err
 }
 
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
 func (p TokenPolicy) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainPolicy(p), p.members)
 }
 
-// UnmarshalJSON reads the fields, and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps members that the type does not have.
 func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
 	g.members, err = decodeKeepingUnknown(data, (*plainGroup)(g))
 	return err
 }
 
-// MarshalJSON writes the fields, and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
 func (g PermissionGroup) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainGroup(g), g.members)
 }
 
-// UnmarshalJSON reads "*", an object of names, or keeps another form as it is.
+// UnmarshalJSON decodes "*" or an object of names, and keeps any other form as it is.
 func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	*r = TokenResource{}
 	switch {
@@ -42,7 +42,7 @@ func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the form that UnmarshalJSON read, unless Within was set since.
+// MarshalJSON encodes the form that UnmarshalJSON decoded, unless Within was set since.
 func (r TokenResource) MarshalJSON() ([]byte, error) {
 	switch {
 	case r.Within != nil:
@@ -53,19 +53,19 @@ func (r TokenResource) MarshalJSON() ([]byte, error) {
 	return []byte(`"*"`), nil
 }
 
-// The same types without their methods, for the codec.
+// The types without their methods, so that encoding them does not call the methods again.
 type (
 	plainPolicy TokenPolicy
 	plainGroup  PermissionGroup
 )
 
-// describesGroup are the members of a permission group that say what it is. Requests do not have
-// them.
-var describesGroup = []string{
-	"name", "scopes", "category", "deprecated", "label", "description", "visibility", "editable", "eol_at", "is_selectable",
+// groupDescription has the members that only describe a permission group. They are not sent.
+var groupDescription = []string{
+	"name", "scopes", "category", "deprecated", "label", "description", "visibility", "editable",
+	"eol_at", "is_selectable",
 }
 
-// inRequest returns the policy as requests have it: without what the API sets or knows by itself.
+// inRequest returns the policy as requests have it, without what the API sets itself.
 func (p TokenPolicy) inRequest() TokenPolicy {
 	p.ID = ""
 	if _, kept := p.members["effect"]; p.Effect == "" && !kept {
@@ -75,7 +75,7 @@ func (p TokenPolicy) inRequest() TokenPolicy {
 	for i, g := range p.PermissionGroups {
 		groups[i] = PermissionGroup{ID: g.ID, members: unknownjson.Members{}}
 		for name, value := range g.members {
-			if !slices.Contains(describesGroup, name) && !isEmptyJSON(value) {
+			if !slices.Contains(groupDescription, name) && !isEmptyJSON(value) {
 				groups[i].members[name] = value
 			}
 		}

@@ -8,52 +8,57 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// APIToken is an API token of a user or an account. It says what the token may do; its secret is
-// known only to whoever created it.
+// APIToken is an API token of a user or an account. The API returns its secret only when it creates
+// or rolls the token.
 type APIToken struct {
 	// ID is 32 hexadecimal digits. It is not a secret.
 	ID string `json:"id"`
 	// Name has at most 120 characters. Several tokens can have the same name.
 	Name string `json:"name"`
-	// Status does not cover NotBefore: an active token may not be valid yet.
+	// Status says whether the token is active, disabled or expired. It does not consider NotBefore:
+	// an active token may not be valid yet.
 	Status TokenStatus `json:"status"`
-	// Policies are in no particular order, and neither are the permission groups in them.
+	// Policies are what the token may do. The order of the policies, and of the permission groups
+	// in them, has no meaning.
 	Policies []TokenPolicy `json:"policies"`
-	// Condition restricts the addresses that the token works from. nil is no restriction.
+	// Condition restricts the addresses that the token works from. It is nil if there is no
+	// restriction.
 	Condition *TokenCondition `json:"condition,omitempty"`
 	// IssuedOn is when the token was created, ModifiedOn when it was last updated or rolled.
 	IssuedOn   time.Time `json:"issued_on,omitzero"`
 	ModifiedOn time.Time `json:"modified_on,omitzero"`
-	// LastUsedOn is zero if the token was not used yet.
+	// LastUsedOn is when the token was last used. It is zero if the token was never used.
 	LastUsedOn time.Time `json:"last_used_on,omitzero"`
-	// NotBefore and ExpiresOn are the times between which the token works. Zero is no limit.
+	// NotBefore and ExpiresOn limit the time in which the token works. Zero is no limit.
 	NotBefore time.Time `json:"not_before,omitzero"`
 	ExpiresOn time.Time `json:"expires_on,omitzero"`
-	// Value is the secret of the token. It is set by Create alone; the API never returns it again.
+	// Value is the secret of the token. Only Create sets it. It is never encoded as JSON.
 	Value Secret `json:"-"`
 }
 
 // TokenPolicy allows or denies permission groups on resources. A request is allowed if one policy
 // of the token allows it and none denies it.
 //
-// A permission group counts only if its scope fits the resources: groups for accounts and groups
-// for zones belong in policies of their own. Members of a policy that this type does not have
-// survive reading and writing.
+// A permission group applies only to resources of its scope: put groups for accounts and groups for
+// zones into separate policies.
+//
+// Members of the API's object that this type does not have are kept when the policy is written
+// again.
 type TokenPolicy struct {
 	// ID is set by the API and ignored in requests.
 	ID string `json:"id,omitempty"`
-	// Effect defaults to allow.
+	// Effect says whether the policy allows or denies. The default is to allow.
 	Effect PolicyEffect `json:"effect"`
-	// PermissionGroups are compared by ID. Only the ID is sent, and members that PermissionGroup
-	// does not have.
+	// PermissionGroups are what is allowed or denied. Only their IDs are sent, and members that
+	// PermissionGroup does not have.
 	PermissionGroups []PermissionGroup `json:"permission_groups"`
-	// Resources are what the groups are allowed or denied on.
+	// Resources are what the permission groups apply to.
 	Resources TokenResources `json:"resources"`
 
 	members unknownjson.Members
 }
 
-// PolicyEffect is what a policy does. The API may add others.
+// PolicyEffect says whether a policy allows or denies. The API may return other values.
 type PolicyEffect string
 
 // The known effects.
@@ -64,20 +69,23 @@ const (
 
 // TokenResources maps the name of a resource, such as
 // "com.cloudflare.api.account.023e105f4ecef8ad9ca31a8372d0c353", to the part of it that a policy
-// applies to. [AccountPolicy], [ZonePolicy] and [AllZonesPolicy] make the usual ones.
+// applies to. [AccountPolicy], [ZonePolicy] and [AllZonesPolicy] set the usual ones.
 type TokenResources map[string]TokenResource
 
-// TokenResource is the part of a resource that a policy applies to. The zero value is all of it,
-// which the API writes as "*". A form that this type does not know survives reading and writing.
+// TokenResource is the part of a resource that a policy applies to. The zero value is the whole
+// resource, which is "*" in JSON. A form that this type does not know is kept when the policy is
+// written again.
 type TokenResource struct {
-	// Within names resources inside, such as "com.cloudflare.api.account.zone.*": "*" for every
-	// zone of an account. If it is not nil, the policy applies to these alone.
+	// Within limits the policy to resources inside this one. It maps their names to "*"; the name
+	// "com.cloudflare.api.account.zone.*" is every zone of an account. If it is nil, the policy
+	// applies to the whole resource.
 	Within map[string]string
 
-	other string // the JSON of a form that Within cannot hold
+	other string // the JSON of a form that Within cannot express
 }
 
-// TokenScope is the kind of resource that a permission group is for. The API may add others.
+// TokenScope is the kind of resource that a permission group applies to. The API may return other
+// values.
 type TokenScope string
 
 // The known scopes.
@@ -88,31 +96,36 @@ const (
 	TokenScopeR2Bucket TokenScope = "com.cloudflare.edge.r2.bucket"
 )
 
-// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard calls Edit
-// what the API calls Write.
+// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows a
+// group whose name ends in Write with Edit instead.
+//
+// Members of the API's object that this type does not have are kept when the group is written
+// again.
 type PermissionGroup struct {
-	// ID is 32 hexadecimal digits, the same for all accounts.
+	// ID is 32 hexadecimal digits. It is the same for all accounts.
 	ID string `json:"id"`
 	// Name is not unique: groups of different scopes can have the same name.
 	Name string `json:"name,omitempty"`
-	// Scopes are the kinds of resources that the group applies to; usually one.
+	// Scopes are the kinds of resources that the group applies to, usually one.
 	Scopes []TokenScope `json:"scopes,omitempty"`
-	// Category is such as "dns_and_zones".
+	// Category is the API's category, such as "dns_and_zones".
 	Category string `json:"category,omitempty"`
-	// Deprecated groups will be removed by the API.
+	// Deprecated reports whether the API will remove the group.
 	Deprecated bool `json:"deprecated,omitempty"`
 
 	members unknownjson.Members
 }
 
-// Permission groups for work on tunnels, for programs that cannot ask
+// Permission groups for tunnels and their hostnames. They are for programs that may not call
 // [APITokensService.ResolvePermissionGroups]. Do not change them.
 var (
-	PermissionCloudflareTunnelRead  = accountGroup("efea2ab8357b47888938f101ae5e053f", "Cloudflare Tunnel Read")
-	PermissionCloudflareTunnelWrite = accountGroup("c07321b023e944ff818fec44d8203567", "Cloudflare Tunnel Write")
-	PermissionDNSRead               = zoneGroup("82e64a83756745bbbb1c9c2701bf816b", "DNS Read")
-	PermissionDNSWrite              = zoneGroup("4755a26eedb94da69e1066d98aa820be", "DNS Write")
-	PermissionZoneRead              = zoneGroup("c8fed203ed3043cba015a93ad1616f1f", "Zone Read")
+	PermissionCloudflareTunnelRead = accountGroup(
+		"efea2ab8357b47888938f101ae5e053f", "Cloudflare Tunnel Read")
+	PermissionCloudflareTunnelWrite = accountGroup(
+		"c07321b023e944ff818fec44d8203567", "Cloudflare Tunnel Write")
+	PermissionDNSRead  = zoneGroup("82e64a83756745bbbb1c9c2701bf816b", "DNS Read")
+	PermissionDNSWrite = zoneGroup("4755a26eedb94da69e1066d98aa820be", "DNS Write")
+	PermissionZoneRead = zoneGroup("c8fed203ed3043cba015a93ad1616f1f", "Zone Read")
 )
 
 func accountGroup(id, name string) PermissionGroup {
@@ -123,35 +136,42 @@ func zoneGroup(id, name string) PermissionGroup {
 	return PermissionGroup{ID: id, Name: name, Scopes: []TokenScope{TokenScopeZone}}
 }
 
-// AccountPolicy returns a policy that allows groups of the scope [TokenScopeAccount] on an account.
+// AccountPolicy returns a policy that allows permission groups on an account. The groups must have
+// the scope [TokenScopeAccount].
 func AccountPolicy(accountID string, groups ...PermissionGroup) TokenPolicy {
-	return allowing(TokenResources{accountResource(accountID): {}}, groups)
+	return allowPolicy(TokenResources{accountResource(accountID): {}}, groups)
 }
 
-// ZonePolicy returns a policy that allows groups of the scope [TokenScopeZone] on a zone.
+// ZonePolicy returns a policy that allows permission groups on a zone. The groups must have the
+// scope [TokenScopeZone].
 func ZonePolicy(zoneID string, groups ...PermissionGroup) TokenPolicy {
-	return allowing(TokenResources{zoneResource(zoneID): {}}, groups)
+	return allowPolicy(TokenResources{zoneResource(zoneID): {}}, groups)
 }
 
-// AllZonesPolicy returns a policy that allows groups of the scope [TokenScopeZone] on every zone of
-// an account, including those that it gets later.
+// AllZonesPolicy returns a policy that allows permission groups on every zone of an account,
+// including zones that are added later. The groups must have the scope [TokenScopeZone].
 func AllZonesPolicy(accountID string, groups ...PermissionGroup) TokenPolicy {
 	within := map[string]string{zoneResource("*"): "*"}
-	return allowing(TokenResources{accountResource(accountID): {Within: within}}, groups)
+	return allowPolicy(TokenResources{accountResource(accountID): {Within: within}}, groups)
 }
 
 func accountResource(id string) string { return string(TokenScopeAccount) + "." + id }
 
 func zoneResource(id string) string { return string(TokenScopeZone) + "." + id }
 
-func allowing(resources TokenResources, groups []PermissionGroup) TokenPolicy {
-	return TokenPolicy{Effect: PolicyEffectAllow, PermissionGroups: slices.Clone(groups), Resources: resources}
+func allowPolicy(resources TokenResources, groups []PermissionGroup) TokenPolicy {
+	return TokenPolicy{
+		Effect:           PolicyEffectAllow,
+		PermissionGroups: slices.Clone(groups),
+		Resources:        resources,
+	}
 }
 
-// isResourceName reports whether a policy can name such a resource. One without an id ends in a
-// dot.
+// isResourceName reports whether a policy can have a resource of this name. A name without an ID
+// ends in a dot.
 func isResourceName(name string) bool {
-	return name != "" && !strings.HasSuffix(name, ".") && !strings.ContainsFunc(name, isSpaceOrControl)
+	return name != "" && !strings.HasSuffix(name, ".") &&
+		!strings.ContainsFunc(name, isSpaceOrControl)
 }
 
 func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }

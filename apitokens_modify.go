@@ -8,16 +8,18 @@ import (
 	"strings"
 )
 
-// Modify reads an API token, lets modify change it, and writes all of it. What modify does not
-// touch is written as it was read. If nothing changes, nothing is written: policies, permission
-// groups and addresses are compared as sets, groups by ID, times by the second.
+// Modify reads an API token, calls modify to change it, and writes all of it. What modify does not
+// change is written as it was read. If nothing changes, nothing is written. Policies, permission
+// groups and addresses are compared as sets, permission groups by ID, times by the second.
 //
-// modify is called once. Its error is returned as it is, and nothing is written. The Status of an
-// expired token is empty, since it cannot be written. A token that was revoked because its secret
-// was found in public is refused with an [*InvalidArgumentError]; delete it.
+// modify is called once. If it returns an error, Modify returns that error and writes nothing. An
+// expired token has an empty Status, because that status cannot be written. If the token was
+// revoked because its secret was found in public, Modify returns an [*InvalidArgumentError]: delete
+// the token.
 //
-// The API cannot detect a concurrent change: of two writes, the later one wins. Modify returns
-// [ErrNotFound], and [ErrOutcomeUnknown] if the token may be changed nevertheless: call it again.
+// The API cannot detect concurrent changes: the later of two writes wins. Modify returns
+// [ErrNotFound] if the token is unknown or deleted, and [ErrOutcomeUnknown] if the token may have
+// been changed: call it again.
 //
 // Operation: GET /user/tokens/{token_id}
 //
@@ -31,7 +33,8 @@ import (
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/update/
 func (s *APITokensService) Modify(
-	ctx context.Context, tokenID string, modify func(*APITokenUpdateParams) error, opts ...CallOption,
+	ctx context.Context, tokenID string, modify func(*APITokenUpdateParams) error,
+	opts ...CallOption,
 ) (*APIToken, error) {
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
@@ -41,7 +44,8 @@ func (s *APITokensService) Modify(
 		return nil, err
 	}
 	if strings.HasPrefix(string(token.Status), statusRevoked) {
-		return nil, invalid("tokenID", "is of a token that was revoked; delete it and create another")
+		return nil, invalid("tokenID",
+			"is the ID of a revoked token; delete it and create another")
 	}
 	params := token.updateParams()
 	before, err := params.fingerprint()
@@ -61,7 +65,7 @@ func (s *APITokensService) Modify(
 	return s.Update(ctx, tokenID, params, opts...)
 }
 
-// statusRevoked begins the statuses of tokens that are revoked.
+// statusRevoked begins the status of every revoked token.
 const statusRevoked = "revoked"
 
 // updateParams returns the token as an update that changes nothing.
@@ -76,7 +80,7 @@ func (t *APIToken) updateParams() APITokenUpdateParams {
 	return p
 }
 
-// fingerprint returns a text that is the same for two updates with the same effect.
+// fingerprint returns a text that is the same for two updates that have the same effect.
 func (p APITokenUpdateParams) fingerprint() (string, error) {
 	policies := make([]string, len(p.Policies))
 	for i, policy := range p.Policies {
@@ -85,7 +89,8 @@ func (p APITokenUpdateParams) fingerprint() (string, error) {
 		for j, group := range policy.PermissionGroups {
 			groups[j] = strings.ToLower(group.ID)
 		}
-		text, err := json.Marshal([]any{policy.Effect, asSet(groups), policy.Resources, policy.members})
+		text, err := json.Marshal(
+			[]any{policy.Effect, asSet(groups), policy.Resources, policy.members})
 		if err != nil {
 			return "", err
 		}

@@ -12,46 +12,47 @@ import (
 
 // APITokenCreateParams describes a new API token.
 type APITokenCreateParams struct {
-	// Name has 1 to 120 characters. It need not be unique.
+	// Name has 1 to 120 characters. It need not be unique. Required.
 	Name string
 	// Policies are what the token may do. A token without policies may do nothing.
 	Policies []TokenPolicy
-	// Condition restricts the addresses that the token works from. nil, and a condition without an
-	// address, is no restriction.
+	// Condition restricts the addresses that the token works from. The default, and a condition
+	// without addresses, is no restriction.
 	Condition *TokenCondition
-	// NotBefore and ExpiresOn are the times between which the token works. They are sent in whole
+	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
 	// seconds. Zero is no limit.
 	NotBefore, ExpiresOn time.Time
 }
 
-// APITokenUpdateParams is everything that can be changed of an API token. What is left out is
-// removed.
+// APITokenUpdateParams has all settings of an API token. An update replaces all of them: a zero
+// field removes the setting.
 type APITokenUpdateParams struct {
-	// Name has 1 to 120 characters.
+	// Name has 1 to 120 characters. Required.
 	Name string
-	// Status is active or disabled. If it is empty, the API decides.
+	// Status is TokenStatusActive or TokenStatusDisabled. If it is empty, the API decides.
 	Status TokenStatus
-	// Policies are required. An empty list that is not nil is a token that may do nothing.
+	// Policies are what the token may do. Required: for a token that may do nothing, use an empty
+	// list that is not nil.
 	Policies []TokenPolicy
-	// Condition restricts the addresses that the token works from. nil, and a condition without an
-	// address, is no restriction.
+	// Condition restricts the addresses that the token works from. The default, and a condition
+	// without addresses, is no restriction.
 	Condition *TokenCondition
-	// NotBefore and ExpiresOn are the times between which the token works. They are sent in whole
+	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
 	// seconds. Zero is no limit.
 	NotBefore, ExpiresOn time.Time
 }
 
-// APITokenListParams selects API tokens.
+// APITokenListParams filters a list of API tokens.
 type APITokenListParams struct {
-	// IncludeExpired adds tokens that expired recently.
+	// IncludeExpired adds tokens that expired recently. By default they are left out.
 	IncludeExpired bool `url:"include_expired,omitempty"`
-	// Page counts from 1, the default. PerPage is from 5 to 50. In List its default is the
-	// server's, 20; in All it is 50.
-	Page    int `url:"page,omitempty"`
+	// Page is the page number, from 1. The default is 1. All begins with this page.
+	Page int `url:"page,omitempty"`
+	// PerPage is 5 to 50. The default is 20 for List, set by the API, and 50 for All.
 	PerPage int `url:"per_page,omitempty"`
 }
 
-// apiTokenBody is the body of a create or an update. Nothing in it is empty.
+// apiTokenBody is the body of a create or an update. It has no empty members.
 type apiTokenBody struct {
 	Name      string          `json:"name"`
 	Status    TokenStatus     `json:"status,omitempty"`
@@ -61,7 +62,7 @@ type apiTokenBody struct {
 	ExpiresOn string          `json:"expires_on,omitempty"`
 }
 
-// body checks the parameters and returns what to send.
+// body checks the parameters and returns the body of the request.
 func (p APITokenUpdateParams) body() (*apiTokenBody, error) {
 	err := cmp.Or(checkTokenName("Name", p.Name), p.Condition.check(), checkPolicies(p.Policies),
 		checkYear("NotBefore", p.NotBefore), checkYear("ExpiresOn", p.ExpiresOn))
@@ -92,7 +93,7 @@ func checkYear(argument string, t time.Time) error {
 	return nil
 }
 
-// requestTime returns a time as the API takes it, in UTC and without a fraction of a second.
+// requestTime returns a time as the API expects it: in UTC and whole seconds.
 func requestTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -100,7 +101,7 @@ func requestTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// maxTokenName is in characters.
+// maxTokenName is the longest name of a token, in characters.
 const maxTokenName = 120
 
 func checkTokenName(argument, name string) error {
@@ -113,7 +114,7 @@ func checkTokenName(argument, name string) error {
 	return nil
 }
 
-// checkPolicies refuses policies that name nothing to allow, or nothing to allow it on.
+// checkPolicies returns an error if a policy has no permission group or no resource.
 func checkPolicies(policies []TokenPolicy) error {
 	for i, policy := range policies {
 		at := fmt.Sprintf("Policies[%d].", i)

@@ -12,8 +12,8 @@ import (
 
 // DNSRecordsService manages the DNS records of zones.
 //
-// Errors of the API that say that another record keeps one out (codes 81053, 81054, 81057 and
-// 81058) are both [ErrConflict] and [ErrBadRequest].
+// If another record prevents a write, the API responds with code 81053, 81054, 81057 or 81058. The
+// error is then both [ErrConflict] and [ErrBadRequest].
 type DNSRecordsService service
 
 // DNSRecord is a DNS record of a zone.
@@ -22,11 +22,12 @@ type DNSRecord struct {
 	Type    string `json:"type"`    // such as CNAME
 	Name    string `json:"name"`    // the whole name, in lower case and Punycode
 	Content string `json:"content"` // such as the target of a CNAME
-	TTL     int    `json:"ttl"`     // in seconds; 1 is automatic, as it is for every proxied record
+	TTL     int    `json:"ttl"`     // in seconds; 1 is automatic, the TTL of every proxied record
 	Proxied bool   `json:"proxied"` // requests go through Cloudflare
-	// Proxiable reports whether the record can be proxied, as most of types A, AAAA and CNAME can.
+	// Proxiable reports whether the record can be proxied. Most records of types A, AAAA and CNAME
+	// can be.
 	Proxiable  bool      `json:"proxiable"`
-	Comment    string    `json:"comment"`     // empty for none
+	Comment    string    `json:"comment"`     // empty if there is none
 	Tags       []string  `json:"tags"`        // such as owner:dns-team
 	CreatedOn  time.Time `json:"created_on"`  // when it was created
 	ModifiedOn time.Time `json:"modified_on"` // when it was last changed
@@ -38,47 +39,49 @@ const (
 	recordTypeCNAME = "CNAME"
 )
 
-// Bounds on the TTL of a record, in seconds.
+// Limits of the TTL of a record, in seconds.
 const (
 	automaticTTL = 1
 	minTTL       = 30
 	maxTTL       = 86400
 )
 
-// DNSRecordListParams filters the records of a list. Zero fields do not filter.
+// DNSRecordListParams filters a list of DNS records. Zero fields do not filter.
 type DNSRecordListParams struct {
 	Type    string `url:"type,omitempty"`          // such as CNAME
 	Name    string `url:"name.exact,omitempty"`    // the whole name
 	Content string `url:"content.exact,omitempty"` // the whole content
-	Proxied *bool  `url:"proxied,omitempty"`       // nil matches both
+	Proxied *bool  `url:"proxied,omitempty"`       // new(true): proxied; new(false): not proxied
 	Comment string `url:"comment.exact,omitempty"` // the whole comment
-	Page    int    `url:"page,omitempty"`          // from 1
-	PerPage int    `url:"per_page,omitempty"`      // the API's default is 100
+	// Page is the page number, from 1. The default is 1. All begins with this page.
+	Page int `url:"page,omitempty"`
+	// PerPage is 1 to 1000. The default is 100 for List, set by the API, and 1000 for All.
+	PerPage int `url:"per_page,omitempty"`
 }
 
-// DNSRecordCreateParams describes a new record. Type, Name and Content are required. Types that
-// need more than these fields, such as MX and SRV, are created with [Client.Do].
+// DNSRecordCreateParams describes a new record. Type, Name and Content are required. For types that
+// need other fields, such as MX and SRV, use [Client.Do].
 type DNSRecordCreateParams struct {
 	Type    string   // such as CNAME
-	Name    string   // the whole name or the part before the zone's; "@" is the zone itself
+	Name    string   // the whole name, or without the zone's name; "@" is the zone itself
 	Content string   // such as the target of a CNAME
-	TTL     int      // in seconds, 30 to 86400; the default is 1, automatic
+	TTL     int      // in seconds, 30 to 86400; the default is 1 for automatic
 	Proxied bool     // requests go through Cloudflare
 	Comment string   // the default is none
 	Tags    []string // such as owner:dns-team
 }
 
-// DNSRecordUpdateParams says what to change in a record. Zero fields stay as they are. The type and
-// the name cannot be changed: delete the record and create another.
+// DNSRecordUpdateParams says what to change. Zero fields stay as they are. If all are zero, Update
+// returns an error. The type and the name cannot be changed: delete the record and create another.
 type DNSRecordUpdateParams struct {
 	Content string   // such as the target of a CNAME
 	TTL     int      // in seconds, 30 to 86400, or 1 for automatic
-	Proxied *bool    // nil leaves it
-	Comment *string  // new("") clears it
-	Tags    []string // an empty list that is not nil clears them
+	Proxied *bool    // nil leaves it as it is
+	Comment *string  // new("") clears it; nil leaves it as it is
+	Tags    []string // nil leaves them as they are; an empty list clears them
 }
 
-// maxRecordsPerPage is less than the API allows, so that a page stays small.
+// maxRecordsPerPage is less than the API allows, to keep responses small.
 const maxRecordsPerPage = 1000
 
 const (
@@ -86,6 +89,7 @@ const (
 	dnsRecordPath  = dnsRecordsPath + "/{dns_record_id}"
 )
 
+// The operations of DNSRecordsService.
 var (
 	opDNSRecordList   = op("DNSRecords.List", http.MethodGet, dnsRecordsPath, dnsRead)
 	opDNSRecordGet    = op("DNSRecords.Get", http.MethodGet, dnsRecordPath, dnsRead)
@@ -94,7 +98,7 @@ var (
 	opDNSRecordDelete = op("DNSRecords.Delete", http.MethodDelete, dnsRecordPath, dnsWrite)
 )
 
-// List returns one page of a zone's records.
+// List returns one page of the DNS records of a zone. [DNSRecordsService.All] returns every page.
 //
 // Operation: GET /zones/{zone_id}/dns_records
 //
@@ -106,13 +110,15 @@ func (s *DNSRecordsService) List(
 	case params.Page < 0:
 		return nil, invalid("Page", "is %d; pages count from 1", params.Page)
 	case params.PerPage < 0 || params.PerPage > maxRecordsPerPage:
-		return nil, invalid("PerPage", "is %d; a page has 1 to %d", params.PerPage, maxRecordsPerPage)
+		return nil, invalid("PerPage", "is %d; a page has 1 to %d",
+			params.PerPage, maxRecordsPerPage)
 	}
 	r := request{operation: opDNSRecordList, ids: []string{zoneID}, query: queryOf(params)}
 	return doPage(ctx, s, r, maxRecordsPerPage, checkDNSRecord, opts)
 }
 
-// All returns an iterator over all records of a zone, page by page.
+// All returns an iterator over the DNS records that List finds, on every page. Ranging over it
+// again sends new requests. An error is yielded once, with a nil record, and ends the iteration.
 //
 // Operation: GET /zones/{zone_id}/dns_records
 //
@@ -129,7 +135,7 @@ func (s *DNSRecordsService) All(
 	return allPages(params.Page, params.PerPage, maxRecordsPerPage, id, fetch)
 }
 
-// Get returns a record by ID.
+// Get returns a DNS record by ID.
 //
 // It returns [ErrNotFound] if the zone has no such record.
 //
@@ -143,10 +149,11 @@ func (s *DNSRecordsService) Get(
 	return doItem(ctx, s, r, checkDNSRecordID(recordID), opts)
 }
 
-// Create adds a record to a zone.
+// Create creates a DNS record in a zone.
 //
-// It returns [ErrConflict] if another record keeps it out, and [ErrOutcomeUnknown] if the record may
-// have been created: then list the records of the name.
+// It is retried only if it was certainly not carried out. It returns [ErrConflict] if another
+// record prevents it, and [ErrOutcomeUnknown] if the record may have been created: look for it with
+// [DNSRecordsService.List] and the name.
 //
 // Operation: POST /zones/{zone_id}/dns_records
 //
@@ -181,10 +188,10 @@ func (s *DNSRecordsService) Create(
 	return doItem(ctx, s, r, checkDNSRecord, opts)
 }
 
-// Update changes fields of a record and returns the record. Whatever params do not name stays.
+// Update changes a DNS record and returns it. Only the fields that are set are sent.
 //
-// It returns [ErrNotFound] if the zone has no such record, [ErrConflict] if the change would make it
-// equal to another one, and [ErrOutcomeUnknown] if it may have been changed: then call it again.
+// It returns [ErrNotFound] if the zone has no such record, [ErrConflict] if another record prevents
+// the change, and [ErrOutcomeUnknown] if the record may have been changed: call it again.
 //
 // Operation: PATCH /zones/{zone_id}/dns_records/{dns_record_id}
 //
@@ -212,10 +219,10 @@ func (s *DNSRecordsService) Update(
 	return doItem(ctx, s, r, checkDNSRecordID(recordID), opts)
 }
 
-// Delete removes a record from its zone.
+// Delete deletes a DNS record.
 //
-// It returns [ErrNotFound] if the zone has no such record, and [ErrOutcomeUnknown] if it may have
-// been removed: then call it again.
+// It returns [ErrNotFound] if the zone has no such record, and [ErrOutcomeUnknown] if the record
+// may have been deleted: call it again.
 //
 // Operation: DELETE /zones/{zone_id}/dns_records/{dns_record_id}
 //
@@ -228,7 +235,7 @@ func (s *DNSRecordsService) Delete(
 		var deleted struct {
 			ID string `json:"id"`
 		}
-		_ = json.Unmarshal(*result, &deleted) // the rest of it does not matter
+		_ = json.Unmarshal(*result, &deleted) // a response without an ID is accepted
 		return checkDeletedID(deleted.ID, recordID)
 	}, opts)
 	return err
@@ -249,7 +256,7 @@ func checkDNSRecord(r *DNSRecord) error {
 	return checkPathID(r.ID)
 }
 
-// checkDNSRecordID returns a check that a response is about the record that was asked for.
+// checkDNSRecordID returns a check that a response is about the requested record.
 func checkDNSRecordID(recordID string) func(*DNSRecord) error {
 	return func(r *DNSRecord) error {
 		if err := checkID(r.ID, recordID); err != nil {

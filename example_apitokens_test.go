@@ -18,15 +18,18 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The functions up to the examples are the code of docs/api-tokens.md.
+// A test checks that docs/api-tokens.md has the functions up to TestReader_MayNotCreate.
 
 // createOperatorToken creates a token that may manage the account's tunnels from the given networks
 // for 90 days, and writes its secret to a file.
-func createOperatorToken(ctx context.Context, client *cftunnel.Client, networks []netip.Prefix, file string) error {
+func createOperatorToken(
+	ctx context.Context, client *cftunnel.Client, networks []netip.Prefix, file string,
+) error {
 	if len(networks) == 0 {
 		return errors.New("no networks") // the token would work from everywhere
 	}
-	groups, err := client.AccountTokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeAccount, "Cloudflare Tunnel Write")
+	groups, err := client.AccountTokens.ResolvePermissionGroups(
+		ctx, cftunnel.TokenScopeAccount, "Cloudflare Tunnel Write")
 	if err != nil {
 		return err
 	}
@@ -46,12 +49,13 @@ func createOperatorToken(ctx context.Context, client *cftunnel.Client, networks 
 	return nil
 }
 
-// disable switches a token off until it is enabled again.
+// disable disables a token until it is enabled again.
 func disable(ctx context.Context, client *cftunnel.Client, tokenID string) error {
-	_, err := client.AccountTokens.Modify(ctx, tokenID, func(p *cftunnel.APITokenUpdateParams) error {
+	setStatus := func(p *cftunnel.APITokenUpdateParams) error {
 		p.Status = cftunnel.TokenStatusDisabled
 		return nil
-	})
+	}
+	_, err := client.AccountTokens.Modify(ctx, tokenID, setStatus)
 	return err
 }
 
@@ -64,16 +68,19 @@ func TestReader_MayNotCreate(t *testing.T) {
 	}})
 	client, err := srv.NewClient(cftunnel.WithAPIToken(secret.Reveal()))
 	require.NoError(t, err)
-	_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "blog"})
+	_, err = client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
 }
 
-func TestExamples_OperatorToken(t *testing.T) {
+func TestCreateOperatorToken_TokenWorksUntilDisabled(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx, file := t.Context(), filepath.Join(t.TempDir(), "secret")
 	require.Error(t, createOperatorToken(ctx, client, nil, file))
-	require.NoError(t, createOperatorToken(ctx, client, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, file))
+	networks := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	require.NoError(t, createOperatorToken(ctx, client, networks, file))
 	secret, err := os.ReadFile(file)
 	require.NoError(t, err)
 	operator, err := srv.NewClient(cftunnel.WithAPIToken(string(secret)))
@@ -85,7 +92,7 @@ func TestExamples_OperatorToken(t *testing.T) {
 	assert.ErrorIs(t, list(ctx, operator), cftunnel.ErrForbidden)
 }
 
-// A token for a program that manages tunnels and the DNS records of one zone.
+// The token may manage tunnels and the DNS records of one zone.
 func ExampleAPITokensService_Create() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -109,7 +116,8 @@ func ExampleAPITokensService_Create() {
 	// publisher active [REDACTED] true
 }
 
-// Modify writes all of a token, but only if something changes.
+// Modify changes one setting of a token and keeps the others. If nothing changes, it writes
+// nothing.
 func ExampleAPITokensService_Modify() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -118,18 +126,21 @@ func ExampleAPITokensService_Modify() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
+	policy := cftunnel.AccountPolicy(
+		client.AccountID(), cftunnel.PermissionCloudflareTunnelWrite)
 	token, err := client.AccountTokens.Create(ctx, cftunnel.APITokenCreateParams{
 		Name:     "operator",
-		Policies: []cftunnel.TokenPolicy{cftunnel.AccountPolicy(client.AccountID(), cftunnel.PermissionCloudflareTunnelWrite)},
+		Policies: []cftunnel.TokenPolicy{policy},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	office := netip.MustParsePrefix("203.0.113.0/24")
-	token, err = client.AccountTokens.Modify(ctx, token.ID, func(p *cftunnel.APITokenUpdateParams) error {
+	allowOffice := func(p *cftunnel.APITokenUpdateParams) error {
 		p.Condition = &cftunnel.TokenCondition{AllowedIPs: []netip.Prefix{office}}
 		return nil
-	})
+	}
+	token, err = client.AccountTokens.Modify(ctx, token.ID, allowOffice)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -138,7 +149,7 @@ func ExampleAPITokensService_Modify() {
 	// operator [203.0.113.0/24]
 }
 
-// The old secret is invalid as soon as Roll returns.
+// The old secret is invalid when Roll returns. Store the new one: no later call returns it.
 func ExampleAPITokensService_Roll() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -151,6 +162,9 @@ func ExampleAPITokensService_Roll() {
 	found, err := client.AccountTokens.FindByName(ctx, "operator")
 	if err != nil {
 		log.Fatal(err)
+	}
+	if len(found) != 1 {
+		log.Fatal("names are not unique: use the ID of the token")
 	}
 	current, err := client.AccountTokens.Roll(ctx, found[0].ID)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The functions of this file are the code on docs/private-networks.md.
+// A test checks that docs/private-networks.md has the functions up to dismantle.
 
 // connectOffice makes the office network reachable through a tunnel. It can be called again at any
 // time.
@@ -42,7 +42,8 @@ func connectOffice(ctx context.Context, client *cftunnel.Client) (*cftunnel.Rout
 	return route, err
 }
 
-// separate routes a CIDR that another site uses too, in a virtual network of its own.
+// separate routes a CIDR in a virtual network of its own, because another site uses the same CIDR.
+// It can be called again at any time.
 func separate(
 	ctx context.Context, client *cftunnel.Client, name, tunnelID string, network netip.Prefix,
 ) error {
@@ -62,12 +63,12 @@ func separate(
 	return err
 }
 
-// dismantle takes a site away: its routes, its tunnel, its virtual network. It can be called again
-// until it succeeds.
+// dismantle deletes the routes, the tunnel and the virtual network of a site. It can be called
+// again until it succeeds.
 func dismantle(
 	ctx context.Context, client *cftunnel.Client, tunnelID, virtualNetworkID string,
 ) error {
-	var routeIDs []string // first all of them: deleting moves the pages of a list
+	var routeIDs []string // collected first: deleting changes the pages of the list
 	for route, err := range client.Routes.All(ctx, cftunnel.RouteListParams{TunnelID: tunnelID}) {
 		if err != nil {
 			return err
@@ -132,11 +133,11 @@ func ExampleRoutesService_Lookup() {
 		case err != nil:
 			log.Fatal(err)
 		default:
-			fmt.Println(addr, "goes through", route.TunnelName)
+			fmt.Println(addr, "is routed to", route.TunnelName)
 		}
 	}
 	// Output:
-	// 10.1.2.3 goes through office
+	// 10.1.2.3 is routed to office
 	// 192.0.2.1 has no route
 }
 
@@ -151,11 +152,14 @@ func ExampleVirtualNetworksService_Create() {
 	if _, err := connectOffice(ctx, client); err != nil {
 		log.Fatal(err)
 	}
-	lab, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "lab"})
+	lab, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "lab",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	// 10.0.0.0/8 is routed to the office, and to the lab too.
+	// 10.0.0.0/8 is already routed to the office.
 	network := netip.MustParsePrefix("10.0.0.0/8")
 	if err := separate(ctx, client, "lab", lab.ID, network); err != nil {
 		log.Fatal(err)
@@ -164,7 +168,7 @@ func ExampleVirtualNetworksService_Create() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for range 2 {
+	for range 2 { // the second call finds nothing to delete
 		if err := dismantle(ctx, client, lab.ID, site.ID); err != nil {
 			log.Fatal(err)
 		}
@@ -187,7 +191,10 @@ func ExampleHostnameRoutesService_Create() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "office"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "office",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -198,6 +205,6 @@ func ExampleHostnameRoutesService_Create() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(route.Hostname, "goes through", route.TunnelName)
-	// Output: wiki.internal goes through office
+	fmt.Println(route.Hostname, "is routed to", route.TunnelName)
+	// Output: wiki.internal is routed to office
 }

@@ -3,12 +3,13 @@ package cftunnel_test
 import (
 	"context"
 	"fmt"
+	"log"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// publishBlog serves a local service as blog.example.com, and returns the token to run the tunnel with.
+// publishBlog serves a local service as blog.example.com and returns the token for cloudflared.
 func publishBlog(ctx context.Context, client *cftunnel.Client) (cftunnel.Secret, error) {
 	tunnel, _, err := client.Tunnels.Ensure(ctx, cftunnel.TunnelCreateParams{
 		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
@@ -31,11 +32,11 @@ func ExampleHostnamesService_Publish() {
 	srv.SeedZone("example.com")
 	client, err := srv.NewClient()
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	token, err := publishBlog(context.Background(), client)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	fmt.Println("run cloudflared with", token)
 	for _, r := range srv.Requests() {
@@ -56,19 +57,19 @@ func ExampleHostnamesService_List() {
 	srv.SeedZone("example.com")
 	client, err := srv.NewClient()
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	ctx := context.Background()
 	if _, err := publishBlog(ctx, client); err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	tunnel, err := client.Tunnels.FindByName(ctx, "blog")
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	list, err := client.Hostnames.List(ctx, tunnel.ID)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	for _, h := range list {
 		fmt.Println(h.Hostname, h.Service, h.DNS)

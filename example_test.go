@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -18,7 +19,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The examples work on the fake of package tunneltest. A real client is made by cftunnel.NewClient(cftunnel.WithEnvironment()).
+// The examples use package tunneltest, a fake of the API, so that they need no account. A program
+// that uses the real API creates its client with cftunnel.NewClient(cftunnel.WithEnvironment()).
 func Example() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -29,7 +31,11 @@ func Example() {
 	ctx := context.Background()
 
 	for _, name := range []string{"blog", "shop"} {
-		if _, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare}); err != nil {
+		_, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+			Name:         name,
+			ConfigSource: cftunnel.ConfigSourceCloudflare, // the API stores the ingress rules
+		})
+		if err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -44,7 +50,8 @@ func Example() {
 	// shop inactive
 }
 
-// Credentials and accounts are checked before anything is sent. A tunnel token, which looks like an API token to people, is refused by name.
+// NewClient checks credentials and account IDs, and sends nothing. A tunnel token is refused,
+// because the API needs an API token.
 func ExampleNewClient() {
 	client, err := cftunnel.NewClient(
 		cftunnel.WithAPIToken("cfut_0123456789abcdefghijklmnopqrstuvwxyzABCD"),
@@ -58,13 +65,16 @@ func ExampleNewClient() {
 	fmt.Println(client.AccountID())
 
 	_, err = cftunnel.NewClient(cftunnel.WithAPIToken("eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZiJ9"))
-	fmt.Println(err)
+	if e, ok := errors.AsType[*cftunnel.InvalidArgumentError](err); ok {
+		fmt.Println(e.Name, "is invalid")
+	}
 	// Output:
 	// 0123456789abcdef0123456789abcdef
-	// cftunnel: apiToken is a tunnel token or another token that begins with eyJ; use an API token
+	// apiToken is invalid
 }
 
-// The source is asked before every attempt: here, a file that something else keeps fresh.
+// The client calls the source before every attempt. Here the token is in a file that another
+// program may replace.
 func ExampleWithTokenSource() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -73,10 +83,11 @@ func ExampleWithTokenSource() {
 	path := filepath.Join(dir, "token")
 	_ = os.WriteFile(path, []byte(srv.APIToken().Reveal()+"\n"), 0o600)
 
-	client, err := srv.NewClient(cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+	source := func(context.Context) (cftunnel.Secret, error) {
 		token, err := os.ReadFile(path)
 		return cftunnel.NewSecret(strings.TrimSpace(string(token))), err
-	}))
+	}
+	client, err := srv.NewClient(cftunnel.WithTokenSource(source))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -100,24 +111,25 @@ func ExampleTunnelsService_Create() {
 
 	tunnel, err := client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{
 		Name:         "blog",
-		ConfigSource: cftunnel.ConfigSourceCloudflare, // its ingress rules are kept by the API
+		ConfigSource: cftunnel.ConfigSourceCloudflare, // the API stores the ingress rules
 	})
 	switch {
 	case errors.Is(err, cftunnel.ErrOutcomeUnknown):
-		log.Fatal("it may exist: look with FindByName, or use Ensure") // before anything else
+		log.Fatal("the tunnel may exist: look for it with FindByName")
 	case errors.Is(err, cftunnel.ErrTunnelNameTaken):
-		log.Fatal("there is one of this name")
+		log.Fatal("there is already a tunnel of this name")
 	case err != nil:
 		log.Fatal(err)
 	}
 	fmt.Println(tunnel.Name, tunnel.Status, tunnel.ConfigSource)
-	fmt.Println("cloudflared tunnel run --token", tunnel.Token) // Reveal gives the text
+	fmt.Println("cloudflared tunnel run --token", tunnel.Token) // Token.Reveal returns the text
 	// Output:
 	// blog inactive cloudflare
 	// cloudflared tunnel run --token [REDACTED]
 }
 
-// Ensure can be called again, by several programs at once, and after it failed: there is never a second tunnel.
+// Ensure can be called again at any time, by several programs at once, and after it failed. It
+// never creates a second tunnel.
 func ExampleTunnelsService_Ensure() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -126,17 +138,21 @@ func ExampleTunnelsService_Ensure() {
 		log.Fatal(err)
 	}
 
+	params := cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare, // the API stores the ingress rules
+	}
 	for range 2 {
-		tunnel, created, err := client.Tunnels.Ensure(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+		tunnel, created, err := client.Tunnels.Ensure(context.Background(), params)
 		if err != nil {
 			log.Fatal(err)
 		}
-		// Whoever finds a tunnel fetches its token.
-		fmt.Println(tunnel.Name, "created:", created, "has its token:", !tunnel.Token.IsZero())
+		// A tunnel that existed before has no Token: get it with Tunnels.Token.
+		fmt.Println(tunnel.Name, "created:", created, "token:", !tunnel.Token.IsZero())
 	}
 	// Output:
-	// blog created: true has its token: true
-	// blog created: false has its token: false
+	// blog created: true token: true
+	// blog created: false token: false
 }
 
 func ExampleTunnelsService_FindByName() {
@@ -164,7 +180,7 @@ func ExampleTunnelsService_FindByName() {
 	// there is no live tunnel blog
 }
 
-// All asks for no page more than it must, and ends after the first error.
+// All sends no more requests than necessary. It yields an error once, and then ends.
 func ExampleTunnelsService_All() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -175,7 +191,8 @@ func ExampleTunnelsService_All() {
 	}
 
 	n := 0
-	for tunnel, err := range client.Tunnels.All(context.Background(), cftunnel.TunnelListParams{Status: cftunnel.TunnelStatusInactive}) {
+	params := cftunnel.TunnelListParams{Status: cftunnel.TunnelStatusInactive}
+	for tunnel, err := range client.Tunnels.All(context.Background(), params) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -189,16 +206,17 @@ func ExampleTunnelsService_All() {
 	// 1500 tunnels in 2 requests
 }
 
-// Filters whose zero means something are pointers: new(true) asks for deleted tunnels.
+// A list has live tunnels unless IsDeleted is new(true).
 func ExampleTunnelsService_List() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	ctx, gone := context.Background(), srv.SeedTunnels(3)[0]
+	ctx, old := context.Background(), srv.SeedTunnels(3)[0]
 	client, err := srv.NewClient()
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := client.Tunnels.Delete(ctx, gone.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+	_, err = client.Tunnels.Delete(ctx, old.ID, cftunnel.TunnelDeleteParams{})
+	if err != nil {
 		log.Fatal(err)
 	}
 
@@ -207,14 +225,15 @@ func ExampleTunnelsService_List() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(page.Items[0].Name, page.Items[0].IsDeleted(), page.Info.Count, "of", page.Info.TotalCount)
+		first := page.Items[0]
+		fmt.Println(first.Name, first.IsDeleted(), page.Info.Count, "of", page.Info.TotalCount)
 	}
 	// Output:
 	// seed-00002 false 1 of 2
 	// seed-00001 true 1 of 1
 }
 
-// A planned rotation: replicas that run stay up until each is replaced by one with the new token.
+// A planned rotation: running replicas stay connected until they are restarted with the new token.
 func ExampleTunnelsService_RotateSecret() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -223,25 +242,32 @@ func ExampleTunnelsService_RotateSecret() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	replica, _ := srv.Connect(tunnel.Token)
 
 	rotation, err := client.Tunnels.RotateSecret(ctx, tunnel.ID, cftunnel.RotateParams{})
 	if err != nil {
-		log.Fatal(err) // ErrOutcomeUnknown: rotation.Token is the new one if it was carried out
+		log.Fatal(err) // on ErrOutcomeUnknown, the old token may be invalid: rotate again
 	}
-	fmt.Println("give it to the replicas:", rotation.Token)
-	old, _ := client.Connectors.List(ctx, tunnel.ID)
-	fmt.Println("still up with the old one:", len(old), old[0].ID == replica)
+	fmt.Println("new token for the replicas:", rotation.Token)
+	connected, _ := client.Connectors.List(ctx, tunnel.ID)
+	fmt.Println("still connected:", len(connected), connected[0].ID == replica)
 	_, err = srv.Connect(tunnel.Token)
-	fmt.Println("the old one opens no new connection:", err != nil)
+	fmt.Println("the old token is refused:", err != nil)
 	// Output:
-	// give it to the replicas: [REDACTED]
-	// still up with the old one: 1 true
-	// the old one opens no new connection: true
+	// new token for the replicas: [REDACTED]
+	// still connected: 1 true
+	// the old token is refused: true
 }
 
-// A rotation after a compromise: whoever has the old token is out at once, and stays out.
+// A rotation after the token was leaked: replicas with the old token are disconnected at once and
+// cannot reconnect.
 func ExampleTunnelsService_RotateSecret_compromised() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -250,14 +276,22 @@ func ExampleTunnelsService_RotateSecret_compromised() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	_, _ = srv.Connect(tunnel.Token)
 
-	rotation, err := client.Tunnels.RotateSecret(ctx, tunnel.ID, cftunnel.RotateParams{CleanupConnections: true})
-	if err != nil && rotation != nil {
-		log.Print("there is a new token, but ", err) // the clean-up failed: repeat Connectors.Cleanup
-	} else if err != nil {
-		log.Fatal(err)
+	params := cftunnel.RotateParams{CleanupConnections: true}
+	rotation, err := client.Tunnels.RotateSecret(ctx, tunnel.ID, params)
+	switch {
+	case errors.Is(err, cftunnel.ErrOutcomeUnknown) || err != nil && rotation == nil:
+		log.Fatal(err) // the old token may still work: rotate again
+	case err != nil:
+		log.Print(err) // the clean-up failed: call Connectors.Cleanup
 	}
 	connectors, _ := client.Connectors.List(ctx, tunnel.ID)
 	fmt.Println("connectors left:", len(connectors))
@@ -268,8 +302,9 @@ func ExampleTunnelsService_RotateSecret_compromised() {
 	// the new token works: true
 }
 
-// What the function changes is written; the rest of the configuration stays, also what this package does not know. It may be called more
-// than once, where somebody else writes at the same time.
+// The function changes a configuration that was just read. What it does not change is kept,
+// including members that this package does not know. If another program writes at the same time,
+// the function is called again. To add a hostname, use Hostnames.Publish.
 func ExampleTunnelsService_ModifyConfiguration() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -278,25 +313,32 @@ func ExampleTunnelsService_ModifyConfiguration() {
 		log.Fatal(err)
 	}
 
-	written, err := client.Tunnels.ModifyConfiguration(context.Background(), srv.SeedTunnels(1)[0].ID, func(c *cftunnel.TunnelConfig) error {
-		c.Ingress = []cftunnel.IngressRule{
-			{Hostname: "blog.example.com", Service: "http://localhost:8080"},
-			{Service: "http_status:404"}, // the last one must match everything
+	setTimeout := func(c *cftunnel.TunnelConfig) error {
+		if len(c.Ingress) == 0 { // the API requires at least a catch-all rule
+			c.Ingress = []cftunnel.IngressRule{{Service: "http_status:404"}}
 		}
+		if c.OriginRequest == nil {
+			c.OriginRequest = new(cftunnel.OriginRequest)
+		}
+		c.OriginRequest.ConnectTimeout = new(10) // in seconds
 		return nil
-	})
-	if err != nil {
-		log.Fatal(err)
 	}
-	for _, rule := range written.Config.Ingress {
-		fmt.Printf("version %d: %q to %s\n", written.Version, rule.Hostname, rule.Service)
+	tunnelID := srv.SeedTunnels(1)[0].ID
+	for range 2 { // the second call changes nothing, so it writes nothing
+		written, err := client.Tunnels.ModifyConfiguration(
+			context.Background(), tunnelID, setTimeout)
+		if err != nil {
+			log.Fatal(err)
+		}
+		timeout := *written.Config.OriginRequest.ConnectTimeout
+		fmt.Printf("version %d: %d seconds\n", written.Version, timeout)
 	}
 	// Output:
-	// version 1: "blog.example.com" to http://localhost:8080
-	// version 1: "" to http_status:404
+	// version 1: 10 seconds
+	// version 1: 10 seconds
 }
 
-// Validate says what the server would refuse, by rule.
+// Validate returns an error that names what the server would refuse.
 func ExampleTunnelConfig_Validate() {
 	config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
 		{Hostname: "blog.example.com", Service: "localhost:8080"},
@@ -306,7 +348,7 @@ func ExampleTunnelConfig_Validate() {
 	// Output: cftunnel: Ingress[0].Service is not a URL with a scheme and a host: write one such as http://localhost:8080 or ssh://localhost:22
 }
 
-// A replica that starts late is waited for as long as the context lasts.
+// WaitForStatus waits until the context ends, here for up to one minute.
 func ExampleTunnelsService_WaitForStatus() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -316,26 +358,34 @@ func ExampleTunnelsService_WaitForStatus() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 
-	_, err = client.Tunnels.WaitForStatus(ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, cftunnel.WaitParams{
-		Interval: time.Nanosecond, // a second where it is left out
+	params := cftunnel.WaitParams{
 		OnPoll: func(seen *cftunnel.Tunnel) {
 			fmt.Println(seen.Name, "is", seen.Status)
 			if seen.Status == cftunnel.TunnelStatusInactive {
-				_, _ = srv.Connect(tunnel.Token) // as cloudflared does, somewhere else
+				_, _ = srv.Connect(tunnel.Token) // stands for cloudflared
 			}
 		},
-	})
+	}
+	_, err = client.Tunnels.WaitForStatus(
+		ctx, tunnel.ID, cftunnel.TunnelStatusHealthy, params)
 	if err != nil {
-		log.Fatal(err) // which names the status that was last seen
+		log.Fatal(err) // the error names the last status
 	}
 	// Output:
 	// blog is inactive
 	// blog is healthy
 }
 
-// Replicas that still run connect again, so that Cleanup and Delete must be repeated: this does so.
+// A tunnel with connections cannot be deleted, and running replicas reconnect after a clean-up.
+// CleanupAndDelete repeats both until the tunnel is deleted.
 func ExampleTunnelsService_CleanupAndDelete() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -344,18 +394,24 @@ func ExampleTunnelsService_CleanupAndDelete() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	_, _ = srv.Connect(tunnel.Token)
 
 	_, err = client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
-	fmt.Println("runs:", errors.Is(err, cftunnel.ErrActiveConnections))
+	fmt.Println("has connections:", errors.Is(err, cftunnel.ErrActiveConnections))
 	deleted, err := client.Tunnels.CleanupAndDelete(ctx, tunnel.ID)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("deleted:", deleted.IsDeleted())
 	// Output:
-	// runs: true
+	// has connections: true
 	// deleted: true
 }
 
@@ -367,7 +423,13 @@ func ExampleConnectorsService_List() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	_, _ = srv.Connect(tunnel.Token)
 
 	connectors, err := client.Connectors.List(ctx, tunnel.ID)
@@ -388,7 +450,7 @@ func ExampleConnectorsService_List() {
 	//   to ams13
 }
 
-// One replica is cut off, and the other keeps the tunnel up.
+// Cleanup removes the connections of one replica. The other replica keeps the tunnel healthy.
 func ExampleConnectorsService_Cleanup() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -397,24 +459,31 @@ func ExampleConnectorsService_Cleanup() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	tunnel, _ := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
-	gone, _ := srv.Connect(tunnel.Token)
-	_, _ = srv.Connect(tunnel.Token)
-	srv.Disconnect(gone)
-
-	if err := client.Connectors.Cleanup(ctx, tunnel.ID, cftunnel.CleanupParams{ConnectorID: gone}); err != nil {
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = client.Connectors.Get(ctx, tunnel.ID, gone)
-	fmt.Println("it is gone:", errors.Is(err, cftunnel.ErrNotFound))
+	stopped, _ := srv.Connect(tunnel.Token)
+	_, _ = srv.Connect(tunnel.Token)
+	srv.Disconnect(stopped)
+
+	params := cftunnel.CleanupParams{ConnectorID: stopped}
+	if err := client.Connectors.Cleanup(ctx, tunnel.ID, params); err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Connectors.Get(ctx, tunnel.ID, stopped)
+	fmt.Println("removed:", errors.Is(err, cftunnel.ErrNotFound))
 	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
 	fmt.Println(tunnel.Name, "is", tunnel.Status)
 	// Output:
-	// it is gone: true
+	// removed: true
 	// blog is healthy
 }
 
-// Two machines run a WARP connector. The passive one takes over.
+// Two machines run a WARP connector. Failover makes the passive one active.
 func ExampleWARPConnectorsService_Failover() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -423,7 +492,11 @@ func ExampleWARPConnectorsService_Failover() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	office, _ := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	params := cftunnel.WARPConnectorCreateParams{Name: "office", HA: true}
+	office, err := client.WARPConnectors.Create(ctx, params)
+	if err != nil {
+		log.Fatal(err)
+	}
 	names := map[string]string{}
 	for _, name := range []string{"first", "second"} {
 		id, _ := srv.Connect(office.Token)
@@ -435,20 +508,21 @@ func ExampleWARPConnectorsService_Failover() {
 		for _, machine := range machines {
 			fmt.Println(names[machine.ID], "is", machine.HAStatus)
 			if machine.HAStatus == cftunnel.HAStatusPassive {
-				err = client.WARPConnectors.Failover(ctx, office.ID, machine.ID)
+				err := client.WARPConnectors.Failover(ctx, office.ID, machine.ID)
+				if err != nil {
+					log.Fatal(err)
+				}
 			}
 		}
 	}
-	fmt.Println(err)
 	// Output:
 	// first is active
 	// second is passive
 	// first is passive
 	// second is active
-	// <nil>
 }
 
-// The new connector's token is opaque, and goes to the WARP client of each machine.
+// Each machine of a WARP connector needs its token, to register the WARP client.
 func ExampleWARPConnectorsService_Create() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -458,14 +532,18 @@ func ExampleWARPConnectorsService_Create() {
 	}
 	ctx := context.Background()
 
-	office, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{Name: "office", HA: true})
+	office, err := client.WARPConnectors.Create(ctx, cftunnel.WARPConnectorCreateParams{
+		Name: "office",
+		HA:   true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	configured, err := client.WARPConnectors.UpdateConfiguration(ctx, office.ID, cftunnel.WARPConfigurationParams{
+	configuration := cftunnel.WARPConfigurationParams{
 		HAMode: cftunnel.HAModeLocal,
 		VIPs:   []string{"10.0.0.10"},
-	})
+	}
+	configured, err := client.WARPConnectors.UpdateConfiguration(ctx, office.ID, configuration)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -476,36 +554,42 @@ func ExampleWARPConnectorsService_Create() {
 	// local [10.0.0.10]
 }
 
-// That a token is switched off or has expired is no error: Usable tells.
+// Verify returns no error for a token that is disabled or expired: check Usable.
 func ExampleTokensService_Verify() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	disabled := srv.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount, Status: cftunnel.TokenStatusDisabled})
+	disabled := srv.AddToken(tunneltest.Token{
+		Owner:  cftunnel.TokenOwnerAccount,
+		Status: cftunnel.TokenStatusDisabled,
+	})
+	unknown := cftunnel.NewSecret("cfut_unknown")
 
-	for _, token := range []cftunnel.Secret{srv.APIToken(), disabled, cftunnel.NewSecret("cfut_unknown")} {
+	for _, token := range []cftunnel.Secret{srv.APIToken(), disabled, unknown} {
 		client, err := srv.NewClient(cftunnel.WithAPIToken(token.Reveal()))
 		if err != nil {
 			log.Fatal(err)
 		}
 		verified, err := client.Tokens.Verify(context.Background())
 		if errors.Is(err, cftunnel.ErrUnauthorized) {
-			fmt.Println("nobody knows this token")
+			fmt.Println("unknown token")
 			continue
 		}
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s of the %s, usable: %t\n", verified.Status, verified.Owner, verified.Usable(time.Now()))
+		usable := verified.Usable(time.Now())
+		fmt.Printf("%s token of the %s, usable: %t\n", verified.Status, verified.Owner, usable)
 	}
 	// Output:
-	// active of the user, usable: true
-	// disabled of the account, usable: false
-	// nobody knows this token
+	// active token of the user, usable: true
+	// disabled token of the account, usable: false
+	// unknown token
 }
 
 func ExampleParseTunnelToken() {
-	token := cftunnel.NewSecret("eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLCJ0IjoiZjcwZmY5ODUtYTRlZi00NjQzLWJi" +
-		"YmMtNGEwZWQ0ZmM4NDE1IiwicyI6IkFBRUNBd1FGQmdjSUNRb0xEQTBPRHhBUkVoTVVGUllYR0JrYUd4d2RIaDg9In0=")
+	token := cftunnel.NewSecret("eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLCJ0IjoiZj" +
+		"cwZmY5ODUtYTRlZi00NjQzLWJiYmMtNGEwZWQ0ZmM4NDE1IiwicyI6IkFBRUNBd1FGQmdjSUNRb0xEQTBPRHhB" +
+		"UkVoTVVGUllYR0JrYUd4d2RIaDg9In0=")
 	credentials, err := cftunnel.ParseTunnelToken(token)
 	if err != nil {
 		log.Fatal(err)
@@ -519,7 +603,8 @@ func ExampleParseTunnelToken() {
 	// secret [REDACTED]
 }
 
-// A locally managed tunnel is run by its credentials file, which its owner alone may read.
+// cloudflared runs a locally managed tunnel with a credentials file. Only its owner may read the
+// file that WriteFile writes.
 func ExampleTunnelCredentials_WriteFile() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -529,7 +614,13 @@ func ExampleTunnelCredentials_WriteFile() {
 	}
 	dir, _ := os.MkdirTemp("", "")
 	defer os.RemoveAll(dir)
-	tunnel, _ := client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceLocal, // a file has the ingress rules
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	credentials, err := cftunnel.ParseTunnelToken(tunnel.Token)
 	if err != nil {
@@ -540,11 +631,14 @@ func ExampleTunnelCredentials_WriteFile() {
 		log.Fatal(err)
 	}
 	info, err := os.Stat(path)
-	fmt.Println(info.Mode(), err)
-	// Output: -rw------- <nil>
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(info.Mode())
+	// Output: -rw-------
 }
 
-// However a Secret is printed, its text does not show; Reveal alone gives it.
+// A Secret does not show its text, however it is printed. Only Reveal returns the text.
 func ExampleSecret() {
 	secret := cftunnel.NewTunnelSecret()
 	fmt.Printf("%v %q %x\n", secret, secret, secret)
@@ -556,7 +650,8 @@ func ExampleSecret() {
 	// 44 true
 }
 
-// A create whose answer never came may have been carried out. The client does not send it again; who looks first makes no second tunnel.
+// A create whose response is lost may have been carried out. The client does not retry it. Look for
+// the tunnel before you create another.
 func Example_outcomeUnknown() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -565,11 +660,17 @@ func Example_outcomeUnknown() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	srv.Inject(tunneltest.Fault{Operation: "POST /accounts/{account_id}/cfd_tunnel", Cut: tunneltest.CutAfter})
+	srv.Inject(tunneltest.Fault{
+		Operation: "POST /accounts/{account_id}/cfd_tunnel",
+		Cut:       tunneltest.CutAfter,
+	})
 
-	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog"})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if errors.Is(err, cftunnel.ErrOutcomeUnknown) {
-		fmt.Println("it may have been carried out: looking")
+		fmt.Println("the tunnel may have been created")
 		tunnel, err = client.Tunnels.FindByName(ctx, "blog")
 	}
 	if err != nil {
@@ -577,11 +678,12 @@ func Example_outcomeUnknown() {
 	}
 	fmt.Println("found", tunnel.Name)
 	// Output:
-	// it may have been carried out: looking
+	// the tunnel may have been created
 	// found blog
 }
 
-// A failed request is an *Error. Sentinels tell what happened, its fields the rest.
+// A failed request returns an *Error. errors.Is finds the sentinels in it, and its fields have the
+// details.
 func ExampleError() {
 	srv := tunneltest.NewServer(tunneltest.WithAccountID("0123456789abcdef0123456789abcdef"))
 	defer srv.Close()
@@ -590,22 +692,29 @@ func ExampleError() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	params := cftunnel.TunnelCreateParams{
+		Name:         "blog",
+		ConfigSource: cftunnel.ConfigSourceCloudflare,
+	}
 	for range 2 {
-		_, err = client.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+		_, err = client.Tunnels.Create(context.Background(), params)
 	}
 
-	fmt.Println(errors.Is(err, cftunnel.ErrOutcomeUnknown), errors.Is(err, cftunnel.ErrTunnelNameTaken))
+	fmt.Println(errors.Is(err, cftunnel.ErrOutcomeUnknown))
+	fmt.Println(errors.Is(err, cftunnel.ErrTunnelNameTaken))
 	if e, ok := errors.AsType[*cftunnel.Error](err); ok {
 		fmt.Println(e.StatusCode, e.Errors[0].Code, e.RayID, e.Attempts)
 	}
 	fmt.Println(err)
 	// Output:
-	// false true
+	// false
+	// true
 	// 409 1013 8f2ab-FRA 1
 	// cftunnel: POST /accounts/0123456789abcdef0123456789abcdef/cfd_tunnel: 409 Conflict; 1013: A tunnel with this name already exists (ray 8f2ab-FRA)
 }
 
-// What has no sentinel is found by the API's code, also where that is only in the chain behind another error.
+// HasCode finds errors that have no sentinel, by the code of the API. It also searches the errors
+// behind an error.
 func ExampleHasCode() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -614,17 +723,18 @@ func ExampleHasCode() {
 		log.Fatal(err)
 	}
 	ctx, tunnel := context.Background(), srv.SeedTunnels(1)[0]
-	if _, err := client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{}); err != nil {
+	_, err = client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
+	if err != nil {
 		log.Fatal(err)
 	}
 
-	const noSuchTunnel = 1055 // of a configuration
+	const noSuchTunnel = 1055 // the code of the operations on configurations
 	_, err = client.Tunnels.Configuration(ctx, tunnel.ID)
 	fmt.Println(cftunnel.HasCode(err, noSuchTunnel), errors.Is(err, cftunnel.ErrNotFound))
 	// Output: true true
 }
 
-// A bad argument is refused by name, and nothing is sent.
+// An invalid argument is refused before anything is sent. The error names the argument.
 func ExampleInvalidArgumentError() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -642,28 +752,31 @@ func ExampleInvalidArgumentError() {
 	// cftunnel: tunnelID is not a UUID with dashes, such as f70ff985-a4ef-4643-bbbc-4a0ed4fc8415
 }
 
-// The headers say what the server counts. The client keeps its own count.
+// CaptureResponse stores the status, the headers and the number of attempts of a call.
 func ExampleCaptureResponse() {
 	srv := tunneltest.NewServer(tunneltest.WithQuota(1200, 5*time.Minute))
 	defer srv.Close()
 	srv.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable})
-	client, err := srv.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	client, err := srv.NewClient()
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	var info cftunnel.ResponseInfo
-	if _, err := client.Tunnels.List(context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info)); err != nil {
+	_, err = client.Tunnels.List(
+		context.Background(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(info.StatusCode, "after", info.Attempts, "attempts, with a ray id:", info.RayID != "")
+	fmt.Println(info.StatusCode, "after", info.Attempts, "attempts, ray ID:", info.RayID != "")
 	fmt.Println(info.Header.Get("Ratelimit-Policy"))
 	// Output:
-	// 200 after 2 attempts, with a ray id: true
+	// 200 after 2 attempts, ray ID: true
 	// "default";q=1200;w=300
 }
 
-// An endpoint that has no method here takes the same road: credentials, pace, retries and errors.
+// Do calls an endpoint that has no method, with the same authentication, rate limit, retries and
+// errors.
 func ExampleClient_Do() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -677,7 +790,8 @@ func ExampleClient_Do() {
 		Name         string `json:"name"`
 		RemoteConfig bool   `json:"remote_config"`
 	}
-	err = client.Do(context.Background(), http.MethodGet, "accounts/"+client.AccountID()+"/cfd_tunnel?is_deleted=false", nil, &tunnels)
+	path := "accounts/" + client.AccountID() + "/cfd_tunnel?is_deleted=false"
+	err = client.Do(context.Background(), http.MethodGet, path, nil, &tunnels)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -685,7 +799,8 @@ func ExampleClient_Do() {
 	// Output: [{seed-00001 true} {seed-00002 true}]
 }
 
-// Clients made by ForAccount share credentials and rate limit, since Cloudflare counts requests by token.
+// Clients from ForAccount share the credentials and the rate limit, because Cloudflare counts the
+// requests of a token over all accounts.
 func ExampleClient_ForAccount() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -694,12 +809,16 @@ func ExampleClient_ForAccount() {
 		log.Fatal(err)
 	}
 
-	for _, account := range []string{"0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"} {
+	accounts := []string{"0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"}
+	for _, account := range accounts {
 		customer, err := client.ForAccount(account)
 		if err != nil {
 			log.Fatal(err)
 		}
-		tunnel, err := customer.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{Name: "blog"})
+		tunnel, err := customer.Tunnels.Create(context.Background(), cftunnel.TunnelCreateParams{
+			Name:         "blog",
+			ConfigSource: cftunnel.ConfigSourceCloudflare,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -710,7 +829,8 @@ func ExampleClient_ForAccount() {
 	// fedcba9876543210fedcba9876543210 blog
 }
 
-// Two clients, each of its own making, share one limiter. A call that it cannot let through before the deadline fails at once.
+// Two clients share one limiter. If the limiter cannot allow a call before the deadline, the call
+// fails at once.
 func ExampleWithLimiter() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -725,19 +845,27 @@ func ExampleWithLimiter() {
 		}
 		for range 2 {
 			_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
-			fmt.Println(err == nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, cftunnel.ErrRateLimited))
+			switch {
+			case err == nil:
+				fmt.Println("sent")
+			case errors.Is(err, context.DeadlineExceeded):
+				fmt.Println("not sent")
+			default:
+				log.Fatal(err)
+			}
 		}
 	}
 	fmt.Println(len(srv.Requests()), "requests")
 	// Output:
-	// true false false
-	// true false false
-	// false true false
-	// false true false
+	// sent
+	// sent
+	// not sent
+	// not sent
 	// 2 requests
 }
 
-// Processes that share a token get a part of its quota each. A tenth of that goes at once, the rest evenly.
+// Processes that share a token each get a part of its quota. A client sends 10% of its part in a
+// burst and spreads the rest evenly.
 func ExampleWithRateLimit() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
@@ -751,24 +879,46 @@ func ExampleWithRateLimit() {
 
 	for range 3 {
 		_, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
-		fmt.Println(err == nil, errors.Is(err, context.DeadlineExceeded)) // the third's turn is three minutes away
+		switch {
+		case err == nil:
+			fmt.Println("sent")
+		case errors.Is(err, context.DeadlineExceeded):
+			fmt.Println("not sent") // the wait of three minutes is longer than the deadline
+		default:
+			log.Fatal(err)
+		}
 	}
 	// Output:
-	// true false
-	// true false
-	// false true
+	// sent
+	// sent
+	// not sent
 }
 
-// An http.RoundTripper counts attempts by operation, a label without ids.
+// operationCounter is an http.RoundTripper that counts attempts by operation.
+type operationCounter struct {
+	next   http.RoundTripper
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// RoundTrip counts the attempt and sends it.
+func (c *operationCounter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	c.counts[cftunnel.Operation(r.Context())]++
+	c.mu.Unlock()
+	return c.next.RoundTrip(r)
+}
+
+// Operation returns a label without IDs, for metrics.
 func ExampleOperation() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	counts := map[string]int{}
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		counts[cftunnel.Operation(r.Context())]++ // needs a lock if calls are concurrent
-		return http.DefaultTransport.RoundTrip(r)
-	})
-	client, err := srv.NewClient(cftunnel.WithHTTPClient(&http.Client{Transport: transport}))
+	counter := &operationCounter{counts: map[string]int{}}
+	count := func(next http.RoundTripper) http.RoundTripper {
+		counter.next = next
+		return counter
+	}
+	client, err := srv.NewClient(cftunnel.WithTransport(count))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -777,23 +927,28 @@ func ExampleOperation() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(counts)
+	fmt.Println(counter.counts)
 	// Output: map[GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}:2]
 }
 
-// Each attempt is a record, without bodies, headers and query. What is left out here differs from run to run.
+// The logger gets one record for each attempt, without bodies, headers and query. This example
+// removes the attributes that differ from run to run, and some others.
 func ExampleWithLogger() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
 	srv.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable})
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	removeAttr := func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
-		case "time", "ray_id", "duration", "error":
+		case "time", "msg", "operation", "ray_id", "duration", "error":
 			return slog.Attr{}
 		}
 		return a
-	}}))
-	client, err := srv.NewClient(cftunnel.WithLogger(logger), cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: time.Nanosecond}))
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level:       slog.LevelDebug,
+		ReplaceAttr: removeAttr,
+	}))
+	client, err := srv.NewClient(cftunnel.WithLogger(logger))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -801,6 +956,6 @@ func ExampleWithLogger() {
 		log.Fatal(err)
 	}
 	// Output:
-	// level=WARN msg="cloudflare api request" call=Tokens.VerifyUser operation="GET /user/tokens/verify" status=503 attempt=1
-	// level=DEBUG msg="cloudflare api request" call=Tokens.VerifyUser operation="GET /user/tokens/verify" status=200 attempt=2
+	// level=WARN call=Tokens.VerifyUser status=503 attempt=1
+	// level=DEBUG call=Tokens.VerifyUser status=200 attempt=2
 }

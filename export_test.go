@@ -1,9 +1,10 @@
 package cftunnel
 
-// Models are pointers to a zero value of everything that a result is decoded into.
+// Models returns pointers to zero values of the types that results are decoded into.
 func Models() []any {
 	return []any{
-		new(*tunnelResponse), new([]tunnelResponse), new(*connectorResponse), new([]connectorResponse), new(*string),
-		new(*configurationResponse), new(*warpResponse), new(*verificationResponse),
+		new(*tunnelResponse), new([]tunnelResponse), new(*connectorResponse),
+		new([]connectorResponse), new(*string), new(*configurationResponse), new(*warpResponse),
+		new(*verificationResponse),
 	}
 }

@@ -9,17 +9,17 @@ import (
 )
 
 // HostnameRoutesService manages the routes of private hostnames. They are for clients of Gateway
-// and WARP, and need no DNS record.
+// and WARP. They need no DNS record.
 type HostnameRoutesService service
 
 // HostnameRoute sends the traffic for a private hostname to a tunnel.
 type HostnameRoute struct {
 	ID         string     `json:"id"`                    // a UUID
-	Hostname   string     `json:"hostname"`              // routed to one tunnel alone
+	Hostname   string     `json:"hostname"`              // has at most one live route
 	Comment    string     `json:"comment"`               // empty if there is none
 	TunnelID   string     `json:"tunnel_id"`             // the tunnel that the traffic is sent to
-	TunnelName string     `json:"tunnel_name,omitempty"` // its name
-	TunnelType TunnelType `json:"tun_type,omitempty"`    // its type
+	TunnelName string     `json:"tunnel_name,omitempty"` // the name of that tunnel
+	TunnelType TunnelType `json:"tun_type,omitempty"`    // the type of that tunnel
 	CreatedAt  time.Time  `json:"created_at,omitzero"`   // to the microsecond
 	// DeletedAt is zero for a live route.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
@@ -30,37 +30,39 @@ func (r HostnameRoute) IsDeleted() bool { return !r.DeletedAt.IsZero() }
 
 // HostnameRouteCreateParams describes a new hostname route.
 type HostnameRouteCreateParams struct {
-	// Hostname has at most 255 characters.
+	// Hostname has at most 255 characters. Required.
 	Hostname string
-	// TunnelID is the tunnel to send the traffic to.
+	// TunnelID is the tunnel that the traffic is sent to. Required.
 	TunnelID string
-	// Comment has at most 100 characters.
+	// Comment has at most 100 characters. The default is none.
 	Comment string
 }
 
-// HostnameRouteUpdateParams says what to change. What is zero stays as it is; all zero is an error.
+// HostnameRouteUpdateParams says what to change. Zero fields stay as they are. If all are zero,
+// Update returns an error.
 type HostnameRouteUpdateParams struct {
 	Hostname string // the new hostname
 	TunnelID string // the new tunnel
-	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
+	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
 	Comment *string
 }
 
-// HostnameRouteListParams filters a list. Zero fields filter nothing, except IsDeleted.
+// HostnameRouteListParams filters a list of hostname routes. Zero fields do not filter, except
+// IsDeleted.
 type HostnameRouteListParams struct {
-	ID       string `url:"id,omitempty"`        // which matches one route at most
-	Hostname string `url:"hostname,omitempty"`  // a part of the hostname, in any case
+	ID       string `url:"id,omitempty"`        // matches at most one route
+	Hostname string `url:"hostname,omitempty"`  // a part of the hostname; case is ignored
 	TunnelID string `url:"tunnel_id,omitempty"` // the tunnel that the routes lead to
 	Comment  string `url:"comment,omitempty"`   // the whole comment
-	// ExistedAt selects the routes that existed at this time. Set IsDeleted too to find those that
-	// are deleted now.
+	// ExistedAt selects the routes that existed at this time. To find routes that were deleted
+	// since, also set IsDeleted.
 	ExistedAt time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// IsDeleted selects deleted routes, new(true), or live ones, new(false). The default is live
-	// ones.
+	// IsDeleted selects deleted routes if it is new(true), and live routes if it is new(false). The
+	// default is live routes.
 	IsDeleted *bool `url:"is_deleted"`
-	// Page is the page number, from 1. All begins with it.
+	// Page is the page number, from 1. The default is 1. All begins with this page.
 	Page int `url:"page,omitempty"`
-	// PerPage is 1 to 1000. The default is the server's; All asks for 1000.
+	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int `url:"per_page,omitempty"`
 }
 
@@ -81,8 +83,8 @@ var (
 // Create creates a hostname route.
 //
 // It is retried only if it was certainly not carried out. It returns [ErrConflict] if the hostname
-// is routed already, and [ErrOutcomeUnknown] if the route may have been created: List with the
-// hostname finds out.
+// already has a route, and [ErrOutcomeUnknown] if the route may have been created: look for it with
+// [HostnameRoutesService.List] and the hostname.
 //
 // Operation: POST /accounts/{account_id}/zerotrust/routes/hostname
 //
@@ -109,7 +111,9 @@ func (s *HostnameRoutesService) Create(
 	}, opts)
 }
 
-// Get returns a hostname route by ID. It returns [ErrNotFound] if the route is unknown or deleted.
+// Get returns a hostname route by ID.
+//
+// It returns [ErrNotFound] if the route is unknown or deleted.
 //
 // Operation: GET /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //
@@ -145,7 +149,7 @@ func (s *HostnameRoutesService) List(
 }
 
 // All returns an iterator over the hostname routes that List finds, on every page. Ranging over it
-// again sends new requests. An error is yielded once, with a nil route, and ends it.
+// again sends new requests. An error is yielded once, with a nil route, and ends the iteration.
 //
 // Operation: GET /accounts/{account_id}/zerotrust/routes/hostname
 //
@@ -164,9 +168,9 @@ func (s *HostnameRoutesService) All(
 
 // Update changes a hostname route and returns it. Only the fields that are set are sent.
 //
-// It returns [ErrNotFound] if the route is unknown or deleted, [ErrConflict] if the hostname is
-// routed by another route, and [ErrOutcomeUnknown] if the route may have been changed. If the API
-// responds as to a change of nothing, Update reads the route and succeeds if it is as requested.
+// It returns [ErrNotFound] if the route is unknown or deleted, [ErrConflict] if the hostname has
+// another route, and [ErrOutcomeUnknown] if the route may have been changed. If the API reports
+// that the update changes nothing, Update reads the route and succeeds if it is as requested.
 //
 // Operation: PATCH /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //
@@ -185,15 +189,15 @@ func (s *HostnameRoutesService) Update(
 	}{params.Hostname, params.TunnelID, params.Comment}}
 	route, err := doItem(ctx, s, r, checkHostnameRoute(hostnameRouteID), opts)
 	get := func() (*HostnameRoute, error) { return s.Get(ctx, hostnameRouteID, opts...) }
-	return settleUpdate(route, err, get, params.describes)
+	return confirmUpdate(route, err, get, params.describes)
 }
 
-// Delete deletes a hostname route and returns it. If the response has no more than success, only
-// the ID is set.
+// Delete deletes a hostname route and returns it. If the response does not contain the route, only
+// ID is set.
 //
-// It returns [ErrNotFound] if the route is unknown or already deleted, as with its tunnel: for a
-// clean-up, ErrNotFound is success. It returns [ErrOutcomeUnknown] if the route may have been
-// deleted.
+// It returns [ErrNotFound] if the route is unknown or already deleted, and [ErrOutcomeUnknown] if
+// it may have been deleted. Deleting a tunnel also deletes its routes: if a clean-up deletes the
+// tunnel first, treat [ErrNotFound] as success.
 //
 // Operation: DELETE /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //
@@ -225,7 +229,7 @@ func (p HostnameRouteUpdateParams) validate() error {
 	return checkOptionalUUID("TunnelID", p.TunnelID)
 }
 
-// describes reports whether a live route has all that the parameters set.
+// describes reports whether a route is live and has every value that the parameters set.
 func (p HostnameRouteUpdateParams) describes(r HostnameRoute) bool {
 	return !r.IsDeleted() &&
 		(p.Hostname == "" || strings.EqualFold(r.Hostname, p.Hostname)) &&
@@ -233,7 +237,7 @@ func (p HostnameRouteUpdateParams) describes(r HostnameRoute) bool {
 		(p.Comment == nil || r.Comment == *p.Comment)
 }
 
-// checkHostnameRoute refuses a route other than the one that was asked for.
+// checkHostnameRoute returns a check that a response is about the requested route.
 func checkHostnameRoute(id string) func(*HostnameRoute) error {
 	return func(r *HostnameRoute) error { return checkID(r.ID, id) }
 }

@@ -10,15 +10,18 @@ import (
 // List returns the hostnames in a tunnel's configuration, one for each rule that has one, in the
 // order of the rules, with the state of their DNS records.
 //
-// A record is looked for under exactly the rule's hostname: one of a wildcard does not count for
-// the names it stands for. If the credentials cannot read the zone of a hostname, or its records,
-// the state is [DNSStateUnknown]. The rules of a locally managed tunnel are not in its
-// configuration, but in a file.
+// Only a record of exactly the rule's hostname counts: if only the record of a wildcard matches the
+// hostname, the state is [DNSStateMissing]. If the credentials cannot read the zone of a hostname,
+// or its records, the state is [DNSStateUnknown]. The rules of a locally managed tunnel are not
+// listed, because they are in a file.
 //
 // It returns [ErrNotFound] if the tunnel does not exist or is deleted.
 //
-// Operations: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations, GET /zones, GET
-// /zones/{zone_id}/dns_records
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+//
+// Operation: GET /zones
+//
+// Operation: GET /zones/{zone_id}/dns_records
 //
 // API: https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/list/
 func (s *HostnamesService) List(
@@ -50,16 +53,16 @@ func (s *HostnamesService) List(
 	return list, nil
 }
 
-// lookup finds the DNS records of a tunnel's hostnames, and asks for nothing twice.
+// lookup finds the DNS records of a tunnel's hostnames. It sends no request twice.
 type lookup struct {
 	client   *Client
 	opts     []CallOption
 	tunnelID string
-	zones    map[string]*Zone // by name; nil if they are not read yet
-	known    map[string]PublishedHostname
+	zones    map[string]*Zone             // by name; nil until they are read
+	known    map[string]PublishedHostname // by hostname
 }
 
-// find returns what DNS says of a hostname: the fields ZoneID, RecordID and DNS.
+// find returns a hostname with the fields ZoneID, RecordID and DNS set.
 func (l *lookup) find(ctx context.Context, hostname string) (PublishedHostname, error) {
 	if item, ok := l.known[hostname]; ok {
 		return item, nil
@@ -81,8 +84,8 @@ func (l *lookup) find(ctx context.Context, hostname string) (PublishedHostname, 
 	return item, nil
 }
 
-// zone returns the zone that contains a hostname, or nil if there is none that can be read. Those
-// of the account are read once.
+// zone returns the zone that contains a hostname, or nil if the credentials can read none. The
+// zones of the account are read once.
 func (l *lookup) zone(ctx context.Context, hostname string) (*Zone, error) {
 	if l.zones == nil {
 		l.zones = map[string]*Zone{}

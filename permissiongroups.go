@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// PermissionGroupListParams selects permission groups. Empty fields select all.
+// PermissionGroupListParams filters permission groups. Zero fields do not filter.
 type PermissionGroupListParams struct {
-	// Name is a whole name, such as "Cloudflare Tunnel Write".
+	// Name is the whole name, such as "Cloudflare Tunnel Write".
 	Name string `url:"name,omitempty"`
 	// Scope is the kind of resource that the groups apply to.
 	Scope TokenScope `url:"scope,omitempty"`
 }
 
-// PermissionGroups returns the permission groups that the policies of a token can have, about 400
-// without a filter. The list has no pages.
+// PermissionGroups returns the permission groups that the policies of a token can have. The list
+// has no pages: without a filter it has about 400 groups.
 //
 // Operation: GET /user/tokens/permission_groups
 //
@@ -29,14 +29,17 @@ type PermissionGroupListParams struct {
 func (s *APITokensService) PermissionGroups(
 	ctx context.Context, params PermissionGroupListParams, opts ...CallOption,
 ) ([]PermissionGroup, error) {
-	service, operations := s.family()
+	service, operations := s.unpack()
 	r := request{operation: operations.groups, query: queryOf(params)}
-	return doList(ctx, service, r, func(g *PermissionGroup) error { return checkID(g.ID, "") }, opts)
+	check := func(g *PermissionGroup) error { return checkID(g.ID, "") }
+	return doList(ctx, service, r, check, opts)
 }
 
-// ResolvePermissionGroups returns the permission groups with exactly these names, in this order. A
-// name can exist in several scopes: only groups of scope are considered. If one is missing, the
-// error is [ErrNotFound] and names each that is.
+// ResolvePermissionGroups returns the permission groups with exactly these names, in the order of
+// the names. Only groups with this scope are searched, because groups of different scopes can have
+// the same name.
+//
+// It returns [ErrNotFound] if no group has one of the names. The error lists each such name.
 //
 // Operation: GET /user/tokens/permission_groups
 //
@@ -54,7 +57,7 @@ func (s *APITokensService) ResolvePermissionGroups(
 	case len(names) == 0:
 		return nil, invalid("names", "are empty")
 	case slices.Contains(names, ""):
-		return nil, invalid("names", "have an empty one")
+		return nil, invalid("names", "contain an empty name")
 	}
 	all, err := s.PermissionGroups(ctx, PermissionGroupListParams{Scope: scope})
 	if err != nil {
@@ -83,8 +86,8 @@ func (s *APITokensService) ResolvePermissionGroups(
 	return nil, fmt.Errorf(text+": %w", scope, strings.Join(missing, ", "), ErrNotFound)
 }
 
-// groupNamed returns the group with a name and scope, or nil. One that is deprecated is considered
-// only if there is no other.
+// groupNamed returns the group with a name and scope, or nil. A deprecated group is returned only
+// if there is no other.
 func groupNamed(groups []PermissionGroup, scope TokenScope, name string) (*PermissionGroup, error) {
 	var found *PermissionGroup
 	for i, g := range groups {
@@ -93,8 +96,8 @@ func groupNamed(groups []PermissionGroup, scope TokenScope, name string) (*Permi
 		case found == nil || found.Deprecated && !g.Deprecated:
 			found = &groups[i]
 		case found.Deprecated == g.Deprecated && found.ID != g.ID:
-			return nil, fmt.Errorf("cftunnel: several permission groups of the scope %s are named %q; use one by its ID",
-				scope, name)
+			return nil, fmt.Errorf("cftunnel: several permission groups of the scope %s "+
+				"are named %q; use one by its ID", scope, name)
 		}
 	}
 	return found, nil

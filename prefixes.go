@@ -7,7 +7,8 @@ import (
 	"net/netip"
 )
 
-// canonicalPrefix returns a CIDR as the API stores it: without host bits, IPv4 in its own form.
+// canonicalPrefix returns a CIDR as the API stores it: without host bits, and IPv4-mapped CIDRs as
+// IPv4.
 func canonicalPrefix(argument string, prefix netip.Prefix) (netip.Prefix, error) {
 	if !prefix.IsValid() {
 		return netip.Prefix{}, invalid(argument, "is not a valid CIDR")
@@ -21,7 +22,7 @@ func canonicalPrefix(argument string, prefix netip.Prefix) (netip.Prefix, error)
 	return prefix.Masked(), nil
 }
 
-// optionalPrefix is canonicalPrefix for the query of a list. The zero prefix is "".
+// optionalPrefix returns the canonical CIDR for a query, or "" for the zero prefix.
 func optionalPrefix(argument string, prefix netip.Prefix) (string, error) {
 	if prefix == (netip.Prefix{}) {
 		return "", nil
@@ -33,13 +34,13 @@ func optionalPrefix(argument string, prefix netip.Prefix) (string, error) {
 	return prefix.String(), nil
 }
 
-// canonicalAddr returns an address as the API takes it: IPv4 in its own form.
+// canonicalAddr returns an address as the API expects it: IPv4-mapped addresses as IPv4.
 func canonicalAddr(argument string, addr netip.Addr) (netip.Addr, error) {
 	switch {
 	case !addr.IsValid():
 		return netip.Addr{}, invalid(argument, "is not a valid IP address")
 	case addr.Zone() != "":
-		return netip.Addr{}, invalid(argument, "has a zone; the API knows none")
+		return netip.Addr{}, invalid(argument, "has a zone, which the API does not support")
 	}
 	return addr.Unmap(), nil
 }
@@ -52,8 +53,8 @@ func checkAddrText(text string) error {
 	return nil
 }
 
-// parseNetwork reads the network of a route. A bare address, as old routes may have, is a network
-// of one address.
+// parseNetwork parses the network of a route. Old routes may have a bare address, which is a
+// network of one address.
 func parseNetwork(text string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(text)
 	if err == nil {
@@ -67,7 +68,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 
-// unmapped returns an IPv4-mapped CIDR as one of IPv4.
+// unmapped returns an IPv4-mapped CIDR as IPv4, and any other unchanged.
 func unmapped(prefix netip.Prefix) netip.Prefix {
 	if prefix.Addr().Is4In6() && prefix.Bits() >= 128-32 {
 		return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-(128-32))
@@ -78,7 +79,7 @@ func unmapped(prefix netip.Prefix) netip.Prefix {
 // networkResponse is the network of a route in a response.
 type networkResponse netip.Prefix
 
-// UnmarshalJSON reads a CIDR or a bare address. Empty text is no network, as null is.
+// UnmarshalJSON decodes a CIDR or a bare address. Null and an empty text are no network.
 func (n *networkResponse) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil || text == "" {
@@ -89,7 +90,7 @@ func (n *networkResponse) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// isNetwork compares without host bits.
+// isNetwork compares a network with a canonical CIDR, without its host bits.
 func isNetwork(n networkResponse, prefix netip.Prefix) bool {
 	return netip.Prefix(n).Masked() == prefix
 }

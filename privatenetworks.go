@@ -7,7 +7,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// The permissions for private networks.
+// Permissions for private networks, for the text of a 403.
 const (
 	networksRead = `"Cloudflare One Networks Read" or "Cloudflare Tunnel Read", ` +
 		`or the same with Write`
@@ -31,12 +31,13 @@ func checkOptionalUUID(argument, id string) error {
 	return checkUUID(argument, id)
 }
 
-// codeChangesNothing is the API's response, with a status of 500, to a PATCH that changes nothing:
-// also to the retry of one that was carried out.
+// codeChangesNothing is the code of a PATCH that changes nothing, with status 500. The retry of a
+// PATCH that was carried out gets it too.
 const codeChangesNothing = 1000
 
-// settleUpdate reads what an update was to change if the API responds that it changes nothing.
-func settleUpdate[T any](
+// confirmUpdate returns the result of an update. If the API reports that the update changes
+// nothing, it reads the item and returns it if it is as requested.
+func confirmUpdate[T any](
 	updated *T, err error, get func() (*T, error), describes func(T) bool,
 ) (*T, error) {
 	if err == nil {

@@ -20,30 +20,30 @@ import (
 type HostnamesService service
 
 // TunnelHostname returns the hostname that the DNS records of a tunnel point to:
-// <tunnel id>.cfargotunnel.com.
+// <tunnel ID>.cfargotunnel.com.
 func TunnelHostname(tunnelID string) string {
 	return strings.ToLower(tunnelID) + ".cfargotunnel.com"
 }
 
 // PublishParams describes a public hostname.
 type PublishParams struct {
-	// Hostname is what visitors ask for, such as app.example.com, example.com or *.example.com. It
-	// is in Punycode if it has other characters than those of ASCII. Required.
+	// Hostname is the name that visitors request, such as app.example.com, example.com or
+	// *.example.com. Write characters that are not ASCII in Punycode. Required.
 	Hostname string
-	// Path is a regular expression that the path of a request must match anywhere, such as ^/api/.
-	// The default is every path.
+	// Path is a regular expression, such as ^/api/. It must match some part of the path of a
+	// request. The default is every path.
 	Path string
 	// Service is where cloudflared sends requests, such as http://localhost:8080: see
 	// [IngressRule]. Required.
 	Service string
-	// OriginRequest says how cloudflared connects to the service. The default is what an existing
-	// rule of the hostname and path has, or nothing.
+	// OriginRequest says how cloudflared connects to the service. If it is nil, an existing rule
+	// keeps its settings, and a new rule has none.
 	OriginRequest *OriginRequest
-	// ZoneID chooses one of the zones that contain the hostname. The default is the one that
+	// ZoneID selects one of the zones that contain the hostname. The default is the zone that
 	// [ZonesService.ForHostname] returns.
 	ZoneID string
 	// Overwrite replaces a DNS record of the hostname that points elsewhere, or all of its A and
-	// AAAA records.
+	// AAAA records. By default such records are kept and Publish fails.
 	Overwrite bool
 }
 
@@ -53,50 +53,71 @@ type PublishedHostname struct {
 	Path     string   // empty for every path
 	Service  string   // where cloudflared sends requests
 	ZoneID   string   // empty if no zone of the hostname can be read
-	RecordID string   // empty if there is no record, or none that can be read
+	RecordID string   // empty if there is no record, or it cannot be read
 	DNS      DNSState // the state of the record
 }
 
-// DNSState is what the DNS record of a hostname means for a tunnel.
+// DNSState says whether the DNS record of a hostname leads to a tunnel.
 type DNSState string
 
 // The states of a DNS record.
 const (
-	DNSStateReady      DNSState = "ready"       // points to the tunnel, and is proxied
-	DNSStateMissing    DNSState = "missing"     // there is none of this name
+	DNSStateReady      DNSState = "ready"       // points to the tunnel and is proxied
+	DNSStateMissing    DNSState = "missing"     // there is no record of this name
 	DNSStateElsewhere  DNSState = "elsewhere"   // points to something else
-	DNSStateNotProxied DNSState = "not proxied" // points to the tunnel, but does not work
+	DNSStateNotProxied DNSState = "not proxied" // points to the tunnel, but is not proxied
 	DNSStateUnknown    DNSState = "unknown"     // the zone or its records cannot be read
 )
 
-// Publish makes a tunnel serve a hostname: it writes the ingress rule, then the DNS record. If both
-// are as asked already, it writes nothing, so it can be repeated at any time, also after it failed.
+// Publish makes a tunnel serve a hostname. It writes the ingress rule, then the DNS record.
 //
-// Everything is read before anything is written: the tunnel, the zone, the records of the hostname
-// and the configuration. A record that points anywhere else, another tunnel included, is
-// [ErrHostnameTaken], unless params.Overwrite is set. The zone must belong to the client's account.
+// It writes only what differs from params, so it can be called again at any time, also after it
+// failed. Before it writes anything, it reads the tunnel, the zone, the records of the hostname and
+// the configuration. The zone must belong to the client's account.
 //
-// An existing rule of the same hostname and path is changed. A new rule is inserted before the
-// first rules that match all of its requests, at the latest before the catch-all rule. So it is
-// reached, and takes no request from rules that match only some of its requests, such as those of
-// the hostname's paths. An existing rule that is not reached is moved there. If another rule gets
-// exactly the requests of the new one by a different path, such as / or .* instead of none, the
-// new one is inserted before it. All other rules stay as they are, and in their order. A catch-all
-// rule, http_status:404, is added if there is none.
+// The ingress rule:
 //
-// The DNS record is a CNAME to [TunnelHostname], proxied. One that is not proxied is corrected.
+//   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
+//     all of its requests.
+//   - A new rule is inserted before the first rule or rules that match all of its requests, at the
+//     latest before the catch-all rule. It takes no requests from rules that match only some of its
+//     requests, such as rules for a path of the hostname.
+//   - If another rule matches exactly the same requests with a different path, such as .* instead
+//     of none, the new rule is inserted before it.
+//   - All other rules keep their order. If there is no catch-all rule, http_status:404 is added.
 //
-// If a step after the first write fails, the error says what is done. It wraps the error of the
-// step. Call Publish again to finish.
+// The DNS record is a proxied CNAME to [TunnelHostname]. If the record exists but is not proxied,
+// Publish changes it.
 //
-// It returns [ErrNotFound] if the tunnel does not exist or is deleted, or if no zone can be read;
-// [ErrHostnameTaken]; [ErrLocallyManaged] if the tunnel takes its configuration from a file, and
-// nothing is written then; [ErrOutcomeUnknown] if the last write may have been carried out; and the
-// errors of [TunnelsService.ModifyConfiguration].
+// If a step after the first write fails, the error wraps the error of the step and says what was
+// written. Call Publish again to finish.
 //
-// Operations: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}, GET /zones, GET and PUT
-// /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations, GET and POST
-// /zones/{zone_id}/dns_records, PATCH and DELETE /zones/{zone_id}/dns_records/{dns_record_id}
+// It returns:
+//
+//   - [ErrNotFound] if the tunnel does not exist or is deleted, or if the credentials can read no
+//     zone of the hostname.
+//   - [ErrHostnameTaken] if a record points elsewhere, also to another tunnel, and params.Overwrite
+//     is not set.
+//   - [ErrLocallyManaged] if the tunnel reads its configuration from a file. Nothing is written
+//     then.
+//   - [ErrOutcomeUnknown] if the last write may have been carried out.
+//   - The errors of [TunnelsService.ModifyConfiguration].
+//
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}
+//
+// Operation: GET /zones
+//
+// Operation: GET /zones/{zone_id}/dns_records
+//
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+//
+// Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+//
+// Operation: POST /zones/{zone_id}/dns_records
+//
+// Operation: PATCH /zones/{zone_id}/dns_records/{dns_record_id}
+//
+// Operation: DELETE /zones/{zone_id}/dns_records/{dns_record_id}
 //
 // API: https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/
 func (s *HostnamesService) Publish(
@@ -126,7 +147,7 @@ func (s *HostnamesService) Publish(
 	}, nil
 }
 
-// check refuses what the API would refuse, before anything is sent.
+// check returns an error for what the API would refuse, before anything is sent.
 func (p *PublishParams) check() error {
 	if err := checkHostname("Hostname", p.Hostname); err != nil {
 		return err
@@ -147,15 +168,15 @@ func (p *PublishParams) check() error {
 	}
 	err := TunnelConfig{Ingress: []IngressRule{rule, catchAllRule()}}.Validate()
 	if refused, ok := errors.AsType[*InvalidArgumentError](err); ok {
-		// The caller knows the rule's fields as those of PublishParams.
+		// The caller set these fields in PublishParams.
 		name := strings.TrimPrefix(refused.Name, "Ingress[0].")
 		return invalid(name, "%s", refused.Reason)
 	}
 	return err
 }
 
-// namePublishPermissions adds what publishing needs to an error of missing permissions. The error
-// itself names only those of one step.
+// namePublishPermissions adds all permissions that publishing needs to a 403, which names only
+// those of one step.
 func namePublishPermissions(err error) error {
 	if !errors.Is(err, ErrForbidden) {
 		return err
@@ -173,13 +194,13 @@ type publication struct {
 	hostname string // in lower case, without a final dot
 
 	zone    *Zone
-	records []DNSRecord // of the hostname, those of types A, AAAA and CNAME
+	records []DNSRecord // the A, AAAA and CNAME records of the hostname
 
-	done []string // what is written so far
-	step string   // what is being done
+	done []string // the writes so far, for an error
+	step string   // the current step, for an error
 }
 
-// read reads what Publish depends on, and refuses what it cannot do.
+// read reads all that Publish depends on, and returns an error if it cannot publish.
 func (p *publication) read(ctx context.Context) error {
 	tunnel, err := p.client.Tunnels.Get(ctx, p.tunnelID, p.opts...)
 	switch {
@@ -207,11 +228,12 @@ func (p *publication) read(ctx context.Context) error {
 }
 
 func locallyManaged(tunnelID string) error {
-	return fmt.Errorf("cftunnel: tunnel %s takes its configuration from a file, "+
-		"nothing is written: %w", tunnelID, ErrLocallyManaged)
+	return fmt.Errorf("cftunnel: tunnel %s reads its configuration from a file, "+
+		"so nothing was written: %w", tunnelID, ErrLocallyManaged)
 }
 
-// zoneOf returns the zone to publish a hostname in. It must be the client's account's.
+// zoneOf returns the zone to publish a hostname in. It returns an error if the zone belongs to
+// another account.
 func (c *Client) zoneOf(
 	ctx context.Context, hostname, zoneID string, opts []CallOption,
 ) (*Zone, error) {
@@ -255,7 +277,7 @@ func (p *publication) write(ctx context.Context) (recordID string, err error) {
 	return p.writeRecord(ctx)
 }
 
-// failed adds to an error what was being done, and what is done already.
+// failed adds the current step and the earlier writes to an error.
 func (p *publication) failed(err error) error {
 	done := ""
 	if len(p.done) > 0 {

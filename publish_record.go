@@ -8,8 +8,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// addressRecords returns the records that lead a hostname somewhere: those of types A, AAAA and
-// CNAME.
+// addressRecords returns the records of types A, AAAA and CNAME of a hostname.
 func (c *Client) addressRecords(
 	ctx context.Context, zoneID, hostname string, opts []CallOption,
 ) ([]DNSRecord, error) {
@@ -21,7 +20,7 @@ func (c *Client) addressRecords(
 		}
 		switch record.Type {
 		case recordTypeA, recordTypeAAAA, recordTypeCNAME:
-			// Servers can ignore a filter.
+			// The server may have ignored the filter.
 			if ingress.SameHostname(record.Name, hostname) {
 				records = append(records, *record)
 			}
@@ -35,8 +34,8 @@ func (r *DNSRecord) pointsTo(tunnelID string) bool {
 	return r.Type == recordTypeCNAME && ingress.SameHostname(r.Content, TunnelHostname(tunnelID))
 }
 
-// dnsState returns what the records of a hostname mean for a tunnel, and the ID of the one that
-// decides.
+// dnsState returns the state that the records of a hostname have for a tunnel, and the ID of the
+// record that decides it.
 func dnsState(records []DNSRecord, tunnelID string) (state DNSState, recordID string) {
 	if len(records) == 0 {
 		return DNSStateMissing, ""
@@ -55,7 +54,7 @@ func dnsState(records []DNSRecord, tunnelID string) (state DNSState, recordID st
 	return DNSStateElsewhere, records[0].ID
 }
 
-// checkTaken returns an error if the hostname points elsewhere and may not be overwritten.
+// checkTaken returns an error if the hostname points elsewhere and Overwrite is not set.
 func (p *publication) checkTaken() error {
 	state, _ := dnsState(p.records, p.tunnelID)
 	if state != DNSStateElsewhere || p.params.Overwrite {
@@ -66,17 +65,17 @@ func (p *publication) checkTaken() error {
 		p.hostname, record.Type, record.Content, ErrHostnameTaken)
 }
 
-// maxRecordRounds bounds how often the DNS record is read again after a write that was lost, or
-// that another one at the same time kept out.
-const maxRecordRounds = 3
+// maxRecordAttempts limits the attempts to write the DNS record. An attempt is repeated if its
+// response was lost or another write interfered.
+const maxRecordAttempts = 3
 
-// writeRecord makes the DNS record as it must be, and returns its ID. No write is repeated blindly:
-// the records are read again before.
+// writeRecord creates or changes the DNS record and returns its ID. Before it repeats a write, it
+// reads the records again.
 func (p *publication) writeRecord(ctx context.Context) (recordID string, err error) {
-	for range maxRecordRounds {
+	for range maxRecordAttempts {
 		recordID, err = p.changeRecord(ctx)
-		isUnsure := errors.Is(err, ErrOutcomeUnknown)
-		if !isUnsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		isUncertain := errors.Is(err, ErrOutcomeUnknown)
+		if !isUncertain && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return recordID, err
 		}
 		step := p.step
@@ -93,7 +92,7 @@ func (p *publication) writeRecord(ctx context.Context) (recordID string, err err
 	return "", err
 }
 
-// changeRecord creates or changes the DNS record, unless it is as it must be.
+// changeRecord creates or changes the DNS record, unless it is already as required.
 func (p *publication) changeRecord(ctx context.Context) (recordID string, err error) {
 	for len(p.records) > 0 {
 		record := p.records[0]
@@ -119,7 +118,7 @@ func (p *publication) changeRecord(ctx context.Context) (recordID string, err er
 	return created.ID, nil
 }
 
-// correctRecord changes what is wrong with a CNAME record.
+// correctRecord changes the content and proxying of a CNAME record if they are wrong.
 func (p *publication) correctRecord(ctx context.Context, record DNSRecord) error {
 	var change DNSRecordUpdateParams
 	if !record.pointsTo(p.tunnelID) {

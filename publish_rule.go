@@ -20,44 +20,46 @@ func matchesOf(rules []IngressRule) []ingress.Match {
 	return matches
 }
 
-// setRule changes a configuration so that it has the rule that is to be published, at a place where
-// it is reached. All other rules stay, in their order.
+// setRule adds or changes the rule to publish, at a position at which it gets requests. All other
+// rules keep their order.
 func (p *PublishParams) setRule(config *TunnelConfig, hostname string) {
 	wanted := ingress.Match{Hostname: hostname, Path: p.Path}
 	rules := slices.Clone(config.Ingress)
 	rule := IngressRule{Path: p.Path}
-	place := -1
+	position := -1
 	isWanted := func(r IngressRule) bool { return r.match().Same(wanted) }
 	if i := slices.IndexFunc(rules, isWanted); i >= 0 {
 		rule = rules[i]
 		if ingress.Reached(matchesOf(rules[:i]), wanted) {
-			place = i
+			position = i
 		}
 		rules = slices.Delete(rules, i, i+1)
 	}
-	if place < 0 {
-		place = ingress.Place(matchesOf(rules), wanted)
+	if position < 0 {
+		position = ingress.Place(matchesOf(rules), wanted)
 	}
 	rule.Hostname, rule.Service = hostname, p.Service
 	if p.OriginRequest != nil {
 		rule.OriginRequest = p.OriginRequest
 	}
-	config.Ingress = withCatchAll(slices.Insert(rules, place, rule))
+	config.Ingress = withCatchAll(slices.Insert(rules, position, rule))
 }
 
-// removeRules takes the rules of a hostname out of a configuration, those of every path.
+// removeRules removes the rules of a hostname from a configuration, whatever their path.
 func removeRules(config *TunnelConfig, hostname string) {
 	rules := slices.DeleteFunc(slices.Clone(config.Ingress), isRuleOf(hostname))
 	config.Ingress = withCatchAll(rules)
 }
 
+// isRuleOf returns a function that reports whether a rule is for the hostname.
 func isRuleOf(hostname string) func(IngressRule) bool {
 	return func(r IngressRule) bool {
 		return !ingress.AnyHost(r.Hostname) && ingress.SameHostname(r.Hostname, hostname)
 	}
 }
 
-// withCatchAll adds a catch-all rule if the last rule is not one. The API refuses rules without it.
+// withCatchAll adds a catch-all rule if the last rule is not one. The API refuses rules without a
+// catch-all rule.
 func withCatchAll(rules []IngressRule) []IngressRule {
 	if n := len(rules); n > 0 && rules[n-1].match().CatchAll() {
 		return rules

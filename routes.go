@@ -13,7 +13,7 @@ import (
 // RoutesService manages the CIDR routes of private networks.
 type RoutesService service
 
-// Route sends the traffic for a CIDR of a virtual network to a tunnel.
+// Route sends the traffic for a CIDR in a virtual network to a tunnel.
 type Route struct {
 	ID string `json:"id"` // a UUID
 	// Network is the CIDR. A single address is a /32 or a /128.
@@ -37,32 +37,35 @@ func (r Route) IsDeleted() bool { return !r.DeletedAt.IsZero() }
 
 // RouteCreateParams describes a new route.
 type RouteCreateParams struct {
-	// Network is the CIDR, a /32 or a /128 for a single address. Host bits are cleared before it is
-	// sent.
+	// Network is the CIDR: a /32 or a /128 for a single address. Host bits are cleared before it is
+	// sent. Required.
 	Network netip.Prefix
-	// TunnelID is the tunnel to send the traffic to.
+	// TunnelID is the tunnel that the traffic is sent to. Required.
 	TunnelID string
-	// VirtualNetworkID defaults to the account's default virtual network.
+	// VirtualNetworkID is the virtual network of the route. The default is the account's default
+	// virtual network.
 	VirtualNetworkID string
-	// Comment has at most 100 characters.
+	// Comment has at most 100 characters. The default is none.
 	Comment string
 }
 
-// RouteUpdateParams says what to change. What is zero stays as it is; all zero is an error.
+// RouteUpdateParams says what to change. Zero fields stay as they are. If all are zero, Update
+// returns an error.
 type RouteUpdateParams struct {
 	Network          netip.Prefix // host bits are cleared before it is sent
 	TunnelID         string       // the new tunnel
 	VirtualNetworkID string       // the new virtual network
-	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
+	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
 	Comment *string
 }
 
-// RouteLookupParams says in which virtual network to look an address up.
+// RouteLookupParams selects the virtual network to search.
 type RouteLookupParams struct {
-	// VirtualNetworkID defaults to the account's default virtual network.
+	// VirtualNetworkID is the virtual network to search. The default is the account's default
+	// virtual network.
 	VirtualNetworkID string
-	// NoFallback keeps the lookup to that virtual network. Without it, the default virtual network
-	// is looked at too.
+	// NoFallback limits the search to that virtual network. If it is false, the default virtual
+	// network is searched too.
 	NoFallback bool
 }
 
@@ -84,8 +87,8 @@ var (
 // Create creates a route.
 //
 // It is retried only if it was certainly not carried out. It returns [ErrRouteExists] if the
-// virtual network has a route for this CIDR already, and [ErrOutcomeUnknown] if the route may have
-// been created: [RoutesService.Ensure] finds out.
+// virtual network already has a route for this CIDR, and [ErrOutcomeUnknown] if the route may have
+// been created: call [RoutesService.Ensure] with the same params.
 //
 // Operation: POST /accounts/{account_id}/teamnet/routes
 //
@@ -106,8 +109,9 @@ func (s *RoutesService) Create(
 	return doRoute(ctx, s, r, params.check, opts)
 }
 
-// Get returns a route by ID. A deleted route is either returned, with DeletedAt set, or
-// [ErrNotFound].
+// Get returns a route by ID. The API may return a deleted route, with DeletedAt set.
+//
+// It returns [ErrNotFound] if the API does not return the route.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes/{route_id}
 //
@@ -119,11 +123,11 @@ func (s *RoutesService) Get(
 	return doRoute(ctx, s, r, checkRoute(routeID), opts)
 }
 
-// Lookup returns the route that traffic to an address takes: of the routes that contain it, the one
-// with the longest prefix.
+// Lookup returns the route for traffic to an address. If several routes contain the address, it is
+// the one with the longest prefix.
 //
-// It returns [ErrNotFound] if no route contains the address, and also, with code 1046, if there is
-// no such virtual network.
+// It returns [ErrNotFound] if no route contains the address. It also returns [ErrNotFound], with
+// code 1046, if the virtual network does not exist.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes/ip/{ip}
 //
@@ -149,7 +153,7 @@ func (s *RoutesService) Lookup(
 	route, err := doOptional(ctx, s, r, func(r *routeResponse) error {
 		switch {
 		case *r == (routeResponse{}):
-			return nil // no route, as null is
+			return nil // an empty object means no route, like null
 		case !netip.Prefix(r.Network).Contains(addr):
 			return errOtherID
 		}
@@ -168,8 +172,8 @@ func (s *RoutesService) Lookup(
 //
 // It returns [ErrNotFound] if the route is unknown or deleted, [ErrRouteExists] if the virtual
 // network has another route for the CIDR, and [ErrOutcomeUnknown] if the route may have been
-// changed. If the API responds as to a change of nothing, Update reads the route and succeeds if it
-// is as requested.
+// changed. If the API reports that the update changes nothing, Update reads the route and succeeds
+// if it is as requested.
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/routes/{route_id}
 //
@@ -193,15 +197,15 @@ func (s *RoutesService) Update(
 	r := request{operation: opRouteUpdate, ids: []string{routeID}, body: body}
 	route, err := doRoute(ctx, s, r, checkRoute(routeID), opts)
 	get := func() (*Route, error) { return s.Get(ctx, routeID, opts...) }
-	return settleUpdate(route, err, get, params.describes)
+	return confirmUpdate(route, err, get, params.describes)
 }
 
-// Delete deletes a route and returns it. If the response has no more than success, only the ID is
+// Delete deletes a route and returns it. If the response does not contain the route, only ID is
 // set.
 //
-// It returns [ErrNotFound] if the route is unknown or already deleted. Deleting a tunnel deletes
-// its routes, so a clean-up that deletes the tunnel first finds them gone: for it, ErrNotFound is
-// success. It returns [ErrOutcomeUnknown] if the route may have been deleted.
+// It returns [ErrNotFound] if the route is unknown or already deleted, and [ErrOutcomeUnknown] if
+// it may have been deleted. Deleting a tunnel also deletes its routes: if a clean-up deletes the
+// tunnel first, treat [ErrNotFound] as success.
 //
 // Operation: DELETE /accounts/{account_id}/teamnet/routes/{route_id}
 //
@@ -259,11 +263,11 @@ func (p RouteCreateParams) canonical() (RouteCreateParams, error) {
 	return p, checkText("Comment", p.Comment)
 }
 
-// check refuses the response to a create that is about another route.
+// check returns an error if the response to a create is about another route.
 func (p RouteCreateParams) check(r *routeResponse) error {
-	network := r.VirtualNetworkID
+	got, want := r.VirtualNetworkID, p.VirtualNetworkID
 	if !isNetwork(r.Network, p.Network) || !strings.EqualFold(r.TunnelID, p.TunnelID) ||
-		p.VirtualNetworkID != "" && network != "" && !strings.EqualFold(network, p.VirtualNetworkID) {
+		want != "" && got != "" && !strings.EqualFold(got, want) {
 		return errOtherID
 	}
 	return checkListedRoute(r)
@@ -290,7 +294,7 @@ func (p RouteUpdateParams) canonical() (RouteUpdateParams, error) {
 	return p, nil
 }
 
-// describes reports whether a live route has all that the parameters set.
+// describes reports whether a route is live and has every value that the parameters set.
 func (p RouteUpdateParams) describes(r Route) bool {
 	return !r.IsDeleted() &&
 		(!p.Network.IsValid() || r.Network.Masked() == p.Network) &&
@@ -299,7 +303,7 @@ func (p RouteUpdateParams) describes(r Route) bool {
 		(p.Comment == nil || r.Comment == *p.Comment)
 }
 
-// checkRoute refuses a route other than the one that was asked for, and one without a network.
+// checkRoute returns a check that a response is about the requested route and has a network.
 func checkRoute(id string) func(*routeResponse) error {
 	return func(r *routeResponse) error {
 		if err := checkID(r.ID, id); err != nil {
@@ -309,7 +313,7 @@ func checkRoute(id string) func(*routeResponse) error {
 	}
 }
 
-// checkListedRoute refuses what is not a whole route.
+// checkListedRoute returns an error if a route has no ID or no network.
 func checkListedRoute(r *routeResponse) error {
 	if err := checkPathID(r.ID); err != nil {
 		return err

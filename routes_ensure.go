@@ -7,15 +7,18 @@ import (
 	"strings"
 )
 
-// Ensure returns the route of params.Network in its virtual network to params.TunnelID, and creates
-// it if there is none. It can be called again at any time, also after it failed, and by several
-// programs at once. created is true if this call is known to have created the route. A route that
-// is found keeps its comment. After a create whose response was lost, Ensure looks for the route
-// before anything else, and creates it only if it is not there: two routes of one CIDR cannot exist
-// in a virtual network.
+// Ensure returns the route of params.Network to params.TunnelID in its virtual network, and creates
+// it if there is none.
+//
+// It can be called again at any time, also after it failed, and by several programs at once.
+// created is true if this call certainly created the route. A route that existed before keeps its
+// comment. If the response to a create is lost, Ensure looks for the route and creates it only if
+// it is missing. A virtual network cannot have two routes for one CIDR.
 //
 // It returns [ErrRouteExists] if the CIDR is routed to another tunnel, and [ErrOutcomeUnknown] if
-// the responses to two creates were lost and there is no route.
+// the responses to two creates were lost and the route was not found.
+//
+// Operation: GET /accounts/{account_id}/teamnet/routes
 //
 // Operation: POST /accounts/{account_id}/teamnet/routes
 //
@@ -58,14 +61,14 @@ func (s *RoutesService) Ensure(
 	return nil, false, err
 }
 
-// isRouteConflict reports whether a create may have failed because there is a route: by the code,
-// with any status, or by the status if the code cannot be read.
+// isRouteConflict reports whether a create may have failed because the route exists: it has the
+// code for that, or the status 409.
 func isRouteConflict(err error) bool {
 	return errors.Is(err, ErrRouteExists) || errors.Is(err, ErrConflict)
 }
 
-// findExact returns the live route of exactly this CIDR in this virtual network, or nil. One to
-// another tunnel is ErrRouteExists.
+// findExact returns the live route of exactly this CIDR in this virtual network, or nil. If the
+// route leads to another tunnel, the error is ErrRouteExists.
 func (s *RoutesService) findExact(
 	ctx context.Context, params RouteCreateParams, opts []CallOption,
 ) (*Route, error) {
@@ -96,8 +99,8 @@ func (s *RoutesService) findExact(
 	return nil, nil
 }
 
-// networkComparer returns a function that compares virtual networks, of which "" is the default
-// one. It asks for the default one only if a comparison depends on it.
+// networkComparer returns a function that reports whether an ID is that of the wanted virtual
+// network. The ID "" is the default one, which is read only if a comparison depends on it.
 func (s *RoutesService) networkComparer(
 	ctx context.Context, wanted string, opts []CallOption,
 ) func(id string) (bool, error) {
@@ -109,10 +112,11 @@ func (s *RoutesService) networkComparer(
 		if defaultID == "" {
 			network, err := s.client.VirtualNetworks.Default(ctx, opts...)
 			if err != nil {
-				return false, fmt.Errorf("cftunnel: no default virtual network: %w", err)
+				return false, fmt.Errorf("cftunnel: finding the default virtual network failed: %w",
+					err)
 			}
 			defaultID = network.ID
 		}
-		return strings.EqualFold(id+wanted, defaultID), nil // one of both is empty
+		return strings.EqualFold(id+wanted, defaultID), nil // one of the two is empty
 	}
 }

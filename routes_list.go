@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// RouteListParams filters a list. Zero fields filter nothing, except IsDeleted.
+// RouteListParams filters a list of routes. Zero fields do not filter, except IsDeleted.
 type RouteListParams struct {
-	// Within selects the routes whose CIDR is this one or a part of it.
+	// Within selects the routes whose CIDR is this one or inside it.
 	Within netip.Prefix
-	// Containing selects the routes whose CIDR is this one or contains it. With Within set to the
-	// same, it selects this CIDR alone.
+	// Containing selects the routes whose CIDR is this one or contains it. If Within is the same,
+	// only routes of exactly this CIDR are selected.
 	Containing       netip.Prefix
-	RouteID          string       // which matches one route at most
+	RouteID          string       // matches at most one route
 	TunnelID         string       // the tunnel that the routes lead to
-	VirtualNetworkID string       // see [Route].VirtualNetworkID
-	TunnelTypes      []TunnelType // of the tunnels that the routes lead to
+	VirtualNetworkID string       // the virtual network of the routes
+	TunnelTypes      []TunnelType // the types of those tunnels
 	Comment          string       // the whole comment
-	// ExistedAt selects the routes that existed at this time. Set IsDeleted too to find those that
-	// are deleted now.
+	// ExistedAt selects the routes that existed at this time. To find routes that were deleted
+	// since, also set IsDeleted.
 	ExistedAt time.Time
-	// IsDeleted selects deleted routes, new(true), or live ones, new(false). The default is live
-	// ones.
+	// IsDeleted selects deleted routes if it is new(true), and live routes if it is new(false). The
+	// default is live routes.
 	IsDeleted *bool
-	// Page is the page number, from 1. All begins with it.
+	// Page is the page number, from 1. The default is 1. All begins with this page.
 	Page int
-	// PerPage is 1 to 1000. The default is the server's; All asks for 1000.
+	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int
 }
 
@@ -95,7 +95,7 @@ func (s *RoutesService) List(
 }
 
 // All returns an iterator over the routes that List finds, on every page. Ranging over it again
-// sends new requests. An error is yielded once, with a nil route, and ends it.
+// sends new requests. An error is yielded once, with a nil route, and ends the iteration.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes
 //

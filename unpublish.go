@@ -9,22 +9,30 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// Unpublish removes a hostname from a tunnel: its DNS record, then its ingress rules of every path.
-// The record is removed only if it points to this tunnel. What is not there is no error, so it can
-// be repeated at any time, and it works for a tunnel that is already deleted.
+// Unpublish removes a hostname from a tunnel: its DNS record, then its ingress rules for every
+// path.
 //
-// Everything is read before anything is removed: if the zone, the records of the hostname or the
-// configuration cannot be read, Unpublish fails and nothing is removed. The rules in the file of a
-// locally managed tunnel stay.
+// It removes the record only if it points to this tunnel. A record or rule that does not exist is
+// not an error, so Unpublish can be called again at any time. It also works after the tunnel is
+// deleted. If the tunnel is locally managed, the rules in its file stay.
 //
-// If removing the rules fails, the error says that the record is removed. Call Unpublish again to
-// finish.
+// Before it removes anything, it reads the zone, the records of the hostname and the configuration.
+// If one of them cannot be read, it fails and nothing is removed. If removing the rules fails, the
+// error says that the record is removed: call Unpublish again to finish.
 //
-// It returns [ErrNotFound] if no zone can be read, [ErrOutcomeUnknown] if the last write may have
-// been carried out, and the errors of [TunnelsService.ModifyConfiguration].
+// It returns [ErrNotFound] if the credentials can read no zone of the hostname, [ErrOutcomeUnknown]
+// if the last write may have been carried out, and the errors of
+// [TunnelsService.ModifyConfiguration].
 //
-// Operations: GET and PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations, GET /zones,
-// GET /zones/{zone_id}/dns_records, DELETE /zones/{zone_id}/dns_records/{dns_record_id}
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
+//
+// Operation: GET /zones
+//
+// Operation: GET /zones/{zone_id}/dns_records
+//
+// Operation: DELETE /zones/{zone_id}/dns_records/{dns_record_id}
+//
+// Operation: PUT /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
 // API: https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/delete/
 func (s *HostnamesService) Unpublish(
@@ -71,7 +79,7 @@ func (s *HostnamesService) Unpublish(
 		removeRules(config, hostname)
 		return nil
 	}, opts...)
-	// A locally managed tunnel has no use for the rules, and a deleted one has none.
+	// A locally managed tunnel does not read these rules, and a deleted tunnel has none.
 	if err != nil && !errors.Is(err, ErrLocallyManaged) && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("cftunnel: unpublishing %s: %sremoving the ingress rules failed: %w",
 			hostname, done, err)

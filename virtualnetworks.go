@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// VirtualNetworksService manages virtual networks, which keep routes of the same CIDR apart. Every
-// account has exactly one default virtual network.
+// VirtualNetworksService manages virtual networks. Each virtual network has its own routes, so that
+// two sites can use the same CIDR. Every account has exactly one default virtual network.
 type VirtualNetworksService service
 
-// VirtualNetwork is a virtual network.
+// VirtualNetwork is a set of routes with at most one route for each CIDR.
 type VirtualNetwork struct {
 	ID        string    `json:"id"`                  // a UUID
 	Name      string    `json:"name"`                // unique among the live virtual networks
@@ -29,43 +29,45 @@ func (n VirtualNetwork) IsDeleted() bool { return !n.DeletedAt.IsZero() }
 // VirtualNetworkCreateParams describes a new virtual network.
 type VirtualNetworkCreateParams struct {
 	// Name must be unique among the account's live virtual networks. It has at most 256 characters.
+	// Required.
 	Name string
-	// Comment has at most 256 characters.
+	// Comment has at most 256 characters. The default is none.
 	Comment string
-	// IsDefault makes it the default virtual network instead of the present one.
+	// IsDefault makes it the default virtual network, in place of the current one.
 	IsDefault bool
 }
 
-// VirtualNetworkUpdateParams says what to change. What is zero stays as it is; all zero is an
-// error.
+// VirtualNetworkUpdateParams says what to change. Zero fields stay as they are. If all are zero,
+// Update returns an error.
 type VirtualNetworkUpdateParams struct {
 	Name string // the new name
-	// Comment replaces the comment: new("") clears it, nil leaves it as it is.
+	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
 	Comment *string
-	// IsDefault makes it the default virtual network instead of the present one. It cannot be
-	// unset: make another one the default.
+	// IsDefault makes it the default virtual network, in place of the current one. To end that,
+	// make another one the default.
 	IsDefault bool
 }
 
-// VirtualNetworkDeleteParams says how to delete.
+// VirtualNetworkDeleteParams says how to delete a virtual network.
 type VirtualNetworkDeleteParams struct {
-	// Force deletes the routes of the virtual network too, and moves its devices to the default
-	// one. Cloudflare does not document it; cloudflared uses it.
+	// Force also deletes the routes of the virtual network, and moves its devices to the default
+	// virtual network. Cloudflare does not document it; cloudflared uses it.
 	Force bool `url:"force,omitempty"`
 }
 
-// VirtualNetworkListParams filters a list. Zero fields filter nothing, except IsDeleted.
+// VirtualNetworkListParams filters a list of virtual networks. Zero fields do not filter, except
+// IsDeleted.
 type VirtualNetworkListParams struct {
-	ID        string `url:"id,omitempty"`                 // which matches one at most
+	ID        string `url:"id,omitempty"`                 // matches at most one
 	Name      string `url:"name,omitempty"`               // the whole name
-	IsDefault *bool  `url:"is_default_network,omitempty"` // the default one, or the others
-	// IsDeleted selects deleted virtual networks, new(true), or live ones, new(false). The default
-	// is live ones.
+	IsDefault *bool  `url:"is_default_network,omitempty"` // new(true): only the default one
+	// IsDeleted selects deleted virtual networks if it is new(true), and live ones if it is
+	// new(false). The default is live ones.
 	IsDeleted *bool `url:"is_deleted"`
-	// Page is the page number, from 1. All begins with it. The API may return all virtual networks
-	// at once instead.
+	// Page is the page number, from 1. The default is 1. All begins with this page. The API may
+	// return all virtual networks at once instead.
 	Page int `url:"page,omitempty"`
-	// PerPage is 1 to 1000. The default is the server's; All asks for 1000.
+	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int `url:"per_page,omitempty"`
 }
 
@@ -74,7 +76,8 @@ const (
 	networkPath  = networksPath + "/{virtual_network_id}"
 )
 
-// maxNetworks is the most virtual networks in a response: one without pages is the whole list.
+// maxNetworks is the most virtual networks in one response. A response without pages has all of
+// them.
 const maxNetworks = 10_000
 
 // The operations of VirtualNetworksService.
@@ -89,8 +92,8 @@ var (
 // Create creates a virtual network.
 //
 // It is retried only if it was certainly not carried out. It returns [ErrConflict] if the name is
-// taken, and [ErrOutcomeUnknown] if the virtual network may have been created:
-// [VirtualNetworksService.FindByName] finds out.
+// taken, and [ErrOutcomeUnknown] if the virtual network may have been created: look for it with
+// [VirtualNetworksService.FindByName].
 //
 // Operation: POST /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -108,8 +111,9 @@ func (s *VirtualNetworksService) Create(
 	}{params.Name, params.Comment, params.IsDefault}}, checkListedNetwork, opts)
 }
 
-// Get returns a virtual network by ID. It returns [ErrNotFound] if the virtual network is unknown
-// or deleted.
+// Get returns a virtual network by ID.
+//
+// It returns [ErrNotFound] if the virtual network is unknown or deleted.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
 //
@@ -121,8 +125,8 @@ func (s *VirtualNetworksService) Get(
 	return doItem(ctx, s, r, checkNetwork(virtualNetworkID), opts)
 }
 
-// List returns one page of the account's virtual networks, or all of them: the API does not promise
-// pages. A Page without Info is the whole list. [VirtualNetworksService.All] returns every page.
+// List returns one page of the account's virtual networks. The API may return all of them at once
+// instead: Info of the result is then zero. [VirtualNetworksService.All] returns every page.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -142,7 +146,8 @@ func (s *VirtualNetworksService) List(
 }
 
 // All returns an iterator over the virtual networks that List finds, on every page. Ranging over it
-// again sends new requests. An error is yielded once, with a nil virtual network, and ends it.
+// again sends new requests. An error is yielded once, with a nil virtual network, and ends the
+// iteration.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -163,8 +168,9 @@ func (s *VirtualNetworksService) All(
 	return allPages(params.Page, params.PerPage, maxNetworkItemsPerPage, id, fetch)
 }
 
-// isWholeNetworkList reports whether a server that has no pages sent the page: it may send no
-// result_info, a part of it, or more items than it says a page has.
+// isWholeNetworkList reports whether the page has all virtual networks because the server has no
+// pages. Such a server sends no result_info, a part of it, or more items than the page size it
+// reports.
 func isWholeNetworkList(p *Page[VirtualNetwork], perPage int) bool {
 	switch info := p.Info; {
 	case info == (PageInfo{}):
@@ -180,8 +186,8 @@ func isWholeNetworkList(p *Page[VirtualNetwork], perPage int) bool {
 //
 // It returns [ErrNotFound] if the virtual network is unknown or deleted, [ErrConflict] if the name
 // is taken, and [ErrOutcomeUnknown] if the virtual network may have been changed. If the API
-// responds as to a change of nothing, Update reads the virtual network and succeeds if it is as
-// requested.
+// reports that the update changes nothing, Update reads the virtual network and succeeds if it is
+// as requested.
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
 //
@@ -200,15 +206,15 @@ func (s *VirtualNetworksService) Update(
 	}{params.Name, params.Comment, params.IsDefault}}
 	network, err := doItem(ctx, s, r, checkNetwork(virtualNetworkID), opts)
 	get := func() (*VirtualNetwork, error) { return s.Get(ctx, virtualNetworkID, opts...) }
-	return settleUpdate(network, err, get, params.describes)
+	return confirmUpdate(network, err, get, params.describes)
 }
 
-// Delete deletes a virtual network and returns it. If the response has no more than success, only
-// the ID is set.
+// Delete deletes a virtual network and returns it. If the response does not contain the virtual
+// network, only ID is set.
 //
-// The API refuses to delete the default virtual network, and one that routes or devices use, unless
-// params.Force is set: delete its routes first. The refusal is [ErrBadRequest] or [ErrConflict].
-// Delete returns [ErrNotFound] if the virtual network is unknown or already deleted, and
+// The API refuses to delete the default virtual network. It also refuses to delete one with routes
+// or devices unless params.Force is set. A refusal is [ErrBadRequest] or [ErrConflict]. Delete
+// returns [ErrNotFound] if the virtual network is unknown or already deleted, and
 // [ErrOutcomeUnknown] if it may have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
@@ -230,8 +236,9 @@ func (s *VirtualNetworksService) Delete(
 	return network, nil
 }
 
-// Default returns the default virtual network. It returns [ErrNotFound] if the credentials can read
-// none.
+// Default returns the default virtual network.
+//
+// It returns [ErrNotFound] if the credentials can read none.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -247,8 +254,10 @@ func (s *VirtualNetworksService) Default(
 	return network, err
 }
 
-// FindByName returns the live virtual network of this name, which is compared exactly, on the
-// client. It returns [ErrNotFound] if the credentials can read none.
+// FindByName returns the live virtual network with this name. The name is compared exactly, on the
+// client.
+//
+// It returns [ErrNotFound] if the credentials can read no such virtual network.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -295,7 +304,7 @@ func (p VirtualNetworkUpdateParams) validate() error {
 	return nil
 }
 
-// describes reports whether a live virtual network has all that the parameters set.
+// describes reports whether a virtual network is live and has every value that the parameters set.
 func (p VirtualNetworkUpdateParams) describes(n VirtualNetwork) bool {
 	return !n.IsDeleted() &&
 		(p.Name == "" || n.Name == p.Name) &&
@@ -303,7 +312,7 @@ func (p VirtualNetworkUpdateParams) describes(n VirtualNetwork) bool {
 		(!p.IsDefault || n.IsDefault)
 }
 
-// checkNetwork refuses a virtual network other than the one that was asked for.
+// checkNetwork returns a check that a response is about the requested virtual network.
 func checkNetwork(id string) func(*VirtualNetwork) error {
 	return func(n *VirtualNetwork) error { return checkID(n.ID, id) }
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// ZonesService finds the DNS zones that hostnames are in.
+// ZonesService lists DNS zones and finds the zone of a hostname.
 type ZonesService service
 
 // Zone is a DNS zone: a domain whose records Cloudflare serves.
@@ -25,20 +25,22 @@ type Zone struct {
 	Status      string
 	Type        string   // such as "full"
 	Paused      bool     // records are served, but not proxied
-	AccountID   string   // of the account that the zone belongs to
-	AccountName string   // of that account
+	AccountID   string   // the account that the zone belongs to
+	AccountName string   // the name of that account
 	NameServers []string // the name servers that the domain must use
 }
 
 const zoneStatusActive = "active"
 
-// ZoneListParams filters the zones of a list. Zero fields do not filter.
+// ZoneListParams filters a list of zones. Zero fields do not filter.
 type ZoneListParams struct {
 	Name      string `url:"name,omitempty"`       // the whole name
 	Status    string `url:"status,omitempty"`     // such as "active"
 	AccountID string `url:"account.id,omitempty"` // the default is every account of the credentials
-	Page      int    `url:"page,omitempty"`       // from 1
-	PerPage   int    `url:"per_page,omitempty"`   // 5 to 50; the API's default is 20
+	// Page is the page number, from 1. The default is 1. All begins with this page.
+	Page int `url:"page,omitempty"`
+	// PerPage is 5 to 50. The default is 20 for List, set by the API, and 50 for All.
+	PerPage int `url:"per_page,omitempty"`
 }
 
 const (
@@ -56,7 +58,7 @@ const (
 var opZoneList = op("Zones.List", http.MethodGet, "/zones", zoneRead)
 
 // List returns one page of the zones that the credentials can read. A zone that is not in the list
-// can still exist: a token that is limited to some zones sees only these.
+// may still exist: a token for some zones lists only those. [ZonesService.All] returns every page.
 //
 // Operation: GET /zones
 //
@@ -80,7 +82,8 @@ func (s *ZonesService) List(
 	return mapPage(page, (*zoneResponse).zone), nil
 }
 
-// All returns an iterator over all zones that the credentials can read, page by page.
+// All returns an iterator over the zones that List finds, on every page. Ranging over it again
+// sends new requests. An error is yielded once, with a nil zone, and ends the iteration.
 //
 // Operation: GET /zones
 //
@@ -98,12 +101,12 @@ func (s *ZonesService) All(
 }
 
 // ForHostname returns the most specific zone that contains a hostname, such as app.example.com or
-// *.example.com. It asks for a zone of that name, then of the name without its first label, and so
-// on. If several accounts have the zone, an active one is preferred, then that of the client's
-// account.
+// *.example.com. It looks for a zone of that name, then of the name without its first label, and so
+// on. If there are several zones of one name, it prefers an active zone, then a zone of the
+// client's account.
 //
-// It returns [ErrNotFound] if the credentials can read no such zone: either there is none, or they
-// lack the permission Zone Read for it.
+// It returns [ErrNotFound] if the credentials can read no such zone: the zone does not exist, or
+// they lack the permission Zone Read for it.
 //
 // Operation: GET /zones
 //
@@ -123,7 +126,7 @@ func (s *ZonesService) ForHostname(
 	return nil, noZone(ingress.ASCII(hostname))
 }
 
-// noZone is the error if no zone that contains a hostname can be read.
+// noZone returns the error for a hostname whose zone cannot be read.
 func noZone(hostname string) error {
 	return fmt.Errorf("cftunnel: no zone contains %s, or the credentials lack the permission "+
 		"Zone Read for it: %w", hostname, ErrNotFound)
@@ -136,7 +139,7 @@ func checkHostname(argument, hostname string) error {
 	return nil
 }
 
-// containing yields the zones that contain a hostname, the best first. An error ends it.
+// containing yields the zones that contain a hostname, the best first. An error ends the iteration.
 func (s *ZonesService) containing(
 	ctx context.Context, hostname string, opts []CallOption,
 ) iter.Seq2[*Zone, error] {
@@ -156,12 +159,12 @@ func (s *ZonesService) containing(
 	}
 }
 
-// named returns the zones of exactly this name, the best first. Servers can ignore a filter.
+// named returns the zones of exactly this name, the best first. The server may ignore the filter.
 func (s *ZonesService) named(ctx context.Context, name string, opts []CallOption) ([]*Zone, error) {
 	var zones []*Zone
 	for zone, err := range s.All(ctx, ZoneListParams{Name: name}, opts...) {
 		if failure, ok := errors.AsType[*Error](err); ok {
-			failure.listMissing = true // which says nothing of the zone
+			failure.listMissing = true // a 404 of the list does not mean that the zone is missing
 		}
 		if err != nil {
 			return nil, err
@@ -174,7 +177,7 @@ func (s *ZonesService) named(ctx context.Context, name string, opts []CallOption
 	return zones, nil
 }
 
-// rank is higher for zones that are better to publish in.
+// rank returns a higher number for a zone that is better to publish in.
 func (s *ZonesService) rank(zone *Zone) (rank int) {
 	if zone.Status == zoneStatusActive {
 		rank += 2
@@ -185,7 +188,7 @@ func (s *ZonesService) rank(zone *Zone) (rank int) {
 	return rank
 }
 
-// zoneResponse is a zone as responses have it.
+// zoneResponse is a zone in a response.
 type zoneResponse struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`

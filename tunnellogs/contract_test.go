@@ -13,10 +13,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-// The names that other programs compile against.
+// These names and types are a contract: other programs compile against them.
 var (
-	_ func(context.Context, *cftunnel.Client, string, tunnellogs.Params) iter.Seq2[tunnellogs.Entry, error]  = tunnellogs.Tail
-	_ func(context.Context, *cftunnel.Client, string, string, tunnellogs.Params) (*tunnellogs.Stream, error) = tunnellogs.Open
+	_ func(
+		ctx context.Context, client *cftunnel.Client, tunnelID string, params tunnellogs.Params,
+	) iter.Seq2[tunnellogs.Entry, error] = tunnellogs.Tail
+	_ func(
+		ctx context.Context, client *cftunnel.Client, tunnelID, connectorID string,
+		params tunnellogs.Params,
+	) (*tunnellogs.Stream, error) = tunnellogs.Open
 
 	_ interface {
 		Next(context.Context) (tunnellogs.Entry, error)

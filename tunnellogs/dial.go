@@ -17,7 +17,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// dialTimeout bounds the opening of a stream.
+// dialTimeout limits the time to open a stream.
 const dialTimeout = 30 * time.Second
 
 // dial opens the connection of a stream.
@@ -32,7 +32,7 @@ func dial(
 	query := url.Values{tokenParameter: {token.secret.Reveal()}, "connector_id": {connectorID}}
 	client := *params.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // the token would go along
+		return http.ErrUseLastResponse // a redirect would get the token
 	}
 	handshake := &handshake{RoundTripper: client.Transport, ctx: ctx}
 	if handshake.RoundTripper == nil {
@@ -51,16 +51,18 @@ func dial(
 	if err != nil {
 		return nil, dialError(err, response, token, connectorID)
 	}
-	if !handshake.stop() { // the context ended just now, and the connection with it
+	if !handshake.stop() { // the context has just ended and closed the connection
 		_ = conn.CloseNow()
 		return nil, dialError(context.Cause(ctx), nil, token, connectorID)
 	}
-	conn.SetReadLimit(-1) // the stream has one of its own, which lets it say stop_streaming
+	// The stream has its own limit, after which it can still send stop_streaming.
+	conn.SetReadLimit(-1)
 	return conn, nil
 }
 
-// handshake is a transport for one request, whose response body ends with the context. Without it,
-// Dial reads the body of a refusal for up to three seconds, whatever its context says.
+// handshake is a transport for one request. It closes the response body when the context ends.
+// Without it, Dial reads the body of a refusal for up to three seconds, even if its context has
+// ended.
 type handshake struct {
 	http.RoundTripper
 	ctx  context.Context
@@ -71,7 +73,7 @@ type handshake struct {
 func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := h.RoundTripper.RoundTrip(request)
 	if err == nil {
-		body := response.Body // Dial takes it away from the response
+		body := response.Body // Dial replaces it in the response
 		h.stop = context.AfterFunc(h.ctx, func() { _ = body.Close() })
 	}
 	return response, err
@@ -101,12 +103,12 @@ func dialError(
 	case statusNoConnector:
 		e.cause = ErrNoConnector
 	case http.StatusSwitchingProtocols:
-		e.cause = safe.cause(err) // the response says what is wrong with it nowhere
+		e.cause = safe.cause(err) // the response itself does not say what is wrong
 	}
 	return e
 }
 
-// refusal returns what a response says, of which Dial has read the first kilobyte.
+// refusal returns the reason in a response. Dial has read its first kilobyte.
 func refusal(response *http.Response) string {
 	status := http.StatusText(response.StatusCode)
 	if response.Body == nil {

@@ -1,9 +1,9 @@
-// Package tunnellogs streams the live logs of a tunnel's connectors: what each running cloudflared
-// logs while the stream is open. There is no history.
+// Package tunnellogs streams the live logs of a tunnel's connectors: the lines that each running
+// cloudflared logs while the stream is open. Earlier lines are not available.
 //
 //	for entry, err := range tunnellogs.Tail(ctx, client, tunnelID, tunnellogs.Params{}) {
 //		if err != nil {
-//			log.Print(err) // one connector's stream has ended, or all of it
+//			log.Print(err) // the stream of one connector has ended, or all of them
 //			continue
 //		}
 //		fmt.Println(entry)
@@ -11,24 +11,24 @@
 //
 // # One connector or all of them
 //
-// [Tail] follows every connector of a tunnel and opens streams again. [Open] streams one connector
-// and never reconnects. Both need a permission to write tunnels, as
-// [cftunnel.TunnelsService.ManagementToken] does.
+// [Tail] streams from every connector of a tunnel and reconnects. [Open] streams from one connector
+// and never reconnects. Both need a permission to write tunnels, like
+// [cftunnel.TunnelsService.ManagementToken].
 //
 // # Limits
 //
-// A connector streams to one user at a time. A second stream of the same user replaces the first; a
+// A connector streams to one user at a time. A second stream of the same user replaces the first. A
 // stream of another user is refused with [ErrSessionLimit].
 //
-// A connector keeps 30 lines for a stream that reads slowly and drops the rest without a count. A
-// [Filter] is applied before that, so it is the way to lose less.
+// A connector buffers 30 lines for a slow reader and drops further lines without counting them. Use
+// a [Filter] to lose fewer lines: the connector applies it before it buffers.
 //
 // # Secrets
 //
-// At [LevelDebug] an entry of an HTTP request has all request headers in its Fields, cookies
-// included, and the URL in its Message. Every verb of package fmt and [Entry.LogValue] leave Fields
-// out and replace the value of access_token in Message. JSON has everything.
+// At [LevelDebug], the entry of an HTTP request has the URL in its Message and all request headers
+// in its Fields, cookies included. Every verb of package fmt and [Entry.LogValue] omit Fields and
+// redact the value of access_token in Message. The JSON encoding of an entry has everything.
 //
-// The management token is part of the URL of a stream. No error and no log record of this package
+// The URL of a stream contains the management token. No error and no log record of this package
 // contains it.
 package tunnellogs

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Level is the severity of an entry. There may be other values than these constants.
+// Level is the severity of an entry. Connectors may send other values.
 type Level string
 
 // The known levels, from the lowest to the highest.
@@ -21,11 +21,11 @@ const (
 	LevelError Level = "error"
 )
 
-// EventType is what an entry is about. There may be other values than these constants; cloudflared
-// sends an empty one for a kind that it has no name for.
+// EventType says what an entry is about. Connectors may send other values. cloudflared sends an
+// empty one for an event that has no name.
 type EventType string
 
-// The known types.
+// The known event types.
 const (
 	EventCloudflared EventType = "cloudflared" // cloudflared itself
 	EventHTTP        EventType = "http"        // HTTP requests
@@ -35,26 +35,27 @@ const (
 
 // Entry is one line of a connector's log.
 //
-// It may contain cookies and tokens of other people. Every verb of package fmt leaves Fields out and
-// replaces the value of access_token in Message, also inside slices, maps and exported struct
-// fields. fmt cannot call methods on unexported struct fields: do not print a struct that has an
-// Entry in one. JSON has everything.
+// It may contain cookies and tokens of other people. Every verb of package fmt omits Fields and
+// redacts the value of access_token in Message, also inside slices, maps and exported struct
+// fields. Package fmt cannot call methods on unexported struct fields: do not print a struct that
+// has an Entry in an unexported field. The JSON encoding has everything.
 type Entry struct {
 	// ConnectorID is the connector that logged the line.
 	ConnectorID string `json:"connector_id,omitempty"`
 	// Time is in UTC, in whole seconds. It is zero if the connector sent none.
 	Time  time.Time `json:"time,omitzero"`
-	Level Level     `json:"level"`
-	Event EventType `json:"event"`
-	// Message is the line's text. At LevelDebug, that of an HTTP request has the whole URL.
+	Level Level     `json:"level"` // the severity
+	Event EventType `json:"event"` // what the line is about
+	// Message is the text of the line. At LevelDebug, the message of an HTTP request has the whole
+	// URL.
 	Message string `json:"message"`
-	// Fields has all else. Numbers are float64. At LevelDebug, those of an HTTP request have all of
-	// its headers.
+	// Fields has the other members of the line. Numbers are float64. At LevelDebug, the fields of
+	// an HTTP request have all of its headers.
 	Fields map[string]any `json:"fields,omitempty"`
 }
 
-// decodeEntry reads an entry as a connector sends it. A member of an unexpected type counts as
-// absent. ok is false if data is not an object.
+// decodeEntry decodes an entry in the format of a connector. A member with an unexpected type is
+// ignored. ok is false if data is not an object.
 func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
 	if len(data) == 0 || data[0] != '{' {
 		return Entry{}, false
@@ -66,7 +67,7 @@ func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
 		Message jsonString     `json:"message"`
 		Fields  map[string]any `json:"fields"`
 	}
-	_ = json.Unmarshal(data, &read) // the syntax was checked with the message's
+	_ = json.Unmarshal(data, &read) // decode has checked the syntax
 	e = Entry{
 		ConnectorID: connectorID, Level: LevelDebug, Event: EventCloudflared,
 		Message: read.Message.value, Fields: read.Fields,
@@ -83,13 +84,13 @@ func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
 	return e, true
 }
 
-// jsonString is a member that is absent unless it is a string.
+// jsonString is a member that is ignored unless it is a string.
 type jsonString struct {
 	value   string
 	present bool
 }
 
-// UnmarshalJSON never fails.
+// UnmarshalJSON decodes a string, and ignores any other value.
 func (s *jsonString) UnmarshalJSON(data []byte) error {
 	s.present = data[0] == '"' && json.Unmarshal(data, &s.value) == nil
 	return nil
@@ -109,7 +110,7 @@ func (e Entry) String() string {
 	return escapeControls(redactAccessTokens(strings.Join(parts, " ")))
 }
 
-// Format prints String for every verb; q quotes it.
+// Format writes the text of String for every verb. The verb q quotes it.
 func (e Entry) Format(f fmt.State, verb rune) {
 	text := e.String()
 	if verb == 'q' {
@@ -118,7 +119,7 @@ func (e Entry) Format(f fmt.State, verb rune) {
 	_, _ = io.WriteString(f, text)
 }
 
-// LogValue returns a group without Fields.
+// LogValue returns a group of the fields except Fields.
 func (e Entry) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, 5)
 	if !e.Time.IsZero() {
@@ -135,7 +136,7 @@ func (e Entry) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// escapeControls writes characters that could drive a terminal, or end a line, as Go escapes.
+// escapeControls escapes characters that could control a terminal or end a line, as Go does.
 func escapeControls(s string) string {
 	if !strings.ContainsFunc(s, isUnprintable) {
 		return s

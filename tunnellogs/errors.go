@@ -10,25 +10,24 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Errors that errors.Is finds in those of this package.
+// Errors that errors.Is finds in the errors of this package.
 var (
-	// ErrSessionLimit: another user streams from this connector. Waiting helps.
+	// ErrSessionLimit means that another user streams from this connector. Try again later.
 	ErrSessionLimit = errors.New("another user streams the logs of this connector")
-	// ErrReplaced: a newer stream of the same user took the place of this one.
+	// ErrReplaced means that a newer stream of the same user has replaced this one.
 	ErrReplaced = errors.New("a newer stream of the same user replaced this one")
-	// ErrIdle: the connection had no stream for five minutes.
+	// ErrIdle means that the connection had no active stream for five minutes.
 	ErrIdle = errors.New("the connection was idle for too long")
-	// ErrNoConnector: no connector runs, or none that can stream its logs.
-	ErrNoConnector = errors.New(
-		"no connector that can stream logs is reachable; it takes cloudflared 2023.5.1 or newer",
-	)
-	// ErrInvalidFilter: the connector does not accept the filter.
+	// ErrNoConnector means that no connector is running, or none that can stream its logs.
+	ErrNoConnector = errors.New("no connector that can stream logs is reachable; " +
+		"streaming needs cloudflared 2023.5.1 or newer")
+	// ErrInvalidFilter means that the connector does not accept the filter.
 	ErrInvalidFilter = errors.New("the connector does not accept the filter")
-	// ErrEntryTooLarge: an entry has more than Params.MaxEntryBytes.
+	// ErrEntryTooLarge means that an entry is larger than Params.MaxEntryBytes.
 	ErrEntryTooLarge = errors.New("an entry is larger than MaxEntryBytes")
 )
 
-// Codes with which a connector closes a stream.
+// The codes that a connector closes a stream with.
 const (
 	closeReplaced      = 1000
 	closeInvalidFilter = 4001
@@ -36,10 +35,10 @@ const (
 	closeIdle          = 4003
 )
 
-// statusNoConnector is how Cloudflare refuses a stream from a connector that it cannot reach.
+// statusNoConnector is the status of Cloudflare if it cannot reach the connector.
 const statusNoConnector = 530
 
-// sentinels are the errors of close codes.
+// sentinels has the errors by close code.
 var sentinels = map[int]error{
 	closeReplaced:      ErrReplaced,
 	closeInvalidFilter: ErrInvalidFilter,
@@ -47,24 +46,25 @@ var sentinels = map[int]error{
 	closeIdle:          ErrIdle,
 }
 
-// StreamError is why one connector's stream ended or was not opened. It never contains the
+// StreamError says why the stream of one connector ended or was not opened. It never contains the
 // management token.
 type StreamError struct {
+	// ConnectorID is the connector of the stream.
 	ConnectorID string
-	// StatusCode is the HTTP status of a refused request, otherwise 0.
+	// StatusCode is the HTTP status if the request to open the stream was refused, otherwise 0.
 	StatusCode int
 	// CloseCode is the WebSocket code that the connector closed the stream with. It is 0 if there
 	// was no close frame.
 	CloseCode int
-	// Reason is what the connector or Cloudflare said, or what happened. It is one line of at most
-	// about a kilobyte.
+	// Reason is the text of the connector or of Cloudflare, or says what happened. It is one line
+	// of at most about 1 KiB.
 	Reason string
 
 	cause  error
 	broken bool // the network failed
 }
 
-// Error names the connector, the status or close code, the reason and the cause.
+// Error returns the connector, the status or close code, the reason and the cause.
 func (e *StreamError) Error() string {
 	parts := []string{"tunnellogs: connector " + e.ConnectorID}
 	switch {
@@ -82,25 +82,25 @@ func (e *StreamError) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// Unwrap returns one of this package's errors if one fits, otherwise what went wrong below: an
-// error of the network, of the context or of the API. It is nil if only the connector's code and
-// reason are known.
+// Unwrap returns one of the errors of this package if one applies. Otherwise it returns the error
+// of the network, the context or the API, or nil if only the code and the reason are known.
 func (e *StreamError) Unwrap() error { return e.cause }
 
-// maxText bounds each text from outside that an error keeps, in bytes.
+// maxText is the most bytes that an error keeps of a text from the server.
 const maxText = 1024
 
 // sanitizer removes a management token from texts and errors.
 type sanitizer struct{ token cftunnel.Secret }
 
-// text returns at most about maxText bytes of s on one line, without the token.
+// text returns at most about maxText bytes of text on one line, without the token.
 func (s sanitizer) text(text string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	return escapeControls(redactAccessTokens(redactToken(text, s.token.Reveal())))
 }
 
-// cause returns err without a *url.Error, whose URL has the token. An error whose text, or that of
-// an error that it wraps, has the token or is not fit to print is replaced by its sanitized text.
+// cause returns err without any *url.Error, whose URL has the token. If the text of the error, or
+// of an error that it wraps, has the token or control characters, cause returns an error with the
+// sanitized text instead.
 func (s sanitizer) cause(err error) error {
 	for {
 		withURL, ok := errors.AsType[*url.Error](err)
@@ -125,7 +125,7 @@ func (s sanitizer) isClean(err error) bool {
 	if text := err.Error(); s.text(text) != text {
 		return false
 	}
-	switch err := err.(type) { //nolint:errorlint // every error of the chain is looked at
+	switch err := err.(type) { //nolint:errorlint // each error of the chain is checked
 	case interface{ Unwrap() error }:
 		inner := err.Unwrap()
 		return inner == nil || s.isClean(inner)
@@ -139,14 +139,14 @@ func (s sanitizer) isClean(err error) bool {
 	return true
 }
 
-// sanitizedError stands for an error that cannot be shown.
+// sanitizedError replaces an error that must not be shown.
 type sanitizedError struct {
 	text  string
 	cause error
 }
 
-// Error returns the text without a token.
+// Error returns the text, without the token.
 func (e *sanitizedError) Error() string { return e.text }
 
-// Unwrap returns the cause, which has no token either.
+// Unwrap returns the context's error, if that is the cause.
 func (e *sanitizedError) Unwrap() error { return e.cause }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"regexp"
 	"testing"
@@ -29,7 +30,7 @@ func follow(
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &failure) && !errors.Is(err, tunnellogs.ErrInvalidFilter):
-			fmt.Println(failure) // one connector; the others go on
+			fmt.Println(failure) // of one connector; the others continue
 		case err != nil:
 			return err // nothing can be streamed
 		default:
@@ -63,7 +64,9 @@ func TestFirstError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+		Name: "web", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +76,7 @@ func TestFirstError(t *testing.T) {
 	}
 	logging, stop := context.WithCancel(t.Context())
 	defer stop()
-	go func() { // again and again: lines from before the stream are lost
+	go func() { // repeatedly, because lines from before the stream are lost
 		for logging.Err() == nil {
 			srv.Log(connector, tunnellogs.Entry{Level: "error", Message: "502 Bad Gateway"})
 			time.Sleep(time.Millisecond)
@@ -93,11 +96,8 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		require.ErrorIs(
-			t,
-			follow(t.Context(), r.client, r.tunnel.ID, r.params),
-			tunnellogs.ErrNoConnector,
-		)
+		err := follow(t.Context(), r.client, r.tunnel.ID, r.params)
+		require.ErrorIs(t, err, tunnellogs.ErrNoConnector)
 		r.connect()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -105,7 +105,7 @@ func TestFollow(t *testing.T) {
 	})
 }
 
-func TestSnippetsOfThePageAreCode(t *testing.T) {
+func TestDocs_SnippetsAreCode(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/logs.md")
 	require.NoError(t, err)
@@ -121,22 +121,30 @@ func TestSnippetsOfThePageAreCode(t *testing.T) {
 func ExampleTail() {
 	srv := tunneltest.NewServer()
 	defer srv.Close()
-	client, _ := srv.NewClient()
-	tunnel, _ := client.Tunnels.Create(
-		context.Background(),
-		cftunnel.TunnelCreateParams{Name: "web"},
-	)
-	connector, _ := srv.Connect(tunnel.Token)
-
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	client, err := srv.NewClient()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	go func() {
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "web", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	connector, err := srv.Connect(tunnel.Token)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	go func() { // stands for cloudflared
 		for ctx.Err() == nil {
 			srv.Log(connector, tunnellogs.Entry{Level: "info", Message: "hello"})
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	params := tunnellogs.Params{Endpoint: srv.LogsURL()}
+	params := tunnellogs.Params{Endpoint: srv.LogsURL()} // for the fake only
 	for entry, err := range tunnellogs.Tail(ctx, client, tunnel.ID, params) {
 		if err != nil {
 			fmt.Println(err)

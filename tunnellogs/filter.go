@@ -6,20 +6,21 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Filter selects what a connector sends. The zero Filter selects everything. A connector that does
-// not know a level or an event type ends the stream with [ErrInvalidFilter].
+// Filter selects the lines that a connector sends. The zero Filter selects every line. A connector
+// that does not support a level or an event type ends the stream with [ErrInvalidFilter].
 type Filter struct {
-	// Level is the lowest level to send. The default is LevelDebug.
+	// Level is the lowest level to send. The default is LevelDebug, every level.
 	Level Level
-	// Events are the types to send. The default is every type.
+	// Events are the event types to send. The default is every type.
 	Events []EventType
-	// Sampling is the share of the lines to send, from 0 to 1, chosen at random after Level and
-	// Events. 0 and 1 are every line. Connectors round it down to whole percents and add one.
+	// Sampling is the share of the lines to send, from 0 to 1. 0 and 1 send every line. Lines are
+	// selected at random from those that match Level and Events. Connectors round the share down to
+	// whole percents and add one percent.
 	Sampling float64
 }
 
 func (f Filter) check() error {
-	if !(f.Sampling >= 0 && f.Sampling <= 1) { // NaN is neither
+	if !(f.Sampling >= 0 && f.Sampling <= 1) { // NaN fails both
 		return &cftunnel.InvalidArgumentError{Name: "Sampling", Reason: "is not between 0 and 1"}
 	}
 	return nil
@@ -27,18 +28,19 @@ func (f Filter) check() error {
 
 func (f Filter) samples() bool { return f.Sampling > 0 && f.Sampling < 1 }
 
-// everyLine is a share that a connector samples by and that keeps every line. It is how a
-// connection gets rid of an earlier sampling: connectors ignore 0 and 1.
+// everyLine is a share with which a connector still samples but keeps every line. Connectors ignore
+// the shares 0 and 1, so these do not reset an earlier sampling.
 const everyLine = 0.999
 
-// stopMessage ends a stream's lines. A connector frees the session on it alone, not when the
-// connection is closed.
+// stopMessage ends the streaming. It alone frees the connector's session; closing the connection
+// does not.
 const stopMessage = `{"type":"stop_streaming"}`
 
-// startMessage asks for lines. sampled says that an earlier start of the connection had a sampling.
+// startMessage starts the streaming. sampled says that an earlier start on the connection had a
+// sampling.
 func (f Filter) startMessage(sampled bool) []byte {
 	var filters struct {
-		Level    Level       `json:"level,omitempty"` // an empty level is refused
+		Level    Level       `json:"level,omitempty"` // an empty level would be refused
 		Events   []EventType `json:"events,omitempty"`
 		Sampling float64     `json:"sampling,omitempty"`
 	}
@@ -49,7 +51,7 @@ func (f Filter) startMessage(sampled bool) []byte {
 	case sampled:
 		filters.Sampling = everyLine
 	}
-	message, _ := json.Marshal(struct { // strings and a finite number: it cannot fail
+	message, _ := json.Marshal(struct { // it cannot fail: strings and a finite number
 		Type    string `json:"type"`
 		Filters any    `json:"filters"`
 	}{"start_streaming", filters})

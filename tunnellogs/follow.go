@@ -11,36 +11,36 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Times of a follower.
+// The durations of a follower.
 const (
-	firstPause    = time.Second // after the network broke
-	longestPause  = time.Minute
-	steadyTime    = 5 * time.Minute // streaming for so long starts the pauses anew
-	replaceWindow = time.Minute     // two ends without a close frame within it are a replacement
+	firstPause    = time.Second     // the first pause after the network broke
+	longestPause  = time.Minute     // the longest one
+	steadyTime    = 5 * time.Minute // a stream of this duration resets the pause
+	replaceWindow = time.Minute     // two ends without a close frame in it count as a replacement
 	sessionPause  = time.Minute     // after a session limit
 )
 
-// follower keeps a stream of one connector open. Its own goroutine runs it; the watcher decides
-// whether to run another.
+// follower streams from one connector and reconnects, in a goroutine of its own. When it has ended,
+// the watcher decides whether to start another.
 type follower struct {
 	*tail
 	id  string
 	log *slog.Logger
 
-	pause    time.Duration // the latest one after the network broke
-	lastCut  time.Time     // when a stream last ended without a close frame
-	opened   bool          // whether there ever was a stream
-	reported trouble       // what was yielded of the present trouble
+	pause    time.Duration  // the last pause after the network broke
+	lastCut  time.Time      // when a stream last ended without a close frame
+	opened   bool           // whether a stream was ever opened
+	reported reportedErrors // what was yielded since the last entry
 
 	done chan struct{} // closed when it has ended
 
 	// For the watcher.
-	connector cftunnel.Connector // as it was last listed before the end
-	left      bool               // whether a list lacked it
+	connector cftunnel.Connector // as last listed before the end
+	left      bool               // whether it was missing in a list
 }
 
-// trouble is what a follower waits for the end of.
-type trouble struct{ network, limit bool }
+// reportedErrors says which errors were yielded, so that each is yielded once.
+type reportedErrors struct{ network, limit bool }
 
 func newFollower(t *tail, c cftunnel.Connector) *follower {
 	return &follower{
@@ -58,8 +58,8 @@ func (f *follower) hasEnded() bool {
 	}
 }
 
-// isBack reports whether the connector was away between two lists: it has connections, and none of
-// them is one that it had.
+// isBack reports whether the connector has reconnected since its stream ended: it has connections,
+// and all of them are new.
 func (f *follower) isBack(now cftunnel.Connector) bool {
 	before := f.connector.Connections
 	kept := slices.ContainsFunc(now.Connections, func(c cftunnel.Connection) bool {
@@ -68,8 +68,8 @@ func (f *follower) isBack(now cftunnel.Connector) bool {
 	return len(now.Connections) > 0 && !kept
 }
 
-// run opens stream after stream until the context ends or the rules of Tail say that another one
-// makes no sense.
+// run opens one stream after another, until the context ends or the rules of Tail forbid another
+// stream.
 func (f *follower) run(ctx context.Context) {
 	defer close(f.done)
 	for ctx.Err() == nil {
@@ -79,7 +79,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		f.log.WarnContext(ctx, "stream ended", "error", failure)
 		if !opened.IsZero() {
-			f.settle(time.Since(opened))
+			f.resetAfter(time.Since(opened))
 		}
 		pause := sessionPause
 		switch {
@@ -89,7 +89,7 @@ func (f *follower) run(ctx context.Context) {
 		case errors.Is(failure, ErrSessionLimit):
 			f.reportOnce(ctx, failure, &f.reported.limit)
 		case failure.broken && !opened.IsZero() && f.isReplaced():
-			failure.Reason = "the connection ended twice in a minute without a close frame"
+			failure.Reason = "the connection ended twice within a minute without a close frame"
 			failure.cause = ErrReplaced
 			f.send(ctx, item{err: failure})
 			return
@@ -110,14 +110,14 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// stream opens a stream and hands on its entries until it ends. opened is zero if there was none.
-// The error is nil if another stream is to be opened at once, with a new token.
+// stream opens a stream and sends its entries until it ends. opened is zero if no stream was
+// opened. The error is nil if another stream must be opened at once, with a new token.
 func (f *follower) stream(ctx context.Context) (opened time.Time, failure *StreamError) {
 	token, err := f.tokens.get(ctx, cftunnel.Secret{})
 	if err != nil {
 		return time.Time{}, &StreamError{
 			ConnectorID: f.id,
-			Reason:      "there is no management token to be had",
+			Reason:      "getting a management token failed",
 			cause:       err,
 			broken:      isTransient(err),
 		}
@@ -136,7 +136,7 @@ func (f *follower) stream(ctx context.Context) (opened time.Time, failure *Strea
 		entry, err := s.next(ctx, token.replaced)
 		switch {
 		case err == nil:
-			f.reported = trouble{}
+			f.reported = reportedErrors{}
 			if !f.send(ctx, item{entry: entry}) {
 				return opened, nil
 			}
@@ -149,18 +149,18 @@ func (f *follower) stream(ctx context.Context) (opened time.Time, failure *Strea
 	}
 }
 
-// settle forgets earlier trouble after a stream that lasted.
-func (f *follower) settle(lasted time.Duration) {
-	if lasted >= steadyTime {
+// resetAfter resets the pause and the reported errors after a stream of this duration.
+func (f *follower) resetAfter(duration time.Duration) {
+	if duration >= steadyTime {
 		f.pause = 0
 	}
-	if lasted >= sessionPause {
-		f.reported = trouble{}
+	if duration >= sessionPause {
+		f.reported = reportedErrors{}
 	}
 }
 
-// isReplaced notes that a stream ended without a close frame, and reports whether it is the second
-// within a minute.
+// isReplaced records that a stream ended without a close frame, and reports whether this happened
+// twice within a minute.
 func (f *follower) isReplaced() bool {
 	now := time.Now()
 	second := !f.lastCut.IsZero() && now.Sub(f.lastCut) <= replaceWindow
@@ -174,7 +174,7 @@ func (f *follower) reportOnce(ctx context.Context, failure *StreamError, reporte
 	}
 }
 
-// send hands an item to the loop. It returns false if the context ends first.
+// send passes an item to the loop. It returns false if the context ends first.
 func (f *follower) send(ctx context.Context, i item) bool {
 	select {
 	case f.items <- i:
@@ -184,14 +184,14 @@ func (f *follower) send(ctx context.Context, i item) bool {
 	}
 }
 
-// isTransient reports whether a call of the API may succeed later.
+// isTransient reports whether a call that failed may succeed later.
 func isTransient(err error) bool {
 	e, ok := errors.AsType[*cftunnel.Error](err)
 	return ok &&
 		(e.StatusCode == 0 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500)
 }
 
-// refusesToken reports whether a refusal may be due to the token.
+// refusesToken reports whether a status may mean that the token is invalid.
 func refusesToken(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnauthorized ||
 		status == http.StatusForbidden

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,7 +20,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// network is HTTP over pipes to one handler, whose connections can be cut and refused.
+// network is an HTTP server and its clients, connected by pipes. Connections can be cut and
+// refused.
 type network struct {
 	client *http.Client
 
@@ -55,7 +55,7 @@ func newNetwork(t testing.TB, handler http.Handler) *network {
 	return n
 }
 
-// cut ends every connection, without a word.
+// cut closes every connection, without a close frame.
 func (n *network) cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,7 +71,7 @@ func (n *network) refuse(refusing bool) {
 	n.refusing = refusing
 }
 
-// gaps returns the times between the dials so far, and forgets them.
+// gaps returns the times between the dials since the last call.
 func (n *network) gaps() []time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,7 +83,7 @@ func (n *network) gaps() []time.Duration {
 	return gaps
 }
 
-// rig is a fake with one tunnel, a client of it, and a network of its own for the streams.
+// rig is a fake with one tunnel, a client, and a separate network for the streams.
 type rig struct {
 	*tunneltest.Server
 	t      testing.TB
@@ -93,7 +93,7 @@ type rig struct {
 	params tunnellogs.Params
 }
 
-// inBubble runs a test on synctest's clock. The bubble ends only when no goroutine is left.
+// inBubble runs a test in a synctest bubble, which ends when its goroutines have ended.
 func inBubble(t *testing.T, connectors int, test func(t *testing.T, r *rig, ids []string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -119,15 +119,11 @@ func newRig(t testing.TB, opts ...tunneltest.Option) *rig {
 	return r
 }
 
-// clientOf returns a client with another API token: that of another user.
+// clientOf returns a client with another API token, as another user has.
 func (r *rig) clientOf(token cftunnel.Secret) *cftunnel.Client {
 	r.t.Helper()
-	client, err := r.NewClient(
-		cftunnel.WithAPIToken(
-			token.Reveal(),
-		),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}),
-	)
+	noRetry := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+	client, err := r.NewClient(cftunnel.WithAPIToken(token.Reveal()), noRetry)
 	require.NoError(r.t, err)
 	return client
 }
@@ -155,7 +151,7 @@ func (r *rig) log(id string, messages ...string) {
 	}
 }
 
-// count returns how often an operation was asked for.
+// count returns the number of requests of an operation.
 func (r *rig) count(operation string) int {
 	n := 0
 	for _, request := range r.Requests() {
@@ -172,8 +168,8 @@ const (
 	opLogs  = "GET /logs"
 )
 
-// tailing is a Tail that runs in a goroutine.
-type tailing struct {
+// collector runs Tail in a goroutine and collects what it yields.
+type collector struct {
 	t      testing.TB
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -183,7 +179,7 @@ type tailing struct {
 	errs     []error
 }
 
-func (r *rig) tail(client *cftunnel.Client, params tunnellogs.Params) *tailing {
+func (r *rig) tail(client *cftunnel.Client, params tunnellogs.Params) *collector {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	return collect(r.t, cancel, tunnellogs.Tail(ctx, client, r.tunnel.ID, params))
 }
@@ -192,8 +188,8 @@ func collect(
 	t testing.TB,
 	cancel context.CancelFunc,
 	entries iter.Seq2[tunnellogs.Entry, error],
-) *tailing {
-	c := &tailing{t: t, cancel: cancel, done: make(chan struct{})}
+) *collector {
+	c := &collector{t: t, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		for entry, err := range entries {
@@ -210,8 +206,8 @@ func collect(
 	return c
 }
 
-// lines returns the messages so far, and forgets them.
-func (c *tailing) lines() []string {
+// lines returns the messages since the last call.
+func (c *collector) lines() []string {
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,8 +216,8 @@ func (c *tailing) lines() []string {
 	return messages
 }
 
-// errors returns the errors so far, and forgets them.
-func (c *tailing) errors() []error {
+// errors returns the errors since the last call.
+func (c *collector) errors() []error {
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,16 +226,16 @@ func (c *tailing) errors() []error {
 	return errs
 }
 
-// end cancels the context and checks that its error, and nothing else, is left to yield.
-func (c *tailing) end() {
+// end cancels the context and checks that Tail yields its error and no other.
+func (c *collector) end() {
 	c.t.Helper()
 	c.cancel()
 	<-c.done
 	assert.Equal(c.t, []error{context.Canceled}, c.errors())
 }
 
-// oneError checks that one error was yielded, about a connector, and returns it.
-func (c *tailing) oneError(id string) *tunnellogs.StreamError {
+// oneError returns the only error since the last call, which must be about this connector.
+func (c *collector) oneError(id string) *tunnellogs.StreamError {
 	c.t.Helper()
 	errs := c.errors()
 	require.Len(c.t, errs, 1)
@@ -247,9 +243,4 @@ func (c *tailing) oneError(id string) *tunnellogs.StreamError {
 	require.True(c.t, ok, "%v", errs[0])
 	assert.Equal(c.t, id, failure.ConnectorID)
 	return failure
-}
-
-func sorted(list []string) []string {
-	slices.Sort(list)
-	return list
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-// The client that Open makes itself must not keep the connection of a refused request.
-func TestOpen_DefaultHTTPClientKeepsNoConnections(t *testing.T) {
+// The default HTTP client must not keep the connection of a refused request.
+func TestOpen_DefaultHTTPClientClosesConnections(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	id := r.connect()
@@ -34,13 +34,8 @@ func TestOpen_DefaultHTTPClientKeepsNoConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	_, err := tunnellogs.Open(
-		t.Context(),
-		r.client,
-		r.tunnel.ID,
-		id,
-		tunnellogs.Params{Endpoint: server.URL},
-	)
+	params := tunnellogs.Params{Endpoint: server.URL}
+	_, err := tunnellogs.Open(t.Context(), r.client, r.tunnel.ID, id, params)
 	require.Error(t, err)
 	assert.Eventually(t, func() bool { return open.Load() == 0 }, time.Minute, time.Millisecond)
 }

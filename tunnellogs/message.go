@@ -6,7 +6,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// decode returns the entries of a message. Messages of unknown types have none.
+// decode returns the entries of a message. A message of another type has none.
 func (s *Stream) decode(kind websocket.MessageType, data []byte) ([]Entry, *StreamError) {
 	switch {
 	case int64(len(data)) > s.maxBytes:

@@ -18,30 +18,32 @@ const (
 	defaultMaxEntryBytes = 4 << 20
 )
 
-// Params says what to stream and how. The zero Params streams every line from Cloudflare.
+// Params says what to stream and how. The zero Params streams every line from Cloudflare's own
+// endpoint.
 type Params struct {
+	// Filter selects the lines. The default is every line.
 	Filter
-	// ConnectorIDs limits Tail to these connectors. The default is every connector. Open refuses
-	// it.
+	// ConnectorIDs limits Tail to these connectors. The default is every connector. Open returns an
+	// error if it is set.
 	ConnectorIDs []string
-	// Endpoint is the base URL that "/logs" is appended to: https or wss, or http or ws to a
-	// loopback address. The default is https://management.argotunnel.com, or Cloudflare's FedRAMP
-	// host if the management token is of FedRAMP.
+	// Endpoint is the base URL, to which "/logs" is appended. It must be https or wss; http and ws
+	// are allowed for a loopback address. The default is https://management.argotunnel.com, or
+	// Cloudflare's FedRAMP host if the management token is for FedRAMP.
 	Endpoint string
 	// PollInterval is how often Tail lists the connectors. The default is 30s.
 	PollInterval time.Duration
-	// HTTPClient opens the streams. The default uses the proxy that the environment names. Set it
-	// for a CA of your own. Redirects are never followed.
+	// HTTPClient opens the streams. The default client uses the proxy of the environment. Set it to
+	// use a custom CA, for example. Redirects are never followed.
 	HTTPClient *http.Client
-	// MaxEntryBytes is the size above which an entry ends the stream with ErrEntryTooLarge. The
-	// default is 4 MiB.
+	// MaxEntryBytes is the largest message that a connector may send, in bytes. A message usually
+	// has one entry. A larger one ends the stream with ErrEntryTooLarge. The default is 4 MiB.
 	MaxEntryBytes int64
-	// Logger gets what Tail does: streams that open and end, pauses, polls that fail. The default
-	// discards it.
+	// Logger receives the log records of Tail: streams that open and end, pauses, failed polls. The
+	// default discards them.
 	Logger *slog.Logger
 }
 
-// withDefaults checks the parameters and fills in what is zero.
+// withDefaults checks the parameters and sets the defaults of zero fields.
 func (p Params) withDefaults() (Params, error) {
 	switch {
 	case p.PollInterval < 0:
@@ -70,7 +72,7 @@ func (p Params) withDefaults() (Params, error) {
 	if p.MaxEntryBytes == 0 {
 		p.MaxEntryBytes = defaultMaxEntryBytes
 	}
-	p.MaxEntryBytes = min(p.MaxEntryBytes, math.MaxInt64-1) // one more byte is read
+	p.MaxEntryBytes = min(p.MaxEntryBytes, math.MaxInt64-1) // the stream reads one byte more
 	if p.HTTPClient == nil {
 		// Idle connections would outlive the streams.
 		p.HTTPClient = &http.Client{Transport: &http.Transport{
@@ -85,7 +87,7 @@ func (p Params) withDefaults() (Params, error) {
 	return p, nil
 }
 
-// parseEndpoint returns the URL of the logs below a base URL.
+// parseEndpoint returns the URL of the logs for a base URL.
 func parseEndpoint(base string) (string, error) {
 	u, err := url.Parse(base)
 	switch {
@@ -103,10 +105,10 @@ func parseEndpoint(base string) (string, error) {
 	case "http", "ws":
 		host := u.Hostname()
 		if !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
-			return "", invalid("Endpoint", "is not encrypted and no loopback address; use https")
+			return "", invalid("Endpoint", "is neither encrypted nor a loopback address; use https")
 		}
 	default:
-		return "", invalid("Endpoint", "is none of https, wss, http and ws")
+		return "", invalid("Endpoint", "has a scheme other than https, wss, http and ws")
 	}
 	return u.JoinPath("logs").String(), nil
 }

@@ -8,14 +8,15 @@ import (
 const (
 	tokenParameter = "access_token"
 	redacted       = "[REDACTED]"
-	// maxUnescape bounds how often a text is percent-decoded in the search for the parameter.
+	// maxUnescape is how often a text is percent-decoded to find the parameter.
 	maxUnescape = 8
-	// pieceLength is how much of a token must be found to be removed.
+	// pieceLength is the shortest part of a token that is redacted.
 	pieceLength = 8
 )
 
-// redactToken replaces whatever a text has of a token, also if it is cut or in another case. A
-// management token is a JWT, whose characters no usual encoding changes. The text must be short.
+// redactToken replaces every part of a token in a text, also in other case. A management token is a
+// JWT, whose characters no usual encoding changes. The text must be short, because the search is
+// slow.
 func redactToken(text, token string) string {
 	length := min(pieceLength, len(token))
 	if length == 0 {
@@ -24,7 +25,7 @@ func redactToken(text, token string) string {
 	lower, token := string(lowerASCII([]byte(text))), string(lowerASCII([]byte(token)))
 	var b strings.Builder
 	for i := 0; i < len(text); {
-		end := i // of the overlapping pieces that begin here
+		end := i // of the overlapping parts that begin here
 		for at := i; at <= end && at+length <= len(text); at++ {
 			if strings.Contains(token, lower[at:at+length]) {
 				end = at + length
@@ -41,8 +42,8 @@ func redactToken(text, token string) string {
 	return b.String()
 }
 
-// redactAccessTokens replaces the value of each access_token in a text, in a query or in JSON,
-// percent-encoded or not.
+// redactAccessTokens replaces the value of each access_token in a text, in a query or in JSON, also
+// if it is percent-encoded.
 func redactAccessTokens(s string) string {
 	if !strings.Contains(s, "%") && !strings.Contains(strings.ToLower(s), tokenParameter) {
 		return s
@@ -50,7 +51,7 @@ func redactAccessTokens(s string) string {
 	text := unescape(s)
 	lower := lowerASCII(text.bytes)
 	var b strings.Builder
-	kept := 0 // what of s is written
+	kept := 0 // how much of s is written
 	for i := 0; ; {
 		found := bytes.Index(lower[i:], []byte(tokenParameter))
 		if found < 0 {
@@ -68,15 +69,15 @@ func redactAccessTokens(s string) string {
 	}
 }
 
-// unescaped is a text with its percent escapes resolved. at[i] is the place of bytes[i] in the
-// original, depth[i] says how often it was escaped.
+// unescaped is a text without percent escapes. at[i] is the index of bytes[i] in the original text;
+// depth[i] is how often it was escaped.
 type unescaped struct {
 	bytes []byte
 	at    []int
 	depth []uint8
 }
 
-// unescape resolves escapes of escapes too.
+// unescape decodes escapes, also those of escapes.
 func unescape(s string) unescaped {
 	text := unescaped{[]byte(s), make([]int, len(s)+1), make([]uint8, len(s))}
 	for i := range text.at {
@@ -104,8 +105,8 @@ func unescape(s string) unescaped {
 	return text
 }
 
-// value returns the bounds of the value of a parameter whose name ends at i. They are the same if
-// there is none.
+// value returns the bounds of the value of a parameter whose name ends at i. They are equal if
+// there is no value.
 func (u unescaped) value(i int) (from, to int) {
 	const quotes, blanks = "\"'", " \t"
 	name := i
@@ -115,9 +116,9 @@ func (u unescaped) value(i int) (from, to int) {
 	if i == len(u.bytes) || u.bytes[i] != '=' && u.bytes[i] != ':' {
 		return i, i
 	}
-	depth := u.depth[i] // an escaped character ends no value of a parameter that is not escaped
+	depth := u.depth[i] // a character that is escaped more often does not end the value
 	around := quotes + "\\"
-	if u.bytes[i] == ':' || i > name { // in a query, a blank ends an empty value
+	if u.bytes[i] == ':' || i > name { // in a query, a blank ends the value
 		around += blanks
 	}
 	for i++; i < len(u.bytes) && strings.IndexByte(around, u.bytes[i]) >= 0; {
@@ -138,7 +139,7 @@ func (u unescaped) value(i int) (from, to int) {
 	return i, to
 }
 
-// lowerASCII keeps the length, which bytes.ToLower need not.
+// lowerASCII keeps the length of s; bytes.ToLower may change it.
 func lowerASCII(s []byte) []byte {
 	lower := bytes.Clone(s)
 	for i, c := range lower {

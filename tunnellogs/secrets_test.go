@@ -22,15 +22,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-const verbs = "vsqxXdboOcUeEfFgGtp" // w is for errors, T for types
+const verbs = "vsqxXdboOcUeEfFgGtp" // all but w, for errors, and T, for types
 
-// shown has every form in which a value may be printed.
-func shown(t *testing.T, value any) string {
+// printed returns a value printed in every way.
+func printed(t *testing.T, value any) string {
 	t.Helper()
 	var b strings.Builder
 	for _, verb := range verbs {
 		if _, isPointer := value.(*tunnellogs.Entry); verb == 'p' && !isPointer {
-			continue // fmt prints what is no pointer by itself
+			continue // fmt formats %p of other values itself
 		}
 		for _, flags := range []string{"", "+", "#", "-20", "08.3", " "} {
 			fmt.Fprintf(&b, "%"+flags+string(verb)+"\n", value)
@@ -47,7 +47,7 @@ func shown(t *testing.T, value any) string {
 	return b.String()
 }
 
-func TestEntry_PrintsLeaveSecretsOut(t *testing.T) {
+func TestEntry_PrintedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	entry := tunnellogs.Entry{
 		ConnectorID: "the-connector",
@@ -70,22 +70,22 @@ func TestEntry_PrintsLeaveSecretsOut(t *testing.T) {
 		"map":       map[string]tunnellogs.Entry{"a": entry},
 		"struct":    holder{entry, &entry},
 		"interface": []any{entry},
-		"channel of": struct {
+		"nested": struct {
 			E []holder
 		}{[]holder{{entry, &entry}}},
 	} {
-		text := shown(t, value)
+		text := printed(t, value)
 		assert.NotContains(t, text, "hidden", name)
 		assert.Contains(t, text, "the-connector", name)
 		assert.Contains(t, text, "kept", name)
 	}
 	assert.NotContains(t, entry.String(), "hidden")
 	assert.NotContains(t, entry.LogValue().String(), "hidden")
-	assert.NotPanics(t, func() { _ = shown(t, (*tunnellogs.Entry)(nil)) })
-	assert.NotPanics(t, func() { _ = shown(t, tunnellogs.Entry{}) })
+	assert.NotPanics(t, func() { _ = printed(t, (*tunnellogs.Entry)(nil)) })
+	assert.NotPanics(t, func() { _ = printed(t, tunnellogs.Entry{}) })
 }
 
-func TestEntry_AccessTokenForms(t *testing.T) {
+func TestEntryString_RedactsAccessToken(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{
 		"access_token=hidden",
@@ -122,7 +122,7 @@ func TestEntry_AccessTokenForms(t *testing.T) {
 	}
 }
 
-func TestEntry_PrintsCannotDriveATerminal(t *testing.T) {
+func TestEntryString_EscapesControlCharacters(t *testing.T) {
 	t.Parallel()
 	text := tunnellogs.Entry{
 		Level:   "info\x1b[2J",
@@ -134,14 +134,12 @@ func TestEntry_PrintsCannotDriveATerminal(t *testing.T) {
 	assert.Contains(t, text, "é 世界")
 }
 
-// echo is a transport that fails with everything it knows.
-type echo struct {
-	wrap func(*http.Request) (*http.Response, error)
-}
+// roundTripFunc is a function as an http.RoundTripper.
+type roundTripFunc func(*http.Request) (*http.Response, error)
 
-func (e echo) RoundTrip(r *http.Request) (*http.Response, error) { return e.wrap(r) }
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestErrors_HoldNoToken(t *testing.T) {
+func TestStreamError_HasNoToken(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(w http.ResponseWriter, r *http.Request){
 		"text": func(w http.ResponseWriter, r *http.Request) {
@@ -149,19 +147,21 @@ func TestErrors_HoldNoToken(t *testing.T) {
 		},
 		"JSON": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
-			_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]any{"code": 1, "message": r.URL.String()}}})
+			apiError := map[string]any{"code": 1, "message": r.URL.String()}
+			_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{apiError}})
 		},
-		"token alone, cut": func(w http.ResponseWriter, r *http.Request) {
+		"token without URL, cut off": func(w http.ResponseWriter, r *http.Request) {
 			token := r.URL.Query().Get("access_token")
 			http.Error(w, strings.Repeat("x", 1000)+token, http.StatusForbidden)
 		},
-		"pieces": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, strings.Join(strings.Split(r.URL.Query().Get("access_token"), "."), "\n"), http.StatusForbidden)
+		"parts of the token": func(w http.ResponseWriter, r *http.Request) {
+			token := r.URL.Query().Get("access_token")
+			http.Error(w, strings.ReplaceAll(token, ".", "\n"), http.StatusForbidden)
 		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.2/elsewhere?"+r.URL.RawQuery, http.StatusFound)
 		},
-		"false handshake": func(w http.ResponseWriter, r *http.Request) {
+		"invalid handshake": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "Upgrade")
 			w.Header().Set("Upgrade", r.URL.String())
 			w.WriteHeader(http.StatusSwitchingProtocols)
@@ -174,26 +174,26 @@ func TestErrors_HoldNoToken(t *testing.T) {
 			_, _, _ = conn.Read(r.Context())
 			_ = conn.Close(4000, r.URL.Query().Get("access_token")[:120])
 		},
-		"broken HTTP": func(w http.ResponseWriter, r *http.Request) {
+		"invalid HTTP": func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			if err == nil {
 				fmt.Fprintf(conn, "%s\r\n\r\n", r.URL)
 				_ = conn.Close()
 			}
 		},
-		"cut": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"cut connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				holdsNoToken(t, func(r *rig) http.RoundTripper {
+				requireNoToken(t, func(r *rig) http.RoundTripper {
 					return newNetwork(r.t, http.HandlerFunc(fail)).client.Transport
 				})
 			})
 		})
 	}
 	for name, fail := range map[string]func(*http.Request) (*http.Response, error){
-		"URL in a text": func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("no way to %s", r.URL) },
+		"URL in a text": func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("cannot reach %s", r.URL) },
 		"URL error": func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{URL: r.URL.String(), Err: errRefused}
 		},
@@ -203,19 +203,20 @@ func TestErrors_HoldNoToken(t *testing.T) {
 		"joined": func(r *http.Request) (*http.Response, error) {
 			return nil, errors.Join(errRefused, errors.New(r.URL.RawQuery))
 		},
-		"escaped":             func(r *http.Request) (*http.Response, error) { return nil, errors.New(url.QueryEscape(r.URL.String())) },
-		"hidden in the chain": func(r *http.Request) (*http.Response, error) { return nil, quiet{errors.New(r.URL.String())} },
+		"escaped":            func(r *http.Request) (*http.Response, error) { return nil, errors.New(url.QueryEscape(r.URL.String())) },
+		"in a wrapped error": func(r *http.Request) (*http.Response, error) { return nil, hiddenError{errors.New(r.URL.String())} },
 		"deadline": func(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("%s: %w", r.URL, context.DeadlineExceeded)
 		},
-		"a megabyte": func(r *http.Request) (*http.Response, error) {
+		"1 MiB": func(r *http.Request) (*http.Response, error) {
 			return nil, errors.New(strings.Repeat("x", 1<<20) + r.URL.String())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				err := holdsNoToken(t, func(*rig) http.RoundTripper { return echo{fail} })
+				transport := func(*rig) http.RoundTripper { return roundTripFunc(fail) }
+				err := requireNoToken(t, transport)
 				if name == "deadline" {
 					assert.ErrorIs(t, err, context.DeadlineExceeded)
 				}
@@ -225,15 +226,15 @@ func TestErrors_HoldNoToken(t *testing.T) {
 	}
 }
 
-// quiet hides the text of an error, but not the error.
-type quiet struct{ error }
+// hiddenError wraps an error without its text.
+type hiddenError struct{ error }
 
-func (quiet) Error() string   { return "quiet" }
-func (q quiet) Unwrap() error { return q.error }
+func (hiddenError) Error() string   { return "hidden" }
+func (e hiddenError) Unwrap() error { return e.error }
 
-// holdsNoToken opens a stream over a transport that fails, and looks for the token in whatever
-// comes of it.
-func holdsNoToken(t *testing.T, transport func(*rig) http.RoundTripper) error {
+// requireNoToken opens a stream over a transport that fails. It checks that no error and no log
+// record has the token, and returns the error of the stream.
+func requireNoToken(t *testing.T, transport func(*rig) http.RoundTripper) error {
 	t.Helper()
 	r := newRig(t)
 	id := r.connect()
@@ -241,12 +242,12 @@ func holdsNoToken(t *testing.T, transport func(*rig) http.RoundTripper) error {
 	var mu sync.Mutex
 	var tokens []string
 	r.params.HTTPClient = &http.Client{
-		Transport: echo{func(request *http.Request) (*http.Response, error) {
+		Transport: roundTripFunc(func(request *http.Request) (*http.Response, error) {
 			mu.Lock()
 			tokens = append(tokens, request.URL.Query().Get("access_token"))
 			mu.Unlock()
 			return inner.RoundTrip(request)
-		}},
+		}),
 	}
 	var logged bytes.Buffer
 	r.params.Logger = slog.New(
@@ -266,7 +267,7 @@ func holdsNoToken(t *testing.T, transport func(*rig) http.RoundTripper) error {
 		token := tokens[len(tokens)-1]
 		for at := 0; at+12 <= len(token); at++ {
 			if strings.Contains(text, token[at:at+12]) {
-				t.Errorf("a part of the token is in %q", text)
+				t.Errorf("%q has a part of the token", text)
 				return
 			}
 		}
@@ -291,7 +292,7 @@ func holdsNoToken(t *testing.T, transport func(*rig) http.RoundTripper) error {
 	return err
 }
 
-// inspect shows an error, and those in its chain, in every form.
+// inspect passes an error, and each error in its chain, to check in every format.
 func inspect(err error, check func(string)) {
 	if err == nil {
 		return
@@ -300,7 +301,7 @@ func inspect(err error, check func(string)) {
 		check(fmt.Sprintf(format, err))
 	}
 	check(fmt.Sprint(slog.AnyValue(err)))
-	switch err := err.(type) { //nolint:errorlint // every error of the chain is looked at
+	switch err := err.(type) { //nolint:errorlint // each error of the chain is checked
 	case interface{ Unwrap() error }:
 		inspect(err.Unwrap(), check)
 	case interface{ Unwrap() []error }:
@@ -310,25 +311,26 @@ func inspect(err error, check func(string)) {
 	}
 }
 
-func TestErrors_KeepTheirCause(t *testing.T) {
+func TestStreamError_KeepsCause(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	id := r.connect()
 	r.params.HTTPClient = &http.Client{
-		Transport: echo{func(*http.Request) (*http.Response, error) { return nil, errRefused }},
+		Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errRefused
+		}),
 	}
 	_, err := tunnellogs.Open(t.Context(), r.client, r.tunnel.ID, id, r.params)
 	require.ErrorIs(t, err, errRefused)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.params.HTTPClient = &http.Client{
-		Transport: echo{func(request *http.Request) (*http.Response, error) {
+		Transport: roundTripFunc(func(request *http.Request) (*http.Response, error) {
 			cancel()
 			return nil, request.Context().Err()
-		}},
+		}),
 	}
 	_, err = tunnellogs.Open(ctx, r.client, r.tunnel.ID, id, r.params)
 	require.ErrorIs(t, err, context.Canceled)
-
 }
 
 func FuzzEntry_AccessToken(f *testing.F) {
@@ -339,7 +341,7 @@ func FuzzEntry_AccessToken(f *testing.F) {
 		const token = "KtKtKtKtKt"
 		text := tunnellogs.Entry{Message: before + "&access_token=" + token + "&" + after}.String()
 		if strings.Count(text, token) > strings.Count(before+after, token) {
-			t.Errorf("%q shows the token", text)
+			t.Errorf("%q has the token", text)
 		}
 	})
 }

@@ -18,30 +18,30 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// soak follows a tunnel for a day in which something goes wrong every few minutes.
+// soak runs Tail for a day, with a failure every few minutes.
 type soak struct {
 	*rig
 	t          *testing.T
 	rng        *rand.Rand
 	other      *cftunnel.Client // of another user
-	tail       *tailing
+	tail       *collector
 	connectors []string
 	lines      int
 }
 
-// Each of these goes wrong, and is over when it returns.
-var troubles = []struct {
+// Each function causes a failure and returns when it is over.
+var failures = []struct {
 	name string
 	do   func(*soak)
 }{
 	{"the network breaks", func(s *soak) { s.logs.cut() }},
-	{"the network is away", func(s *soak) {
+	{"the network is down", func(s *soak) {
 		s.logs.refuse(true)
 		s.logs.cut()
 		s.wait(10 * time.Minute)
 		s.logs.refuse(false)
 	}},
-	{"another stream of the same user", func(s *soak) { s.hold(s.client, s.any(), 2*time.Minute) }},
+	{"another stream of the same user", func(s *soak) { s.hold(s.client, s.randomConnector(), 2*time.Minute) }},
 	{"another Tail of the same user", func(s *soak) {
 		second := s.rig.tail(s.client, s.params)
 		s.wait(3 * time.Minute)
@@ -49,10 +49,10 @@ var troubles = []struct {
 		<-second.done
 	}},
 	{"another user has a session", func(s *soak) {
-		id := s.any()
+		id := s.randomConnector()
 		s.logs.refuse(true)
 		s.logs.cut()
-		s.Log(id, tunnellogs.Entry{}) // so that the connector notices
+		s.Log(id, tunnellogs.Entry{}) // the connector notices that its stream is gone
 		s.logs.refuse(false)
 		s.hold(s.other, id, 5*time.Minute)
 	}},
@@ -62,28 +62,24 @@ var troubles = []struct {
 		s.wait(time.Minute)
 		s.connectors[i] = s.connect()
 	}},
-	{"connectors lose their connections", func(s *soak) { s.revive("") }},
+	{"connectors lose their connections", func(s *soak) { s.reconnect("") }},
 	{"the API fails", func(s *soak) {
 		for _, operation := range []string{opList, opToken} {
-			s.Inject(
-				tunneltest.Fault{
-					Operation: operation,
-					Status:    http.StatusInternalServerError,
-					Times:     tunneltest.Always,
-				},
-			)
+			s.Inject(tunneltest.Fault{
+				Operation: operation,
+				Status:    http.StatusInternalServerError,
+				Times:     tunneltest.Always,
+			})
 		}
 		s.wait(10 * time.Minute)
 		s.ClearFaults()
 	}},
-	{"the edge refuses", func(s *soak) {
-		s.Inject(
-			tunneltest.Fault{
-				Operation: opLogs,
-				Status:    []int{401, 403, 500, 530}[s.rng.IntN(4)],
-				Times:     1 + s.rng.IntN(4),
-			},
-		)
+	{"Cloudflare refuses streams", func(s *soak) {
+		s.Inject(tunneltest.Fault{
+			Operation: opLogs,
+			Status:    []int{401, 403, 500, 530}[s.rng.IntN(4)],
+			Times:     1 + s.rng.IntN(4),
+		})
 		s.logs.cut()
 		s.wait(time.Minute)
 		s.ClearFaults()
@@ -91,14 +87,14 @@ var troubles = []struct {
 	{"nothing", func(s *soak) { s.wait(time.Hour) }},
 }
 
-func (s *soak) wait(
-	longest time.Duration,
-) {
+// wait sleeps for a random time.
+func (s *soak) wait(longest time.Duration) {
 	time.Sleep(time.Duration(s.rng.Int64N(int64(longest))))
 }
-func (s *soak) any() string { return s.connectors[s.rng.IntN(len(s.connectors))] }
 
-// hold streams from a connector for a while.
+func (s *soak) randomConnector() string { return s.connectors[s.rng.IntN(len(s.connectors))] }
+
+// hold streams from a connector for a random time.
 func (s *soak) hold(client *cftunnel.Client, id string, longest time.Duration) {
 	stream, err := tunnellogs.Open(s.t.Context(), client, s.tunnel.ID, id, s.params)
 	require.NoError(s.t, err)
@@ -106,27 +102,19 @@ func (s *soak) hold(client *cftunnel.Client, id string, longest time.Duration) {
 	require.NoError(s.t, stream.Close())
 }
 
-// revive makes one connector, or every, leave and come back.
-func (s *soak) revive(id string) {
-	require.NoError(
-		s.t,
-		s.client.Connectors.Cleanup(
-			s.t.Context(),
-			s.tunnel.ID,
-			cftunnel.CleanupParams{ConnectorID: id},
-		),
-	)
+// reconnect drops the connections of one connector, or of all for "", and lets it connect again.
+func (s *soak) reconnect(id string) {
+	params := cftunnel.CleanupParams{ConnectorID: id}
+	require.NoError(s.t, s.client.Connectors.Cleanup(s.t.Context(), s.tunnel.ID, params))
 	time.Sleep(2 * time.Second)
-	_, err := s.client.Connectors.List(
-		s.t.Context(),
-		s.tunnel.ID,
-	) // the fake lets them in when it is asked
+	// Connectors of the fake reconnect at the next request.
+	_, err := s.client.Connectors.List(s.t.Context(), s.tunnel.ID)
 	require.NoError(s.t, err)
 }
 
-// calm waits until nothing goes wrong any more, and revives connectors whose streams ended for
-// good.
-func (s *soak) calm(trouble string) {
+// waitUntilHealthy waits until Tail yields no more errors. It reconnects connectors from which Tail
+// does not stream any more.
+func (s *soak) waitUntilHealthy(failure string) {
 	for {
 		time.Sleep(4 * time.Minute)
 		errs := s.tail.errors()
@@ -134,18 +122,18 @@ func (s *soak) calm(trouble string) {
 			return
 		}
 		for _, err := range errs {
-			failure, ok := errors.AsType[*tunnellogs.StreamError](err)
-			require.True(s.t, ok, "%s: %v", trouble, err)
-			if slices.Contains(s.connectors, failure.ConnectorID) &&
+			streamError, ok := errors.AsType[*tunnellogs.StreamError](err)
+			require.True(s.t, ok, "%s: %v", failure, err)
+			if slices.Contains(s.connectors, streamError.ConnectorID) &&
 				!errors.Is(err, tunnellogs.ErrSessionLimit) {
-				s.revive(failure.ConnectorID)
+				s.reconnect(streamError.ConnectorID)
 			}
 		}
 	}
 }
 
-// check expects that a line of each connector arrives, once.
-func (s *soak) check(trouble string) {
+// check logs one line at each connector and checks that it arrives once.
+func (s *soak) check(failure string) {
 	s.tail.lines()
 	var want []string
 	for _, id := range s.connectors {
@@ -153,10 +141,10 @@ func (s *soak) check(trouble string) {
 		want = append(want, fmt.Sprint(s.lines))
 		s.log(id, want[len(want)-1])
 	}
-	require.ElementsMatch(s.t, want, s.tail.lines(), "after: %s", trouble)
+	require.ElementsMatch(s.t, want, s.tail.lines(), "after: %s", failure)
 }
 
-func TestTail_Soak(t *testing.T) {
+func TestTail_DayOfFailures(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -169,14 +157,14 @@ func TestTail_Soak(t *testing.T) {
 		began := time.Now()
 		s.tail = s.rig.tail(s.client, s.params)
 		for time.Since(began) < 24*time.Hour {
-			trouble := troubles[s.rng.IntN(len(troubles))]
-			trouble.do(s)
-			s.calm(trouble.name)
-			s.check(trouble.name)
+			failure := failures[s.rng.IntN(len(failures))]
+			failure.do(s)
+			s.waitUntilHealthy(failure.name)
+			s.check(failure.name)
 		}
 		s.tail.end()
 		assert.Greater(t, s.count(opToken), 20)
-		for _, id := range s.connectors { // and no session is left behind
+		for _, id := range s.connectors { // no session is left open
 			stream, err := tunnellogs.Open(t.Context(), s.other, s.tunnel.ID, id, s.params)
 			require.NoError(t, err)
 			_, err = stream.Next(expiring(t))

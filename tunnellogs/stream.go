@@ -14,41 +14,43 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// closeTimeout bounds how long closing a stream waits for the other side.
+// closeTimeout limits how long Close waits for the connector.
 const closeTimeout = 2 * time.Second
 
-// Stream is the log of one connector. Its methods may be called at the same time. Make it with
-// [Open], and close it.
+// Stream streams the log of one connector. [Open] returns it; close it after use. Its methods are
+// safe for concurrent use.
 type Stream struct {
 	connectorID string
 	conn        *websocket.Conn
 	maxBytes    int64
 	token       cftunnel.Secret // for the sanitizer
 
-	entries chan Entry    // unbuffered: a slow caller slows the reading
+	entries chan Entry    // unbuffered, so that a slow caller slows the reading
 	closing chan struct{} // closed by the first Close
-	closed  atomic.Bool   // whether there was one
+	closed  atomic.Bool   // whether Close was called
 	ended   chan struct{} // closed when err is set
 	err     *StreamError
 	running sync.WaitGroup // the stream's goroutines
 
-	// live is the connection's context. Those of calls must not end a Read: coder/websocket would
-	// close the connection.
+	// live is the context of the connection. The contexts of calls are not used to read: if one
+	// ended during a read, coder/websocket would close the connection.
 	live   context.Context
 	cancel context.CancelFunc
 
-	// sending is a mutex whose waiters can give up: a stop and a start are sent with nothing
-	// between them.
+	// sending is a mutex that can be awaited with a context. It keeps a stop and the next start
+	// together.
 	sending chan struct{}
-	sampled bool // an earlier start had a sampling
+	sampled bool // whether an earlier start had a sampling
 }
 
-// Open opens a stream of one connector's log, for as long as nothing ends it. ctx bounds the
-// opening alone. A connector accepts or refuses the filter and the session only afterwards, so Next
-// returns [ErrInvalidFilter] and [ErrSessionLimit].
+// Open opens a stream of one connector's log. The stream stays open until it is closed or breaks;
+// ctx limits only the opening.
 //
-// It returns an [*cftunnel.Error] if there is no management token to be had, and a [*StreamError]
-// if the stream cannot be opened: [ErrNoConnector] if Cloudflare cannot reach the connector.
+// A connector checks the filter and the session after the stream is open: if it refuses them, Next
+// returns [ErrInvalidFilter] or [ErrSessionLimit].
+//
+// Open returns an [*cftunnel.Error] if it cannot get a management token, and a [*StreamError] if it
+// cannot open the stream: [ErrNoConnector] if Cloudflare cannot reach the connector.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //
@@ -69,10 +71,7 @@ func Open(
 		return nil, err
 	}
 	if len(params.ConnectorIDs) > 0 {
-		return nil, invalid(
-			"ConnectorIDs",
-			"is for Tail; Open streams the connector of its argument",
-		)
+		return nil, invalid("ConnectorIDs", "is for Tail; Open streams from its connectorID")
 	}
 	params, err := params.withDefaults()
 	if err != nil {
@@ -116,12 +115,12 @@ func open(
 }
 
 // Next returns the next entry. If ctx ends first, it returns the error of ctx, and the stream stays
-// open. Any other error is a [*StreamError] and final:
+// open. Any other error is a [*StreamError], and the stream has ended:
 //
-//   - [ErrSessionLimit]: another user streams from this connector.
-//   - [ErrReplaced]: a newer stream of the same user took the place of this one. Connectors mostly
-//     end the connection without saying so: the cause is then io.EOF, as of a network that broke.
-//   - [ErrInvalidFilter], [ErrIdle], [ErrEntryTooLarge].
+//   - [ErrSessionLimit] if another user streams from this connector.
+//   - [ErrReplaced] if a newer stream of the same user has replaced this one. Connectors mostly end
+//     the connection without a close frame: the error then wraps io.EOF, as if the network broke.
+//   - [ErrInvalidFilter], [ErrIdle] or [ErrEntryTooLarge].
 //   - [net.ErrClosed] after Close.
 func (s *Stream) Next(ctx context.Context) (Entry, error) {
 	if err := s.check(ctx); err != nil {
@@ -132,10 +131,10 @@ func (s *Stream) Next(ctx context.Context) (Entry, error) {
 
 var (
 	errNilContext = invalid("ctx", "is nil")
-	errNoStream   = invalid("stream", "is not one that Open returned")
+	errNoStream   = invalid("stream", "was not returned by Open")
 )
 
-// check refuses what no method can work with.
+// check returns an error if the stream or the context cannot be used.
 func (s *Stream) check(ctx context.Context) error {
 	switch {
 	case s == nil || s.conn == nil:
@@ -170,8 +169,8 @@ func (s *Stream) next(ctx context.Context, replaced <-chan struct{}) (Entry, err
 	}
 }
 
-// SetFilter replaces the filter, an earlier sampling included. Entries that passed the earlier
-// filter may still follow. If ctx ends while the filter is being sent, the stream ends too.
+// SetFilter replaces the filter, including an earlier sampling. Entries that matched the earlier
+// filter may still follow. If ctx ends while SetFilter is sending, the stream ends too.
 func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 	if err := s.check(ctx); err != nil {
 		return err
@@ -199,7 +198,7 @@ func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 		return s.closedError()
 	default:
 	}
-	// A connector takes a start without a stop for another stream, which replaces this one.
+	// After a start without a stop, a connector would treat this stream as replaced.
 	for _, message := range [][]byte{[]byte(stopMessage), filter.startMessage(s.sampled)} {
 		if err := s.conn.Write(ctx, websocket.MessageText, message); err != nil {
 			return s.failure(err)
@@ -209,10 +208,11 @@ func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 	return nil
 }
 
-// Close ends the stream and frees the connector's session. It waits at most two seconds for the
-// connector. Closing again, or after the stream has ended, does nothing. The error says that the
-// connector may not know that the stream has ended: it then refuses other users until it has a line
-// to send.
+// Close ends the stream and frees the session of the connector. It waits at most two seconds for
+// the connector. If the stream has ended or was closed before, Close does nothing and returns nil.
+//
+// It returns an error if the connector may not know that the stream has ended. The connector then
+// refuses other users until it has a line to send.
 func (s *Stream) Close() error {
 	if s == nil || s.conn == nil {
 		return errNoStream
@@ -225,7 +225,7 @@ func (s *Stream) Close() error {
 	err := s.shutdown()
 	s.running.Wait()
 	select {
-	case <-s.ended: // before
+	case <-s.ended: // before Close
 		return nil
 	default:
 	}
@@ -235,15 +235,15 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// shutdown sends stop_streaming and closes the connection. The error is that of stop_streaming.
-// coder/websocket would wait for up to ten seconds; it stops when the context ends that the
-// connection is being read with.
+// shutdown sends stop_streaming and closes the connection. It returns the error of sending.
+// Canceling the context that the connection is read with limits the close to closeTimeout;
+// coder/websocket would wait for up to ten seconds.
 func (s *Stream) shutdown() error {
 	defer s.cancel()
 	timer := time.AfterFunc(closeTimeout, s.cancel)
 	defer timer.Stop()
 	select {
-	case s.sending <- struct{}{}: // for good
+	case s.sending <- struct{}{}: // never released
 	case <-s.live.Done():
 	}
 	err := s.conn.Write(s.live, websocket.MessageText, []byte(stopMessage))
@@ -251,7 +251,7 @@ func (s *Stream) shutdown() error {
 	return err
 }
 
-// read hands on entries until the stream ends.
+// read sends entries to Next until the stream ends.
 func (s *Stream) read() {
 	for {
 		kind, reader, err := s.conn.Reader(s.live)
@@ -283,7 +283,7 @@ func (s *Stream) read() {
 	}
 }
 
-// discard reads on for the sake of the closing, which waits for the connector's reply.
+// discard reads until the connection ends, because closing waits for the connector's reply.
 func (s *Stream) discard(reader io.Reader) {
 	for {
 		if _, err := io.Copy(io.Discard, reader); err != nil {
@@ -296,7 +296,7 @@ func (s *Stream) discard(reader io.Reader) {
 	}
 }
 
-// end keeps why the stream ended by itself.
+// end records why the stream ended, unless Close was called.
 func (s *Stream) end(err *StreamError) {
 	if s.closed.Load() {
 		return
@@ -305,7 +305,7 @@ func (s *Stream) end(err *StreamError) {
 	close(s.ended)
 }
 
-// failure says what an error of the connection means.
+// failure returns the StreamError for an error of the connection.
 func (s *Stream) failure(err error) *StreamError {
 	safe := sanitizer{s.token}
 	e := &StreamError{ConnectorID: s.connectorID}
@@ -316,7 +316,7 @@ func (s *Stream) failure(err error) *StreamError {
 	}
 	e.Reason, e.broken = "the connection ended without a close frame", true
 	if e.cause = safe.cause(err); errors.Is(err, io.EOF) {
-		e.cause = io.EOF // without how coder/websocket got there
+		e.cause = io.EOF // without the text of coder/websocket
 	}
 	return e
 }
@@ -324,7 +324,7 @@ func (s *Stream) failure(err error) *StreamError {
 func (s *Stream) closedError() *StreamError {
 	return &StreamError{
 		ConnectorID: s.connectorID,
-		Reason:      "it was closed by its user",
+		Reason:      "the stream was closed by a call of Close",
 		cause:       net.ErrClosed,
 	}
 }

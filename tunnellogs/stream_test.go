@@ -17,7 +17,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestStream_Entries(t *testing.T) {
+func TestStreamNext_Entries(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[1], tunnellogs.Filter{})
@@ -25,9 +25,7 @@ func TestStream_Entries(t *testing.T) {
 		at := time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
 		r.log(ids[0], "of the other connector")
 		r.Log(ids[1], tunnellogs.Entry{
-			Time: at.Add(
-				time.Millisecond,
-			),
+			Time:    at.Add(time.Millisecond),
 			Level:   tunnellogs.LevelWarn,
 			Event:   tunnellogs.EventHTTP,
 			Message: "<GET>",
@@ -55,7 +53,7 @@ func TestStream_Entries(t *testing.T) {
 	})
 }
 
-func TestStreamNext_GivesUpAndGoesOn(t *testing.T) {
+func TestStreamNext_ContinuesAfterTimeout(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
@@ -73,7 +71,7 @@ func TestStreamNext_GivesUpAndGoesOn(t *testing.T) {
 	})
 }
 
-func TestOpen_ContextBoundsTheOpeningAlone(t *testing.T) {
+func TestOpen_StreamOutlivesContext(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -88,19 +86,19 @@ func TestOpen_ContextBoundsTheOpeningAlone(t *testing.T) {
 	})
 }
 
-func TestStream_SurvivesHours(t *testing.T) {
+func TestStream_StaysOpenForHours(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
 		defer stream.Close()
-		time.Sleep(3 * time.Hour) // pings, no idle limit while streaming
+		time.Sleep(3 * time.Hour) // with pings; there is no idle limit while streaming
 		r.log(ids[0], "late")
 		_, err := stream.Next(t.Context())
 		require.NoError(t, err)
 	})
 }
 
-func TestStream_EndsWithItsConnector(t *testing.T) {
+func TestStreamNext_ConnectorStops(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
@@ -118,16 +116,11 @@ func TestStream_EndsWithItsConnector(t *testing.T) {
 	})
 }
 
-func TestOpen_RefusedByTheEdge(t *testing.T) {
+func TestOpen_RefusedRequest(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
-		_, err := tunnellogs.Open(
-			t.Context(),
-			r.client,
-			r.tunnel.ID,
-			"1c1fd3ba-7a8c-4b3a-8f0e-0f7d0f7d0f7d",
-			r.params,
-		)
+		const unknown = "1c1fd3ba-7a8c-4b3a-8f0e-0f7d0f7d0f7d"
+		_, err := tunnellogs.Open(t.Context(), r.client, r.tunnel.ID, unknown, r.params)
 		var failure *tunnellogs.StreamError
 		require.ErrorAs(t, err, &failure)
 		assert.Equal(t, 530, failure.StatusCode)
@@ -143,7 +136,7 @@ func TestOpen_RefusedByTheEdge(t *testing.T) {
 	})
 }
 
-func TestOpen_APIErrors(t *testing.T) {
+func TestOpen_ReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		client := r.clientOf(r.AddToken(tunneltest.Token{ReadOnly: true}))
@@ -194,7 +187,7 @@ func TestOpen_InvalidArguments(t *testing.T) {
 	})
 }
 
-func TestStream_NilContextsAndZeroStreams(t *testing.T) {
+func TestStream_NilContextAndZeroStream(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		refused := func(argument string, err error) {
@@ -230,7 +223,7 @@ func TestStream_NilContextsAndZeroStreams(t *testing.T) {
 	})
 }
 
-func TestOpen_EndpointForms(t *testing.T) {
+func TestOpen_LoopbackEndpoints(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		for _, endpoint := range []string{"http://127.0.0.1", "ws://localhost/", "http://[::1]:8787"} {
@@ -240,7 +233,7 @@ func TestOpen_EndpointForms(t *testing.T) {
 	})
 }
 
-func TestStreamClose_FreesTheSession(t *testing.T) {
+func TestStreamClose_FreesSession(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		require.NoError(t, r.open(ids[0], tunnellogs.Filter{}).Close())
@@ -255,7 +248,7 @@ func TestStreamClose_FreesTheSession(t *testing.T) {
 	})
 }
 
-func TestStreamClose_BesideNext(t *testing.T) {
+func TestStreamClose_DuringNext(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
@@ -279,8 +272,8 @@ func TestStreamClose_BesideNext(t *testing.T) {
 	})
 }
 
-// A connector that has more to say than anybody reads must not keep a stream from being closed.
-func TestStreamClose_WithUnreadEntries(t *testing.T) {
+// Entries that nobody reads must not delay Close.
+func TestStreamClose_UnreadEntries(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
@@ -294,7 +287,7 @@ func TestStreamClose_WithUnreadEntries(t *testing.T) {
 	})
 }
 
-func TestStream_SlowReaderLosesLines(t *testing.T) {
+func TestStreamNext_SlowReaderLosesLines(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
@@ -315,11 +308,11 @@ func TestStream_SlowReaderLosesLines(t *testing.T) {
 			n++
 		}
 		assert.GreaterOrEqual(t, n, 30)
-		assert.Less(t, n, 100, "the backlog, and what was on its way")
+		assert.Less(t, n, 100, "the buffer, and the lines in transit")
 	})
 }
 
-func TestStream_SessionLimit(t *testing.T) {
+func TestStreamNext_SessionLimit(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		first := r.open(ids[0], tunnellogs.Filter{})
@@ -339,7 +332,7 @@ func TestStream_SessionLimit(t *testing.T) {
 	})
 }
 
-func TestStream_Replaced(t *testing.T) {
+func TestStreamNext_Replaced(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		first := r.open(ids[0], tunnellogs.Filter{})
@@ -354,7 +347,7 @@ func TestStream_Replaced(t *testing.T) {
 	})
 }
 
-func TestStream_InvalidFilter(t *testing.T) {
+func TestStreamNext_InvalidFilter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		for _, filter := range []tunnellogs.Filter{
@@ -368,7 +361,7 @@ func TestStream_InvalidFilter(t *testing.T) {
 	})
 }
 
-func TestStreamSetFilter(t *testing.T) {
+func TestStreamSetFilter_LevelsAndEvents(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{Level: tunnellogs.LevelError})
@@ -377,14 +370,8 @@ func TestStreamSetFilter(t *testing.T) {
 			synctest.Wait()
 			for _, level := range []tunnellogs.Level{tunnellogs.LevelDebug, tunnellogs.LevelError} {
 				for _, event := range []tunnellogs.EventType{tunnellogs.EventHTTP, tunnellogs.EventTCP} {
-					r.Log(
-						ids[0],
-						tunnellogs.Entry{
-							Level:   level,
-							Event:   event,
-							Message: string(level) + " " + string(event),
-						},
-					)
+					message := string(level) + " " + string(event)
+					r.Log(ids[0], tunnellogs.Entry{Level: level, Event: event, Message: message})
 				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -399,13 +386,8 @@ func TestStreamSetFilter(t *testing.T) {
 			}
 		}
 		assert.Equal(t, []string{"error http", "error tcp"}, logAll())
-		require.NoError(
-			t,
-			stream.SetFilter(
-				t.Context(),
-				tunnellogs.Filter{Events: []tunnellogs.EventType{tunnellogs.EventTCP}},
-			),
-		)
+		onlyTCP := tunnellogs.Filter{Events: []tunnellogs.EventType{tunnellogs.EventTCP}}
+		require.NoError(t, stream.SetFilter(t.Context(), onlyTCP))
 		assert.Equal(t, []string{"debug tcp", "error tcp"}, logAll())
 		require.NoError(t, stream.SetFilter(t.Context(), tunnellogs.Filter{}))
 		assert.Len(t, logAll(), 4)
@@ -415,26 +397,23 @@ func TestStreamSetFilter(t *testing.T) {
 	})
 }
 
-func TestStreamSetFilter_CancelledBefore(t *testing.T) {
+func TestStreamSetFilter_CanceledContext(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		stream := r.open(ids[0], tunnellogs.Filter{})
 		defer stream.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorIs(
-			t,
-			stream.SetFilter(ctx, tunnellogs.Filter{Level: tunnellogs.LevelError}),
-			context.Canceled,
-		)
+		err := stream.SetFilter(ctx, tunnellogs.Filter{Level: tunnellogs.LevelError})
+		require.ErrorIs(t, err, context.Canceled)
 		require.Error(t, stream.SetFilter(t.Context(), tunnellogs.Filter{Sampling: -1}))
 		r.log(ids[0], "info")
-		_, err := stream.Next(t.Context())
+		_, err = stream.Next(t.Context())
 		require.NoError(t, err)
 	})
 }
 
-// share opens a stream and returns how many of 2000 lines arrive.
+// arrived logs 2000 lines and returns how many the stream receives.
 func arrived(t *testing.T, r *rig, id string, stream *tunnellogs.Stream) int {
 	t.Helper()
 	n := 0

@@ -12,32 +12,38 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// featureLogs is in the features of a connector that can stream its logs.
+// featureLogs is the feature of a connector that can stream its logs.
 const featureLogs = "management_logs"
 
-// Tail streams the logs of every connector of a tunnel, in the order in which lines arrive. It opens
-// one connection to each connector, follows connectors that start later, and renews tokens.
+// Tail returns an iterator over the log entries of every connector of a tunnel, in the order in
+// which they arrive. It opens one connection to each connector, also to connectors that start
+// later, and renews the management token.
 //
-// It ends when the loop ends or when ctx ends; it yields the error of ctx last. These errors end it
-// too: [ErrInvalidFilter], [ErrNoConnector] if no connector can stream its logs at the start, and
-// the [*cftunnel.Error] of the first list of connectors or the first token. If a later list fails,
-// only params.Logger reports it.
+// It ends when the loop ends, or when ctx ends: then it yields the error of ctx last. These errors
+// also end it:
 //
-// An error about one connector is a [*StreamError]. Tail yields it and continues with the others:
+//   - [ErrInvalidFilter].
+//   - [ErrNoConnector], if no connector can stream its logs at the start.
+//   - An [*cftunnel.Error], if the first list of connectors or the first management token cannot be
+//     read. If a later list fails, Tail only logs it to params.Logger.
 //
-//   - [ErrSessionLimit]: it is yielded once. Tail retries each minute.
-//   - [ErrReplaced]: another program of the same user streams from this connector. Tail assumes
-//     that if a connection ends without a close frame for the second time within a minute.
-//   - Other reasons to end or refuse a stream.
+// An error of one connector is a [*StreamError]. Tail yields it and continues with the other
+// connectors:
 //
-// After the last two, Tail opens a stream to the connector again when it has left the list of
-// connectors and returned, or if all of its connections to Cloudflare are new.
+//   - [ErrSessionLimit] is yielded once. Tail retries each minute.
+//   - [ErrReplaced] means that another program of the same user streams from this connector. Tail
+//     assumes this if a connection ends without a close frame for the second time within a minute.
+//   - Other errors mean that the stream was ended or refused for another reason.
 //
-// If the network breaks, Tail retries after 1s, then after 2s, up to 1m. Five minutes of streaming
-// reset the pause. It yields an error only if the connector's first stream cannot be opened.
+// After [ErrReplaced] and other errors, Tail reconnects to the connector when it has left the list
+// of connectors and returned, or when all of its connections to Cloudflare are new.
 //
-// A slow loop slows the reading; connectors then drop lines without a count. Lines are also lost
-// while a connection is opened again.
+// If the network breaks, Tail retries after a pause of 1s, doubled each time, up to 1m. Five
+// minutes of streaming reset the pause. Tail yields an error only if the first stream of the
+// connector cannot be opened.
+//
+// If the loop is slow, connectors drop lines without counting them. Lines are also lost while Tail
+// reconnects.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
@@ -69,20 +75,20 @@ type tail struct {
 	tunnelID string
 	params   Params
 	tokens   *tokenSource
-	items    chan item // unbuffered, from the followers to the loop
+	items    chan item // from the followers to the loop; unbuffered
 	group    sync.WaitGroup
 
 	followers map[string]*follower // by the connector's ID in lower case
 }
 
-// item is what a follower has for the loop. The last one ends it.
+// item is an entry or an error from a follower. If last is set, the loop ends.
 type item struct {
 	entry Entry
 	err   error
 	last  bool
 }
 
-// newTail does what must succeed before there is something to follow.
+// newTail does what must succeed before anything is streamed.
 func newTail(
 	ctx context.Context, client *cftunnel.Client, tunnelID string, params Params,
 ) (*tail, []cftunnel.Connector, error) {
@@ -105,7 +111,7 @@ func newTail(
 		followers: map[string]*follower{},
 	}
 	connectors, err := client.Connectors.List(ctx, tunnelID)
-	if err == nil && !slices.ContainsFunc(connectors, t.wants) {
+	if err == nil && !slices.ContainsFunc(connectors, t.selects) {
 		err = fmt.Errorf("tunnellogs: tunnel %s: %w", tunnelID, ErrNoConnector)
 	}
 	if err == nil {
@@ -117,8 +123,8 @@ func newTail(
 	return t, connectors, err
 }
 
-// run yields what the followers have until the context ends or the loop does. It returns what is to
-// be yielded last, when every stream is closed.
+// run yields the items of the followers until the context or the loop ends. It returns the error to
+// yield last. All streams are closed before it returns.
 func (t *tail) run(
 	ctx context.Context,
 	connectors []cftunnel.Connector,
@@ -146,9 +152,9 @@ func (t *tail) run(
 	}
 }
 
-// wants reports whether the connector is to be followed. One that lists no features at all may have
-// them.
-func (t *tail) wants(c cftunnel.Connector) bool {
+// selects reports whether to stream from a connector. A connector that lists no features may be
+// able to stream.
+func (t *tail) selects(c cftunnel.Connector) bool {
 	named := len(t.params.ConnectorIDs) == 0 ||
 		slices.ContainsFunc(t.params.ConnectorIDs, func(id string) bool {
 			return strings.EqualFold(id, c.ID)
@@ -156,7 +162,7 @@ func (t *tail) wants(c cftunnel.Connector) bool {
 	return named && (len(c.Features) == 0 || slices.Contains(c.Features, featureLogs))
 }
 
-// watch lists the connectors again and again, and follows those that are new.
+// watch lists the connectors at each poll and starts followers.
 func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 	t.update(ctx, connectors)
 	ticker := time.NewTicker(t.params.PollInterval)
@@ -170,14 +176,8 @@ func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 		connectors, err := t.client.Connectors.List(ctx, t.tunnelID)
 		if err != nil {
 			if ctx.Err() == nil {
-				t.params.Logger.WarnContext(
-					ctx,
-					"listing the connectors failed",
-					"tunnel_id",
-					t.tunnelID,
-					"error",
-					err,
-				)
+				t.params.Logger.WarnContext(ctx, "listing the connectors failed",
+					"tunnel_id", t.tunnelID, "error", err)
 			}
 			continue
 		}
@@ -185,13 +185,13 @@ func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 	}
 }
 
-// update follows the connectors of a list that are not followed yet, and those that were left
-// alone and have been away since.
+// update starts a follower for each connector that has none, or whose follower has ended before the
+// connector left or reconnected.
 func (t *tail) update(ctx context.Context, connectors []cftunnel.Connector) {
 	listed := map[string]bool{}
 	for _, c := range connectors {
 		id := strings.ToLower(c.ID)
-		if !t.wants(c) || listed[id] {
+		if !t.selects(c) || listed[id] {
 			continue
 		}
 		listed[id] = true

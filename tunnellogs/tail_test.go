@@ -29,11 +29,8 @@ func TestTail_EveryConnector(t *testing.T) {
 		for _, id := range ids {
 			r.log(id, "of "+id)
 		}
-		assert.Equal(
-			t,
-			sorted([]string{"of " + ids[0], "of " + ids[1], "of " + ids[2]}),
-			sorted(tail.lines()),
-		)
+		want := []string{"of " + ids[0], "of " + ids[1], "of " + ids[2]}
+		assert.ElementsMatch(t, want, tail.lines())
 		assert.Equal(t, 1, r.count(opToken), "one token for all")
 
 		joined := r.connect()
@@ -71,7 +68,7 @@ func TestTail_Filter(t *testing.T) {
 	})
 }
 
-func TestTail_NoConnectorAtTheStart(t *testing.T) {
+func TestTail_NoConnectorAtStart(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 0, func(t *testing.T, r *rig, _ []string) {
 		tail := r.tail(r.client, r.params)
@@ -91,7 +88,7 @@ func TestTail_NoConnectorAtTheStart(t *testing.T) {
 	})
 }
 
-// listing makes the API list one connector with these features.
+// listing is a fault: the API lists one connector, with these features.
 func listing(id, features string) tunneltest.Fault {
 	return tunneltest.Fault{Operation: opList, Body: fmt.Sprintf(
 		`{"success":true,"errors":[],"messages":[],"result":[{"id":%q,"features":%s,"conns":[]}]}`,
@@ -100,7 +97,7 @@ func listing(id, features string) tunneltest.Fault {
 	)}
 }
 
-func TestTail_ConnectorsThatCannotStream(t *testing.T) {
+func TestTail_ConnectorWithoutFeature(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		r.Inject(listing(ids[0], `["ha-origin"]`))
@@ -110,7 +107,7 @@ func TestTail_ConnectorsThatCannotStream(t *testing.T) {
 		require.Len(t, errs, 1)
 		require.ErrorIs(t, errs[0], tunnellogs.ErrNoConnector)
 
-		r.Inject(listing(ids[0], `null`)) // nobody knows
+		r.Inject(listing(ids[0], `null`)) // it may be able to stream
 		tail = r.tail(r.client, r.params)
 		r.log(ids[0], "a line")
 		assert.Equal(t, []string{"a line"}, tail.lines())
@@ -118,7 +115,7 @@ func TestTail_ConnectorsThatCannotStream(t *testing.T) {
 	})
 }
 
-func TestTail_WaitsForConnectorsLater(t *testing.T) {
+func TestTail_WaitsForNewConnector(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		tail := r.tail(r.client, r.params)
@@ -133,7 +130,7 @@ func TestTail_WaitsForConnectorsLater(t *testing.T) {
 	})
 }
 
-func TestTail_ErrorsOfTheStart(t *testing.T) {
+func TestTail_ErrorsAtStart(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, _ []string) {
 		for operation, want := range map[string]error{opList: cftunnel.ErrForbidden, opToken: cftunnel.ErrForbidden} {
@@ -158,20 +155,18 @@ func TestTail_ErrorsOfTheStart(t *testing.T) {
 	})
 }
 
-func TestTail_FailedPollsEndNothing(t *testing.T) {
+func TestTail_ContinuesAfterFailedPolls(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		var logged bytes.Buffer
 		r.params.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 		r.params.PollInterval = time.Second
 		tail := r.tail(r.client, r.params)
-		r.Inject(
-			tunneltest.Fault{
-				Operation: opList,
-				Status:    http.StatusNotFound,
-				Times:     tunneltest.Always,
-			},
-		)
+		r.Inject(tunneltest.Fault{
+			Operation: opList,
+			Status:    http.StatusNotFound,
+			Times:     tunneltest.Always,
+		})
 		time.Sleep(time.Minute)
 		r.log(ids[0], "a line")
 		assert.Equal(t, []string{"a line"}, tail.lines())
@@ -185,7 +180,7 @@ func TestTail_FailedPollsEndNothing(t *testing.T) {
 	})
 }
 
-func TestTail_InvalidFilterEndsIt(t *testing.T) {
+func TestTail_InvalidFilter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, r *rig, _ []string) {
 		r.params.Level = "verbose"
@@ -231,7 +226,7 @@ func TestTail_BrokenNetwork(t *testing.T) {
 		r.log(ids[0], "again")
 		assert.Equal(t, []string{"again"}, tail.lines())
 
-		time.Sleep(2 * time.Minute) // no replacement, and not long enough to forget the pause
+		time.Sleep(2 * time.Minute) // too long for a replacement, too short to reset the pause
 		r.logs.refuse(true)
 		r.logs.gaps()
 		r.logs.cut()
@@ -257,7 +252,7 @@ func TestTail_BrokenNetwork(t *testing.T) {
 	})
 }
 
-func TestTail_FirstStreamCannotBeOpened(t *testing.T) {
+func TestTail_FirstStreamFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		r.logs.refuse(true)
@@ -273,8 +268,8 @@ func TestTail_FirstStreamCannotBeOpened(t *testing.T) {
 	})
 }
 
-// The network's trouble and the session limit are two errors, each yielded once.
-func TestTail_SessionLimitAfterABrokenNetwork(t *testing.T) {
+// The broken network and the session limit are two errors. Each is yielded once.
+func TestTail_SessionLimitAfterBrokenNetwork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		r.open(ids[0], tunnellogs.Filter{})
@@ -288,7 +283,7 @@ func TestTail_SessionLimitAfterABrokenNetwork(t *testing.T) {
 	})
 }
 
-func TestTail_TwoOfOneUserDoNotFight(t *testing.T) {
+func TestTail_TwoTailsOfOneUser(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		first := r.tail(r.client, r.params)
@@ -299,7 +294,7 @@ func TestTail_TwoOfOneUserDoNotFight(t *testing.T) {
 		dials := r.count(opLogs)
 		assert.LessOrEqual(t, dials, 4)
 		time.Sleep(time.Hour)
-		assert.Equal(t, dials+1, r.count(opLogs), "one renewal of the one that streams")
+		assert.Equal(t, dials+1, r.count(opLogs), "one renewal, of the second Tail")
 		r.log(ids[0], "a line")
 		assert.Empty(t, first.lines())
 		assert.Equal(t, []string{"a line"}, second.lines())
@@ -309,7 +304,7 @@ func TestTail_TwoOfOneUserDoNotFight(t *testing.T) {
 	})
 }
 
-func TestTail_SecondCutAfterAMinuteIsNoReplacement(t *testing.T) {
+func TestTail_BrokenConnectionsAMinuteApart(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		tail := r.tail(r.client, r.params)
@@ -323,27 +318,29 @@ func TestTail_SecondCutAfterAMinuteIsNoReplacement(t *testing.T) {
 	})
 }
 
-func TestTail_ReplacedBySaying(t *testing.T) {
+func TestTail_ReplacedWithCloseFrame(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		s := r.serve(closes(1000, "context closed"))
 		tail := r.tail(r.client, r.params)
 		time.Sleep(time.Hour)
 		require.ErrorIs(t, tail.oneError(ids[0]), tunnellogs.ErrReplaced)
-		assert.Len(t, s.asked(), 1)
+		assert.Len(t, s.received(), 1)
 		tail.end()
 	})
 }
 
-func TestTail_EndsAreTriedAgainWhenTheConnectorComesBack(t *testing.T) {
+func TestTail_ReconnectsToReturnedConnector(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]func(r *rig, id string){
 		"missing in a list": func(r *rig, id string) {
-			r.Inject(tunneltest.Fault{Operation: opList, Body: `{"success":true,"errors":[],"messages":[],"result":[]}`})
+			const empty = `{"success":true,"errors":[],"messages":[],"result":[]}`
+			r.Inject(tunneltest.Fault{Operation: opList, Body: empty})
 			time.Sleep(2 * time.Minute)
 		},
-		"away between two lists": func(r *rig, id string) {
-			err := r.client.Connectors.Cleanup(r.t.Context(), r.tunnel.ID, cftunnel.CleanupParams{ConnectorID: id})
+		"disconnected between two lists": func(r *rig, id string) {
+			params := cftunnel.CleanupParams{ConnectorID: id}
+			err := r.client.Connectors.Cleanup(r.t.Context(), r.tunnel.ID, params)
 			require.NoError(r.t, err)
 			time.Sleep(2 * time.Minute)
 		},
@@ -375,8 +372,8 @@ func TestTail_EndsAreTriedAgainWhenTheConnectorComesBack(t *testing.T) {
 	}
 }
 
-// A connector without connections is in the list but cannot be reached.
-func TestTail_ConnectorThatGetsConnections(t *testing.T) {
+// The API lists connectors without connections, but Cloudflare cannot reach them.
+func TestTail_ConnectorWithoutConnections(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		r.SetConnections(ids[0], 0)
@@ -393,7 +390,7 @@ func TestTail_ConnectorThatGetsConnections(t *testing.T) {
 	})
 }
 
-func TestTail_EndsThatAreFinalForNow(t *testing.T) {
+func TestTail_DoesNotReconnectAfterOtherEnds(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]func(context.Context, *websocket.Conn){
 		"1003": closes(1003, "unknown type"), "1011": closes(1011, ""), "4003": closes(4003, "idle"), "not JSON": sends("{"),
@@ -405,14 +402,14 @@ func TestTail_EndsThatAreFinalForNow(t *testing.T) {
 				tail := r.tail(r.client, r.params)
 				time.Sleep(time.Hour)
 				tail.oneError(ids[0])
-				assert.Len(t, s.asked(), 1)
+				assert.Len(t, s.received(), 1)
 				tail.end()
 			})
 		})
 	}
 }
 
-func TestTail_RenewsTheToken(t *testing.T) {
+func TestTail_RenewsToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, func(t *testing.T, r *rig, ids []string) {
 		tail := r.tail(r.client, r.params)
@@ -432,7 +429,7 @@ func TestTail_RenewsTheToken(t *testing.T) {
 	})
 }
 
-func TestTail_RenewalStopsBeforeItOpens(t *testing.T) {
+func TestTail_StopsOldStreamBeforeRenewedOne(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, _ []string) {
 		s := r.serve(silent)
@@ -440,30 +437,25 @@ func TestTail_RenewalStopsBeforeItOpens(t *testing.T) {
 		time.Sleep(time.Hour)
 		tail.end()
 		const start = `{"type":"start_streaming","filters":{}}`
-		assert.Equal(t, []string{start, stop, closed, start, stop, closed}, s.seen())
-		assert.NotEqual(
-			t,
-			s.asked()[0].URL.Query().Get("access_token"),
-			s.asked()[1].URL.Query().Get("access_token"),
-		)
+		assert.Equal(t, []string{start, stop, closed, start, stop, closed}, s.takeFrames())
+		token := func(i int) string { return s.received()[i].URL.Query().Get("access_token") }
+		assert.NotEqual(t, token(0), token(1))
 	})
 }
 
-func TestTail_StreamsOnWhileTheTokenCannotBeRenewed(t *testing.T) {
+func TestTail_FailedRenewals(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		tail := r.tail(r.client, r.params)
-		r.Inject(
-			tunneltest.Fault{
-				Operation: opToken,
-				Status:    http.StatusForbidden,
-				Times:     tunneltest.Always,
-			},
-		)
+		r.Inject(tunneltest.Fault{
+			Operation: opToken,
+			Status:    http.StatusForbidden,
+			Times:     tunneltest.Always,
+		})
 		time.Sleep(58 * time.Minute)
 		r.log(ids[0], "on the old token")
 		assert.Equal(t, []string{"on the old token"}, tail.lines())
-		r.logs.cut() // which the old token is still good for
+		r.logs.cut() // the old token is still valid for a new stream
 		time.Sleep(time.Minute)
 		r.log(ids[0], "still")
 		assert.Equal(t, []string{"still"}, tail.lines())
@@ -476,8 +468,8 @@ func TestTail_StreamsOnWhileTheTokenCannotBeRenewed(t *testing.T) {
 	})
 }
 
-// A machine that slept has a token that is older than its timers say.
-func TestTail_TokenThatIsRefused(t *testing.T) {
+// If the machine was asleep, a token can be older than the timers say.
+func TestTail_RefusedToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		tail := r.tail(r.client, r.params)
@@ -492,13 +484,13 @@ func TestTail_TokenThatIsRefused(t *testing.T) {
 	})
 }
 
-func TestTail_EndsOfTheLoop(t *testing.T) {
+func TestTail_LoopEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, func(t *testing.T, r *rig, ids []string) {
 		other := r.clientOf(r.AddToken(tunneltest.Token{}))
 		ctx, cancel := context.WithCancel(t.Context())
 		entries := tunnellogs.Tail(ctx, r.client, r.tunnel.ID, r.params)
-		for range 2 { // it can be ranged over again
+		for range 2 { // the iterator can be used again
 			go func() {
 				time.Sleep(time.Second)
 				r.log(ids[0], "a line")
@@ -508,7 +500,7 @@ func TestTail_EndsOfTheLoop(t *testing.T) {
 				assert.Equal(t, ids[0], entry.ConnectorID)
 				break
 			}
-			for _, id := range ids { // the sessions are free
+			for _, id := range ids { // no session is left open
 				stream, err := tunnellogs.Open(ctx, other, r.tunnel.ID, id, r.params)
 				require.NoError(t, err)
 				_, err = stream.Next(expiring(t))
@@ -534,6 +526,7 @@ func TestTail_EndsOfTheLoop(t *testing.T) {
 	})
 }
 
+// expiring returns a context that ends after a second.
 func expiring(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	t.Cleanup(cancel)
@@ -565,7 +558,7 @@ func TestTail_SlowLoop(t *testing.T) {
 	})
 }
 
-func TestTail_FedRAMP(t *testing.T) {
+func TestOpen_FedRAMPEndpoint(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		for issuer, host := range map[string]string{
@@ -579,10 +572,10 @@ func TestTail_FedRAMP(t *testing.T) {
 			var asked string
 			params := tunnellogs.Params{
 				HTTPClient: &http.Client{
-					Transport: echo{func(request *http.Request) (*http.Response, error) {
+					Transport: roundTripFunc(func(request *http.Request) (*http.Response, error) {
 						asked = request.URL.Scheme + "://" + request.URL.Host + request.URL.Path
 						return nil, errRefused
-					}},
+					}),
 				},
 			}
 			_, err := tunnellogs.Open(t.Context(), r.client, r.tunnel.ID, ids[0], params)
@@ -592,43 +585,42 @@ func TestTail_FedRAMP(t *testing.T) {
 	})
 }
 
-func TestTail_LifetimeOfTheToken(t *testing.T) {
+func TestTail_TokenLifetime(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		claims string
 		renews time.Duration
 	}{
 		"ten minutes":              {`{"iat":1000,"exp":1600}`, 9 * time.Minute},
-		"of another clock":         {`{"iat":99999999999,"exp":99999999999.5}`, 54 * time.Minute},
+		"from another clock":       {`{"iat":99999999999,"exp":99999999999.5}`, 54 * time.Minute},
 		"a day":                    {`{"iat":1000,"exp":87400}`, 54 * time.Minute},
-		"none":                     {`{}`, 54 * time.Minute},
-		"no issue":                 {`{"exp":1600}`, 54 * time.Minute},
-		"before its issue":         {`{"iat":1000,"exp":1}`, 54 * time.Minute},
+		"no claims":                {`{}`, 54 * time.Minute},
+		"no issue time":            {`{"exp":1600}`, 54 * time.Minute},
+		"expires before its issue": {`{"iat":1000,"exp":1}`, 54 * time.Minute},
 		"not JSON":                 {`{`, 54 * time.Minute},
-		"numbers beyond all times": {`{"iat":-1e308,"exp":1e308}`, 54 * time.Minute},
+		"numbers out of range":     {`{"iat":-1e308,"exp":1e308}`, 54 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, 1, func(t *testing.T, r *rig, _ []string) {
 				s := r.serve(silent)
-				token := "eyJhbGciOiJFUzI1NiJ9." + base64.RawURLEncoding.EncodeToString(
-					[]byte(test.claims),
-				) + ".AAAA"
+				claims := base64.RawURLEncoding.EncodeToString([]byte(test.claims))
+				token := "eyJhbGciOiJFUzI1NiJ9." + claims + ".AAAA"
 				r.Inject(tunneltest.Fault{Operation: opToken, Times: tunneltest.Always,
 					Body: `{"success":true,"errors":[],"messages":[],"result":"` + token + `"}`})
 				tail := r.tail(r.client, r.params)
 				time.Sleep(test.renews - time.Second)
-				assert.Len(t, s.asked(), 1)
+				assert.Len(t, s.received(), 1)
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
-				assert.Len(t, s.asked(), 2)
+				assert.Len(t, s.received(), 2)
 				tail.end()
 			})
 		})
 	}
 }
 
-func TestTail_NoTokenToReconnectWith(t *testing.T) {
+func TestTail_ReconnectWithoutToken(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]error{http.StatusBadGateway: nil, http.StatusForbidden: cftunnel.ErrForbidden} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -638,7 +630,7 @@ func TestTail_NoTokenToReconnectWith(t *testing.T) {
 				r.Inject(
 					tunneltest.Fault{Operation: opToken, Status: status, Times: tunneltest.Always},
 				)
-				time.Sleep(61 * time.Minute) // the token has expired, which ends no stream
+				time.Sleep(61 * time.Minute) // the token has expired; that ends no stream
 				r.log(ids[0], "a line")
 				assert.Equal(t, []string{"a line"}, tail.lines())
 				r.logs.cut()

@@ -11,7 +11,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Endpoints of Cloudflare, and the issuer whose tokens are for the second.
+// Endpoints of Cloudflare. Tokens of fedRAMPIssuer are for fedRAMPEndpoint.
 const (
 	defaultEndpoint = "https://management.argotunnel.com/logs"
 	fedRAMPEndpoint = "https://management.fed.argotunnel.com/logs"
@@ -19,27 +19,27 @@ const (
 )
 
 const (
-	// maxLifetime is the lifetime of a token that does not say, or that says more: Cloudflare ends
-	// a session after an hour.
+	// maxLifetime is the lifetime of a token that states none, or a longer one: Cloudflare ends a
+	// session after an hour.
 	maxLifetime = time.Hour
-	// renewalPause is between attempts to renew a token.
+	// renewalPause is the pause between attempts to renew a token.
 	renewalPause = time.Minute
-	// newToken is the age below which a token is not to blame for a refusal.
+	// newToken is the age below which a token is assumed valid even if a request was refused.
 	newToken = time.Minute
 )
 
-// managementToken is a token and what it says about itself. Its signature is for Cloudflare to
-// check.
+// managementToken is a token with the values of its claims. The signature is not checked:
+// Cloudflare checks it.
 type managementToken struct {
 	secret   cftunnel.Secret
 	endpoint string
-	// Times of the wall clock: the monotonic one stops while a machine sleeps.
+	// Wall clock times, because the monotonic clock stops while a machine sleeps.
 	fetched, renewAt, expires time.Time
-	replaced                  chan struct{} // closed when there is a newer one
+	replaced                  chan struct{} // closed when there is a newer token
 }
 
-// parseToken takes the lifetime from the token and counts it from now, so that a wrong clock of
-// this machine does no harm.
+// parseToken reads the lifetime from the token. It starts now, so that a wrong clock of this
+// machine does no harm.
 func parseToken(secret cftunnel.Secret, now time.Time) managementToken {
 	var claims struct {
 		Issuer   string  `json:"iss"`
@@ -48,7 +48,7 @@ func parseToken(secret cftunnel.Secret, now time.Time) managementToken {
 	}
 	if parts := strings.Split(secret.Reveal(), "."); len(parts) == 3 {
 		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-		_ = json.Unmarshal(payload, &claims) // whatever cannot be read keeps its default
+		_ = json.Unmarshal(payload, &claims) // claims that cannot be decoded stay zero
 	}
 	lifetime := maxLifetime
 	if seconds := claims.Expires - claims.IssuedAt; claims.IssuedAt > 0 && seconds >= 1 &&
@@ -66,11 +66,11 @@ func parseToken(secret cftunnel.Secret, now time.Time) managementToken {
 	}
 }
 
-// tokenSource remembers the management token of one tunnel.
+// tokenSource caches the management token of one tunnel.
 type tokenSource struct {
 	client   *cftunnel.Client
 	tunnelID string
-	lock     chan struct{} // a mutex whose waiters can give up: it is held during a call
+	lock     chan struct{} // a mutex that can be awaited with a context; held during a call
 	current  managementToken
 }
 
@@ -78,7 +78,7 @@ func newTokenSource(client *cftunnel.Client, tunnelID string) *tokenSource {
 	return &tokenSource{client: client, tunnelID: tunnelID, lock: make(chan struct{}, 1)}
 }
 
-// get returns a token that has not expired and is not the stale one.
+// get returns a token that has not expired and is not stale.
 func (s *tokenSource) get(ctx context.Context, stale cftunnel.Secret) (managementToken, error) {
 	select {
 	case s.lock <- struct{}{}:
@@ -91,10 +91,7 @@ func (s *tokenSource) get(ctx context.Context, stale cftunnel.Secret) (managemen
 		return s.current, nil
 	}
 	secret, err := s.client.Tunnels.ManagementToken(
-		ctx,
-		s.tunnelID,
-		cftunnel.ManagementResourceLogs,
-	)
+		ctx, s.tunnelID, cftunnel.ManagementResourceLogs)
 	if err != nil {
 		return managementToken{}, err
 	}
@@ -105,7 +102,8 @@ func (s *tokenSource) get(ctx context.Context, stale cftunnel.Secret) (managemen
 	return s.current, nil
 }
 
-// replace gets another token in the place of one that was refused, unless that was new.
+// replace gets a new token after one was refused, unless the refused token was new. It reports
+// whether there is a new token.
 func (s *tokenSource) replace(ctx context.Context, refused managementToken) bool {
 	if time.Now().Before(refused.fetched.Add(newToken)) {
 		return false
@@ -114,7 +112,7 @@ func (s *tokenSource) replace(ctx context.Context, refused managementToken) bool
 	return err == nil
 }
 
-// renew replaces each token before it expires, until the context ends.
+// renew gets a new token before the current one expires, until the context ends.
 func (s *tokenSource) renew(ctx context.Context, log *slog.Logger) {
 	token, err := s.get(ctx, cftunnel.Secret{})
 	for ctx.Err() == nil {
@@ -129,14 +127,8 @@ func (s *tokenSource) renew(ctx context.Context, log *slog.Logger) {
 		if next, err = s.get(ctx, token.secret); err == nil {
 			token = next
 		} else if ctx.Err() == nil {
-			log.WarnContext(
-				ctx,
-				"renewing the management token failed",
-				"tunnel_id",
-				s.tunnelID,
-				"error",
-				err,
-			)
+			log.WarnContext(ctx, "renewing the management token failed",
+				"tunnel_id", s.tunnelID, "error", err)
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunnellogs"
 )
 
-// service is a management service that a test writes itself.
-type service struct {
+// fakeService is a management service whose behavior a test defines.
+type fakeService struct {
 	pause time.Duration // before each frame is read
 
 	mu       sync.Mutex
@@ -30,21 +30,21 @@ type service struct {
 	requests []*http.Request
 }
 
-func (s *service) note(frame string) {
+func (s *fakeService) record(frame string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frames = append(s.frames, frame)
 }
 
-// asked returns the requests so far.
-func (s *service) asked() []*http.Request {
+// received returns the requests so far.
+func (s *fakeService) received() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// seen returns what the clients sent, and forgets it.
-func (s *service) seen() []string {
+// takeFrames returns the frames from the clients since the last call.
+func (s *fakeService) takeFrames() []string {
 	synctest.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,10 +53,10 @@ func (s *service) seen() []string {
 	return frames
 }
 
-// serve makes the rig's streams lead to a service that runs script on each connection after it has
-// read the start.
-func (r *rig) serve(script func(ctx context.Context, conn *websocket.Conn)) *service {
-	s := new(service)
+// serve connects the streams of the rig to a fakeService. It runs script on each connection after
+// it has read the start message.
+func (r *rig) serve(script func(ctx context.Context, conn *websocket.Conn)) *fakeService {
+	s := new(fakeService)
 	r.logs = newNetwork(r.t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, request)
@@ -72,18 +72,18 @@ func (r *rig) serve(script func(ctx context.Context, conn *websocket.Conn)) *ser
 		if err != nil {
 			return
 		}
-		s.note(string(start))
+		s.record(string(start))
 		go script(ctx, conn)
 		for {
 			time.Sleep(s.pause)
 			_, frame, err := conn.Read(ctx)
 			if code := websocket.CloseStatus(err); code != -1 {
-				s.note(fmt.Sprintf("close %d", code))
+				s.record(fmt.Sprintf("close %d", code))
 			}
 			if err != nil {
 				return
 			}
-			s.note(string(frame))
+			s.record(string(frame))
 		}
 	}))
 	r.params.HTTPClient = r.logs.client
@@ -117,8 +117,8 @@ func TestOpen_Request(t *testing.T) {
 		s := r.serve(silent)
 		r.params.Endpoint = "http://127.0.0.1/base/"
 		require.NoError(t, r.open(ids[0], tunnellogs.Filter{}).Close())
-		require.Len(t, s.asked(), 1)
-		request := s.asked()[0]
+		require.Len(t, s.received(), 1)
+		request := s.received()[0]
 		assert.Equal(t, "/base/logs", request.URL.Path)
 		assert.Equal(t, ids[0], request.URL.Query().Get("connector_id"))
 		assert.Len(t, strings.Split(request.URL.Query().Get("access_token"), "."), 3)
@@ -128,7 +128,7 @@ func TestOpen_Request(t *testing.T) {
 	})
 }
 
-func TestStream_Frames(t *testing.T) {
+func TestStream_SentFrames(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		s := r.serve(silent)
@@ -151,16 +151,16 @@ func TestStream_Frames(t *testing.T) {
 			stop, `{"type":"start_streaming","filters":{"sampling":0.999}}`,
 			stop, `{"type":"start_streaming","filters":{"level":"info","sampling":0.999}}`,
 			stop, closed,
-		}, s.seen())
+		}, s.takeFrames())
 	})
 }
 
-// A close between the stop and the start of a new filter would leave the session active.
-func TestStream_SetFilterIsAtomic(t *testing.T) {
+// If a close came between the stop and the start of a new filter, the session would stay active.
+func TestStreamSetFilter_ConcurrentClose(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		s := r.serve(silent)
-		s.pause = 100 * time.Millisecond // before a frame is read, so that all of these wait for their turn
+		s.pause = 100 * time.Millisecond // so that all of these calls wait for each other
 		stream := r.open(ids[0], tunnellogs.Filter{})
 		var group sync.WaitGroup
 		for range 2 {
@@ -170,7 +170,7 @@ func TestStream_SetFilterIsAtomic(t *testing.T) {
 		group.Go(func() { _ = stream.Close() })
 		group.Wait()
 		time.Sleep(time.Minute)
-		frames := s.seen()
+		frames := s.takeFrames()
 		require.GreaterOrEqual(t, len(frames), 4)
 		for i, frame := range frames[:len(frames)-1] {
 			assert.Equal(t, i%2 == 0, strings.Contains(frame, "start"), "%v", frames)
@@ -179,7 +179,7 @@ func TestStream_SetFilterIsAtomic(t *testing.T) {
 	})
 }
 
-func TestStream_LenientReading(t *testing.T) {
+func TestStreamNext_UnexpectedMessages(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		big := strings.Repeat("x", 1<<20)
@@ -198,19 +198,15 @@ func TestStream_LenientReading(t *testing.T) {
 				`{"type":"logs","logs":[{"level":null,"event":"","message":"empty"},{"level":"info","message":"second"}]}`,
 				`{"type":"logs","logs":[{"time":7,"level":7,"event":{},"message":"odd","fields":[1]}]}`,
 				`{"type":"logs","logs":[{"message":"`+big+`"}]}`,
-			)(
-				ctx,
-				conn,
-			)
+			)(ctx, conn)
 		})
 		stream := r.open(ids[0], tunnellogs.Filter{})
 		defer stream.Close()
-		entry := func(level tunnellogs.Level, event tunnellogs.EventType, message string) tunnellogs.Entry {
+		entry := func(
+			level tunnellogs.Level, event tunnellogs.EventType, message string,
+		) tunnellogs.Entry {
 			return tunnellogs.Entry{
-				ConnectorID: ids[0],
-				Level:       level,
-				Event:       event,
-				Message:     message,
+				ConnectorID: ids[0], Level: level, Event: event, Message: message,
 			}
 		}
 		unknown := entry("trace", "quic", "unknown")
@@ -227,7 +223,7 @@ func TestStream_LenientReading(t *testing.T) {
 	})
 }
 
-func TestStream_EntryTooLarge(t *testing.T) {
+func TestStreamNext_EntryTooLarge(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		frame := `{"type":"logs","logs":[{"message":"` + strings.Repeat("x", 1000) + `"}]}`
@@ -240,11 +236,11 @@ func TestStream_EntryTooLarge(t *testing.T) {
 		require.ErrorIs(t, err, tunnellogs.ErrEntryTooLarge)
 		require.NotErrorIs(t, err, tunnellogs.ErrReplaced)
 		require.NoError(t, stream.Close())
-		assert.Equal(t, []string{stop, closed}, s.seen()[1:])
+		assert.Equal(t, []string{stop, closed}, s.takeFrames()[1:])
 	})
 }
 
-func TestStream_Garbage(t *testing.T) {
+func TestStreamNext_InvalidJSON(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		s := r.serve(sends("<html>"))
@@ -253,12 +249,12 @@ func TestStream_Garbage(t *testing.T) {
 		var failure *tunnellogs.StreamError
 		require.ErrorAs(t, err, &failure)
 		assert.Equal(t, "a message is not JSON", failure.Reason)
-		time.Sleep(time.Minute) // closed also if nobody calls Close
-		assert.Equal(t, []string{stop, closed}, s.seen()[1:])
+		time.Sleep(time.Minute) // the stream closes without a call of Close
+		assert.Equal(t, []string{stop, closed}, s.takeFrames()[1:])
 	})
 }
 
-func TestStream_CloseCodes(t *testing.T) {
+func TestStreamNext_CloseCodes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		for code, want := range map[websocket.StatusCode]error{
@@ -278,7 +274,7 @@ func TestStream_CloseCodes(t *testing.T) {
 	})
 }
 
-// A service that does not reply to a close must not delay the caller for long.
+// A service that does not reply to the close frame must not delay Close for long.
 func TestStreamClose_SilentService(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
@@ -287,7 +283,7 @@ func TestStreamClose_SilentService(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _, _ = conn.Read(context.WithoutCancel(request.Context())) // the start; and no more
+			_, _, _ = conn.Read(context.WithoutCancel(request.Context())) // only the start message
 			time.Sleep(time.Hour)
 			_ = conn.CloseNow()
 		}))
@@ -302,7 +298,7 @@ func TestStreamClose_SilentService(t *testing.T) {
 	})
 }
 
-func TestTail_ReturnsWhenItsStreamsAreClosed(t *testing.T) {
+func TestTail_ReturnsAfterStreamsAreClosed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, _ []string) {
 		s := r.serve(sends(`{"type":"logs","logs":[{}]}`))
@@ -311,12 +307,16 @@ func TestTail_ReturnsWhenItsStreamsAreClosed(t *testing.T) {
 			break
 		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		assert.Equal(t, []string{stop, closed}, s.frames[1:])
+		frames := slices.Clone(s.frames)
+		s.mu.Unlock()
+		require.GreaterOrEqual(t, len(frames), 2)
+		assert.Equal(t, stop, frames[1])
+		// The service has replied to the close frame, but may record it a moment later.
+		assert.Equal(t, []string{stop, closed}, s.takeFrames()[1:])
 	})
 }
 
-// respondAndStay sends a response, byte for byte, and leaves the connection open.
+// respondAndStay writes a response as it is and leaves the connection open.
 func respondAndStay(response string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -329,11 +329,11 @@ func respondAndStay(response string) http.HandlerFunc {
 	}
 }
 
-func TestOpen_DeadlineOfTheContext(t *testing.T) {
+func TestOpen_ContextDeadline(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{
-		"silence": func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() },
-		"a false 101 whose body stays open": respondAndStay(
+		"no response": func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() },
+		"invalid 101 whose body stays open": respondAndStay(
 			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestOpen_DeadlineOfTheContext(t *testing.T) {
 	}
 }
 
-func TestEntry_JSONHasEverything(t *testing.T) {
+func TestEntry_JSONRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := tunnellogs.Entry{
 		ConnectorID: "c",
