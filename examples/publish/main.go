@@ -160,7 +160,8 @@ func publish(ctx context.Context, client *cftunnel.Client, s settings, out io.Wr
 	if err := token.WriteFile(s.tokenFile); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe tunnel's token is in %s. Run the tunnel on the machine of the service:\n\n"+
+	fmt.Fprintf(out, "\nThe tunnel's token is in %s. "+
+		"Run the tunnel on the machine of the service:\n\n"+
 		"  cloudflared tunnel run --token-file %s\n", s.tokenFile, quote(s.tokenFile))
 	return nil
 }

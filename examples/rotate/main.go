@@ -2,8 +2,8 @@
 // replaced, and prints which replicas run. With -compromised it also closes all connections of the
 // tunnel, so that nobody stays connected with the old token.
 //
-// If no credentials are set, it uses a fake of the API in this process, and replaces the replicas of
-// the fake one by one.
+// If no credentials are set, it uses a fake of the API in this process, and replaces the fake's
+// replicas one by one.
 package main
 
 import (
@@ -52,8 +52,8 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.DurationVar(&s.interval, "interval", 5*time.Second, "`pause` between two checks")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: rotate [flags] TUNNEL-NAME\n\n"+
-			"Replaces the token of a tunnel of the account in CLOUDFLARE_ACCOUNT_ID, with the API\n"+
-			"token in CLOUDFLARE_API_TOKEN. At least one of -out and -print is required.")
+			"Replaces the token of a tunnel of the account in CLOUDFLARE_ACCOUNT_ID, with the\n"+
+			"API token in CLOUDFLARE_API_TOKEN. At least one of -out and -print is required.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -165,7 +165,8 @@ func (r rotator) explain(
 	if err != nil {
 		if r.print {
 			fmt.Fprintln(r.token, newToken.Reveal())
-			fmt.Fprintf(r.progress, "The token is valid only if tunnel %s is rotated.\n", tunnel.Name)
+			fmt.Fprintf(r.progress, "The token is valid only if tunnel %s is rotated.\n",
+				tunnel.Name)
 		}
 		return fmt.Errorf("it is unknown whether tunnel %s is rotated: %w", tunnel.Name, err)
 	}

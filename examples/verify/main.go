@@ -32,8 +32,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: verify\n\n"+
-			"Prints the status of the API token in CLOUDFLARE_API_TOKEN. If the token belongs to\n"+
-			"an account, set CLOUDFLARE_ACCOUNT_ID. The exit code is 1 if the token cannot be used.")
+			"Prints the status of the API token in CLOUDFLARE_API_TOKEN. If the token belongs\n"+
+			"to an account, set CLOUDFLARE_ACCOUNT_ID. The exit code is 1 if the token cannot\n"+
+			"be used.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
