@@ -94,9 +94,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.redis, "redis", "",
 		"`URL` of Redis, redis://HOST:PORT (default: REDIS_URL, otherwise a new redis-server)")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: fleet [flags]\n\n"+
+		fmt.Fprint(stderr, "usage: fleet [flags]\n\n"+
 			"Starts processes that share the quota of one API token through Redis, and prints\n"+
-			"how many requests each of them sent.")
+			"how many requests each of them sent.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {

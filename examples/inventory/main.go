@@ -45,9 +45,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	asJSON := flags.Bool("json", false, "print a JSON array of objects")
 	asCSV := flags.Bool("csv", false, "print CSV with a header")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: inventory [-json | -csv]\n\n"+
-			"Lists the tunnels of the account in CLOUDFLARE_ACCOUNT_ID, with the API token in\n"+
-			"CLOUDFLARE_API_TOKEN.")
+		fmt.Fprint(stderr, "usage: inventory [-json | -csv]\n\n"+
+			"Lists the tunnels of an account. Set CLOUDFLARE_ACCOUNT_ID and\n"+
+			"CLOUDFLARE_API_TOKEN. If no credentials are set, inventory uses a fake of the\n"+
+			"API.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {

@@ -40,9 +40,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		"minimum `duration` without a connection, such as 720h")
 	yes := flags.Bool("yes", false, "delete the listed tunnels")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: prune [flags]\n\n"+
-			"Lists tunnels of the account in CLOUDFLARE_ACCOUNT_ID that have had no connection\n"+
-			"for some time, and deletes them with -yes. The API token is in CLOUDFLARE_API_TOKEN.")
+		fmt.Fprint(stderr, "usage: prune [flags]\n\n"+
+			"Lists tunnels that have had no connection for some time, and deletes them with\n"+
+			"-yes. Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are\n"+
+			"set, prune uses a fake of the API.\n\n")
 		flags.PrintDefaults()
 	}
 	err := flags.Parse(args)

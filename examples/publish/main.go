@@ -45,7 +45,8 @@ const usage = `usage: publish [flags] TUNNEL HOSTNAME SERVICE
 
 Serves a local service, such as http://localhost:8080, under a public hostname.
 Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. The API token needs the permissions
-Cloudflare Tunnel Write, DNS Write and Zone Read.
+Cloudflare Tunnel Write, DNS Write and Zone Read. If no credentials are set, publish uses
+a fake of the API.
 `
 
 func parse(args []string, stderr io.Writer) (s settings, err error) {

@@ -36,8 +36,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: quickstart\n\n"+
 			"Creates a tunnel, lists the account's tunnels, and renames and deletes the tunnel.\n"+
-			"The account is set by CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. If no\n"+
-			"credentials are set, quickstart uses a fake of the API in this process.")
+			"Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set,\n"+
+			"quickstart uses a fake of the API.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

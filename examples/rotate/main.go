@@ -51,9 +51,10 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 		"maximum `duration` to wait until the replicas are replaced")
 	flags.DurationVar(&s.interval, "interval", 5*time.Second, "`pause` between two checks")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: rotate [flags] TUNNEL-NAME\n\n"+
-			"Replaces the token of a tunnel of the account in CLOUDFLARE_ACCOUNT_ID, with the\n"+
-			"API token in CLOUDFLARE_API_TOKEN. At least one of -out and -print is required.")
+		fmt.Fprint(stderr, "usage: rotate [flags] TUNNEL-NAME\n\n"+
+			"Replaces the token of a tunnel. At least one of -out and -print is required. Set\n"+
+			"CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set, rotate\n"+
+			"uses a fake of the API.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {

@@ -81,6 +81,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("simulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "usage: simulator [flags]\n\n"+
+			"Serves a fake of the Cloudflare Tunnel API until it is interrupted, and prints the\n"+
+			"environment variables that programs need to use it.\n\n")
+		flags.PrintDefaults()
+	}
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787",
 		"`address` to listen on; port 0 selects a free port")
 	flags.Func("allow-host",
@@ -94,7 +100,7 @@ func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags.StringVar(&s.zone, "zone", "example.com", "`name` of the account's DNS zone")
 	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
 	flags.DurationVar(&s.window, "window", 5*time.Minute,
-		"`length` of the quota's window, and of the time that requests are rejected after it")
+		"`length` of the quota's window, and of the rejection after the quota is exceeded")
 	return flags
 }
 

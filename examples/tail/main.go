@@ -105,7 +105,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stderr, "usage: tail [flags] TUNNEL\n\n"+
 			"Prints the live logs of a tunnel. TUNNEL is its name or its ID.\n"+
-			"Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN.\n\n")
+			"Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set, tail\n"+
+			"uses a fake of the API.\n\n")
 		flags.SetOutput(stderr)
 		flags.PrintDefaults()
 		return s, err

@@ -34,7 +34,8 @@ const usage = `usage: token create -name NAME [-zone ID]... [-ttl 30d] [-allow C
 
 Manages the API tokens of the account in CLOUDFLARE_ACCOUNT_ID or, with -user, those of
 the user. The API token in CLOUDFLARE_API_TOKEN needs the permission
-"Account API Tokens Write" or, with -user, "API Tokens Write".
+"Account API Tokens Write" or, with -user, "API Tokens Write". If no credentials are set
+and no command is given, token uses a fake of the API.
 
   -name NAME   name of the new token
   -zone ID     zone whose DNS records the token may manage; may be repeated

@@ -34,7 +34,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "usage: verify\n\n"+
 			"Prints the status of the API token in CLOUDFLARE_API_TOKEN. If the token belongs\n"+
 			"to an account, set CLOUDFLARE_ACCOUNT_ID. The exit code is 1 if the token cannot\n"+
-			"be used.")
+			"be used. If no token is set, verify uses a fake of the API.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
