@@ -16,109 +16,134 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// patience is how long an answer of Redis may take. One that is not there then counts as gone.
-const patience = time.Second
+// redisTimeout bounds each request to Redis. Redis is unavailable if it does not respond in time.
+const redisTimeout = time.Second
 
-// Quota is what the processes of a fleet share. It must be the same in each of them.
+// Quota is the quota that the processes of a fleet share. It must be the same in all of them.
 type Quota struct {
-	// Name tells this quota from others in the same Redis. Cloudflare counts by API token, so whoever shares the token shares the name.
+	// Name identifies the quota in Redis. Cloudflare counts requests by API token, so processes
+	// that use the same token must use the same name.
 	Name string
-	// At most so many requests may arrive in any window of this length.
+	// Requests is the number of requests that may arrive in any window of length Window.
 	Requests int
-	Window   time.Duration
-	// Workers is how many processes there are, on all machines: each keeps to one part in so many where Redis is gone.
+	// Window is the length of the window.
+	Window time.Duration
+	// Workers is the number of processes on all machines. While Redis is unavailable, each process
+	// uses an equal part of the quota.
 	Workers int
 }
 
-// Limiter is a cftunnel.Limiter for one of many processes that share a quota through Redis.
+// Limiter is a cftunnel.Limiter for one of several processes that share a quota through Redis.
 //
-// While Redis is there, who needs the quota most has most of it. Where it is gone, each process keeps to its own share, and looks for Redis
-// again and again. Where only some of a fleet lose it, those use their shares beside what the others use, which may be too much together:
-// the server then refuses, and its Retry-After holds them.
+// While Redis is available, a process can use any part of the quota that the others do not use.
+// While Redis is unavailable, each process uses its equal part of the quota, and checks regularly
+// whether Redis is back. If only some processes lose Redis, the fleet can exceed the quota. The
+// server then rejects requests, and its Retry-After holds back those processes.
 type Limiter struct {
 	redis  *redis.Client
 	tokens *redis_rate.Limiter
 	name   string
 	limit  redis_rate.Limit // of the fleet
-	share  rate.Limit       // of this process, in requests a second
-	look   time.Duration    // how long nobody looks whether things have changed
-	notify func(gone error)
+	// localRate is the rate of this process while Redis is unavailable.
+	localRate rate.Limit
+	// checkInterval is the longest time between two checks whether Redis is available.
+	checkInterval time.Duration
+	notify        func(err error)
 
-	background sync.WaitGroup // of questions to Redis, none longer than patience
+	background sync.WaitGroup // requests to Redis, each bounded by redisTimeout
 
-	mu      sync.Mutex
-	queue   []*waiter     // the first one asks, the others wait
-	empty   time.Time     // until then there is no token
-	held    time.Time     // until then the server wants no request
-	own     *rate.Limiter // of this process alone, nil while Redis is there
-	probing bool
-	probed  time.Time
+	mu        sync.Mutex
+	queue     []*waiter     // only the first one requests tokens
+	nextToken time.Time     // no token is available before
+	holdUntil time.Time     // the server wants no request before
+	local     *rate.Limiter // limits this process while Redis is unavailable, otherwise nil
+	checking  bool
+	lastCheck time.Time
 }
 
 // waiter is one call of Wait.
 type waiter struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	first  chan struct{} // closed when it is the first of the queue
-	called bool
+	// first is closed when the waiter is the first in the queue.
+	first   chan struct{}
+	isFirst bool
 }
 
-// NewLimiter returns a limiter of this process. Of the options, those for time-outs and retries are set here. Notify, which must not call
-// the limiter, is told of the error that shows that Redis is gone, and of nil when it is back. Nothing is sent.
-func NewLimiter(options *redis.Options, quota Quota, notify func(gone error)) (*Limiter, error) {
-	limit, share, err := divide(quota)
+// NewLimiter returns a limiter for this process. It replaces the timeouts and the retries in
+// options. It sends nothing.
+//
+// Notify is called with an error when Redis becomes unavailable, and with nil when Redis is back.
+// It must not call the limiter.
+func NewLimiter(
+	options *redis.Options, quota Quota, notify func(err error),
+) (*Limiter, error) {
+	limit, localRate, err := splitQuota(quota)
 	if err != nil {
 		return nil, err
 	}
 	own := *options
-	// A token that was asked for twice is spent twice, and a fallback that waits for retries comes late.
+	// A retry could take a second token, and would delay the switch to the local limiter.
 	own.MaxRetries, own.DialerRetries = -1, 1
-	own.DialTimeout, own.ReadTimeout, own.WriteTimeout, own.ContextTimeoutEnabled = patience, patience, patience, true
-	// After so many failures the pool dials once a second only, and the limiter looks for itself. It never needs more than a few connections.
+	own.DialTimeout, own.ReadTimeout, own.WriteTimeout = redisTimeout, redisTimeout, redisTimeout
+	own.ContextTimeoutEnabled = true
+	// After PoolSize failures the pool dials only once a second. A large size prevents that. The
+	// limiter never needs more than a few connections.
 	own.PoolSize = 1000
 	client := redis.NewClient(&own)
 	return &Limiter{
 		redis: client, tokens: redis_rate.NewLimiter(client), name: quota.Name,
-		limit: limit, share: share, look: min(time.Second, quota.Window/60), notify: notify,
+		limit: limit, localRate: localRate,
+		checkInterval: min(time.Second, quota.Window/60), notify: notify,
 	}, nil
 }
 
-// Close closes the connections to Redis. No wait may be under way.
+// Close closes the connections to Redis. It must not be called while a call of Wait is running.
 func (l *Limiter) Close() error {
 	l.background.Wait()
 	return l.redis.Close()
 }
 
-// divide turns a quota into a bucket of tokens for the fleet, and the rate of one process on its own.
+// splitQuota returns the token bucket of the fleet, and the rate of one process while Redis is
+// unavailable.
 //
-// From a bucket come, in any window, at most the burst and what is refilled meanwhile. A twentieth of the quota is the burst. As much again
-// stays free for a Redis that comes back without its memory, and so with a full bucket. The refill is that of a window a twentieth longer:
-// requests that left at their time may arrive closer together, and not all processes know at once that Redis is gone, or back.
-func divide(quota Quota) (redis_rate.Limit, rate.Limit, error) {
+// In any window, a bucket provides at most its burst plus the tokens that are added in the window.
+// The burst is a twentieth of the quota. Another twentieth is reserved for a Redis that restarts
+// without its data, and therefore with a full bucket. Tokens are added at the rate of a window that
+// is a twentieth longer: requests can arrive closer together than they were sent, and not all
+// processes notice at the same time that Redis is unavailable or back.
+func splitQuota(quota Quota) (redis_rate.Limit, rate.Limit, error) {
 	burst := max(1, quota.Requests/20)
-	limit := redis_rate.Limit{Burst: burst, Rate: quota.Requests - 2*burst, Period: quota.Window + quota.Window/20}
-	// Alone, a process has a burst of one, which counts towards its share.
-	perWindow := min(float64(limit.Rate)/float64(quota.Workers), float64(quota.Requests)/float64(quota.Workers)-1)
+	limit := redis_rate.Limit{
+		Burst: burst, Rate: quota.Requests - 2*burst, Period: quota.Window + quota.Window/20,
+	}
+	// The local limiter of a process has a burst of one, which counts against its part.
+	workers := float64(quota.Workers)
+	perWindow := min(float64(limit.Rate)/workers, float64(quota.Requests)/workers-1)
 	switch {
 	case quota.Workers < 1:
 		return limit, 0, errors.New("there must be at least one worker")
 	case quota.Window <= 0:
 		return limit, 0, fmt.Errorf("a window of %s is too short", quota.Window)
 	case limit.Rate < 1 || perWindow <= 0:
-		return limit, 0, fmt.Errorf("%d requests are too few for %d workers", quota.Requests, quota.Workers)
+		return limit, 0, fmt.Errorf("%d requests are too few for %d workers",
+			quota.Requests, quota.Workers)
 	}
 	return limit, rate.Limit(perWindow / limit.Period.Seconds()), nil
 }
 
-// Wait returns nil when its caller may send one request, and the context's error when that ends. Where the context's deadline is too early
-// it fails at once with context.DeadlineExceeded, and cftunnel.ErrRateLimited beside it where the server's Retry-After is the reason.
+// Wait waits until the caller may send one request.
+//
+// It returns the error of ctx if ctx ends. If the deadline of ctx is too early, it returns
+// context.DeadlineExceeded at once, together with cftunnel.ErrRateLimited if the reason is the
+// Retry-After of the server.
 func (l *Limiter) Wait(ctx context.Context) error {
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := &waiter{ctx: own, cancel: cancel, first: make(chan struct{})}
-	l.enter(w)
-	defer l.leave(w)
-	if l.pass(w) {
+	l.enqueue(w)
+	defer l.dequeue(w)
+	if l.waitForToken(w) {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -127,38 +152,38 @@ func (l *Limiter) Wait(ctx context.Context) error {
 	return context.Cause(own)
 }
 
-// Hold keeps all who share the quota back until then. It never shortens a hold.
+// Hold holds back all processes of the fleet until the given time. It never shortens a hold.
 func (l *Limiter) Hold(until time.Time) {
 	l.mu.Lock()
-	gone := l.own != nil
-	if until.After(l.held) {
-		l.held = until
-		l.dismiss()
+	available := l.local == nil
+	if until.After(l.holdUntil) {
+		l.holdUntil = until
+		l.cancelLate()
 	}
 	l.mu.Unlock()
-	if !gone { // else it is told when it is back
-		l.tell(until)
+	if available { // otherwise check stores it when Redis is back
+		l.storeHold(until)
 	}
 }
 
-// pass reports whether w has got a token. If not, its context has ended.
-func (l *Limiter) pass(w *waiter) bool {
+// waitForToken reports whether w has got a token. Otherwise its context has ended.
+func (l *Limiter) waitForToken(w *waiter) bool {
 	select {
 	case <-w.first:
 	case <-w.ctx.Done():
 		return false
 	}
 	for w.ctx.Err() == nil {
-		got, rest := l.take(w.ctx)
+		ok, wait := l.takeToken(w.ctx)
 		switch {
-		case got:
+		case ok:
 			return true
-		case rest <= 0:
-			continue // Redis has just gone
+		case wait <= 0:
+			continue // Redis has just become unavailable
 		}
-		// Processes that wait for the same token must not come in the same order each time. Who waits for long looks whether Redis has
-		// come or gone.
-		timer := time.NewTimer(min(rest+rand.N(l.interval()), l.look))
+		// The random part changes the order of the processes that wait for the same token. A long
+		// wait is interrupted to check whether Redis is available.
+		timer := time.NewTimer(min(wait+rand.N(l.tokenInterval()), l.checkInterval))
 		select {
 		case <-timer.C:
 		case <-w.ctx.Done():
@@ -168,39 +193,39 @@ func (l *Limiter) pass(w *waiter) bool {
 	return false
 }
 
-// enter puts w into the queue, and ends it where it cannot be served in time.
-func (l *Limiter) enter(w *waiter) {
+// enqueue adds w to the queue. If the deadline of w is too early, it cancels w instead.
+func (l *Limiter) enqueue(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.late(w, len(l.queue)); err != nil {
+	if err := l.checkDeadline(w, len(l.queue)); err != nil {
 		w.cancel(err)
 		return
 	}
 	l.queue = append(l.queue, w)
-	l.callFirst()
+	l.notifyFirst()
 }
 
-func (l *Limiter) leave(w *waiter) {
+func (l *Limiter) dequeue(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if i := slices.Index(l.queue, w); i >= 0 {
 		l.queue = slices.Delete(l.queue, i, i+1)
-		l.callFirst()
+		l.notifyFirst()
 	}
 }
 
-func (l *Limiter) callFirst() {
-	if len(l.queue) > 0 && !l.queue[0].called {
-		l.queue[0].called = true
+func (l *Limiter) notifyFirst() {
+	if len(l.queue) > 0 && !l.queue[0].isFirst {
+		l.queue[0].isFirst = true
 		close(l.queue[0].first)
 	}
 }
 
-// dismiss ends the waits that have become too long. The caller holds mu.
-func (l *Limiter) dismiss() {
+// cancelLate cancels the waiters whose deadline is now too early. The caller holds mu.
+func (l *Limiter) cancelLate() {
 	ahead := 0
 	for _, w := range l.queue {
-		if err := l.late(w, ahead); err != nil {
+		if err := l.checkDeadline(w, ahead); err != nil {
 			w.cancel(err)
 			continue
 		}
@@ -208,82 +233,90 @@ func (l *Limiter) dismiss() {
 	}
 }
 
-// late says why w cannot be served in time with so many ahead of it, or nil. The caller holds mu.
-func (l *Limiter) late(w *waiter, ahead int) error {
+// checkDeadline returns an error if w cannot get a token before its deadline, with the given number
+// of waiters ahead. The caller holds mu.
+func (l *Limiter) checkDeadline(w *waiter, ahead int) error {
 	deadline, ok := w.ctx.Deadline()
 	if !ok {
 		return nil
 	}
 	now := time.Now()
-	if l.held.After(now) && l.held.After(deadline) {
-		return fmt.Errorf("%w: the server asked the fleet for no requests for another %s: %w",
-			cftunnel.ErrRateLimited, l.held.Sub(now).Round(time.Millisecond), context.DeadlineExceeded)
+	if l.holdUntil.After(now) && l.holdUntil.After(deadline) {
+		return fmt.Errorf("%w: the server wants no requests for another %s: %w",
+			cftunnel.ErrRateLimited, l.holdUntil.Sub(now).Round(time.Millisecond),
+			context.DeadlineExceeded)
 	}
-	interval, burst := l.interval(), l.limit.Burst
-	if l.own != nil {
-		interval, burst = time.Duration(float64(time.Second)/float64(l.share)), 1
+	interval, burst := l.tokenInterval(), l.limit.Burst
+	if l.local != nil {
+		interval, burst = time.Duration(float64(time.Second)/float64(l.localRate)), 1
 	}
 	earliest := now
-	if l.held.After(now) {
-		earliest = l.held
+	if l.holdUntil.After(now) {
+		earliest = l.holdUntil
 	}
 	earliest = earliest.Add(interval * time.Duration(max(0, ahead+1-burst)))
-	if next := l.empty.Add(interval * time.Duration(ahead)); l.empty.After(now) && next.After(earliest) {
+	next := l.nextToken.Add(interval * time.Duration(ahead))
+	if l.nextToken.After(now) && next.After(earliest) {
 		earliest = next
 	}
 	if earliest.After(deadline) {
-		return fmt.Errorf("the fleet's rate limit allows it in %s at the earliest: %w",
+		return fmt.Errorf("the rate limit of the fleet requires a wait of at least %s: %w",
 			earliest.Sub(now).Round(time.Millisecond), context.DeadlineExceeded)
 	}
 	return nil
 }
 
-// interval is the time in which the fleet's bucket gets a token.
-func (l *Limiter) interval() time.Duration { return l.limit.Period / time.Duration(l.limit.Rate) }
+// tokenInterval is the time between two tokens that are added to the fleet's bucket.
+func (l *Limiter) tokenInterval() time.Duration {
+	return l.limit.Period / time.Duration(l.limit.Rate)
+}
 
-// take takes a token, or says for how long there is none.
-func (l *Limiter) take(ctx context.Context) (got bool, rest time.Duration) {
+// takeToken takes a token, or returns how long none is available.
+func (l *Limiter) takeToken(ctx context.Context) (ok bool, wait time.Duration) {
 	l.mu.Lock()
-	if l.own != nil {
-		l.probe() //nolint:contextcheck // it outlives the caller, and is short
+	if l.local != nil {
+		l.check() //nolint:contextcheck // the check is short and outlives the caller
 	}
-	if rest := time.Until(l.held); rest > 0 {
+	if wait := time.Until(l.holdUntil); wait > 0 {
 		l.mu.Unlock()
-		return false, rest
+		return false, wait
 	}
-	if l.own != nil {
+	if l.local != nil {
 		defer l.mu.Unlock()
-		if l.own.Allow() {
+		if l.local.Allow() {
 			return true, 0
 		}
-		rest := time.Duration((1 - l.own.Tokens()) / float64(l.share) * float64(time.Second))
-		l.empty = time.Now().Add(rest)
-		l.dismiss()
-		return false, rest
+		seconds := (1 - l.local.Tokens()) / float64(l.localRate)
+		wait := time.Duration(seconds * float64(time.Second))
+		l.nextToken = time.Now().Add(wait)
+		l.cancelLate()
+		return false, wait
 	}
 	l.mu.Unlock()
 
-	// Redis has all its time, however little the caller has: that a caller gives up does not tell that Redis is gone.
-	type answer struct {
-		got  bool
-		rest time.Duration
+	// The request to Redis ignores the deadline of the caller. Otherwise a short deadline would
+	// look like an unavailable Redis.
+	type result struct {
+		ok   bool
+		wait time.Duration
 	}
-	answers := make(chan answer, 1)
+	results := make(chan result, 1)
 	l.background.Go(func() {
-		got, rest := l.ask(context.WithoutCancel(ctx))
-		answers <- answer{got, rest}
+		ok, wait := l.takeFromRedis(context.WithoutCancel(ctx))
+		results <- result{ok, wait}
 	})
 	select {
-	case a := <-answers:
-		return a.got, a.rest
+	case r := <-results:
+		return r.ok, r.wait
 	case <-ctx.Done():
 		return false, 0
 	}
 }
 
-// ask is take from Redis.
-func (l *Limiter) ask(ctx context.Context) (got bool, rest time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// takeFromRedis takes a token from Redis. If Redis is unavailable, it switches to the local limiter
+// and returns no wait.
+func (l *Limiter) takeFromRedis(ctx context.Context) (ok bool, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	held, err := l.redis.PTTL(ctx, l.holdKey()).Result()
 	var result *redis_rate.Result
@@ -295,75 +328,79 @@ func (l *Limiter) ask(ctx context.Context) (got bool, rest time.Duration) {
 	defer l.mu.Unlock()
 	switch now := time.Now(); {
 	case err != nil:
-		l.fallBack(err)
+		l.useLocal(err)
 		return false, 0
 	case held > 0:
-		rest, l.held = held, now.Add(held)
+		wait, l.holdUntil = held, now.Add(held)
 	case result.Allowed > 0:
 		return true, 0
 	default:
-		rest = max(result.RetryAfter, time.Millisecond)
-		l.empty = now.Add(rest)
+		wait = max(result.RetryAfter, time.Millisecond)
+		l.nextToken = now.Add(wait)
 	}
-	l.dismiss()
-	return false, rest
+	l.cancelLate()
+	return false, wait
 }
 
-// fallBack leaves the process on its own, with an empty bucket. The caller holds mu.
-func (l *Limiter) fallBack(err error) {
-	if l.own != nil {
+// useLocal switches to the local limiter, which starts with an empty bucket. The caller holds mu.
+func (l *Limiter) useLocal(err error) {
+	if l.local != nil {
 		return
 	}
-	l.own = rate.NewLimiter(l.share, 1)
-	l.own.Allow()
-	l.empty, l.probed = time.Time{}, time.Now()
+	l.local = rate.NewLimiter(l.localRate, 1)
+	l.local.Allow()
+	l.nextToken, l.lastCheck = time.Time{}, time.Now()
 	l.notify(err)
 }
 
-// probe looks for Redis where that is due, beside the waits. The caller holds mu.
-func (l *Limiter) probe() {
-	if l.probing || time.Since(l.probed) < l.look {
+// check checks in the background whether Redis is back, unless the last check was a short time ago.
+// The caller holds mu.
+func (l *Limiter) check() {
+	if l.checking || time.Since(l.lastCheck) < l.checkInterval {
 		return
 	}
-	l.probing = true
+	l.checking = true
 	l.background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
 		defer cancel()
-		// A Redis that has lost its memory comes with a full bucket, which nobody has saved up: pour it out.
+		// A Redis that has lost its data has a full bucket. Empty the bucket, because the fleet has
+		// already used these tokens.
 		_, err := l.tokens.AllowAtMost(ctx, l.name, l.limit, l.limit.Burst)
 		l.mu.Lock()
-		l.probing, l.probed = false, time.Now()
-		held := l.held
+		l.checking, l.lastCheck = false, time.Now()
+		until := l.holdUntil
 		if err == nil {
-			l.own, l.empty = nil, time.Time{}
+			l.local, l.nextToken = nil, time.Time{}
 			l.notify(nil)
 		}
 		l.mu.Unlock()
 		if err == nil {
-			l.tell(held)
+			l.storeHold(until)
 		}
 	})
 }
 
-// longer sets a key that expires, unless it is there for longer already.
-var longer = redis.NewScript(`
+// extendHold sets a key that expires, unless the key exists and expires later.
+var extendHold = redis.NewScript(`
 if redis.call("PTTL", KEYS[1]) < tonumber(ARGV[1]) then
 	redis.call("SET", KEYS[1], "", "PX", ARGV[1])
 end
 return 0`)
 
-// tell tells the fleet of a hold. Its length is told, not its end: clocks differ from machine to machine.
-func (l *Limiter) tell(until time.Time) {
-	rest := time.Until(until)
-	if rest <= 0 {
+// storeHold stores a hold in Redis for the other processes. It stores the length of the hold and
+// not its end, because the clocks of machines differ.
+func (l *Limiter) storeHold(until time.Time) {
+	length := time.Until(until)
+	if length <= 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
 	defer cancel()
-	if err := longer.Run(ctx, l.redis, []string{l.holdKey()}, rest.Milliseconds()+1).Err(); err != nil {
+	keys := []string{l.holdKey()}
+	if err := extendHold.Run(ctx, l.redis, keys, length.Milliseconds()+1).Err(); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.fallBack(err)
+		l.useLocal(err)
 	}
 }
 

@@ -1,26 +1,28 @@
-// Fleet shows how many processes share the quota of one API token through Redis. It starts worker processes that call the API as fast as
-// they may, and prints what came of it:
+// Fleet shows how several processes share the quota of one API token through Redis. It starts
+// worker processes that call the API as often as their limiter allows, and prints the results:
 //
-//	go run .               # they share the quota, and nothing is refused
-//	go run . -shared=false # each takes the whole quota for its own: the API refuses, and refuses everybody for a whole window
+//	go run .               # the workers share the quota, and the API rejects no request
+//	go run . -shared=false # each worker uses the whole quota, and the API rejects requests
 //
-// The output of the first, on a scaled quota of 120 requests in 3 seconds:
+// The output of the first command, with a small quota of 120 requests in 3 seconds:
 //
-//	4 workers share through Redis at 127.0.0.1:33063: 120 requests in 3s, for 6s.
-//	WORKER  CALLS  REFUSED  SHARE
-//	1       57     0        27.0 %
-//	2       58     0        27.5 %
-//	3       44     0        20.9 %
-//	4       52     0        24.6 %
+//	4 workers share a quota of 120 requests in 3s through Redis at 127.0.0.1:33063, for 6s.
+//	WORKER  CALLS  REJECTED  SHARE
+//	1       57     0         27.0 %
+//	2       58     0         27.5 %
+//	3       44     0         20.9 %
+//	4       52     0         24.6 %
 //	all     211    0
-//	The API counted 211 requests and refused 0 of them. The fullest 3s had 108 of 120.
+//	The API received 211 requests and rejected 0 of them. The busiest 3s had 108 of 120 requests.
 //
-// The API is a fake in this process, the one that examples/simulator serves; with -simulator it is a simulator of another process. Redis is
-// the one that -redis or REDIS_URL names, else a redis-server that the program starts and stops. Stop it meanwhile: the workers say so, go
-// on with a part of the quota each, and come back to Redis when it does.
+// The API is a fake in this process. With -simulator it is the simulator of another process. Redis
+// is set by -redis or REDIS_URL; otherwise the program starts a redis-server and stops it at the
+// end. If you stop Redis during the run, each worker reports it, continues with its part of the
+// quota, and uses Redis again when it is back.
 //
-// The limiter is in limiter.go, which is made to be taken along. The exit code is 0 where all went well, 1 where something failed or the
-// API refused a fleet that shared, 2 for a bad command line.
+// The limiter is in limiter.go, which other programs can copy. The exit code is 0 for success, 1 if
+// something fails or if the API rejects a request of workers that share the quota, and 2 for a bad
+// command line.
 package main
 
 import (
@@ -56,7 +58,7 @@ const (
 )
 
 func main() {
-	logging.Disable() // the workers tell about Redis themselves, once
+	logging.Disable() // each worker reports an unavailable Redis once
 	if number := os.Getenv(envWorker); number != "" {
 		os.Exit(startWorker(number))
 	}
@@ -65,7 +67,7 @@ func main() {
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// settings is the command line, the same for the program and its workers.
+// settings is the command line of the program and of its workers.
 type settings struct {
 	workers, fleet, callers, quota int
 	window, length                 time.Duration
@@ -77,23 +79,28 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&s.workers, "workers", 4, "how many worker `processes` to start")
-	flags.IntVar(&s.fleet, "fleet", 0, "how many `processes` share the quota on all machines (default: those of -workers)")
-	flags.IntVar(&s.callers, "callers", 4, "how many `goroutines` call at once in each worker")
+	flags.IntVar(&s.workers, "workers", 4, "number of worker `processes` to start")
+	flags.IntVar(&s.fleet, "fleet", 0,
+		"number of `processes` that share the quota on all machines (default: -workers)")
+	flags.IntVar(&s.callers, "callers", 4, "number of `goroutines` in each worker")
 	flags.IntVar(&s.quota, "quota", 120, "`requests` that the API allows in a window")
 	flags.DurationVar(&s.window, "window", 3*time.Second, "`length` of the window")
-	flags.DurationVar(&s.length, "for", 6*time.Second, "how `long` to run")
-	flags.BoolVar(&s.shared, "shared", true, "share the quota through Redis; -shared=false shows what happens without")
-	flags.BoolVar(&s.simulator, "simulator", false, "call the simulator that CLOUDFLARE_BASE_URL, CLOUDFLARE_ACCOUNT_ID and\n"+
-		"CLOUDFLARE_API_TOKEN name, as it prints them, in place of a fake in this process")
-	flags.StringVar(&s.redis, "redis", "", "`URL` of the Redis, redis://HOST:PORT (default: REDIS_URL, else a redis-server of its own)")
+	flags.DurationVar(&s.length, "for", 6*time.Second, "`duration` of the run")
+	flags.BoolVar(&s.shared, "shared", true,
+		"share the quota through Redis; with -shared=false each worker uses the whole quota")
+	flags.BoolVar(&s.simulator, "simulator", false,
+		"use the simulator at CLOUDFLARE_BASE_URL, with CLOUDFLARE_ACCOUNT_ID and\n"+
+			"CLOUDFLARE_API_TOKEN, instead of a fake in this process")
+	flags.StringVar(&s.redis, "redis", "",
+		"`URL` of Redis, redis://HOST:PORT (default: REDIS_URL, otherwise a new redis-server)")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: fleet [flags]\n\n"+
-			"Starts processes that share the quota of one API token through Redis, and prints what each of them had of it.")
+		fmt.Fprint(stderr, "usage: fleet [flags]\n\n"+
+			"Starts processes that share the quota of one API token through Redis, and prints\n"+
+			"how many requests each of them sent.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
-		return s, err // which flags has told
+		return s, err // Parse has printed the reason
 	}
 	s.fleet = cmp.Or(s.fleet, s.workers)
 	s.redis = cmp.Or(s.redis, os.Getenv(envRedis))
@@ -111,24 +118,27 @@ func (s settings) check(flags *flag.FlagSet) error {
 	case s.workers < 1 || s.callers < 1:
 		return errors.New("-workers and -callers must be at least 1")
 	case s.fleet < s.workers:
-		return fmt.Errorf("-fleet is %d, but %d processes are started here", s.fleet, s.workers)
+		return fmt.Errorf("-fleet is %d; it must be at least -workers, %d", s.fleet, s.workers)
 	case s.length <= 0:
-		return fmt.Errorf("-for is %s; it must be longer than nothing", s.length)
+		return fmt.Errorf("-for is %s; it must be positive", s.length)
 	}
-	if _, _, err := divide(s.sharedQuota("")); err != nil {
+	if _, _, err := splitQuota(s.sharedQuota("")); err != nil {
 		return fmt.Errorf("-quota, -window: %w", err)
 	}
 	if s.redis != "" {
 		if _, err := redis.ParseURL(s.redis); err != nil {
-			return errors.New("-redis is not the URL of a Redis, such as redis://127.0.0.1:6379") // which may hold a password
+			// The error of ParseURL may contain a password.
+			return errors.New("-redis must be a URL such as redis://127.0.0.1:6379")
 		}
 	}
 	return nil
 }
 
-// sharedQuota is named after the account, which stands for the one API token that all workers have.
+// sharedQuota returns the quota of the workers. Its name contains the account, because all workers
+// use the same API token of the account.
 func (s settings) sharedQuota(account string) Quota {
-	return Quota{Name: "cftunnel:" + account, Requests: s.quota, Window: s.window, Workers: s.fleet}
+	name := "cftunnel:" + account
+	return Quota{Name: name, Requests: s.quota, Window: s.window, Workers: s.fleet}
 }
 
 // start returns the exit code.
@@ -147,8 +157,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// startWorker runs a worker and returns the exit code.
 func startWorker(number string) int {
-	signal.Ignore(os.Interrupt) // which the terminal sends to all: the program ends its workers itself
+	// A terminal sends the interrupt to the workers too, but the program ends them itself.
+	signal.Ignore(os.Interrupt)
 	s, err := parse(os.Args[1:], os.Stderr)
 	if err != nil {
 		return exitUsage
@@ -160,9 +172,9 @@ func startWorker(number string) int {
 	return 0
 }
 
-// run starts what the workers need and is not there.
+// run starts Redis and the API if needed, runs the workers and prints the results.
 func (s settings) run(ctx context.Context, stdout, stderr io.Writer) error {
-	how := "each take for their own"
+	mode := fmt.Sprintf("use a quota of %d requests in %s each", s.quota, s.window)
 	if s.shared {
 		if s.redis == "" {
 			server, err := startRedis(ctx, 0)
@@ -176,7 +188,8 @@ func (s settings) run(ctx context.Context, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		how = "share through Redis at " + options.Addr
+		mode = fmt.Sprintf("share a quota of %d requests in %s through Redis at %s",
+			s.quota, s.window, options.Addr)
 	}
 	environment := []string{envRedis + "=" + s.redis}
 	var fake *tunneltest.Server
@@ -185,41 +198,46 @@ func (s settings) run(ctx context.Context, stdout, stderr io.Writer) error {
 		defer fake.Close()
 		environment = append(environment, environmentOf(fake)...)
 	}
-	fmt.Fprintf(stdout, "%d workers %s: %d requests in %s, for %s.\n", s.workers, how, s.quota, s.window, s.length)
-	reports, err := s.employ(ctx, environment, stderr)
+	fmt.Fprintf(stdout, "%d workers %s, for %s.\n", s.workers, mode, s.length)
+	reports, err := s.runWorkers(ctx, environment, stderr)
 	if err != nil {
 		return err
 	}
-	refused := show(stdout, reports)
+	rejected := printReports(stdout, reports)
 	if fake != nil {
-		var all, fullest int
-		all, refused, fullest = count(fake.Requests(), s.window)
-		fmt.Fprintf(stdout, "The API counted %d requests and refused %d of them. The fullest %s had %d of %d.\n",
-			all, refused, s.window, fullest, s.quota)
+		var all, busiest int
+		all, rejected, busiest = count(fake.Requests(), s.window)
+		fmt.Fprintf(stdout, "The API received %d requests and rejected %d of them. "+
+			"The busiest %s had %d of %d requests.\n",
+			all, rejected, s.window, busiest, s.quota)
 	}
-	if s.shared && refused > 0 {
-		return fmt.Errorf("the API refused %d requests, though the quota was shared", refused)
+	if s.shared && rejected > 0 {
+		return fmt.Errorf("the API rejected %d requests although the quota was shared", rejected)
 	}
 	return nil
 }
 
-// environmentOf is what examples/simulator prints.
+// environmentOf returns the environment variables for a fake, as examples/simulator prints them.
 func environmentOf(fake *tunneltest.Server) []string {
 	return []string{
-		"CLOUDFLARE_BASE_URL=" + fake.URL(), "CLOUDFLARE_ACCOUNT_ID=" + fake.AccountID(), "CLOUDFLARE_API_TOKEN=" + fake.APIToken().Reveal(),
+		"CLOUDFLARE_BASE_URL=" + fake.URL(),
+		"CLOUDFLARE_ACCOUNT_ID=" + fake.AccountID(),
+		"CLOUDFLARE_API_TOKEN=" + fake.APIToken().Reveal(),
 	}
 }
 
-// employ runs the workers until the time is over, the context ends or one of them fails, and returns what they report. The environment
-// names the API and Redis.
-func (s settings) employ(ctx context.Context, environment []string, stderr io.Writer) ([]report, error) {
+// runWorkers runs the workers until the time is over, ctx ends or a worker fails, and returns their
+// reports. The environment has the variables for the API and Redis.
+func (s settings) runWorkers(
+	ctx context.Context, environment []string, stderr io.Writer,
+) ([]report, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithTimeout(ctx, s.length)
 	defer stop()
-	stderr = &lines{to: stderr}
+	stderr = &lockedWriter{w: stderr}
 	reports, failures := make([]report, s.workers), make([]error, s.workers)
 	var workers sync.WaitGroup
 	for i := range s.workers {
@@ -227,8 +245,9 @@ func (s settings) employ(ctx context.Context, environment []string, stderr io.Wr
 			number := strconv.Itoa(i + 1)
 			cmd := exec.CommandContext(ctx, program, s.args()...)
 			cmd.Env = slices.Concat(os.Environ(), environment, []string{envWorker + "=" + number})
-			r, err := oversee(cmd, stderr)
-			if err != nil && !errors.Is(err, ctx.Err()) { // which is that of one that came too late to be started
+			r, err := runWorker(cmd, stderr)
+			// A worker that is not started because ctx has ended is not a failure.
+			if err != nil && !errors.Is(err, ctx.Err()) {
 				failures[i] = fmt.Errorf("worker %s: %w", number, err)
 				stop()
 			}
@@ -239,16 +258,21 @@ func (s settings) employ(ctx context.Context, environment []string, stderr io.Wr
 	return reports, errors.Join(failures...)
 }
 
-// args is the command line of a worker.
+// args returns the command line of a worker.
 func (s settings) args() []string {
 	return []string{
-		"-workers", strconv.Itoa(s.workers), "-fleet", strconv.Itoa(s.fleet), "-callers", strconv.Itoa(s.callers),
-		"-quota", strconv.Itoa(s.quota), "-window", s.window.String(), fmt.Sprintf("-shared=%t", s.shared),
+		"-workers", strconv.Itoa(s.workers),
+		"-fleet", strconv.Itoa(s.fleet),
+		"-callers", strconv.Itoa(s.callers),
+		"-quota", strconv.Itoa(s.quota),
+		"-window", s.window.String(),
+		fmt.Sprintf("-shared=%t", s.shared),
 	}
 }
 
-// oversee runs a worker to its end, which it is told by closing its standard input.
-func oversee(cmd *exec.Cmd, stderr io.Writer) (report, error) {
+// runWorker runs a worker until it ends. When the context of cmd ends, it closes the standard input
+// of the worker, and the worker ends.
+func runWorker(cmd *exec.Cmd, stderr io.Writer) (report, error) {
 	var r report
 	var stdout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, stderr
@@ -258,7 +282,7 @@ func oversee(cmd *exec.Cmd, stderr io.Writer) (report, error) {
 	}
 	cmd.Cancel = func() error {
 		_ = stdin.Close()
-		return os.ErrProcessDone // that it ends now is no failure
+		return os.ErrProcessDone // the end of the worker is not a failure
 	}
 	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Run(); err != nil {
@@ -267,46 +291,48 @@ func oversee(cmd *exec.Cmd, stderr io.Writer) (report, error) {
 	return r, json.Unmarshal(stdout.Bytes(), &r)
 }
 
-// lines lets several processes write to one place.
-type lines struct {
+// lockedWriter is a writer for several goroutines.
+type lockedWriter struct {
 	mu sync.Mutex
-	to io.Writer
+	w  io.Writer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.to.Write(p)
+	return l.w.Write(p)
 }
 
-// show prints the reports and returns how many requests were refused.
-func show(out io.Writer, reports []report) int {
+// printReports prints the reports and returns the number of rejected requests.
+func printReports(out io.Writer, reports []report) int {
 	var all report
 	for _, r := range reports {
 		all.Calls += r.Calls
-		all.Refused += r.Refused
+		all.Rejected += r.Rejected
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "WORKER\tCALLS\tREFUSED\tSHARE")
+	fmt.Fprintln(w, "WORKER\tCALLS\tREJECTED\tSHARE")
 	for i, r := range reports {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f %%\n", i+1, r.Calls, r.Refused, 100*float64(r.Calls)/float64(max(all.Calls, 1)))
+		share := 100 * float64(r.Calls) / float64(max(all.Calls, 1))
+		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f %%\n", i+1, r.Calls, r.Rejected, share)
 	}
-	fmt.Fprintf(w, "all\t%d\t%d\t\n", all.Calls, all.Refused)
+	fmt.Fprintf(w, "all\t%d\t%d\t\n", all.Calls, all.Rejected)
 	_ = w.Flush()
-	return all.Refused
+	return all.Rejected
 }
 
-// count counts all requests, those that were refused, and those of the fullest window.
-func count(requests []tunneltest.Request, window time.Duration) (all, refused, fullest int) {
+// count returns the number of all requests, of rejected requests, and of requests in the busiest
+// window.
+func count(requests []tunneltest.Request, window time.Duration) (all, rejected, busiest int) {
 	first := 0
 	for i, r := range requests {
 		if r.Status == http.StatusTooManyRequests {
-			refused++
+			rejected++
 		}
 		for !requests[first].Time.After(r.Time.Add(-window)) {
 			first++
 		}
-		fullest = max(fullest, i-first+1)
+		busiest = max(busiest, i-first+1)
 	}
-	return len(requests), refused, fullest
+	return len(requests), rejected, busiest
 }

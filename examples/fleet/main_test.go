@@ -20,7 +20,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// The tests start this program's workers: the test binary itself.
+// TestMain runs the test binary as a worker if the environment says so.
 func TestMain(m *testing.M) {
 	if os.Getenv(envWorker) != "" {
 		main()
@@ -29,11 +29,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// eventually bounds what only a defect or a very busy machine makes long.
-const eventually = 30 * time.Second
+// maxWait bounds waits that are short unless something is broken.
+const maxWait = 30 * time.Second
 
-// crew is a fleet under way.
-type crew struct {
+// fleet is a running fleet.
+type fleet struct {
 	t      *testing.T
 	s      settings
 	fake   *tunneltest.Server
@@ -46,47 +46,48 @@ type crew struct {
 	err     error
 }
 
-// employ starts a fleet with a Redis and a fake of its own. It runs until finish.
-func employ(t *testing.T, s settings, opts ...tunneltest.Option) *crew {
+// startFleet starts a fleet with a new Redis and a new fake. It runs until finish is called.
+func startFleet(t *testing.T, s settings) *fleet {
 	t.Helper()
 	s.fleet, s.length = s.workers, time.Hour
-	c := &crew{t: t, s: s, stderr: new(buffer), done: make(chan struct{})}
-	c.fake = tunneltest.NewServer(append([]tunneltest.Option{tunneltest.WithQuota(s.quota, s.window)}, opts...)...)
-	t.Cleanup(c.fake.Close)
-	c.redis = ownRedis(t, 0)
+	f := &fleet{t: t, s: s, stderr: new(buffer), done: make(chan struct{})}
+	f.fake = tunneltest.NewServer(tunneltest.WithQuota(s.quota, s.window))
+	t.Cleanup(f.fake.Close)
+	f.redis = newRedis(t, 0)
 	ctx, stop := context.WithCancel(t.Context())
-	c.stop = stop
-	environment := append(environmentOf(c.fake), envRedis+"="+c.redis.url())
+	f.stop = stop
+	environment := append(environmentOf(f.fake), envRedis+"="+f.redis.url())
 	go func() {
-		defer close(c.done)
-		c.reports, c.err = s.employ(ctx, environment, c.stderr)
+		defer close(f.done)
+		f.reports, f.err = s.runWorkers(ctx, environment, f.stderr)
 	}()
 	t.Cleanup(func() {
 		stop()
-		<-c.done
+		<-f.done
 	})
-	return c
+	return f
 }
 
-// wait fails the test where the condition does not come true, or the fleet ends before.
-func (c *crew) wait(what string, condition func() bool) {
-	c.t.Helper()
-	deadline := time.After(eventually)
+// waitFor waits until the condition is true. The test fails if the fleet ends before, or after
+// maxWait.
+func (f *fleet) waitFor(description string, condition func() bool) {
+	f.t.Helper()
+	deadline := time.After(maxWait)
 	for !condition() {
 		select {
 		case <-time.After(5 * time.Millisecond):
-		case <-c.done:
-			require.NoError(c.t, c.err, "the fleet ended before: %s\n%s", what, c.stderr)
+		case <-f.done:
+			require.NoError(f.t, f.err, "the fleet ended before: %s\n%s", description, f.stderr)
 		case <-deadline:
-			require.FailNow(c.t, "this did not happen: "+what, "%s", c.stderr)
+			require.FailNow(f.t, "timeout: "+description, "%s", f.stderr)
 		}
 	}
 }
 
-// counts returns how many requests of each worker the fake recorded.
-func (c *crew) counts() []int {
-	list := make([]int, c.s.workers)
-	for _, r := range c.fake.Requests() {
+// counts returns the number of requests of each worker that the fake has recorded.
+func (f *fleet) counts() []int {
+	list := make([]int, f.s.workers)
+	for _, r := range f.fake.Requests() {
 		for i := range list {
 			if strings.HasPrefix(r.Header.Get("User-Agent"), fmt.Sprintf("fleet-worker/%d ", i+1)) {
 				list[i]++
@@ -96,12 +97,12 @@ func (c *crew) counts() []int {
 	return list
 }
 
-// more waits until each worker has made so many requests more.
-func (c *crew) more(n int) {
-	c.t.Helper()
-	before := c.counts()
-	c.wait(fmt.Sprintf("%d requests more of each worker", n), func() bool {
-		for i, now := range c.counts() {
+// waitForRequests waits until each worker has sent n more requests.
+func (f *fleet) waitForRequests(n int) {
+	f.t.Helper()
+	before := f.counts()
+	f.waitFor(fmt.Sprintf("%d more requests of each worker", n), func() bool {
+		for i, now := range f.counts() {
 			if now < before[i]+n {
 				return false
 			}
@@ -110,122 +111,130 @@ func (c *crew) more(n int) {
 	})
 }
 
-// finish ends the fleet, and holds what it reports against what the fake recorded.
-func (c *crew) finish() (all, refused, fullest int) {
-	c.t.Helper()
-	c.stop()
-	<-c.done
-	require.NoError(c.t, c.err, "%s", c.stderr)
-	counts := c.counts()
+// finish ends the fleet, and compares its reports with the requests that the fake has recorded.
+func (f *fleet) finish() (all, rejected, busiest int) {
+	f.t.Helper()
+	f.stop()
+	<-f.done
+	require.NoError(f.t, f.err, "%s", f.stderr)
+	counts := f.counts()
 	var sum report
-	for i, r := range c.reports {
-		assert.Equal(c.t, counts[i], r.Calls, "worker %d", i+1)
+	for i, r := range f.reports {
+		assert.Equal(f.t, counts[i], r.Calls, "worker %d", i+1)
 		sum.Calls += r.Calls
-		sum.Refused += r.Refused
+		sum.Rejected += r.Rejected
 	}
-	all, refused, fullest = count(c.fake.Requests(), c.s.window)
-	assert.Equal(c.t, report{all, refused}, sum)
-	return all, refused, fullest
+	all, rejected, busiest = count(f.fake.Requests(), f.s.window)
+	assert.Equal(f.t, report{all, rejected}, sum)
+	return all, rejected, busiest
 }
 
-// scaled is a quota of which some windows fit into a test.
-var scaled = settings{workers: 4, callers: 4, quota: 120, window: 3 * time.Second, shared: true}
+// smallQuota has short windows, so that a test can have several.
+var smallQuota = settings{workers: 4, callers: 4, quota: 120, window: 3 * time.Second, shared: true}
 
-func TestAFleetThatSharesUsesTheQuotaAndMeetsNoRefusal(t *testing.T) {
+func TestFleet_SharedQuota(t *testing.T) {
 	t.Parallel()
-	c := employ(t, scaled)
-	c.more(1)
-	// As many as two windows have, less a fifth. The first requests come at once.
-	c.wait("two windows", func() bool {
-		requests := c.fake.Requests()
-		return requests[len(requests)-1].Time.Sub(requests[0].Time) >= 2*scaled.window
+	f := startFleet(t, smallQuota)
+	f.waitForRequests(1)
+	// The fleet uses at least 80 % of the quota of two windows.
+	f.waitFor("two windows", func() bool {
+		requests := f.fake.Requests()
+		return requests[len(requests)-1].Time.Sub(requests[0].Time) >= 2*smallQuota.window
 	})
-	all, refused, fullest := c.finish()
-	assert.Zero(t, refused)
-	assert.LessOrEqual(t, fullest, scaled.quota)
-	assert.GreaterOrEqual(t, all, 2*scaled.quota*8/10)
-	assert.Empty(t, c.stderr.String())
+	all, rejected, busiest := f.finish()
+	assert.Zero(t, rejected)
+	assert.LessOrEqual(t, busiest, smallQuota.quota)
+	assert.GreaterOrEqual(t, all, 2*smallQuota.quota*8/10)
+	assert.Empty(t, f.stderr.String())
 }
 
-func TestAFleetThatDoesNotShareIsRefused(t *testing.T) {
+func TestFleet_QuotaNotShared(t *testing.T) {
 	t.Parallel()
-	alone := scaled
-	alone.shared = false
-	c := employ(t, alone)
-	c.wait("a refusal", func() bool {
-		_, refused, _ := count(c.fake.Requests(), alone.window)
-		return refused > 0
+	separate := smallQuota
+	separate.shared = false
+	f := startFleet(t, separate)
+	f.waitFor("a rejected request", func() bool {
+		_, rejected, _ := count(f.fake.Requests(), separate.window)
+		return rejected > 0
 	})
-	_, refused, _ := c.finish()
-	assert.Positive(t, refused)
+	_, rejected, _ := f.finish()
+	assert.Positive(t, rejected)
 }
 
-func TestAFleetGoesOnWithoutRedisAndComesBackToIt(t *testing.T) {
+func TestFleet_RedisUnavailable(t *testing.T) {
 	t.Parallel()
-	c := employ(t, scaled)
-	c.more(5)
-	c.redis.stop()
-	c.wait("all say that Redis is gone", func() bool { return strings.Count(c.stderr.String(), "is gone") == scaled.workers })
-	c.more(3)
-	port := c.redis.port
-	ownRedis(t, port)
-	c.wait("all say that it is back", func() bool { return strings.Count(c.stderr.String(), "is back") == scaled.workers })
-	// Until every window that has to do with it is over.
+	f := startFleet(t, smallQuota)
+	f.waitForRequests(5)
+	f.redis.stop()
+	f.waitFor("all workers report that Redis is unavailable", func() bool {
+		return strings.Count(f.stderr.String(), "is unavailable") == smallQuota.workers
+	})
+	f.waitForRequests(3)
+	newRedis(t, f.redis.port)
+	f.waitFor("all workers report that Redis is back", func() bool {
+		return strings.Count(f.stderr.String(), "is back") == smallQuota.workers
+	})
+	// Wait until every window that includes the change is over.
 	back := time.Now()
-	c.wait("another window", func() bool { return time.Since(back) > scaled.window })
-	c.more(1)
-	_, refused, fullest := c.finish()
-	assert.Zero(t, refused)
-	assert.LessOrEqual(t, fullest, scaled.quota)
-	for number := range scaled.workers {
+	f.waitFor("another window", func() bool { return time.Since(back) > smallQuota.window })
+	f.waitForRequests(1)
+	_, rejected, busiest := f.finish()
+	assert.Zero(t, rejected)
+	assert.LessOrEqual(t, busiest, smallQuota.quota)
+	for number := range smallQuota.workers {
 		worker := fmt.Sprintf("worker %d: Redis is ", number+1)
-		assert.Equal(t, 1, strings.Count(c.stderr.String(), worker+"gone"), "%s", c.stderr)
-		assert.Equal(t, 1, strings.Count(c.stderr.String(), worker+"back"), "%s", c.stderr)
+		assert.Equal(t, 1, strings.Count(f.stderr.String(), worker+"unavailable"), "%s", f.stderr)
+		assert.Equal(t, 1, strings.Count(f.stderr.String(), worker+"back"), "%s", f.stderr)
 	}
 }
 
-func TestARetryAfterHoldsTheWholeFleet(t *testing.T) {
+func TestFleet_RetryAfterHoldsAllWorkers(t *testing.T) {
 	t.Parallel()
 	quick := settings{workers: 3, callers: 2, quota: 6000, window: 3 * time.Second, shared: true}
-	c := employ(t, quick)
-	c.more(10)
-	c.fake.Inject(tunneltest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"3600"}}})
-	client := dial(t, c.redis)
-	c.wait("the hold is in Redis", func() bool {
+	f := startFleet(t, quick)
+	f.waitForRequests(10)
+	f.fake.Inject(tunneltest.Fault{
+		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"3600"}},
+	})
+	client := newRedisClient(t, f.redis)
+	f.waitFor("the hold is in Redis", func() bool {
 		keys, err := client.Keys(t.Context(), "hold:*").Result()
 		return err == nil && len(keys) == 1
 	})
-	// What was let through before may still come; a worker that did not know would send a thousand a second.
-	before := len(c.fake.Requests())
-	under := quick.workers * quick.callers
-	assert.Never(t, func() bool { return len(c.fake.Requests()) > before+under }, 300*time.Millisecond, 20*time.Millisecond)
-	_, refused, _ := c.finish()
-	assert.Equal(t, 1, refused)
+	// Requests that have a token may still arrive. A worker without the hold would send a thousand
+	// requests a second.
+	limit := len(f.fake.Requests()) + quick.workers*quick.callers
+	exceeded := func() bool { return len(f.fake.Requests()) > limit }
+	assert.Never(t, exceeded, 300*time.Millisecond, 20*time.Millisecond)
+	_, rejected, _ := f.finish()
+	assert.Equal(t, 1, rejected)
 }
 
-func TestAWorkerThatFailsEndsTheFleet(t *testing.T) {
+func TestFleet_FailedWorkerEndsFleet(t *testing.T) {
 	t.Parallel()
-	c := employ(t, scaled)
-	c.more(1)
-	c.fake.Inject(tunneltest.Fault{Status: http.StatusForbidden})
+	f := startFleet(t, smallQuota)
+	f.waitForRequests(1)
+	f.fake.Inject(tunneltest.Fault{Status: http.StatusForbidden})
 	select {
-	case <-c.done:
-	case <-time.After(eventually):
-		require.FailNow(t, "the others go on")
+	case <-f.done:
+	case <-time.After(maxWait):
+		require.FailNow(t, "the other workers continue")
 	}
-	require.ErrorContains(t, c.err, "exit status 1")
-	assert.Contains(t, c.stderr.String(), "403")
-	assert.NotContains(t, c.stderr.String(), c.fake.APIToken().Reveal())
+	require.ErrorContains(t, f.err, "exit status 1")
+	assert.Contains(t, f.stderr.String(), "403")
+	assert.NotContains(t, f.stderr.String(), f.fake.APIToken().Reveal())
 }
 
-// The simulator is another process, as a fleet on several machines has it.
-func TestAFleetOnTheSimulator(t *testing.T) {
+// The simulator is another process, as for a fleet on several machines.
+func TestFleet_Simulator(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "simulator")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/cftunnel/cftunnel-go/examples/simulator")
+	const path = "github.com/cftunnel/cftunnel-go/examples/simulator"
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, path)
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	simulator := exec.CommandContext(t.Context(), program, "-addr", "127.0.0.1:0", "-quota", "120", "-window", "3s")
+	simulator := exec.CommandContext(t.Context(), program,
+		"-addr", "127.0.0.1:0", "-quota", "120", "-window", "3s")
 	stdout, err := simulator.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, simulator.Start())
@@ -234,53 +243,57 @@ func TestAFleetOnTheSimulator(t *testing.T) {
 		_ = simulator.Wait()
 	})
 	var environment []string
-	for range 4 { // what it prints when it is ready
+	for range 4 { // it prints four variables when it is ready
 		var line string
 		_, err := fmt.Fscanf(stdout, "export %s\n", &line)
 		require.NoError(t, err)
 		environment = append(environment, line)
 	}
-	s := scaled
+	s := smallQuota
 	s.fleet, s.length = s.workers, time.Second
-	reports, err := s.employ(t.Context(), append(environment, envRedis+"="+ownRedis(t, 0).url()), os.Stderr)
+	environment = append(environment, envRedis+"="+newRedis(t, 0).url())
+	reports, err := s.runWorkers(t.Context(), environment, os.Stderr)
 	require.NoError(t, err)
 	var out bytes.Buffer
-	assert.Zero(t, show(&out, reports))
+	assert.Zero(t, printReports(&out, reports))
 	for _, r := range reports {
 		assert.Positive(t, r.Calls)
 	}
 }
 
-func TestTheProgramStartsWhatItNeeds(t *testing.T) {
+func TestProgram_StartsRedisAndFake(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		args          []string
-		said, refused string
+		args           []string
+		text, rejected string
 	}{
-		{nil, "share through Redis at 127.0.0.1:", "0"},
-		{[]string{"-shared=false", "-quota", "20", "-window", "1s"}, "each take for their own: 20 requests in 1s", `[1-9]\d*`},
+		{nil, "share a quota of 120 requests in 3s through Redis at 127.0.0.1:", "0"},
+		{[]string{"-shared=false", "-quota", "20", "-window", "1s"}, "use a quota of 20 requests in 1s each", `[1-9]\d*`},
 	} {
-		t.Run(test.said, func(t *testing.T) {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr buffer
-			code := start(t.Context(), append([]string{"-workers", "2", "-for", "1s"}, test.args...), &stdout, &stderr)
+			args := append([]string{"-workers", "2", "-for", "1s"}, test.args...)
+			code := start(t.Context(), args, &stdout, &stderr)
 			require.Zero(t, code, "%s", &stderr)
-			assert.Contains(t, stdout.String(), "2 workers "+test.said)
+			assert.Contains(t, stdout.String(), "2 workers "+test.text)
 			assert.Regexp(t, `(?m)^1 +\d+ +\d+ +\d+\.\d %$`, stdout.String())
-			assert.Regexp(t, `The API counted \d+ requests and refused `+test.refused+` of them`, stdout.String())
+			want := `The API received \d+ requests and rejected ` + test.rejected + ` of them`
+			assert.Regexp(t, want, stdout.String())
 			assert.Empty(t, stderr.String())
 		})
 	}
 }
 
-// The worker's counts would else not be the API's.
-func TestARequestUnderWayIsFinished(t *testing.T) {
+// If the request were canceled, the worker and the API could count differently.
+func TestCounter_CanceledRequestIsSent(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fake.URL()+"/user/tokens/verify", nil)
+	url := fake.URL() + "/user/tokens/verify"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	require.NoError(t, err)
 	counter := &counter{next: &http.Transport{}}
 	t.Cleanup(counter.CloseIdleConnections)
@@ -291,31 +304,33 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	assert.Len(t, fake.Requests(), 1)
 }
 
-func TestAnInterruptEndsTheProgramWithItsReport(t *testing.T) {
+func TestProgram_InterruptPrintsResults(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr buffer
 	code := make(chan int)
-	go func() { code <- start(ctx, []string{"-shared=false", "-workers", "1", "-for", "1h"}, &stdout, &stderr) }()
-	require.Eventually(t, func() bool { return stdout.String() != "" }, eventually, time.Millisecond)
+	args := []string{"-shared=false", "-workers", "1", "-for", "1h"}
+	go func() { code <- start(ctx, args, &stdout, &stderr) }()
+	started := func() bool { return stdout.String() != "" }
+	require.Eventually(t, started, maxWait, time.Millisecond)
 	cancel()
 	select {
 	case got := <-code:
 		assert.Zero(t, got, "%s", &stderr)
-	case <-time.After(eventually):
-		require.FailNow(t, "it goes on")
+	case <-time.After(maxWait):
+		require.FailNow(t, "the program continues")
 	}
-	assert.Contains(t, stdout.String(), "The API counted")
-	assert.Zero(t, start(ctx, []string{"-shared=false"}, &stdout, &stderr), "also where no worker was started")
-	assert.Contains(t, stdout.String(), "The API counted 0 requests")
+	assert.Contains(t, stdout.String(), "The API received")
+	assert.Zero(t, start(ctx, []string{"-shared=false"}, &stdout, &stderr), "without workers")
+	assert.Contains(t, stdout.String(), "The API received 0 requests")
 }
 
-func TestCommandLines(t *testing.T) {
+func TestProgram_CommandLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		code int
-		said string
+		text string
 	}{
 		{[]string{"-help"}, 0, "usage: fleet"},
 		{[]string{"-nonsense"}, exitUsage, "-nonsense"},
@@ -333,7 +348,7 @@ func TestCommandLines(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
-			assert.Contains(t, stderr.String(), test.said)
+			assert.Contains(t, stderr.String(), test.text)
 			assert.NotContains(t, stderr.String(), "a-password")
 			assert.Empty(t, stdout.String())
 		})
@@ -343,15 +358,18 @@ func TestCommandLines(t *testing.T) {
 func TestCount(t *testing.T) {
 	t.Parallel()
 	at := func(ms int, status int) tunneltest.Request {
-		return tunneltest.Request{Time: time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond), Status: status}
+		return tunneltest.Request{Time: time.UnixMilli(int64(ms)), Status: status}
 	}
-	all, refused, fullest := count([]tunneltest.Request{at(0, 200), at(900, 200), at(999, 429), at(1000, 200), at(2500, 200)}, time.Second)
-	assert.Equal(t, []int{5, 1, 3}, []int{all, refused, fullest})
-	all, refused, fullest = count(nil, time.Second)
-	assert.Equal(t, []int{0, 0, 0}, []int{all, refused, fullest})
+	requests := []tunneltest.Request{
+		at(0, 200), at(900, 200), at(999, 429), at(1000, 200), at(2500, 200),
+	}
+	all, rejected, busiest := count(requests, time.Second)
+	assert.Equal(t, []int{5, 1, 3}, []int{all, rejected, busiest})
+	all, rejected, busiest = count(nil, time.Second)
+	assert.Equal(t, []int{0, 0, 0}, []int{all, rejected, busiest})
 }
 
-// buffer is a bytes.Buffer for many goroutines.
+// buffer is a strings.Builder for several goroutines.
 type buffer struct {
 	mu   sync.Mutex
 	text strings.Builder

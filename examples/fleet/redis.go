@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisServer is a redis-server that runs for this program alone.
+// redisServer is a redis-server that this program has started.
 type redisServer struct {
 	addr    string
 	port    int
@@ -23,11 +23,13 @@ type redisServer struct {
 	ended   chan struct{}
 }
 
-// startRedis starts one on the loopback interface, on a free port where port is 0. It keeps nothing on disk.
+// startRedis starts a redis-server on a loopback address. It uses a free port if port is 0. The
+// server writes nothing to the disk.
 func startRedis(ctx context.Context, port int) (*redisServer, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, errors.New("redis-server is not on the PATH: install it (apt-get install redis-server), or give -redis")
+		return nil, errors.New("redis-server is not on the PATH: " +
+			"install it (apt-get install redis-server) or set -redis")
 	}
 	if port == 0 {
 		if port, err = freePort(ctx); err != nil {
@@ -35,33 +37,34 @@ func startRedis(ctx context.Context, port int) (*redisServer, error) {
 		}
 	}
 	var log bytes.Buffer
-	// The context may end before those who need Redis do: stop ends it.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
-		"--appendonly", "no", "--loglevel", "warning")
+	// The workers may need Redis after ctx has ended. The method stop ends the process.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, "--port", strconv.Itoa(port),
+		"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning")
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, os.TempDir()
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	s := &redisServer{
-		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), port: port, process: cmd.Process, ended: make(chan struct{}),
+		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), port: port,
+		process: cmd.Process, ended: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.ended)
 		_ = cmd.Wait()
 	}()
-	if err := s.ready(ctx); err != nil {
+	if err := s.waitUntilReady(ctx); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("redis-server: %w\n%s", err, strings.TrimSpace(log.String()))
 	}
 	return s, nil
 }
 
-// ready waits until it answers.
-func (s *redisServer) ready(ctx context.Context) error {
+// waitUntilReady waits until the server responds.
+func (s *redisServer) waitUntilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		// A new client each time: one that has failed to dial a few times takes a rest.
+		// Use a new client each time, because a client pauses after a few failed dials.
 		client := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1, DialerRetries: 1})
 		err := client.Ping(ctx).Err()
 		_ = client.Close()
@@ -70,7 +73,7 @@ func (s *redisServer) ready(ctx context.Context) error {
 		}
 		select {
 		case <-s.ended:
-			return errors.New("it has ended")
+			return errors.New("the process has ended")
 		case <-ctx.Done():
 			return err
 		case <-time.After(10 * time.Millisecond):
@@ -78,7 +81,7 @@ func (s *redisServer) ready(ctx context.Context) error {
 	}
 }
 
-// stop ends it at once and waits for that. It has nothing to save.
+// stop kills the server and waits until it has ended.
 func (s *redisServer) stop() {
 	_ = s.process.Kill()
 	<-s.ended

@@ -17,19 +17,20 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Variables that the program sets for the processes that it starts.
+// Environment variables that the program sets for its workers.
 const (
 	envWorker = "FLEET_WORKER"
 	envRedis  = "REDIS_URL"
 )
 
-// report is what a worker prints at its end.
+// report is the output of a worker.
 type report struct {
-	Calls   int `json:"calls"` // attempts, as the API counts them
-	Refused int `json:"refused"`
+	Calls    int `json:"calls"`    // attempts, as the API counts them
+	Rejected int `json:"rejected"` // attempts with the status 429
 }
 
-// work calls the API as fast as it may until stdin ends, which it does with the program that started it at the latest.
+// work calls the API as often as the limiter allows, until stdin ends. Stdin also ends if the
+// program that started the worker ends.
 func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
@@ -37,12 +38,15 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 		stop()
 	}()
 
-	counter := &counter{next: &http.Transport{MaxIdleConnsPerHost: s.callers, ResponseHeaderTimeout: 10 * time.Second}}
+	counter := &counter{next: &http.Transport{
+		MaxIdleConnsPerHost: s.callers, ResponseHeaderTimeout: 10 * time.Second,
+	}}
 	opts := []cftunnel.Option{
 		cftunnel.WithEnvironment(),
 		cftunnel.WithUserAgent("fleet-worker/" + number),
 		cftunnel.WithHTTPClient(&http.Client{Transport: counter}),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 24 * time.Hour}), // a worker waits for as long as the API asks
+		// Wait as long as the API requires.
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 24 * time.Hour}),
 	}
 	if s.shared {
 		limiter, err := newLimiter(number, s, stderr)
@@ -52,7 +56,7 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 		defer limiter.Close()
 		opts = append(opts, cftunnel.WithLimiter(limiter))
 	} else {
-		opts = append(opts, cftunnel.WithRateLimit(s.quota, s.window)) // as if it were alone
+		opts = append(opts, cftunnel.WithRateLimit(s.quota, s.window)) // the whole quota
 	}
 	client, err := cftunnel.NewClient(opts...)
 	if err != nil {
@@ -65,7 +69,9 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 	for range s.callers {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := client.Tunnels.List(ctx, cftunnel.TunnelListParams{PerPage: 1}); err != nil && ctx.Err() == nil {
+				params := cftunnel.TunnelListParams{PerPage: 1}
+				_, err := client.Tunnels.List(ctx, params)
+				if err != nil && ctx.Err() == nil {
 					failures <- err
 					stop()
 				}
@@ -74,40 +80,44 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 	}
 	callers.Wait()
 	close(failures)
-	return errors.Join(json.NewEncoder(stdout).Encode(report{int(counter.calls.Load()), int(counter.refused.Load())}), <-failures)
+	r := report{int(counter.calls.Load()), int(counter.rejected.Load())}
+	return errors.Join(json.NewEncoder(stdout).Encode(r), <-failures)
 }
 
-// newLimiter says on stderr when Redis goes and when it is back.
+// newLimiter returns a limiter that reports on stderr when Redis becomes unavailable and when it is
+// back.
 func newLimiter(number string, s settings, stderr io.Writer) (*Limiter, error) {
 	options, err := redis.ParseURL(os.Getenv(envRedis))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", envRedis, err)
 	}
 	quota := s.sharedQuota(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
-	return NewLimiter(options, quota, func(gone error) {
-		if gone != nil {
-			fmt.Fprintf(stderr, "worker %s: Redis is gone, so it keeps to its own share, a part in %d: %v\n", number, quota.Workers, gone)
+	return NewLimiter(options, quota, func(err error) {
+		if err != nil {
+			fmt.Fprintf(stderr, "worker %s: Redis is unavailable; using 1/%d of the quota: %v\n",
+				number, quota.Workers, err)
 			return
 		}
-		fmt.Fprintf(stderr, "worker %s: Redis is back, and the quota is shared again\n", number)
+		fmt.Fprintf(stderr, "worker %s: Redis is back; sharing the quota again\n", number)
 	})
 }
 
 // counter counts attempts.
 type counter struct {
-	next           http.RoundTripper
-	calls, refused atomic.Int64
+	next            http.RoundTripper
+	calls, rejected atomic.Int64
 }
 
-// RoundTrip finishes a request that is under way when the run ends, so that the worker counts what the API counts.
+// RoundTrip ignores the end of the context of the request. Otherwise the worker and the API could
+// count differently.
 func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.calls.Add(1)
 	resp, err := c.next.RoundTrip(req.WithContext(context.WithoutCancel(req.Context())))
 	if err == nil && resp.StatusCode == http.StatusTooManyRequests {
-		c.refused.Add(1)
+		c.rejected.Add(1)
 	}
 	return resp, err
 }
 
-// CloseIdleConnections is what http.Client looks for.
+// CloseIdleConnections is called by http.Client.
 func (c *counter) CloseIdleConnections() { c.next.(*http.Transport).CloseIdleConnections() }

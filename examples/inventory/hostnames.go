@@ -17,7 +17,7 @@ type hostname struct {
 	DNS      cftunnel.DNSState `json:"dns"`
 }
 
-// readHostnames does nothing for tunnels that the API does not configure.
+// readHostnames adds the public hostnames to e. It does nothing if the tunnel is locally managed.
 func (e *entry) readHostnames(ctx context.Context, client *cftunnel.Client) error {
 	if e.ConfigSource != cftunnel.ConfigSourceCloudflare {
 		return nil
@@ -33,28 +33,29 @@ func (e *entry) readHostnames(ctx context.Context, client *cftunnel.Client) erro
 	return nil
 }
 
-// hostnamesCell shows the hostnames, each once, with the state of DNS if that is not ready.
+// hostnamesCell returns the hostnames without duplicates. The state of a DNS record follows its
+// hostname, unless the record is ready.
 func (e entry) hostnamesCell() string {
 	if e.HostnamesError != "" {
 		return "?"
 	}
-	var shown []string
-	known := map[string]bool{}
+	var texts []string
+	seen := map[string]bool{}
 	for _, h := range e.Hostnames {
 		text := h.Hostname
 		if h.DNS != cftunnel.DNSStateReady {
 			text += fmt.Sprintf(" (%s)", h.DNS)
 		}
-		if !known[text] {
-			known[text] = true
-			shown = append(shown, text)
+		if !seen[text] {
+			seen[text] = true
+			texts = append(texts, text)
 		}
 	}
-	return strings.Join(shown, ", ")
+	return strings.Join(texts, ", ")
 }
 
-// furnishHostnames publishes hostnames, and removes the DNS record of one.
-func furnishHostnames(
+// seedHostnames publishes two hostnames and deletes the DNS record of one.
+func seedHostnames(
 	ctx context.Context, fake *tunneltest.Server, client *cftunnel.Client,
 ) error {
 	zoneID := fake.SeedZone("example.com")

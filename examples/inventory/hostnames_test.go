@@ -17,28 +17,28 @@ import (
 
 func TestInventory_Hostnames(t *testing.T) {
 	t.Parallel()
-	_, client := furnished(t)
+	_, client := newSeededFake(t)
 	entries, err := collect(t.Context(), client, time.Now(), io.Discard)
 	require.NoError(t, err)
-	shown := map[string]string{}
+	cells := map[string]string{}
 	for _, e := range entries {
-		shown[e.Name] = e.hostnamesCell()
+		cells[e.Name] = e.hostnamesCell()
 	}
 	assert.Equal(t, map[string]string{
 		"blog": "blog.example.com", "shop": "shop.example.com (missing)", "office": "", "vpn": "", "wiki": "",
-	}, shown)
+	}, cells)
 	var out bytes.Buffer
 	require.NoError(t, printJSON(&out, entries))
-	var back []entry
-	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+	var decoded []entry
+	require.NoError(t, json.Unmarshal(out.Bytes(), &decoded))
 	assert.Equal(t, []hostname{{
 		Hostname: "blog.example.com", Service: "http://localhost:8080", DNS: cftunnel.DNSStateReady,
-	}}, back[0].Hostnames)
+	}}, decoded[0].Hostnames)
 }
 
-func TestInventory_HostnamesFail(t *testing.T) {
+func TestInventory_UnreadableHostnames(t *testing.T) {
 	t.Parallel()
-	fake, client := furnished(t)
+	fake, client := newSeededFake(t)
 	fake.Inject(tunneltest.Fault{
 		Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations", Status: 500,
 	})
@@ -50,7 +50,7 @@ func TestInventory_HostnamesFail(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out.String(), "?"))
 }
 
-func TestHostnamesCell(t *testing.T) {
+func TestEntry_HostnamesCell(t *testing.T) {
 	t.Parallel()
 	e := entry{Hostnames: []hostname{
 		{Hostname: "a.example.com", Path: "^/api", DNS: cftunnel.DNSStateReady},

@@ -1,6 +1,7 @@
-// Inventory lists every tunnel of an account, of every kind, with its status, its connectors, their
-// versions, its age, its private routes and its public hostnames. Without credentials in the
-// environment it lists the tunnels of a fake of the API in this process.
+// Inventory lists all tunnels of an account, of every type, with their status, connectors,
+// connector versions, age, private routes and public hostnames.
+//
+// If no credentials are set, it lists the tunnels of a fake of the API in this process.
 package main
 
 import (
@@ -26,7 +27,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// workers is how many tunnels are read at a time. The client keeps them all within the rate limit.
+// workers is the number of tunnels that are read at a time. The client keeps all requests within
+// the rate limit.
 const workers = 8
 
 func main() {
@@ -40,12 +42,13 @@ func main() {
 func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("inventory", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	asJSON := flags.Bool("json", false, "print JSON, an array of objects")
-	asCSV := flags.Bool("csv", false, "print CSV, with a header")
+	asJSON := flags.Bool("json", false, "print a JSON array of objects")
+	asCSV := flags.Bool("csv", false, "print CSV with a header")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: inventory [-json | -csv]\n\n"+
-			"Lists the tunnels of the account in CLOUDFLARE_ACCOUNT_ID.\n"+
-			"The API token is in CLOUDFLARE_API_TOKEN.")
+		fmt.Fprint(stderr, "usage: inventory [-json | -csv]\n\n"+
+			"Lists the tunnels of an account. Set CLOUDFLARE_ACCOUNT_ID and\n"+
+			"CLOUDFLARE_API_TOKEN. If no credentials are set, inventory uses a fake of the\n"+
+			"API.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -69,7 +72,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	client, closeFake, err := connect(ctx, stderr)
 	if err == nil {
 		defer closeFake()
-		err = run(ctx, client, stdout, terminal(stderr), print)
+		err = run(ctx, client, stdout, progressWriter(stderr), print)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "inventory:", err)
@@ -78,8 +81,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// terminal returns w if it is a terminal. Progress is not written to files.
-func terminal(w io.Writer) io.Writer {
+// progressWriter returns w if it is a terminal. Otherwise it returns io.Discard.
+func progressWriter(w io.Writer) io.Writer {
 	if file, ok := w.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 			return w
@@ -96,27 +99,27 @@ func run(
 	if entries == nil {
 		return err
 	}
-	// Tunnels whose connectors could not be read are printed too.
+	// Print all tunnels, even if the details of some could not be read.
 	return errors.Join(err, print(out, entries))
 }
 
-// connect returns a client of the real account, or of a fake with some tunnels.
+// connect returns a client for the real account or, if no credentials are set, for a fake with some
+// tunnels. The function that it returns closes the fake.
 func connect(ctx context.Context, stderr io.Writer) (*cftunnel.Client, func(), error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 		return client, func() {}, err
 	}
-	fmt.Fprintln(stderr, "No credentials in the environment: "+
-		"listing the tunnels of a fake of the API in this process.")
+	fmt.Fprintln(stderr, "No credentials are set: using a fake of the API in this process.")
 	fake := tunneltest.NewServer()
 	client, err := fake.NewClient()
 	if err == nil {
-		err = furnish(ctx, fake, client)
+		err = seed(ctx, fake, client)
 	}
 	return client, fake.Close, err
 }
 
-// count is a number and its noun: "1 tunnel", "2 tunnels".
+// count returns a number and its noun, such as "1 tunnel" or "2 tunnels".
 func count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -124,27 +127,28 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// entry is a line of the inventory.
+// entry is one tunnel of the inventory.
 type entry struct {
 	Name       string                `json:"name"`
 	ID         string                `json:"id"`
 	Type       cftunnel.TunnelType   `json:"type"`
 	Status     cftunnel.TunnelStatus `json:"status"`
 	Connectors int                   `json:"connectors"`
-	Versions   []string              `json:"versions"` // of the connectors, each once
+	Versions   []string              `json:"versions"` // of the connectors, without duplicates
 	CreatedAt  time.Time             `json:"created_at"`
 	Age        string                `json:"age"`
-	// Routes has CIDRs, with @ and the virtual network unless it is the default one, and hostnames.
+	// Routes has CIDRs and hostnames. A CIDR is followed by @ and the name of its virtual network,
+	// unless that is the default one.
 	Routes    []string   `json:"routes"`
-	Error     string     `json:"error,omitempty"` // of reading the connectors
+	Error     string     `json:"error,omitempty"` // from reading the connectors
 	Hostnames []hostname `json:"hostnames,omitempty"`
-	// HostnamesError is the error of reading the hostnames.
+	// HostnamesError is the error from reading the hostnames.
 	HostnamesError string                `json:"hostnames_error,omitempty"`
 	ConfigSource   cftunnel.ConfigSource `json:"config_source,omitempty"`
 }
 
-// collect reads the tunnels, and the connectors and hostnames of several of them at a time. If those
-// of some could not be read, it returns all tunnels and the error.
+// collect reads the tunnels with their details, several tunnels at a time. If the details of some
+// tunnels cannot be read, it returns all tunnels and an error.
 func collect(
 	ctx context.Context, client *cftunnel.Client, now time.Time, progress io.Writer,
 ) ([]entry, error) {
@@ -168,11 +172,11 @@ func collect(
 	var mu sync.Mutex
 	var failures []error
 	done := 0
-	next := make(chan *entry)
+	work := make(chan *entry)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
-			for e := range next {
+			for e := range work {
 				err := errors.Join(e.readConnectors(ctx, client), e.readHostnames(ctx, client))
 				mu.Lock()
 				if err != nil {
@@ -185,13 +189,13 @@ func collect(
 		})
 	}
 	for i := range entries {
-		next <- &entries[i]
+		work <- &entries[i]
 	}
-	close(next)
+	close(work)
 	group.Wait()
 	fmt.Fprint(progress, "\r\033[K")
 	if len(failures) > 0 {
-		err := fmt.Errorf("reading the details of %d of %s failed, first: %w",
+		err := fmt.Errorf("reading the details of %d of %s failed, the first with: %w",
 			len(failures), count(len(entries), "tunnel"), failures[0])
 		return entries, errors.Join(err, routesErr)
 	}
@@ -232,7 +236,7 @@ func readRoutes(ctx context.Context, client *cftunnel.Client, entries []entry) e
 	return nil
 }
 
-// readConnectors does nothing for kinds of tunnels that have no connectors.
+// readConnectors adds the connectors to e. It does nothing if tunnels of this type have none.
 func (e *entry) readConnectors(ctx context.Context, client *cftunnel.Client) error {
 	var connectors []cftunnel.Connector
 	var err error
@@ -257,7 +261,7 @@ func (e *entry) readConnectors(ctx context.Context, client *cftunnel.Client) err
 	return nil
 }
 
-// age formats a duration in its largest unit.
+// age formats a duration in one unit: days, hours, minutes or seconds.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -312,8 +316,8 @@ func printJSON(out io.Writer, entries []entry) error {
 	return encoder.Encode(entries)
 }
 
-// furnish puts tunnels of both kinds into a fake, in each status.
-func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Client) error {
+// seed adds tunnels of two types to a fake, with each status.
+func seed(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Client) error {
 	for _, name := range []string{"blog", "shop", "vpn", "wiki"} {
 		params := cftunnel.TunnelCreateParams{
 			Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
@@ -323,7 +327,7 @@ func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Clie
 			return err
 		}
 		if name == "wiki" {
-			continue // never ran
+			continue // no replica, so the status is inactive
 		}
 		connector, err := fake.Connect(tunnel.Token)
 		if err != nil {
@@ -344,14 +348,14 @@ func furnish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Clie
 	if _, err = fake.Connect(office.Token); err != nil {
 		return err
 	}
-	if err := furnishRoutes(ctx, client, office.ID); err != nil {
+	if err := seedRoutes(ctx, client, office.ID); err != nil {
 		return err
 	}
-	return furnishHostnames(ctx, fake, client)
+	return seedHostnames(ctx, fake, client)
 }
 
-// furnishRoutes puts a route of each kind into a fake.
-func furnishRoutes(ctx context.Context, client *cftunnel.Client, officeID string) error {
+// seedRoutes adds a route of each kind to a fake.
+func seedRoutes(ctx context.Context, client *cftunnel.Client, officeID string) error {
 	vpn, err := client.Tunnels.FindByName(ctx, "vpn")
 	if err != nil {
 		return err

@@ -18,19 +18,21 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func furnished(t *testing.T) (*tunneltest.Server, *cftunnel.Client) {
+// newSeededFake returns a fake with tunnels and a client that does not retry.
+func newSeededFake(t *testing.T) (*tunneltest.Server, *cftunnel.Client) {
 	t.Helper()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}), logwatch.Watch(t, fake))
+	once := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
 	require.NoError(t, err)
-	require.NoError(t, furnish(t.Context(), fake, client))
+	require.NoError(t, seed(t.Context(), fake, client))
 	return fake, client
 }
 
-func TestInventoryOfEveryKind(t *testing.T) {
+func TestInventory_EveryType(t *testing.T) {
 	t.Parallel()
-	_, client := furnished(t)
+	_, client := newSeededFake(t)
 	var progress bytes.Buffer
 	entries, err := collect(t.Context(), client, time.Now().Add(49*time.Hour), &progress)
 	require.NoError(t, err)
@@ -55,9 +57,9 @@ func TestInventoryOfEveryKind(t *testing.T) {
 
 	var asJSON bytes.Buffer
 	require.NoError(t, printJSON(&asJSON, entries))
-	var back []entry
-	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &back))
-	assert.Equal(t, entries, back)
+	var decoded []entry
+	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &decoded))
+	assert.Equal(t, entries, decoded)
 
 	var asCSV bytes.Buffer
 	require.NoError(t, printCSV(&asCSV, entries))
@@ -67,7 +69,7 @@ func TestInventoryOfEveryKind(t *testing.T) {
 	assert.Equal(t, "blog", records[1][0])
 }
 
-func TestInventoryOfNothing(t *testing.T) {
+func TestInventory_NoTunnels(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
@@ -80,9 +82,9 @@ func TestInventoryOfNothing(t *testing.T) {
 	assert.JSONEq(t, "[]", out.String())
 }
 
-func TestOneTunnelThatCannotBeReadStopsNoOther(t *testing.T) {
+func TestInventory_UnreadableConnectors(t *testing.T) {
 	t.Parallel()
-	fake, client := furnished(t)
+	fake, client := newSeededFake(t)
 	fake.Inject(tunneltest.Fault{Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
 	entries, err := collect(t.Context(), client, time.Now(), io.Discard)
 	require.ErrorIs(t, err, cftunnel.ErrServer)
@@ -93,9 +95,9 @@ func TestOneTunnelThatCannotBeReadStopsNoOther(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out.String(), "?"))
 }
 
-func TestInventory_UnreadableRoutesStopNothing(t *testing.T) {
+func TestInventory_UnreadableRoutes(t *testing.T) {
 	t.Parallel()
-	fake, client := furnished(t)
+	fake, client := newSeededFake(t)
 	for _, path := range []string{"teamnet/virtual_networks", "teamnet/routes", "zerotrust/routes/hostname"} {
 		fake.Inject(tunneltest.Fault{Operation: "GET /accounts/{account_id}/" + path, Status: 403})
 		entries, err := collect(t.Context(), client, time.Now(), io.Discard)
@@ -106,9 +108,9 @@ func TestInventory_UnreadableRoutesStopNothing(t *testing.T) {
 	}
 }
 
-func TestInventoryEndsWithItsContext(t *testing.T) {
+func TestInventory_CanceledContext(t *testing.T) {
 	t.Parallel()
-	_, client := furnished(t)
+	_, client := newSeededFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := collect(ctx, client, time.Now(), io.Discard)

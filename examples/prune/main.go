@@ -1,7 +1,8 @@
-// Prune finds tunnels that are down, or never ran, for longer than -older-than, prints them, and
-// deletes them with -yes, several at a time. One that cannot be deleted is reported and does not
-// stop the others. Without credentials in the environment it works on a fake of the API in this
-// process.
+// Prune lists tunnels that have had no connection for longer than -older-than, or that never had
+// one. With -yes it deletes them, several at a time. If a tunnel cannot be deleted, it reports the
+// error and continues with the others.
+//
+// If no credentials are set, it uses a fake of the API in this process.
 package main
 
 import (
@@ -20,8 +21,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// workers is how many tunnels are deleted at a time. The client keeps them all within the rate
-// limit.
+// workers is the number of tunnels that are deleted at a time. The client keeps all requests within
+// the rate limit.
 const workers = 8
 
 func main() {
@@ -36,12 +37,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("prune", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	olderThan := flags.Duration("older-than", 30*24*time.Hour,
-		"how `long` a tunnel must have had no connection, such as 720h")
-	yes := flags.Bool("yes", false, "delete the tunnels that are found")
+		"minimum `duration` without a connection, such as 720h")
+	yes := flags.Bool("yes", false, "delete the listed tunnels")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: prune [flags]\n\n"+
-			"Finds tunnels of the account in CLOUDFLARE_ACCOUNT_ID that nobody runs,\n"+
-			"and deletes them with -yes.")
+		fmt.Fprint(stderr, "usage: prune [flags]\n\n"+
+			"Lists tunnels that have had no connection for some time, and deletes them with\n"+
+			"-yes. Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are\n"+
+			"set, prune uses a fake of the API.\n\n")
 		flags.PrintDefaults()
 	}
 	err := flags.Parse(args)
@@ -69,15 +71,14 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// connect returns a client of the real account, or of a fake with tunnels that nobody has run for a
-// year.
+// connect returns a client for the real account or, if no credentials are set, for a fake with
+// tunnels that have had no connection for a year. The function that it returns closes the fake.
 func connect(stderr io.Writer) (*cftunnel.Client, func(), error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 		return client, func() {}, err
 	}
-	fmt.Fprintln(stderr, "No credentials in the environment: "+
-		"working on a fake of the API in this process.")
+	fmt.Fprintln(stderr, "No credentials are set: using a fake of the API in this process.")
 	fake := tunneltest.NewServer()
 	for range 3 {
 		fake.Seed(tunneltest.TunnelSeed{CreatedAt: time.Now().AddDate(-1, 0, 0)})
@@ -86,7 +87,7 @@ func connect(stderr io.Writer) (*cftunnel.Client, func(), error) {
 	return client, fake.Close, err
 }
 
-// prune lists the tunnels that nobody has run for so long, and deletes them if yes is set.
+// prune lists the tunnels that have had no connection for olderThan. It deletes them if yes is set.
 func prune(
 	ctx context.Context, client *cftunnel.Client, now time.Time, olderThan time.Duration, yes bool,
 	out, notices io.Writer,
@@ -111,13 +112,13 @@ func prune(
 	}
 	if !yes {
 		fmt.Fprintf(out, "%s had no connection for %s.\n", count(len(idle), "tunnel"), olderThan)
-		fmt.Fprintln(notices, "Nothing is deleted without -yes.")
+		fmt.Fprintln(notices, "No tunnel is deleted. To delete them, use -yes.")
 		return nil
 	}
 	return deleteAll(ctx, client, idle, out)
 }
 
-// count is a number and its noun: "1 tunnel", "2 tunnels".
+// count returns a number and its noun, such as "1 tunnel" or "2 tunnels".
 func count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -125,7 +126,8 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// isIdle is false for unknown statuses: such a tunnel may be running.
+// isIdle reports whether a tunnel has had no connection for olderThan. It returns false for an
+// unknown status, because the tunnel may be running.
 func isIdle(tunnel *cftunnel.Tunnel, now time.Time, olderThan time.Duration) bool {
 	status, since := tunnel.Status, idleSince(tunnel)
 	if status != cftunnel.TunnelStatusDown && status != cftunnel.TunnelStatusInactive {
@@ -134,7 +136,7 @@ func isIdle(tunnel *cftunnel.Tunnel, now time.Time, olderThan time.Duration) boo
 	return !since.IsZero() && now.Sub(since) >= olderThan
 }
 
-// idleSince is zero if the API does not say.
+// idleSince returns the time since which a tunnel has no connection, or zero if it is unknown.
 func idleSince(tunnel *cftunnel.Tunnel) time.Time {
 	if tunnel.Status == cftunnel.TunnelStatusInactive && tunnel.ConnsInactiveAt.IsZero() {
 		return tunnel.CreatedAt
@@ -142,17 +144,17 @@ func idleSince(tunnel *cftunnel.Tunnel) time.Time {
 	return tunnel.ConnsInactiveAt
 }
 
-// deleteAll deletes tunnels. The server refuses to delete those that somebody has started since.
+// deleteAll deletes tunnels. The API rejects the deletion of a tunnel that is running again.
 func deleteAll(
 	ctx context.Context, client *cftunnel.Client, tunnels []*cftunnel.Tunnel, out io.Writer,
 ) error {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	failed, deleted := 0, 0
-	next := make(chan *cftunnel.Tunnel)
+	work := make(chan *cftunnel.Tunnel)
 	for range workers {
 		group.Go(func() {
-			for tunnel := range next {
+			for tunnel := range work {
 				_, err := client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
 				mu.Lock()
 				switch {
@@ -161,7 +163,7 @@ func deleteAll(
 					fmt.Fprintf(out, "deleted %s\n", tunnel.Name)
 				case errors.Is(err, cftunnel.ErrActiveConnections):
 					failed++
-					fmt.Fprintf(out, "kept    %s: somebody runs it again\n", tunnel.Name)
+					fmt.Fprintf(out, "kept    %s: it is running again\n", tunnel.Name)
 				default:
 					failed++
 					fmt.Fprintf(out, "failed  %s: %v\n", tunnel.Name, err)
@@ -171,9 +173,9 @@ func deleteAll(
 		})
 	}
 	for _, tunnel := range tunnels {
-		next <- tunnel
+		work <- tunnel
 	}
-	close(next)
+	close(work)
 	group.Wait()
 	all := count(len(tunnels), "tunnel")
 	fmt.Fprintf(out, "Deleted %d of %s.\n", deleted, all)

@@ -16,13 +16,14 @@ import (
 
 const month = 30 * 24 * time.Hour
 
-// account has three idle tunnels, one that is down, and one that runs.
-func account(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) {
+// newAccount returns a fake with three tunnels that never ran, one that is down, and one that runs.
+func newAccount(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) {
 	t.Helper()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	fake.SeedTunnels(3)
-	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}), logwatch.Watch(t, fake))
+	once := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	for _, name := range []string{"down", "up"} {
 		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: name})
@@ -36,7 +37,8 @@ func account(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) {
 	return fake, client, time.Now()
 }
 
-func left(t *testing.T, client *cftunnel.Client) (names []string) {
+// tunnelNames returns the names of the live tunnels.
+func tunnelNames(t *testing.T, client *cftunnel.Client) (names []string) {
 	t.Helper()
 	for tunnel, err := range client.Tunnels.All(t.Context(), cftunnel.TunnelListParams{}) {
 		require.NoError(t, err)
@@ -45,45 +47,50 @@ func left(t *testing.T, client *cftunnel.Client) (names []string) {
 	return names
 }
 
-func TestPruneOnlyShowsWithoutYes(t *testing.T) {
+func TestPrune_WithoutYesDeletesNothing(t *testing.T) {
 	t.Parallel()
-	_, client, now := account(t)
+	_, client, now := newAccount(t)
 	var out, notices bytes.Buffer
 	require.NoError(t, prune(t.Context(), client, now.Add(month), month, false, &out, &notices))
 	for _, name := range []string{"seed-00001", "seed-00003", "down", "4 tunnels had no connection"} {
 		assert.Contains(t, out.String(), name)
 	}
-	assert.Equal(t, "Nothing is deleted without -yes.\n", notices.String())
+	assert.Equal(t, "No tunnel is deleted. To delete them, use -yes.\n", notices.String())
 	assert.NotContains(t, out.String(), "up ")
-	assert.Len(t, left(t, client), 5)
+	assert.Len(t, tunnelNames(t, client), 5)
 }
 
-func TestPruneDeletesWhatIsOldEnough(t *testing.T) {
+func TestPrune_DeletesOldTunnels(t *testing.T) {
 	t.Parallel()
-	_, client, now := account(t)
+	_, client, now := newAccount(t)
 	var out bytes.Buffer
-	require.NoError(t, prune(t.Context(), client, now.Add(month-time.Hour), month, true, &out, io.Discard))
-	assert.Len(t, left(t, client), 5)
+	early := now.Add(month - time.Hour)
+	require.NoError(t, prune(t.Context(), client, early, month, true, &out, io.Discard))
+	assert.Len(t, tunnelNames(t, client), 5)
 	require.NoError(t, prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard))
-	assert.Equal(t, []string{"up"}, left(t, client))
+	assert.Equal(t, []string{"up"}, tunnelNames(t, client))
 	assert.Contains(t, out.String(), "Deleted 4 of 4 tunnels.")
 }
 
-func TestOneThatCannotBeDeletedStopsNoOther(t *testing.T) {
+func TestPrune_FailedDeletes(t *testing.T) {
 	t.Parallel()
-	fake, client, now := account(t)
+	fake, client, now := newAccount(t)
 	const opDelete = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 403})
-	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 400, Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`})
+	fake.Inject(tunneltest.Fault{
+		Operation: opDelete, Status: 400,
+		Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`,
+	})
 	var out bytes.Buffer
-	require.ErrorContains(t, prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard), "2 of 4")
+	err := prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard)
+	require.ErrorContains(t, err, "2 of 4")
 	assert.Contains(t, out.String(), "failed  ")
 	assert.Contains(t, out.String(), "403 Forbidden")
-	assert.Contains(t, out.String(), "somebody runs it again")
-	assert.Len(t, left(t, client), 3)
+	assert.Contains(t, out.String(), "it is running again")
+	assert.Len(t, tunnelNames(t, client), 3)
 }
 
-func TestUnknownStatusesAreKept(t *testing.T) {
+func TestIsIdle(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	old := now.Add(-2 * month)

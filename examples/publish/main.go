@@ -1,7 +1,9 @@
-// Publish serves a local service under a public hostname. It creates the tunnel if there is none of
-// its name, writes the ingress rule and the DNS record, and prints the command that runs the
-// tunnel. With -unpublish it undoes this. Without credentials in the environment it plays both on a
-// fake of the API in this process.
+// Publish serves a local service under a public hostname. It creates the tunnel if it does not
+// exist, writes the ingress rule and the DNS record, and prints the command that runs the tunnel.
+// With -unpublish it removes the rule and the record, and deletes the tunnel if nothing else uses
+// it.
+//
+// If no credentials are set, it does both with a fake of the API in this process.
 package main
 
 import (
@@ -42,43 +44,44 @@ const usage = `usage: publish [flags] TUNNEL HOSTNAME SERVICE
        publish -unpublish TUNNEL HOSTNAME
 
 Serves a local service, such as http://localhost:8080, under a public hostname.
-The account is in CLOUDFLARE_ACCOUNT_ID, the API token in CLOUDFLARE_API_TOKEN. It
-needs the permissions Cloudflare Tunnel Write, DNS Write and Zone Read.
+Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. The API token needs the permissions
+Cloudflare Tunnel Write, DNS Write and Zone Read. If no credentials are set, publish uses
+a fake of the API.
 `
 
 func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags := flag.NewFlagSet("publish", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.path, "path", "",
-		"regular `expression` for the paths to serve (default: every path)")
+		"regular `expression` that paths must match (default: every path)")
 	flags.StringVar(&s.tokenFile, "token-file", "",
 		"`file` to write the tunnel's token to, with mode 0600 (default: TUNNEL.token)")
 	flags.BoolVar(&s.overwrite, "overwrite", false,
 		"replace DNS records of the hostname that point elsewhere")
 	flags.BoolVar(&s.unpublish, "unpublish", false,
-		"remove the hostname, and the tunnel if nothing is left of it")
+		"remove the hostname, and the tunnel if nothing else uses it")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usage+"\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
-		return s, err // which Parse has printed
+		return s, err // Parse has printed the reason
 	}
-	wanted := 3
+	required := 3
 	if s.unpublish {
-		wanted = 2
+		required = 2
 	}
 	switch {
 	case !hasCredentials() && flags.NArg() > 0:
-		// What happens to a fake must not be taken for the real thing.
+		// Nobody must mistake the fake for the real account.
 		err = errors.New("CLOUDFLARE_API_TOKEN is not set. " +
-			"Without arguments, publish shows itself on a fake of the API")
+			"To use a fake of the API, omit all arguments")
 	case !hasCredentials():
-	case flags.NArg() < wanted:
+	case flags.NArg() < required:
 		err = errors.New("an argument is missing: " +
-			strings.Join([]string{"TUNNEL", "HOSTNAME", "SERVICE"}[flags.NArg():wanted], ", "))
-	case flags.NArg() > wanted:
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(wanted))
+			strings.Join([]string{"TUNNEL", "HOSTNAME", "SERVICE"}[flags.NArg():required], ", "))
+	case flags.NArg() > required:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(required))
 	case s.unpublish && (s.path != "" || s.overwrite || s.tokenFile != ""):
 		err = errors.New("-unpublish cannot be combined with other flags")
 	}
@@ -112,8 +115,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = run(ctx, client, s, stdout)
 		}
 	} else {
-		fmt.Fprint(stderr, "No credentials in the environment: "+
-			"working on a fake of the API in this process.\n\n")
+		fmt.Fprint(stderr, "No credentials are set: using a fake of the API in this process.\n\n")
 		err = demonstrate(ctx, s, stdout)
 	}
 	if err != nil {
@@ -148,8 +150,8 @@ func publish(ctx context.Context, client *cftunnel.Client, s settings, out io.Wr
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s leads to %s.\n\n", published.Hostname, published.Service)
-	if err := show(ctx, client, tunnel.ID, out); err != nil {
+	fmt.Fprintf(out, "%s is served by %s.\n\n", published.Hostname, published.Service)
+	if err := printHostnames(ctx, client, tunnel.ID, out); err != nil {
 		return err
 	}
 	token, err := client.Tunnels.Token(ctx, tunnel.ID)
@@ -159,12 +161,13 @@ func publish(ctx context.Context, client *cftunnel.Client, s settings, out io.Wr
 	if err := token.WriteFile(s.tokenFile); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nRun the tunnel where the service is, with its token in %s:\n\n"+
+	fmt.Fprintf(out, "\nThe tunnel's token is in %s. "+
+		"Run the tunnel on the machine of the service:\n\n"+
 		"  cloudflared tunnel run --token-file %s\n", s.tokenFile, quote(s.tokenFile))
 	return nil
 }
 
-// quote makes a text one word of a shell.
+// quote quotes a text as one word for a shell.
 func quote(text string) string {
 	if !strings.ContainsAny(text, " \t\n'\"\\$`*?[]{}()<>|&;#~!%") {
 		return text
@@ -172,8 +175,10 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// show prints the hostnames of a tunnel with the state of their DNS records.
-func show(ctx context.Context, client *cftunnel.Client, tunnelID string, out io.Writer) error {
+// printHostnames prints the hostnames of a tunnel with the state of their DNS records.
+func printHostnames(
+	ctx context.Context, client *cftunnel.Client, tunnelID string, out io.Writer,
+) error {
 	list, err := client.Hostnames.List(ctx, tunnelID)
 	if err != nil {
 		return err
@@ -200,12 +205,12 @@ func unpublish(ctx context.Context, client *cftunnel.Client, s settings, out io.
 		return err
 	}
 	if reason != "" {
-		fmt.Fprintf(out, "Tunnel %s stays: it %s.\n", tunnel.Name, reason)
+		fmt.Fprintf(out, "Tunnel %s is not deleted: it %s.\n", tunnel.Name, reason)
 		return nil
 	}
 	_, err = client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
 	if errors.Is(err, cftunnel.ErrActiveConnections) {
-		fmt.Fprintf(out, "Tunnel %s stays: cloudflared still runs it.\n", tunnel.Name)
+		fmt.Fprintf(out, "Tunnel %s is not deleted: cloudflared still runs it.\n", tunnel.Name)
 		return nil
 	}
 	if err == nil {
@@ -214,7 +219,8 @@ func unpublish(ctx context.Context, client *cftunnel.Client, s settings, out io.
 	return err
 }
 
-// inUse says what a tunnel is still for, or nothing. Its private routes would be deleted with it.
+// inUse returns why a tunnel must not be deleted, or an empty string. Deleting a tunnel would also
+// delete its private routes.
 func inUse(ctx context.Context, client *cftunnel.Client, tunnelID string) (string, error) {
 	configuration, err := client.Tunnels.Configuration(ctx, tunnelID)
 	if err != nil {
@@ -225,7 +231,7 @@ func inUse(ctx context.Context, client *cftunnel.Client, tunnelID string) (strin
 	case len(rules) > 1:
 		return "has other ingress rules", nil
 	case len(rules) == 1 && rules[0].Service != "http_status:404":
-		return "serves every host", nil
+		return "serves every hostname", nil
 	}
 	networks := cftunnel.RouteListParams{TunnelID: tunnelID}
 	for _, err := range client.Routes.All(ctx, networks) {
@@ -238,8 +244,7 @@ func inUse(ctx context.Context, client *cftunnel.Client, tunnelID string) (strin
 	return "", nil
 }
 
-// demonstrate plays on a fake: another hostname is there already, this one is published, a replica
-// runs, and everything is undone.
+// demonstrate publishes two hostnames with a fake, and unpublishes both.
 func demonstrate(ctx context.Context, s settings, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "publish")
 	if err != nil {

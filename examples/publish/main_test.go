@@ -15,8 +15,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// program runs the program against a fake with the zone example.com, in a directory of its own.
-type program struct {
+// runner runs the program with a fake that has the zone example.com, in a temporary directory.
+type runner struct {
 	t      *testing.T
 	fake   *tunneltest.Server
 	client *cftunnel.Client
@@ -25,7 +25,7 @@ type program struct {
 	stderr bytes.Buffer
 }
 
-func newProgram(t *testing.T) *program {
+func newRunner(t *testing.T) *runner {
 	t.Helper()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
@@ -35,17 +35,17 @@ func newProgram(t *testing.T) *program {
 	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
 	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
 	t.Chdir(t.TempDir())
-	return &program{t: t, fake: fake, client: client, zoneID: fake.SeedZone("example.com")}
+	return &runner{t: t, fake: fake, client: client, zoneID: fake.SeedZone("example.com")}
 }
 
-func (p *program) run(args ...string) int {
+func (p *runner) run(args ...string) int {
 	p.t.Helper()
 	p.stdout.Reset()
 	p.stderr.Reset()
 	return start(p.t.Context(), args, &p.stdout, &p.stderr)
 }
 
-func (p *program) records() int {
+func (p *runner) countRecords() int {
 	p.t.Helper()
 	page, err := p.client.DNSRecords.List(p.t.Context(), p.zoneID, cftunnel.DNSRecordListParams{})
 	require.NoError(p.t, err)
@@ -53,7 +53,7 @@ func (p *program) records() int {
 }
 
 func TestPublish(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
+	p := newRunner(t)
 	require.Zero(t, p.run("web", "app.example.com", "http://localhost:8080"), p.stderr.String())
 	tunnel, err := p.client.Tunnels.FindByName(t.Context(), "web")
 	require.NoError(t, err)
@@ -72,22 +72,20 @@ func TestPublish(t *testing.T) { //nolint:paralleltest // it sets the environmen
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
 	file := filepath.Join(t.TempDir(), "my token")
-	require.Zero(
-		t, p.run(
-			"-path", "^/api", "-token-file", file, "web", "app.example.com", "http://localhost:9",
-		),
-	)
+	args := []string{"-path", "^/api", "-token-file", file}
+	args = append(args, "web", "app.example.com", "http://localhost:9")
+	require.Zero(t, p.run(args...))
 	assert.Contains(t, p.stdout.String(), "exists")
 	assert.Contains(t, p.stdout.String(), "--token-file '"+file+"'")
 	assert.FileExists(t, file)
 	list, err := p.client.Hostnames.List(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.Len(t, list, 2)
-	assert.Equal(t, 1, p.records())
+	assert.Equal(t, 1, p.countRecords())
 }
 
 func TestUnpublish(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
+	p := newRunner(t)
 	for _, hostname := range []string{"a.example.com", "b.example.com"} {
 		require.Zero(t, p.run("web", hostname, "http://localhost:8080"))
 	}
@@ -98,16 +96,16 @@ func TestUnpublish(t *testing.T) { //nolint:paralleltest // it sets the environm
 	connector, err := p.fake.Connect(token)
 	require.NoError(t, err)
 
-	for _, step := range []struct{ hostname, says string }{
+	for _, step := range []struct{ hostname, text string }{
 		{"a.example.com", "other ingress rules"}, {"b.example.com", "still runs"}, {"b.example.com", "is deleted"},
 	} {
-		if step.says == "is deleted" {
+		if step.text == "is deleted" {
 			p.fake.Disconnect(connector)
 		}
 		require.Zero(t, p.run("-unpublish", "web", step.hostname), p.stderr.String())
-		assert.Contains(t, p.stdout.String(), step.says)
+		assert.Contains(t, p.stdout.String(), step.text)
 	}
-	assert.Zero(t, p.records())
+	assert.Zero(t, p.countRecords())
 	tunnel, err = p.client.Tunnels.Get(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.True(t, tunnel.IsDeleted())
@@ -115,7 +113,7 @@ func TestUnpublish(t *testing.T) { //nolint:paralleltest // it sets the environm
 }
 
 func TestInUse(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
+	p := newRunner(t)
 	tunnel, err := p.client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
 		Name: "web", ConfigSource: cftunnel.ConfigSourceCloudflare,
 	})
@@ -140,39 +138,32 @@ func TestInUse(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.NoError(t, err)
 	check("has private routes")
 	for service, reason := range map[string]string{
-		"http_status:404": "has private routes", "http://localhost": "serves every host",
+		"http_status:404": "has private routes", "http://localhost": "serves every hostname",
 	} {
-		_, err := p.client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, cftunnel.TunnelConfig{
-			Ingress: []cftunnel.IngressRule{{Service: service}},
-		})
+		config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{{Service: service}}}
+		_, err := p.client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, config)
 		require.NoError(t, err)
 		check(reason)
 	}
 }
 
-func TestPublish_Fails(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
-	_, err := p.client.DNSRecords.Create(
-		t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
-			Type: "A", Name: "app", Content: "192.0.2.1",
-		},
-	)
+func TestPublish_HostnameTaken(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newRunner(t)
+	record := cftunnel.DNSRecordCreateParams{Type: "A", Name: "app", Content: "192.0.2.1"}
+	_, err := p.client.DNSRecords.Create(t.Context(), p.zoneID, record)
 	require.NoError(t, err)
 	assert.Equal(t, 1, p.run("web", "app.example.com", "http://localhost:8080"))
 	assert.Contains(t, p.stderr.String(), "192.0.2.1")
 	assert.NoFileExists(t, "web.token")
-	assert.Zero(
-		t, p.run(
-			"-overwrite", "web", "app.example.com", "http://localhost:8080",
-		), p.stderr.String(),
-	)
+	args := []string{"-overwrite", "web", "app.example.com", "http://localhost:8080"}
+	assert.Zero(t, p.run(args...), p.stderr.String())
 }
 
-func TestCommandLine(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
+func TestPublish_CommandLine(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newRunner(t)
 	for _, test := range []struct {
 		args []string
-		says string
+		text string
 	}{
 		{nil, "TUNNEL, HOSTNAME, SERVICE"},
 		{[]string{"web"}, "missing: HOSTNAME, SERVICE"},
@@ -180,10 +171,10 @@ func TestCommandLine(t *testing.T) { //nolint:paralleltest // it sets the enviro
 		{[]string{"web", "a", "b", "c"}, `"c"`},
 		{[]string{"-unpublish", "web", "a", "b"}, `"b"`},
 		{[]string{"-unpublish", "-overwrite", "web", "a"}, "-unpublish"},
-		{[]string{"-odd"}, "-odd"},
+		{[]string{"-nonsense"}, "-nonsense"},
 	} {
 		assert.Equal(t, 2, p.run(test.args...), "%q", test.args)
-		assert.Contains(t, p.stderr.String(), test.says)
+		assert.Contains(t, p.stderr.String(), test.text)
 	}
 	assert.Zero(t, p.run("-h"))
 	assert.Contains(t, p.stderr.String(), "usage: publish")
@@ -194,8 +185,8 @@ func TestCommandLine(t *testing.T) { //nolint:paralleltest // it sets the enviro
 	assert.Contains(t, p.stderr.String(), "CLOUDFLARE_API_TOKEN is not set")
 }
 
-func TestDemonstration(t *testing.T) { //nolint:paralleltest // it sets the environment
-	p := newProgram(t)
+func TestPublish_Demonstration(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newRunner(t)
 	t.Setenv("CLOUDFLARE_API_TOKEN", "")
 	t.Setenv("CLOUDFLARE_API_KEY", "")
 	require.Zero(t, p.run(), p.stderr.String())

@@ -1,7 +1,8 @@
-// Quickstart runs a tunnel's full life cycle: it creates a tunnel, fetches its token, sees it turn
-// healthy, lists the account's tunnels, and renames and deletes the tunnel. Without credentials in
-// the environment it works on a fake of the API in this process, with CLOUDFLARE_API_TOKEN and
-// CLOUDFLARE_ACCOUNT_ID on the real account.
+// Quickstart runs a tunnel's full life cycle: it creates a tunnel, gets its token, lists the
+// account's tunnels, and renames and deletes the tunnel.
+//
+// It uses the account of CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. If no credentials are set,
+// it uses a fake of the API in this process, and also starts a replica of the tunnel.
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the clean-up
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	code := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -34,9 +35,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: quickstart\n\n"+
-			"Runs a tunnel's full life cycle on the account of CLOUDFLARE_API_TOKEN and\n"+
-			"CLOUDFLARE_ACCOUNT_ID. Without credentials in the environment it works on a fake\n"+
-			"of the API in this process.")
+			"Creates a tunnel, lists the account's tunnels, and renames and deletes the tunnel.\n"+
+			"Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set,\n"+
+			"quickstart uses a fake of the API.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -61,7 +62,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// connect returns a client of the real account, or of a fake, which it returns too.
+// connect returns a client for the real account or, if no credentials are set, a fake and a client
+// for it.
 func connect(stderr io.Writer) (*cftunnel.Client, *tunneltest.Server, error) {
 	if os.Getenv("CLOUDFLARE_API_TOKEN") != "" || os.Getenv("CLOUDFLARE_API_KEY") != "" {
 		client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
@@ -71,19 +73,18 @@ func connect(stderr io.Writer) (*cftunnel.Client, *tunneltest.Server, error) {
 		if client.AccountID() == "" {
 			return nil, nil, errors.New("credentials are set, but CLOUDFLARE_ACCOUNT_ID is not")
 		}
-		fmt.Fprintf(stderr, "Working on account %s at %s.\n\n",
+		fmt.Fprintf(stderr, "Using account %s at %s.\n\n",
 			client.AccountID(), cmp.Or(os.Getenv("CLOUDFLARE_BASE_URL"), "Cloudflare"))
 		return client, nil, nil
 	}
-	fmt.Fprint(stderr, "No credentials in the environment: "+
-		"working on a fake of the API in this process.\n\n")
+	fmt.Fprint(stderr, "No credentials are set: using a fake of the API in this process.\n\n")
 	fake := tunneltest.NewServer()
 	fake.SeedTunnels(2)
 	client, err := fake.NewClient()
 	return client, fake, err
 }
 
-// run does the work. Only a fake has replicas that can be started from here; nil is the real API.
+// run runs the life cycle. If fake is not nil, it also starts and stops a replica.
 func run(
 	ctx context.Context, out, notices io.Writer, client *cftunnel.Client, fake *tunneltest.Server,
 ) (err error) {
@@ -99,11 +100,11 @@ func run(
 	if err != nil {
 		return err
 	}
-	step("created", "%s, id %s", created.Name, created.ID)
-	left := created // nil when it is deleted
+	step("created", "%s, ID %s", created.Name, created.ID)
+	remaining := created // nil after it is deleted
 	defer func() {
-		if left != nil {
-			err = errors.Join(err, cleanUp(ctx, notices, client, left))
+		if remaining != nil {
+			err = errors.Join(err, cleanUp(ctx, notices, client, remaining))
 		}
 	}()
 
@@ -111,7 +112,7 @@ func run(
 	if err != nil {
 		return err
 	}
-	step("token", "%s, %d characters: run a replica with cloudflared tunnel run --token …",
+	step("token", "%s, %d characters: start a replica with cloudflared tunnel run --token …",
 		token, len(token.Reveal()))
 
 	if fake != nil {
@@ -138,26 +139,26 @@ func run(
 		tunnels = append(tunnels, t)
 	}
 	step("listed", "%s of the account", count(len(tunnels), "tunnel"))
-	table(out, tunnels)
+	printTable(out, tunnels)
 
 	rename := cftunnel.TunnelUpdateParams{Name: name + "-renamed"}
 	renamed, err := client.Tunnels.Update(ctx, created.ID, rename)
 	if err != nil {
 		return err
 	}
-	left = renamed
+	remaining = renamed
 	step("renamed", "%s to %s", name, renamed.Name)
 
 	_, err = client.Tunnels.Delete(ctx, created.ID, cftunnel.TunnelDeleteParams{})
 	if err != nil {
 		return err
 	}
-	left = nil
+	remaining = nil
 	step("deleted", "%s", renamed.Name)
 	return nil
 }
 
-// count is a number and its noun: "1 tunnel", "2 tunnels".
+// count returns a number and its noun, such as "1 tunnel" or "2 tunnels".
 func count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -165,17 +166,17 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// stepper returns a function that prints a step and how long it took.
-func stepper(out io.Writer) func(what, format string, args ...any) {
+// stepper returns a function that prints a step and its duration.
+func stepper(out io.Writer) func(name, format string, args ...any) {
 	last := time.Now()
-	return func(what, format string, args ...any) {
-		took := time.Since(last).Round(10 * time.Microsecond)
-		fmt.Fprintf(out, "%-8s %9s  %s\n", what, took, fmt.Sprintf(format, args...))
+	return func(name, format string, args ...any) {
+		duration := time.Since(last).Round(10 * time.Microsecond)
+		fmt.Fprintf(out, "%-8s %9s  %s\n", name, duration, fmt.Sprintf(format, args...))
 		last = time.Now()
 	}
 }
 
-func table(out io.Writer, tunnels []*cftunnel.Tunnel) {
+func printTable(out io.Writer, tunnels []*cftunnel.Tunnel) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tNAME\tID\tSTATUS\tCONFIGURED\tCREATED")
 	for _, t := range tunnels {
@@ -185,7 +186,7 @@ func table(out io.Writer, tunnels []*cftunnel.Tunnel) {
 	w.Flush()
 }
 
-// cleanUp deletes what a run that failed leaves behind, also if its context has ended.
+// cleanUp deletes the tunnel of a run that failed, even if ctx has ended.
 func cleanUp(
 	ctx context.Context, notices io.Writer, client *cftunnel.Client, tunnel *cftunnel.Tunnel,
 ) error {
@@ -193,13 +194,13 @@ func cleanUp(
 	defer cancel()
 	params := cftunnel.TunnelDeleteParams{Cascade: true}
 	if _, err := client.Tunnels.Delete(ctx, tunnel.ID, params); err != nil {
-		return fmt.Errorf("tunnel %s (%s) is left behind: %w", tunnel.Name, tunnel.ID, err)
+		return fmt.Errorf("tunnel %s (%s) is not deleted: %w", tunnel.Name, tunnel.ID, err)
 	}
-	fmt.Fprintf(notices, "It failed; %s is deleted.\n", tunnel.Name)
+	fmt.Fprintf(notices, "A step failed; tunnel %s is deleted.\n", tunnel.Name)
 	return nil
 }
 
-// cleanUpLost looks for a tunnel if the response to its creation was lost.
+// cleanUpLost deletes a tunnel that may exist because the response to its creation was lost.
 func cleanUpLost(
 	ctx context.Context, notices io.Writer, client *cftunnel.Client, name string,
 ) error {
@@ -207,11 +208,11 @@ func cleanUpLost(
 	defer cancel()
 	tunnel, err := client.Tunnels.FindByName(find, name)
 	if errors.Is(err, cftunnel.ErrNotFound) {
-		fmt.Fprintf(notices, "The response was lost; there is no tunnel named %s.\n", name)
+		fmt.Fprintf(notices, "The response was lost; no tunnel is named %s.\n", name)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("a tunnel %s may be left behind: %w", name, err)
+		return fmt.Errorf("tunnel %s may exist: %w", name, err)
 	}
 	return cleanUp(ctx, notices, client, tunnel)
 }

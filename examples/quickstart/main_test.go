@@ -25,52 +25,54 @@ func newFake(t *testing.T) (*tunneltest.Server, *cftunnel.Client) {
 	t.Helper()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, err := fake.NewClient(cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}), logwatch.Watch(t, fake))
+	once := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	return fake, client
 }
 
-func live(t *testing.T, client *cftunnel.Client) int {
+// countTunnels returns the number of live tunnels.
+func countTunnels(t *testing.T, client *cftunnel.Client) int {
 	t.Helper()
 	page, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 	return len(page.Items)
 }
 
-func TestRunTellsEveryStepAndLeavesNothing(t *testing.T) {
+func TestRun_PrintsStepsAndDeletesTunnel(t *testing.T) {
 	t.Parallel()
 	fake, client := newFake(t)
 	fake.SeedTunnels(2)
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), &out, io.Discard, client, fake))
-	for _, said := range []string{"created", "[REDACTED]", "connected", "healthy", "3 tunnels", "seed-00001", "renamed", "deleted"} {
-		assert.Contains(t, out.String(), said)
+	for _, text := range []string{"created", "[REDACTED]", "connected", "healthy", "3 tunnels", "seed-00001", "renamed", "deleted"} {
+		assert.Contains(t, out.String(), text)
 	}
-	assert.Equal(t, 2, live(t, client))
+	assert.Equal(t, 2, countTunnels(t, client))
 }
 
-func TestRunOnARealAccountStartsNoReplica(t *testing.T) {
+func TestRun_RealAccountStartsNoReplica(t *testing.T) {
 	t.Parallel()
 	_, client := newFake(t)
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), &out, io.Discard, client, nil))
 	assert.NotContains(t, out.String(), "replica  ")
 	assert.Contains(t, out.String(), "1 tunnel of the account")
-	assert.Zero(t, live(t, client))
+	assert.Zero(t, countTunnels(t, client))
 }
 
-func TestRunDeletesWhatItMadeWhateverFails(t *testing.T) {
+func TestRun_FailureDeletesTunnel(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]tunneltest.Fault{
-		"the create is refused":           {Operation: opCreate, Status: 403},
-		"the create's answer is lost":     {Operation: opCreate, Cut: tunneltest.CutAfter},
-		"the create is lost":              {Operation: opCreate, Cut: tunneltest.CutBefore},
-		"the token is refused":            {Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", Status: 403},
-		"the status cannot be read":       {Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", Status: 500},
-		"the list cannot be read":         {Operation: "GET /accounts/{account_id}/cfd_tunnel", Status: 500},
-		"the rename fails":                {Operation: opUpdate, Status: 500},
-		"the first delete fails":          {Operation: opDelete, Status: 500},
-		"the first delete's answer is so": {Operation: opDelete, Cut: tunneltest.CutAfter},
+		"create rejected":             {Operation: opCreate, Status: 403},
+		"create, lost response":       {Operation: opCreate, Cut: tunneltest.CutAfter},
+		"create, lost request":        {Operation: opCreate, Cut: tunneltest.CutBefore},
+		"token rejected":              {Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token", Status: 403},
+		"get fails":                   {Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}", Status: 500},
+		"list fails":                  {Operation: "GET /accounts/{account_id}/cfd_tunnel", Status: 500},
+		"rename fails":                {Operation: opUpdate, Status: 500},
+		"first delete fails":          {Operation: opDelete, Status: 500},
+		"first delete, lost response": {Operation: opDelete, Cut: tunneltest.CutAfter},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,35 +80,35 @@ func TestRunDeletesWhatItMadeWhateverFails(t *testing.T) {
 			fake.Inject(fault)
 			require.Error(t, run(t.Context(), io.Discard, io.Discard, client, fake))
 			fake.ClearFaults()
-			assert.Zero(t, live(t, client))
+			assert.Zero(t, countTunnels(t, client))
 		})
 	}
 }
 
-func TestRunDeletesWhatItMadeWhenItIsInterrupted(t *testing.T) {
+func TestRun_InterruptDeletesTunnel(t *testing.T) {
 	t.Parallel()
 	fake, client := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := run(ctx, writer(func(string) { cancel() }), io.Discard, client, fake)
+	err := run(ctx, writerFunc(func(string) { cancel() }), io.Discard, client, fake)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Zero(t, live(t, client))
+	assert.Zero(t, countTunnels(t, client))
 }
 
-func TestRunNamesWhatItCouldNotDelete(t *testing.T) {
+func TestRun_NamesTunnelThatIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	fake, client := newFake(t)
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 500, Times: tunneltest.Always})
 	err := run(t.Context(), io.Discard, io.Discard, client, fake)
 	require.Error(t, err)
-	assert.Contains(t, err.Error(), "is left behind")
+	assert.Contains(t, err.Error(), "is not deleted")
 }
 
-// writer calls a function with everything that is written.
-type writer func(string)
+// writerFunc calls a function with everything that is written.
+type writerFunc func(string)
 
-func (w writer) Write(p []byte) (int, error) {
-	w(string(p))
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(string(p))
 	return len(p), nil
 }
 
@@ -131,7 +133,7 @@ func TestQuickstart_CommandLine(t *testing.T) {
 	}
 }
 
-func TestQuickstart_NoticesOfARealAccount(t *testing.T) {
+func TestQuickstart_RealAccount(t *testing.T) {
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
@@ -140,8 +142,8 @@ func TestQuickstart_NoticesOfARealAccount(t *testing.T) {
 	fake.Inject(tunneltest.Fault{Operation: opUpdate, Status: 403})
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, 1, start(t.Context(), nil, &stdout, &stderr))
-	assert.Contains(t, stderr.String(), "Working on account "+fake.AccountID())
-	assert.Contains(t, stderr.String(), "It failed; ")
+	assert.Contains(t, stderr.String(), "Using account "+fake.AccountID())
+	assert.Contains(t, stderr.String(), "A step failed; ")
 	assert.NotContains(t, stdout.String(), "failed")
 
 	t.Setenv("CLOUDFLARE_ACCOUNT_ID", "")

@@ -1,7 +1,9 @@
-// Rotate gives a tunnel a new token. It then waits until every replica that ran before is replaced,
-// and shows which still run. With -compromised it drops all connections at once, so that nobody who
-// has the old token stays connected. Without credentials in the environment it works on a fake of
-// the API in this process, whose replicas are replaced one by one.
+// Rotate replaces the token of a tunnel. It then waits until every replica with the old token is
+// replaced, and prints which replicas run. With -compromised it also closes all connections of the
+// tunnel, so that nobody stays connected with the old token.
+//
+// If no credentials are set, it uses a fake of the API in this process, and replaces the fake's
+// replicas one by one.
 package main
 
 import (
@@ -41,21 +43,22 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&s.compromised, "compromised", false,
-		"drop all connections at once: somebody else has the old token")
+		"close all connections at once, because somebody else has the old token")
 	flags.StringVar(&s.out, "out", "", "`file` to write the new token to, with mode 0600")
 	flags.BoolVar(&s.print, "print", false,
-		"print the new token to standard output, and everything else to standard error")
+		"print the new token to standard output, and all other output to standard error")
 	flags.DurationVar(&s.wait, "wait", 30*time.Minute,
-		"how `long` to wait until the replicas are replaced")
-	flags.DurationVar(&s.interval, "interval", 5*time.Second, "`pause` between two looks at them")
+		"maximum `duration` to wait until the replicas are replaced")
+	flags.DurationVar(&s.interval, "interval", 5*time.Second, "`pause` between two checks")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: rotate [flags] TUNNEL-NAME\n\n"+
-			"Gives a tunnel of the account in CLOUDFLARE_ACCOUNT_ID a new token.\n"+
-			"-out, -print or both say where the token goes.")
+		fmt.Fprint(stderr, "usage: rotate [flags] TUNNEL-NAME\n\n"+
+			"Replaces the token of a tunnel. At least one of -out and -print is required. Set\n"+
+			"CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set, rotate\n"+
+			"uses a fake of the API.\n\n")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
-		return s, err // which Parse has printed
+		return s, err // Parse has printed the reason
 	}
 	s.tunnel = flags.Arg(0)
 	switch {
@@ -66,13 +69,13 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	case s.interval <= 0:
 		err = fmt.Errorf("-interval is %s; it must be positive", s.interval)
 	case !hasCredentials() && (s.tunnel != "" || s.out != ""):
-		// A token of a fake must not be taken for a real one.
+		// Nobody must mistake a token of the fake for a real one.
 		err = errors.New("CLOUDFLARE_API_TOKEN is not set. " +
-			"Without a tunnel and a file, rotate shows itself on a fake of the API")
+			"To use a fake of the API, omit the tunnel and -out")
 	case hasCredentials() && s.tunnel == "":
 		err = errors.New("the name of the tunnel is missing")
 	case hasCredentials() && s.out == "" && !s.print:
-		err = errors.New("-out or -print is missing: the new token would go nowhere")
+		err = errors.New("-out or -print is missing: the new token would be lost")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "rotate:", err)
@@ -102,8 +105,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = r.rotate(ctx)
 		}
 	} else {
-		fmt.Fprint(stderr, "No credentials in the environment: "+
-			"working on a fake of the API in this process.\n\n")
+		fmt.Fprint(stderr, "No credentials are set: using a fake of the API in this process.\n\n")
 		err = demonstrate(ctx, r)
 	}
 	if err != nil {
@@ -117,10 +119,10 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type rotator struct {
 	settings
 	client *cftunnel.Client
-	// token is where -print writes the token to. Nothing else is written to it.
+	// token receives the token of -print, and nothing else.
 	token, progress io.Writer
-	// onLook, unless nil, is called after each look at the replicas, with the new token.
-	onLook func(cftunnel.Secret)
+	// onCheck is called with the new token after each check of the replicas, unless it is nil.
+	onCheck func(cftunnel.Secret)
 }
 
 func (r rotator) rotate(ctx context.Context) error {
@@ -139,46 +141,47 @@ func (r rotator) rotate(ctx context.Context) error {
 	if rotation == nil {
 		return err
 	}
-	// Nobody has the new token yet: every replica that runs now has the old one.
+	// Nobody has the new token yet, so every running replica has the old one.
 	before, listErr := r.client.Connectors.List(ctx, tunnel.ID)
-	keepErr := r.keep(rotation.Token)
-	if keepErr != nil || err != nil || listErr != nil {
-		return errors.Join(err, keepErr, listErr)
+	writeErr := r.writeToken(rotation.Token)
+	if writeErr != nil || err != nil || listErr != nil {
+		return errors.Join(err, writeErr, listErr)
 	}
 	if r.compromised {
-		fmt.Fprintf(r.progress, "%s has a new token, and its replicas are dropped. "+
-			"Start them again with the new one.\n", tunnel.Name)
+		fmt.Fprintf(r.progress, "Tunnel %s has a new token, and its connections are closed. "+
+			"Start the replicas with the new token.\n", tunnel.Name)
 		return nil
 	}
-	fmt.Fprintf(r.progress, "%s has a new token. "+
-		"Running replicas keep the old one until they are restarted.\n", tunnel.Name)
-	return r.watch(ctx, tunnel, before, rotation.Token)
+	fmt.Fprintf(r.progress, "Tunnel %s has a new token. "+
+		"Running replicas use the old one until you replace them.\n", tunnel.Name)
+	return r.waitForReplicas(ctx, tunnel, before, rotation.Token)
 }
 
-// explain finds out what became of a rotation whose response was lost. The token that it may have
-// made is not written to the file, which may contain a good one.
+// explain returns an error that says whether a rotation with a lost response was carried out. The
+// new token is not written to the file, which may contain a valid one.
 func (r rotator) explain(
-	ctx context.Context, tunnel *cftunnel.Tunnel, made cftunnel.Secret,
+	ctx context.Context, tunnel *cftunnel.Tunnel, newToken cftunnel.Secret,
 ) error {
 	now, err := r.client.Tunnels.Token(ctx, tunnel.ID)
 	if err != nil {
 		if r.print {
-			fmt.Fprintln(r.token, made.Reveal())
-			fmt.Fprintf(r.progress, "The token is good if %s is rotated.\n", tunnel.Name)
+			fmt.Fprintln(r.token, newToken.Reveal())
+			fmt.Fprintf(r.progress, "The token is valid only if tunnel %s is rotated.\n",
+				tunnel.Name)
 		}
-		return fmt.Errorf("whether %s is rotated is unknown: %w", tunnel.Name, err)
+		return fmt.Errorf("it is unknown whether tunnel %s is rotated: %w", tunnel.Name, err)
 	}
 	current, currentErr := cftunnel.ParseTunnelToken(now)
-	wanted, wantedErr := cftunnel.ParseTunnelToken(made)
+	wanted, wantedErr := cftunnel.ParseTunnelToken(newToken)
 	if currentErr == nil && wantedErr == nil && current.Secret == wanted.Secret {
-		return fmt.Errorf("%s is rotated all the same; "+
-			"run this again to rotate it once more and keep its token", tunnel.Name)
+		return fmt.Errorf("tunnel %s is rotated, but its token is not written; "+
+			"run rotate again", tunnel.Name)
 	}
-	return fmt.Errorf("%s is not rotated", tunnel.Name)
+	return fmt.Errorf("tunnel %s is not rotated", tunnel.Name)
 }
 
-// keep writes the token to where it was asked for.
-func (r rotator) keep(token cftunnel.Secret) error {
+// writeToken writes the token as -print and -out say.
+func (r rotator) writeToken(token cftunnel.Secret) error {
 	if r.print {
 		fmt.Fprintln(r.token, token.Reveal())
 	}
@@ -192,7 +195,7 @@ func (r rotator) keep(token cftunnel.Secret) error {
 	return nil
 }
 
-// checkWritable finds out before the rotation what would keep its token from being written.
+// checkWritable returns an error if the token could not be written to path.
 func checkWritable(path string) error {
 	if path == "" {
 		return nil
@@ -207,9 +210,10 @@ func checkWritable(path string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// watch shows which replicas run until none of the old ones does.
-func (r rotator) watch(
-	ctx context.Context, tunnel *cftunnel.Tunnel, before []cftunnel.Connector, made cftunnel.Secret,
+// waitForReplicas prints which replicas run, until none of those in before does.
+func (r rotator) waitForReplicas(
+	ctx context.Context, tunnel *cftunnel.Tunnel, before []cftunnel.Connector,
+	newToken cftunnel.Secret,
 ) error {
 	old := map[string]bool{}
 	for _, connector := range before {
@@ -222,33 +226,34 @@ func (r rotator) watch(
 		if err != nil {
 			return err
 		}
-		left := 0
+		remaining := 0
 		for _, connector := range running {
 			token := "new"
 			if old[connector.ID] {
 				token = "old"
-				left++
+				remaining++
 			}
 			fmt.Fprintf(r.progress, "  %s token  %s  %s  since %s\n",
 				token, connector.ID, connector.Version, connector.RunAt.Format(time.DateTime))
 		}
 		fmt.Fprintf(r.progress, "Replicas with the old token: %d of %d; with the new one: %d.\n",
-			left, len(before), len(running)-left)
-		if left == 0 {
+			remaining, len(before), len(running)-remaining)
+		if remaining == 0 {
 			return nil
 		}
-		if r.onLook != nil {
-			r.onLook(made)
+		if r.onCheck != nil {
+			r.onCheck(newToken)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("replicas that still run with the old token: %d: %w", left, ctx.Err())
+			return fmt.Errorf("%d of %d replicas still run with the old token: %w",
+				remaining, len(before), ctx.Err())
 		case <-time.After(r.interval):
 		}
 	}
 }
 
-// demonstrate rotates a tunnel of a fake with two replicas. One of them is replaced at each look.
+// demonstrate rotates a tunnel of a fake with two replicas. It replaces one after each check.
 func demonstrate(ctx context.Context, r rotator) (err error) {
 	fake := tunneltest.NewServer()
 	defer fake.Close()
@@ -267,7 +272,7 @@ func demonstrate(ctx context.Context, r rotator) (err error) {
 			return err
 		}
 	}
-	r.onLook = func(token cftunnel.Secret) {
+	r.onCheck = func(token cftunnel.Secret) {
 		if len(replicas) > 0 {
 			fake.Disconnect(replicas[0])
 			_, _ = fake.Connect(token)

@@ -24,8 +24,8 @@ const (
 	opToken  = "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token"
 )
 
-// running returns a fake with a tunnel and a replica. It works on the clock of a bubble.
-func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+// newTunnel returns a fake with a tunnel and the ID of its replica. It can be used in a bubble.
+func newTunnel(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
 	t.Helper()
 	fake := tunneltest.NewServer(tunneltest.InMemory())
 	t.Cleanup(fake.Close)
@@ -38,27 +38,27 @@ func running(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunn
 	return fake, client, tunnel, connector
 }
 
-// rotate runs a rotator on the tunnel "blog" and returns what it wrote.
+// rotate runs a rotator, by default for the tunnel "blog", and returns what it wrote.
 func rotate(t *testing.T, r rotator) (token, progress string, err error) {
 	t.Helper()
-	var stdout, messages bytes.Buffer
-	r.token, r.progress = &stdout, &messages
+	var stdout, stderr bytes.Buffer
+	r.token, r.progress = &stdout, &stderr
 	r.tunnel = cmp.Or(r.tunnel, "blog")
 	err = r.rotate(t.Context())
-	return stdout.String(), messages.String(), err
+	return stdout.String(), stderr.String(), err
 }
 
-func TestPlannedRotationWaitsForTheReplicas(t *testing.T) {
+func TestRotate_WaitsForReplicas(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, plannedRotationWaits)
+	synctest.Test(t, testWaitsForReplicas)
 }
 
-func plannedRotationWaits(t *testing.T) {
-	fake, client, tunnel, connector := running(t)
-	looks := 0
+func testWaitsForReplicas(t *testing.T) {
+	fake, client, tunnel, connector := newTunnel(t)
+	checks := 0
 	r := rotator{client: client, settings: settings{wait: time.Minute, interval: 5 * time.Second}}
-	r.onLook = func(token cftunnel.Secret) {
-		if looks++; looks == 2 {
+	r.onCheck = func(token cftunnel.Secret) {
+		if checks++; checks == 2 {
 			fake.Disconnect(connector)
 			_, err := fake.Connect(token)
 			assert.NoError(t, err)
@@ -66,7 +66,7 @@ func plannedRotationWaits(t *testing.T) {
 	}
 	printed, progress, err := rotate(t, r)
 	require.NoError(t, err)
-	assert.Equal(t, 2, looks)
+	assert.Equal(t, 2, checks)
 	assert.Contains(t, progress, "old token  "+connector)
 	assert.Contains(t, progress, "Replicas with the old token: 1 of 1; with the new one: 0.")
 	assert.Contains(t, progress, "Replicas with the old token: 0 of 1; with the new one: 1.")
@@ -76,20 +76,20 @@ func plannedRotationWaits(t *testing.T) {
 	assert.Empty(t, printed)
 }
 
-func TestPlannedRotationEndsWhereReplicasStay(t *testing.T) {
+func TestRotate_Timeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, client, _, _ := running(t)
+		_, client, _, _ := newTunnel(t)
 		began := time.Now()
 		_, _, err := rotate(t, rotator{
 			client: client, settings: settings{wait: time.Hour, interval: 7 * time.Minute},
 		})
-		require.ErrorContains(t, err, "still run with the old token: 1")
+		require.ErrorContains(t, err, "1 of 1 replicas still run with the old token")
 		assert.Equal(t, time.Hour, time.Since(began))
 	})
 }
 
-func TestNothingSecretIsLogged(t *testing.T) {
+func TestRotate_LogsNoSecret(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
@@ -103,11 +103,12 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestRotationAfterACompromise(t *testing.T) {
+func TestRotate_Compromised(t *testing.T) {
 	t.Parallel()
-	fake, client, tunnel, _ := running(t)
+	fake, client, tunnel, _ := newTunnel(t)
 	path := filepath.Join(t.TempDir(), "token")
-	_, progress, err := rotate(t, rotator{client: client, settings: settings{compromised: true, out: path}})
+	s := settings{compromised: true, out: path}
+	_, progress, err := rotate(t, rotator{client: client, settings: s})
 	require.NoError(t, err)
 	connectors, err := client.Connectors.List(t.Context(), tunnel.ID)
 	require.NoError(t, err)
@@ -125,12 +126,14 @@ func TestRotationAfterACompromise(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
+func TestRotate_FailedCleanupKeepsToken(t *testing.T) {
 	t.Parallel()
-	fake, client, _, _ := running(t)
-	fake.Inject(tunneltest.Fault{Operation: "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Status: 500})
+	fake, client, _, _ := newTunnel(t)
+	const opCleanup = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections"
+	fake.Inject(tunneltest.Fault{Operation: opCleanup, Status: 500})
 	path := filepath.Join(t.TempDir(), "token")
-	_, _, err := rotate(t, rotator{client: client, settings: settings{compromised: true, out: path}})
+	s := settings{compromised: true, out: path}
+	_, _, err := rotate(t, rotator{client: client, settings: s})
 	require.ErrorContains(t, err, "cleaning up its connections failed")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -138,31 +141,32 @@ func TestTokenIsKeptWhereTheCleanUpFails(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestRotation_Print(t *testing.T) {
+func TestRotate_Print(t *testing.T) {
 	t.Parallel()
-	fake, client, tunnel, _ := running(t)
-	printed, progress, err := rotate(t, rotator{client: client, settings: settings{compromised: true, print: true}})
+	fake, client, tunnel, _ := newTunnel(t)
+	s := settings{compromised: true, print: true}
+	printed, progress, err := rotate(t, rotator{client: client, settings: s})
 	require.NoError(t, err)
 	token, err := client.Tunnels.Token(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.Equal(t, token.Reveal()+"\n", printed)
 	assert.NotContains(t, progress, token.Reveal())
 
-	// Nobody can say whether the tunnel is rotated: the token is still the only thing that is printed.
+	// If the outcome is unknown, the token is still the only output.
 	fake.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
 	fake.Inject(tunneltest.Fault{Operation: opToken, Status: 500})
 	printed, progress, err = rotate(t, rotator{client: client, settings: settings{print: true}})
 	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-	require.ErrorContains(t, err, "whether blog is rotated is unknown")
-	assert.Contains(t, progress, "good if blog is rotated")
+	require.ErrorContains(t, err, "it is unknown whether tunnel blog is rotated")
+	assert.Contains(t, progress, "valid only if tunnel blog is rotated")
 	require.True(t, strings.HasSuffix(printed, "\n"))
 	_, err = fake.Connect(cftunnel.NewSecret(printed))
 	require.NoError(t, err)
 }
 
-func TestRotation_UnknownTunnel(t *testing.T) {
+func TestRotate_UnknownTunnel(t *testing.T) {
 	t.Parallel()
-	_, client, _, _ := running(t)
+	_, client, _, _ := newTunnel(t)
 	_, _, err := rotate(t, rotator{client: client, settings: settings{tunnel: "shop"}})
 	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 }
@@ -188,7 +192,7 @@ func TestRotate_CommandLine(t *testing.T) {
 		{true, []string{"-print"}, 2, "name of the tunnel is missing"},
 		{true, []string{"blog"}, 2, "-out or -print is missing"},
 		{true, []string{"-compromised", "blog"}, 2, "-out or -print is missing"},
-		// A token of a fake must not be taken for a real one.
+		// Nobody must mistake a token of the fake for a real one.
 		{false, []string{"blog"}, 2, "CLOUDFLARE_API_TOKEN is not set"},
 		{false, []string{"-print", "blog"}, 2, "CLOUDFLARE_API_TOKEN is not set"},
 		{false, []string{"-out", file}, 2, "CLOUDFLARE_API_TOKEN is not set"},
@@ -218,7 +222,8 @@ func TestRotate_Program(t *testing.T) {
 	fake.Seed(tunneltest.TunnelSeed{Name: "blog"})
 	file := filepath.Join(t.TempDir(), "token")
 	var stdout, stderr bytes.Buffer
-	require.Zero(t, start(t.Context(), []string{"-print", "-out", file, "blog"}, &stdout, &stderr), stderr.String())
+	args := []string{"-print", "-out", file, "blog"}
+	require.Zero(t, start(t.Context(), args, &stdout, &stderr), stderr.String())
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, string(content)+"\n", stdout.String())
@@ -228,65 +233,68 @@ func TestRotate_Program(t *testing.T) {
 
 	stdout.Reset()
 	stderr.Reset()
-	require.Zero(t, start(t.Context(), []string{"-compromised", "-out", file, "blog"}, &stdout, &stderr))
+	args = []string{"-compromised", "-out", file, "blog"}
+	require.Zero(t, start(t.Context(), args, &stdout, &stderr))
 	assert.Contains(t, stdout.String(), "blog has a new token")
 	assert.Empty(t, stderr.String())
 }
 
-func TestLostRotationOverwritesNoGoodToken(t *testing.T) {
+func TestRotate_LostResponseKeepsFile(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		fault tunneltest.Fault
-		said  string
+		text  string
 	}{
-		"that was not carried out": {tunneltest.Fault{Operation: opUpdate, Status: 503}, "is not rotated"},
-		"that was":                 {tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter}, "is rotated all the same"},
+		"not carried out": {tunneltest.Fault{Operation: opUpdate, Status: 503}, "is not rotated"},
+		"carried out":     {tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter}, "is rotated, but"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fake, client, tunnel, _ := running(t)
+			fake, client, tunnel, _ := newTunnel(t)
 			path := filepath.Join(t.TempDir(), "token")
 			require.NoError(t, os.WriteFile(path, []byte(tunnel.Token.Reveal()), 0o600))
 			fake.Inject(test.fault)
 			_, _, err := rotate(t, rotator{client: client, settings: settings{out: path}})
 			require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-			require.ErrorContains(t, err, test.said)
+			require.ErrorContains(t, err, test.text)
 			content, err := os.ReadFile(path)
 			require.NoError(t, err)
 			assert.Equal(t, tunnel.Token.Reveal(), string(content))
-			left, err := os.ReadDir(filepath.Dir(path))
+			files, err := os.ReadDir(filepath.Dir(path))
 			require.NoError(t, err)
-			assert.Len(t, left, 1)
+			assert.Len(t, files, 1)
 		})
 	}
 }
 
-func TestRotation_FileThatCannotBeWritten(t *testing.T) {
+func TestRotate_UnwritableFile(t *testing.T) {
 	t.Parallel()
-	fake, client, tunnel, _ := running(t)
+	fake, client, tunnel, _ := newTunnel(t)
 	folder := t.TempDir()
 	for _, path := range []string{filepath.Join(folder, "missing", "token"), folder} {
 		_, _, err := rotate(t, rotator{client: client, settings: settings{out: path}})
 		require.Error(t, err)
 		_, err = fake.Connect(tunnel.Token)
-		require.NoError(t, err, "it is not rotated")
+		require.NoError(t, err, "the tunnel is not rotated")
 	}
-	left, err := os.ReadDir(folder)
+	files, err := os.ReadDir(folder)
 	require.NoError(t, err)
-	assert.Empty(t, left)
+	assert.Empty(t, files)
 }
 
 func TestRotate_Demonstration(t *testing.T) {
 	t.Setenv("CLOUDFLARE_API_TOKEN", "")
 	t.Setenv("CLOUDFLARE_API_KEY", "")
 	var stdout, stderr bytes.Buffer
-	require.Zero(t, start(t.Context(), []string{"-interval", "1ms"}, &stdout, &stderr), stderr.String())
-	assert.Contains(t, stderr.String(), "No credentials in the environment")
+	args := []string{"-interval", "1ms"}
+	require.Zero(t, start(t.Context(), args, &stdout, &stderr), stderr.String())
+	assert.Contains(t, stderr.String(), "No credentials are set")
 	assert.Contains(t, stdout.String(), "Replicas with the old token: 0 of 2; with the new one: 2.")
 	assert.NotContains(t, stdout.String(), "No credentials")
 
 	stdout.Reset()
-	require.Zero(t, start(t.Context(), []string{"-interval", "1ms", "-print"}, &stdout, &stderr), stderr.String())
+	args = append(args, "-print")
+	require.Zero(t, start(t.Context(), args, &stdout, &stderr), stderr.String())
 	_, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(stdout.String()))
 	require.NoError(t, err)
 	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"))

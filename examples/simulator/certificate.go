@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// certificate makes a certificate for loopback addresses, an address and other hosts, writes it to
-// a file in a directory of its own, and returns the file's path. The key stays in memory.
+// certificate creates a certificate for loopback addresses, for ip and for hosts. It writes the
+// certificate to a file in a new directory and returns the file's path. It does not write the key.
 func certificate(ip net.IP, hosts []string) (tls.Certificate, string, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -31,7 +31,7 @@ func certificate(ip net.IP, hosts []string) (tls.Certificate, string, error) {
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
-		IsCA:                  true, // so that every program takes it as a root
+		IsCA:                  true, // so that programs accept it as a root certificate
 		DNSNames:              []string{"localhost"},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, ip},
 	}

@@ -12,16 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cloudflared is told of the simulator by `cloudflared tunnel --api-url $CLOUDFLARE_BASE_URL`. Package tunneltest has its commands
-// one by one; here they come over the network, in the order of a tunnel's life.
-func TestSimulatorServesCloudflared(t *testing.T) {
+// The test sends the requests of `cloudflared tunnel --api-url $CLOUDFLARE_BASE_URL` in the order
+// of a tunnel's life cycle. Package tunneltest tests the commands one by one.
+func TestSimulator_Cloudflared(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-account", account, "-token", "a-token")
 	tunnels := environment["CLOUDFLARE_BASE_URL"] + "/accounts/" + account + "/cfd_tunnel"
-	// cloudflared decodes messages as strings, and looks for errors only where Content-Type is this and no more.
+	// cloudflared decodes messages as strings. It reads errors only if the Content-Type is exactly
+	// application/json.
 	do := func(method, url, body string, result any) (status, code int) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		ctx := t.Context()
+		request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 		require.NoError(t, err)
 		request.Header.Set("Authorization", "Bearer a-token")
 		request.Header.Set("Accept", "application/json;version=1")
@@ -50,7 +52,8 @@ func TestSimulatorServesCloudflared(t *testing.T) {
 		return response.StatusCode, code
 	}
 	var tunnel struct{ ID, Name, Token string }
-	create := fmt.Sprintf(`{"name":"web","tunnel_secret":%q}`, base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	secret := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	create := fmt.Sprintf(`{"name":"web","tunnel_secret":%q}`, secret)
 	do(http.MethodPost, tunnels, create, &tunnel)
 	_, code := do(http.MethodPost, tunnels, create, nil)
 	assert.Equal(t, 1013, code)
@@ -64,21 +67,23 @@ func TestSimulatorServesCloudflared(t *testing.T) {
 	do(http.MethodPost, tunnels+"/"+tunnel.ID+"/management/logs", "", &token)
 	assert.NotEqual(t, tunnel.Token, token)
 
-	_, answer := control(t, http.MethodPost, strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4")+"/simulator/connectors",
-		fmt.Sprintf(`{"token":%q}`, tunnel.Token))
+	root := strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4")
+	body := fmt.Sprintf(`{"token":%q}`, tunnel.Token)
+	_, response := control(t, http.MethodPost, root+"/simulator/connectors", body)
 	var connectors []struct {
 		ID    string
 		Conns []struct{ ID string }
 	}
 	do(http.MethodGet, tunnels+"/"+tunnel.ID+"/connections", "", &connectors)
 	require.Len(t, connectors, 1)
-	assert.Equal(t, answer["connector_id"], connectors[0].ID)
+	assert.Equal(t, response["connector_id"], connectors[0].ID)
 	assert.Len(t, connectors[0].Conns, 4)
 
 	status, code := do(http.MethodDelete, tunnels+"/"+tunnel.ID, "", nil)
 	assert.Equal(t, http.StatusBadRequest, status)
 	assert.Equal(t, 1022, code)
-	status, _ = do(http.MethodDelete, tunnels+"/"+tunnel.ID+"/connections?client_id="+connectors[0].ID, "", nil)
+	connections := tunnels + "/" + tunnel.ID + "/connections?client_id=" + connectors[0].ID
+	status, _ = do(http.MethodDelete, connections, "", nil)
 	assert.Equal(t, http.StatusOK, status)
 	status, _ = do(http.MethodDelete, tunnels+"/"+tunnel.ID+"?cascade=true", "", nil)
 	assert.Equal(t, http.StatusOK, status)

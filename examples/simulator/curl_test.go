@@ -15,9 +15,8 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// The lines that docs/publishing.md shows, which are those of Cloudflare's documentation, run as
-// they are.
-func TestSimulator_PublishingWithCurl(t *testing.T) {
+// The commands of docs/publishing.md, which are those of Cloudflare's documentation, run unchanged.
+func TestSimulator_Curl(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/publishing.md")
 	require.NoError(t, err)
@@ -32,25 +31,24 @@ func TestSimulator_PublishingWithCurl(t *testing.T) {
 	require.True(t, found, created)
 	assert.Equal(t, 2, strings.Count(created, `"success":true`), created)
 
-	connectors := strings.TrimSuffix(
-		environment["CLOUDFLARE_BASE_URL"], "/client/v4",
-	) + "/simulator/connectors"
+	root := strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4")
+	connectors := root + "/simulator/connectors"
 	status, _ := control(t, http.MethodPost, connectors, fmt.Sprintf(`{"token":%q}`, token))
 	require.Equal(t, http.StatusOK, status)
 	environment["TUNNEL_ID"] = id
 	assert.Contains(t, shell(t, environment, blocks[1][1]), `"status":"healthy"`)
 
-	list, err := dial(t, environment).Hostnames.List(t.Context(), id)
+	list, err := newClient(t, environment).Hostnames.List(t.Context(), id)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	assert.Equal(t, "app.example.com", list[0].Hostname)
 	assert.Equal(t, cftunnel.DNSStateReady, list[0].DNS)
 }
 
-// shell runs lines with only these variables, and returns what they print.
-func shell(t *testing.T, environment map[string]string, lines string) string {
+// shell runs commands with these environment variables, and returns their output.
+func shell(t *testing.T, environment map[string]string, commands string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "sh", "-eu", "-c", lines)
+	command := exec.CommandContext(t.Context(), "sh", "-eu", "-c", commands)
 	command.Env = []string{"PATH=" + os.Getenv("PATH")}
 	for name, value := range environment {
 		command.Env = append(command.Env, name+"="+value)

@@ -1,12 +1,16 @@
-// Simulator serves the fake of Cloudflare's tunnel API to programs in any language, live logs
-// included, and calls that start and stop a replica of cloudflared and log a line on it:
+// Simulator serves a fake of the Cloudflare Tunnel API, including live logs, to programs in any
+// language. Additional endpoints start and stop a replica of cloudflared, and log a line:
 //
-//	POST   /simulator/connectors                      {"token":"eyJ…"}  →  {"connector_id":"…"}
+//	POST /simulator/connectors
+//	     {"token":"eyJ…"}
+//	     The response is {"connector_id":"…"}.
 //	DELETE /simulator/connectors/{connector_id}
-//	POST   /simulator/connectors/{connector_id}/logs  {"level":"info","event":"http","message":"…","fields":{…}}
+//	POST /simulator/connectors/{connector_id}/logs
+//	     {"level":"info","event":"http","message":"…","fields":{…}}
 //
-// Requests for other hosts than this machine are refused: a web page could otherwise point a name
-// of its own at the simulator. -allow-host allows a name, for example that of a container.
+// The simulator rejects requests whose Host is not this machine. Otherwise a web page could send
+// requests to it through a domain name that resolves to this machine. -allow-host allows another
+// host, such as the name of a container.
 package main
 
 import (
@@ -32,7 +36,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// Exit codes: a bad command line is 2, as the flag package has it.
+// Exit codes. The flag package also uses 2 for a bad command line.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -54,6 +58,7 @@ type settings struct {
 	allowHosts           []string
 }
 
+// run returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var s settings
 	flags := s.flags(stderr)
@@ -76,18 +81,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (s *settings) flags(stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("simulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "usage: simulator [flags]\n\n"+
+			"Serves a fake of the Cloudflare Tunnel API until it is interrupted, and prints the\n"+
+			"environment variables that programs need to use it.\n\n")
+		flags.PrintDefaults()
+	}
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787",
-		"`address` to listen on; a free port is chosen for port 0")
+		"`address` to listen on; port 0 selects a free port")
 	flags.Func("allow-host",
-		"`host` that requests may be for, other than localhost; may be repeated", s.allowHost)
+		"another `host` that requests may be for, in addition to localhost; may be repeated",
+		s.allowHost)
 	flags.StringVar(&s.account, "account", "",
-		"account `id`, 32 hexadecimal digits (default: a random one)")
-	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random one)")
-	flags.BoolVar(&s.tls, "tls", false, "serve HTTPS, with a certificate that it makes and whose path it prints")
+		"account `ID`, 32 hexadecimal digits (default: a random ID)")
+	flags.StringVar(&s.token, "token", "", "API `token` to accept (default: a random token)")
+	flags.BoolVar(&s.tls, "tls", false,
+		"serve HTTPS, with a new certificate whose path is printed")
 	flags.StringVar(&s.zone, "zone", "example.com", "`name` of the account's DNS zone")
 	flags.IntVar(&s.quota, "quota", 1200, "`requests` allowed in a window; 0 allows any number")
 	flags.DurationVar(&s.window, "window", 5*time.Minute,
-		"`length` of the quota's window, and of the refusal that follows")
+		"`length` of the quota's window, and of the rejection after the quota is exceeded")
 	return flags
 }
 
@@ -100,7 +113,7 @@ func (s *settings) allowHost(host string) error {
 	return nil
 }
 
-// check refuses what a client would refuse, by the client's own checks.
+// check checks the command line. The client checks the account and the token.
 func (s *settings) check(flags *flag.FlagSet) error {
 	switch {
 	case flags.NArg() > 0:
@@ -124,7 +137,7 @@ func (s *settings) check(flags *flag.FlagSet) error {
 	return checkZone(s.zone)
 }
 
-// checkZone refuses what is not the name of a zone.
+// checkZone checks the name of the zone. SeedZone panics if the name is invalid.
 func checkZone(name string) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -135,9 +148,9 @@ func checkZone(name string) (err error) {
 	return nil
 }
 
-// serve runs until the context ends.
+// serve serves the fake until ctx ends.
 func serve(ctx context.Context, s settings, stdout io.Writer) error {
-	opts := []tunneltest.Option{tunneltest.WithRecordLimit(0)} // nobody reads the record
+	opts := []tunneltest.Option{tunneltest.WithRecordLimit(0)} // no records: nothing reads them
 	if s.account != "" {
 		opts = append(opts, tunneltest.WithAccountID(s.account))
 	}
@@ -155,7 +168,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 		return err
 	}
 	defer listener.Close()
-	address, scheme := reachable(listener.Addr().(*net.TCPAddr)), "http"
+	address, scheme := localAddr(listener.Addr().(*net.TCPAddr)), "http"
 	checked := checkHost(handler(fake), append(s.allowHosts, hostOf(address)))
 	server := &http.Server{Handler: checked, ReadHeaderTimeout: time.Minute}
 	if s.tls {
@@ -173,7 +186,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ZONE_ID=%s\n", fake.SeedZone(s.zone))
-	// The token is the fake's, and has no other use.
+	// Only the fake accepts this token.
 	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -189,7 +202,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	return nil
 }
 
-// checkHost refuses requests whose Host is not this machine and not one of those allowed.
+// checkHost rejects requests whose Host is neither this machine nor an allowed host.
 func checkHost(next http.Handler, allowed []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r.Host)
@@ -197,7 +210,7 @@ func checkHost(next http.Handler, allowed []string) http.Handler {
 		isLoopback := host == "localhost" || err == nil && ip.IsLoopback()
 		if !isLoopback && !slices.Contains(allowed, host) {
 			respond(w, http.StatusForbidden, map[string]string{
-				"error": "the request is for another host; -allow-host allows it",
+				"error": "the request is for another host; allow it with -allow-host",
 			})
 			return
 		}
@@ -213,22 +226,21 @@ func hostOf(header string) string {
 	return normalHost(header)
 }
 
-// normalHost returns the same text for all forms of a host: lower case, no dot at the end, an
-// address of IPv6 without brackets.
+// normalHost returns a host in lower case, without a final dot and without brackets.
 func normalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-// reachable returns the address for a program on this machine: the client refuses plain http to
-// another one.
-func reachable(addr *net.TCPAddr) string {
+// localAddr returns the address for programs on this machine. For an unspecified address it is a
+// loopback address, because the client rejects plain http to other addresses.
+func localAddr(addr *net.TCPAddr) string {
 	if addr.IP.IsUnspecified() {
 		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
 	}
 	return addr.String()
 }
 
-// handler serves the API and the replicas beside it.
+// handler serves the API of the fake and the endpoints of the simulator.
 func handler(fake *tunneltest.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /simulator/connectors", func(w http.ResponseWriter, r *http.Request) {
@@ -260,7 +272,7 @@ func handler(fake *tunneltest.Server) http.Handler {
 	mux.HandleFunc("POST /simulator/connectors/{connector_id}/logs", logLine(fake))
 	api := fake.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A ServeMux redirects paths with empty parts; the API responds to them itself.
+		// A ServeMux would redirect paths with empty segments; the API responds to them.
 		if strings.HasPrefix(r.URL.Path, "/simulator/") {
 			mux.ServeHTTP(w, r)
 			return
@@ -269,6 +281,7 @@ func handler(fake *tunneltest.Server) http.Handler {
 	})
 }
 
+// respond writes a response with a JSON body.
 func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

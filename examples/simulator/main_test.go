@@ -32,14 +32,15 @@ func simulate(t *testing.T, args ...string) map[string]string {
 	reader, writer := io.Pipe()
 	code := make(chan int)
 	var stderr bytes.Buffer
-	go func() { code <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), writer, &stderr) }()
+	args = append([]string{"-addr", "127.0.0.1:0"}, args...)
+	go func() { code <- run(ctx, args, writer, &stderr) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.Zero(t, <-code, stderr.String())
 	})
 	environment := map[string]string{}
 	lines := bufio.NewScanner(reader)
-	for environment["CLOUDFLARE_API_TOKEN"] == "" { // the last one
+	for environment["CLOUDFLARE_API_TOKEN"] == "" { // the last line
 		require.True(t, lines.Scan())
 		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
 		require.True(t, found, lines.Text())
@@ -48,17 +49,21 @@ func simulate(t *testing.T, args ...string) map[string]string {
 	return environment
 }
 
-func dial(t *testing.T, environment map[string]string) *cftunnel.Client {
+// newClient returns a client for the simulator that does not retry.
+func newClient(t *testing.T, environment map[string]string) *cftunnel.Client {
 	t.Helper()
-	client, err := cftunnel.NewClient(cftunnel.WithBaseURL(environment["CLOUDFLARE_BASE_URL"]),
-		cftunnel.WithAPIToken(environment["CLOUDFLARE_API_TOKEN"]), cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]),
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}))
+	client, err := cftunnel.NewClient(
+		cftunnel.WithBaseURL(environment["CLOUDFLARE_BASE_URL"]),
+		cftunnel.WithAPIToken(environment["CLOUDFLARE_API_TOKEN"]),
+		cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}),
+	)
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
 	return client
 }
 
-// control makes one of the two calls beside the API.
+// control sends a request to an endpoint of the simulator that is not part of the API.
 func control(t *testing.T, method, url, body string) (int, map[string]string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -66,65 +71,69 @@ func control(t *testing.T, method, url, body string) (int, map[string]string) {
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	var answer map[string]string
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
-	return response.StatusCode, answer
+	var result map[string]string
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&result))
+	return response.StatusCode, result
 }
 
-func TestSimulatorServesTheAPIAndReplicas(t *testing.T) {
+func TestSimulator_Replicas(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-account", account, "-token", "a-token")
 	assert.Equal(t, account, environment["CLOUDFLARE_ACCOUNT_ID"])
 	assert.Equal(t, "a-token", environment["CLOUDFLARE_API_TOKEN"])
-	client := dial(t, environment)
+	client := newClient(t, environment)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
 
-	connectors := strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4") + "/simulator/connectors"
-	status, answer := control(t, http.MethodPost, connectors, fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal()))
+	root := strings.TrimSuffix(environment["CLOUDFLARE_BASE_URL"], "/client/v4")
+	connectors := root + "/simulator/connectors"
+	body := fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal())
+	status, response := control(t, http.MethodPost, connectors, body)
 	assert.Equal(t, http.StatusOK, status)
 	tunnel, err = client.Tunnels.Get(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TunnelStatusHealthy, tunnel.Status)
 
-	status, _ = control(t, http.MethodDelete, connectors+"/"+answer["connector_id"], "")
+	status, _ = control(t, http.MethodDelete, connectors+"/"+response["connector_id"], "")
 	assert.Equal(t, http.StatusOK, status)
 	tunnel, err = client.Tunnels.Get(t.Context(), tunnel.ID)
 	require.NoError(t, err)
 	assert.Equal(t, cftunnel.TunnelStatusDown, tunnel.Status)
 
 	for _, body := range []string{"", "{", `{"token":""}`, `{"token":"eyJ"}`} {
-		status, answer = control(t, http.MethodPost, connectors, body)
+		status, response = control(t, http.MethodPost, connectors, body)
 		assert.Equal(t, http.StatusBadRequest, status)
-		assert.NotEmpty(t, answer["error"])
+		assert.NotEmpty(t, response["error"])
 	}
 }
 
-func TestSimulatorMakesUpWhatIsNotGiven(t *testing.T) {
+func TestSimulator_Defaults(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-addr", ":0")
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/client/v4$`, environment["CLOUDFLARE_BASE_URL"])
-	_, err := dial(t, environment).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	_, err := newClient(t, environment).Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 	require.NoError(t, err)
 }
 
-func TestSimulatorKeepsTheQuota(t *testing.T) {
+func TestSimulator_Quota(t *testing.T) {
 	t.Parallel()
-	client := dial(t, simulate(t, "-quota", "2", "-window", "1h"))
+	client := newClient(t, simulate(t, "-quota", "2", "-window", "1h"))
 	var info cftunnel.ResponseInfo
 	for range 2 {
 		_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
 		require.NoError(t, err)
 	}
-	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, cftunnel.CaptureResponse(&info))
+	capture := cftunnel.CaptureResponse(&info)
+	_, err := client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{}, capture)
 	require.ErrorIs(t, err, cftunnel.ErrRateLimited)
 	assert.Equal(t, "3600", info.Header.Get("Retry-After"))
 }
 
-func TestPathsWithEmptyPartsReachTheAPI(t *testing.T) {
+func TestSimulator_PathWithEmptySegment(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-token", "a-token")
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, environment["CLOUDFLARE_BASE_URL"]+"/accounts//cfd_tunnel", nil)
+	url := environment["CLOUDFLARE_BASE_URL"] + "/accounts//cfd_tunnel"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer a-token")
 	response, err := http.DefaultClient.Do(request)
@@ -133,12 +142,12 @@ func TestPathsWithEmptyPartsReachTheAPI(t *testing.T) {
 	assert.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 }
 
-func TestBadCommandLines(t *testing.T) {
+func TestSimulator_CommandLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		code int
-		said string
+		text string
 	}{
 		{[]string{"-help"}, 0, "-quota"},
 		{[]string{"-nonsense"}, exitUsage, "-nonsense"},
@@ -157,7 +166,7 @@ func TestBadCommandLines(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			assert.Equal(t, test.code, run(t.Context(), test.args, &stdout, &stderr))
-			assert.Contains(t, stderr.String(), test.said)
+			assert.Contains(t, stderr.String(), test.text)
 			assert.Empty(t, stdout.String())
 		})
 	}
@@ -169,7 +178,7 @@ func TestSimulator_Host(t *testing.T) {
 		"-allow-host", "Simulator.internal.", "-allow-host", "192.0.2.1")["CLOUDFLARE_BASE_URL"]
 	root := strings.TrimSuffix(base, "/client/v4")
 	for host, allowed := range map[string]bool{
-		"":                           true, // that of the URL
+		"":                           true, // the host of the URL
 		"localhost":                  true,
 		"LOCALHOST.":                 true,
 		"localhost:8787":             true,
@@ -189,7 +198,9 @@ func TestSimulator_Host(t *testing.T) {
 		"simulator.internal.example": false,
 		"host.docker.internal:8787":  false,
 	} {
-		for _, url := range []string{base + "/accounts/" + account + "/cfd_tunnel", root + "/simulator/connectors/x"} {
+		for _, url := range []string{
+			base + "/accounts/" + account + "/cfd_tunnel", root + "/simulator/connectors/x",
+		} {
 			method := http.MethodGet
 			if strings.Contains(url, "/simulator/") {
 				method = http.MethodDelete
@@ -213,46 +224,57 @@ func TestSimulator_Host(t *testing.T) {
 	}
 }
 
-// client returns an HTTP client that trusts the simulator's certificate.
-func client(t *testing.T, environment map[string]string) *http.Client {
+// httpClient returns an HTTP client that trusts the simulator's certificate.
+func httpClient(t *testing.T, environment map[string]string) *http.Client {
 	t.Helper()
 	pem, err := os.ReadFile(environment["SSL_CERT_FILE"])
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(pem))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true,
+	}
 	return &http.Client{Transport: transport}
 }
 
-func TestSimulator_StreamsLogsOverTLS(t *testing.T) {
+func TestSimulator_LogsOverTLS(t *testing.T) {
 	t.Parallel()
 	environment := simulate(t, "-tls", "-token", "a-token")
-	https := client(t, environment)
+	https := httpClient(t, environment)
 	base := environment["CLOUDFLARE_BASE_URL"]
 	assert.Equal(t, "https://"+environment["TUNNEL_MANAGEMENT_HOSTNAME"]+"/client/v4", base)
-	api, err := cftunnel.NewClient(cftunnel.WithBaseURL(base), cftunnel.WithAPIToken("a-token"),
-		cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]), cftunnel.WithHTTPClient(https))
+	client, err := cftunnel.NewClient(
+		cftunnel.WithBaseURL(base),
+		cftunnel.WithAPIToken("a-token"),
+		cftunnel.WithAccountID(environment["CLOUDFLARE_ACCOUNT_ID"]),
+		cftunnel.WithHTTPClient(https),
+	)
 	require.NoError(t, err)
-	tunnel, err := api.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
+	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "n"})
 	require.NoError(t, err)
+	root := strings.TrimSuffix(base, "/client/v4")
 	post := func(path, body string) (int, map[string]string) {
-		response, err := https.Post(strings.TrimSuffix(base, "/client/v4")+path, "application/json", strings.NewReader(body))
+		response, err := https.Post(root+path, "application/json", strings.NewReader(body))
 		require.NoError(t, err)
 		defer response.Body.Close()
-		var answer map[string]string
-		require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
-		return response.StatusCode, answer
+		var result map[string]string
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&result))
+		return response.StatusCode, result
 	}
-	_, answer := post("/simulator/connectors", fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal()))
-	logs := "/simulator/connectors/" + answer["connector_id"] + "/logs"
-	stream, err := tunnellogs.Open(t.Context(), api, tunnel.ID, answer["connector_id"], tunnellogs.Params{
+	body := fmt.Sprintf(`{"token":%q}`, tunnel.Token.Reveal())
+	_, response := post("/simulator/connectors", body)
+	connector := response["connector_id"]
+	logs := "/simulator/connectors/" + connector + "/logs"
+	params := tunnellogs.Params{
 		Endpoint: "wss://" + environment["TUNNEL_MANAGEMENT_HOSTNAME"], HTTPClient: https,
-	})
+	}
+	stream, err := tunnellogs.Open(t.Context(), client, tunnel.ID, connector, params)
 	require.NoError(t, err)
 	defer stream.Close()
 	var entry tunnellogs.Entry
-	require.Eventually(t, func() bool { // the stream starts a moment after it was opened
-		status, _ := post(logs, `{"level":"info","event":"http","message":"a line","fields":{"host":"h"}}`)
+	const line = `{"level":"info","event":"http","message":"a line","fields":{"host":"h"}}`
+	require.Eventually(t, func() bool { // the stream starts a moment after Open returns
+		status, _ := post(logs, line)
 		require.Equal(t, http.StatusOK, status)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -264,9 +286,9 @@ func TestSimulator_StreamsLogsOverTLS(t *testing.T) {
 	assert.Equal(t, tunnellogs.EventHTTP, entry.Event)
 	assert.Equal(t, map[string]any{"host": "h"}, entry.Fields)
 
-	status, answer := post(logs, "line")
+	status, response := post(logs, "line")
 	assert.Equal(t, http.StatusBadRequest, status)
-	assert.NotEmpty(t, answer["error"])
+	assert.NotEmpty(t, response["error"])
 }
 
 func TestSimulator_RemovesItsCertificate(t *testing.T) {

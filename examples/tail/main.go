@@ -1,6 +1,7 @@
-// Tail follows the live logs of a tunnel, by name or ID, from every replica at once. Without
-// credentials in the environment it works on a fake of the API in this process and shows a minute
-// of invented traffic in a second.
+// Tail prints the live logs of all replicas of a tunnel.
+//
+// If no credentials are set, it uses a fake of the API in this process, and prints a minute of
+// sample logs in a second.
 package main
 
 import (
@@ -45,13 +46,11 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	out := newPrinter(stdout, s.json, s.fields)
 	if os.Getenv("CLOUDFLARE_API_TOKEN") == "" && os.Getenv("CLOUDFLARE_API_KEY") == "" {
-		fmt.Fprintln(
-			stderr,
-			"No credentials in the environment: showing invented traffic of a fake in this process.",
-		)
+		fmt.Fprintln(stderr, "No credentials are set: "+
+			"printing sample logs of a fake of the API in this process.")
 		err = demonstrate(ctx, s, out, stderr, time.Second/60)
 	} else if s.tunnel == "" {
-		fmt.Fprintln(stderr, "tail: give the name or the ID of a tunnel")
+		fmt.Fprintln(stderr, "tail: the name or the ID of the tunnel is missing")
 		return 2
 	} else {
 		var client *cftunnel.Client
@@ -59,7 +58,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = follow(ctx, client, s, out, stderr)
 		}
 	}
-	if err != nil && ctx.Err() == nil { // an interrupt is no failure
+	if err != nil && ctx.Err() == nil { // an interrupt is not a failure
 		fmt.Fprintln(stderr, "tail:", err)
 		return 1
 	}
@@ -72,67 +71,42 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.SetOutput(io.Discard) // start prints the error
 	levels := []string{"debug", "info", "warn", "error"}
 	events := []string{"cloudflared", "http", "tcp", "udp"}
-	flags.Func(
-		"level",
-		"lowest `level` to show: debug, info, warn or error (default debug)",
-		func(value string) error {
-			s.params.Level = tunnellogs.Level(value)
-			return oneOf(value, levels)
-		},
-	)
-	flags.Func(
-		"event",
-		"`types` to show, with commas: cloudflared, http, tcp, udp (default all)",
-		func(value string) error {
-			for event := range strings.SplitSeq(value, ",") {
-				if err := oneOf(event, events); err != nil {
-					return err
-				}
-				s.params.Events = append(s.params.Events, tunnellogs.EventType(event))
+	const levelUsage = "lowest `level` to print: debug, info, warn or error (default: debug)"
+	flags.Func("level", levelUsage, func(value string) error {
+		s.params.Level = tunnellogs.Level(value)
+		return oneOf(value, levels)
+	})
+	const eventUsage = "`types` to print, separated by commas: cloudflared, http, tcp, udp " +
+		"(default: all)"
+	flags.Func("event", eventUsage, func(value string) error {
+		for event := range strings.SplitSeq(value, ",") {
+			if err := oneOf(event, events); err != nil {
+				return err
 			}
-			return nil
-		},
-	)
-	flags.Func(
-		"connector",
-		"`IDs` of the connectors to follow, with commas (default all)",
-		func(value string) error {
-			s.params.ConnectorIDs = append(s.params.ConnectorIDs, strings.Split(value, ",")...)
-			return nil
-		},
-	)
-	flags.Float64Var(
-		&s.params.Sampling,
-		"sample",
-		1,
-		"`share` of the lines to show, above 0 and up to 1",
-	)
-	flags.StringVar(
-		&s.params.Endpoint,
-		"endpoint",
-		"",
-		"base `URL` of the logs (default Cloudflare's)",
-	)
-	flags.BoolVar(
-		&s.json,
-		"json",
-		false,
-		"print each entry as JSON, with everything in it: cookies and tokens too",
-	)
-	flags.BoolVar(
-		&s.fields,
-		"fields",
-		false,
-		"print the fields of each entry: cookies and tokens too",
-	)
+			s.params.Events = append(s.params.Events, tunnellogs.EventType(event))
+		}
+		return nil
+	})
+	const connectorUsage = "`IDs` of the connectors to follow, separated by commas (default: all)"
+	flags.Func("connector", connectorUsage, func(value string) error {
+		s.params.ConnectorIDs = append(s.params.ConnectorIDs, strings.Split(value, ",")...)
+		return nil
+	})
+	flags.Float64Var(&s.params.Sampling, "sample", 1,
+		"`share` of the lines to print, greater than 0 and at most 1")
+	flags.StringVar(&s.params.Endpoint, "endpoint", "",
+		"base `URL` of the log streams (default: that of Cloudflare)")
+	flags.BoolVar(&s.json, "json", false,
+		"print each entry as JSON, including cookies and tokens")
+	flags.BoolVar(&s.fields, "fields", false,
+		"print the fields of each entry, including cookies and tokens")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(
-			stderr,
-			"usage: tail [flags] TUNNEL\n\nFollows the live logs of a tunnel, by name or ID.\n"+
-				"The account is that of CLOUDFLARE_ACCOUNT_ID.\n",
-		)
+		fmt.Fprint(stderr, "usage: tail [flags] TUNNEL\n\n"+
+			"Prints the live logs of a tunnel. TUNNEL is its name or its ID.\n"+
+			"Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN. If no credentials are set, tail\n"+
+			"uses a fake of the API.\n\n")
 		flags.SetOutput(stderr)
 		flags.PrintDefaults()
 		return s, err
@@ -141,7 +115,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case flags.NArg() > 1:
 		return s, fmt.Errorf("unexpected argument %q: flags go before the tunnel", flags.Arg(1))
 	case !(s.params.Sampling > 0 && s.params.Sampling <= 1):
-		return s, errors.New("-sample must be above 0 and at most 1")
+		return s, errors.New("-sample must be greater than 0 and at most 1")
 	}
 	s.tunnel = flags.Arg(0)
 	return s, nil
@@ -154,14 +128,10 @@ func oneOf(value string, list []string) error {
 	return nil
 }
 
-// follow prints the tunnel's log until ctx ends, which is no error, or there is nothing to stream
-// from.
+// follow prints the logs of the tunnel until ctx ends. It returns an error if no connector can be
+// streamed from, and nil if ctx ends.
 func follow(
-	ctx context.Context,
-	client *cftunnel.Client,
-	s settings,
-	out *printer,
-	stderr io.Writer,
+	ctx context.Context, client *cftunnel.Client, s settings, out *printer, stderr io.Writer,
 ) error {
 	tunnelID := s.tunnel
 	if !isID(tunnelID) {
@@ -176,7 +146,7 @@ func follow(
 		if ctx.Err() != nil {
 			return nil
 		}
-		failure, isOne := errors.AsType[*tunnellogs.StreamError](err)
+		streamErr, ok := errors.AsType[*tunnellogs.StreamError](err)
 		switch {
 		case err == nil:
 			delete(failed, entry.ConnectorID)
@@ -184,38 +154,36 @@ func follow(
 				return err
 			}
 			continue
-		case !isOne || errors.Is(err, tunnellogs.ErrInvalidFilter):
-			return err // the last one
+		case !ok || errors.Is(err, tunnellogs.ErrInvalidFilter):
+			return err // Tail ends after these errors
 		}
-		failed[failure.ConnectorID] = true
-		if !streams(ctx, client, tunnelID, s.params.ConnectorIDs, failed) {
-			return fmt.Errorf("nothing can be streamed: %w", err)
+		failed[streamErr.ConnectorID] = true
+		if allFailed(ctx, client, tunnelID, s.params.ConnectorIDs, failed) {
+			return fmt.Errorf("no connector can be streamed from: %w", err)
 		}
 		fmt.Fprintln(stderr, "tail:", err)
 	}
 	return nil
 }
 
-// streams reports whether there is a connector that has not failed, or none at all: one may start
-// again.
-func streams(
-	ctx context.Context,
-	client *cftunnel.Client,
-	tunnelID string,
-	wanted []string,
+// allFailed reports whether there are connectors and all of them have failed. If there is none, one
+// may start later. If wanted is not empty, other connectors are ignored.
+func allFailed(
+	ctx context.Context, client *cftunnel.Client, tunnelID string, wanted []string,
 	failed map[string]bool,
 ) bool {
 	connectors, err := client.Connectors.List(ctx, tunnelID)
 	if err != nil {
-		return true // unknown
+		return false // unknown
 	}
-	able := slices.DeleteFunc(connectors, func(c cftunnel.Connector) bool {
-		isThis := func(id string) bool { return strings.EqualFold(id, c.ID) }
-		return len(wanted) > 0 && !slices.ContainsFunc(wanted, isThis) ||
-			len(c.Features) > 0 && !slices.Contains(c.Features, "management_logs") // as Tail does
+	candidates := slices.DeleteFunc(connectors, func(c cftunnel.Connector) bool {
+		hasID := func(id string) bool { return strings.EqualFold(id, c.ID) }
+		return len(wanted) > 0 && !slices.ContainsFunc(wanted, hasID) ||
+			// Tail ignores connectors that do not have this feature.
+			len(c.Features) > 0 && !slices.Contains(c.Features, "management_logs")
 	})
-	return len(able) == 0 ||
-		slices.ContainsFunc(able, func(c cftunnel.Connector) bool { return !failed[c.ID] })
+	working := func(c cftunnel.Connector) bool { return !failed[c.ID] }
+	return len(candidates) > 0 && !slices.ContainsFunc(candidates, working)
 }
 
 // isID reports whether the text has the form of a UUID.

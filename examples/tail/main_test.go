@@ -37,31 +37,23 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// run demonstrates in half of the time.
+// run runs the demonstration with these arguments, and returns its output.
 func run(t *testing.T, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	s, err := parse(args, &stderr)
 	require.NoError(t, err)
-	require.NoError(
-		t,
-		demonstrate(
-			t.Context(),
-			s,
-			newPrinter(&stdout, s.json, s.fields),
-			&stderr,
-			8*time.Millisecond,
-		),
-	)
+	out := newPrinter(&stdout, s.json, s.fields)
+	require.NoError(t, demonstrate(t.Context(), s, out, &stderr, 8*time.Millisecond))
 	assert.Empty(t, stderr.String())
 	return stdout.String()
 }
 
-func TestTail_InventedTraffic(t *testing.T) {
+func TestTail_SampleLogs(t *testing.T) {
 	t.Parallel()
 	text := run(t)
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	assert.Greater(t, len(lines), 60) // of about 125
+	assert.Greater(t, len(lines), 60) // some of about 125 may be lost
 	for _, want := range []string{"debug http ", "warn  cloudflared", "error http ", "info  tcp "} {
 		assert.Contains(t, text, want)
 	}
@@ -89,14 +81,14 @@ func TestTail_Flags(t *testing.T) {
 	assert.Contains(t, run(t, "-json"), "access_token=eyJ")
 }
 
-func TestTail_Colours(t *testing.T) {
+func TestPrinter_Colors(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	p := &printer{out: &out, colour: true}
+	p := &printer{out: &out, color: true}
 	require.NoError(t, p.print(tunnellogs.Entry{Level: "error", Message: "a\x1b[0m"}))
 	assert.Contains(t, out.String(), "\x1b[31merror\x1b[0m")
 	assert.NotContains(t, out.String(), "a\x1b")
-	assert.False(t, newPrinter(&out, false, false).colour)
+	assert.False(t, newPrinter(&out, false, false).color)
 }
 
 func TestTail_CommandLine(t *testing.T) {
@@ -104,7 +96,7 @@ func TestTail_CommandLine(t *testing.T) {
 	for _, test := range []struct {
 		args string
 		code int
-		said string
+		text string
 	}{
 		{"-help", 0, "-connector"},
 		{"-nonsense", 2, "-nonsense"},
@@ -118,26 +110,21 @@ func TestTail_CommandLine(t *testing.T) {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			assert.Equal(
-				t,
-				test.code,
-				start(t.Context(), strings.Fields(test.args), &stdout, &stderr),
-			)
-			assert.Contains(t, stderr.String(), test.said)
+			code := start(t.Context(), strings.Fields(test.args), &stdout, &stderr)
+			assert.Equal(t, test.code, code)
+			assert.Contains(t, stderr.String(), test.text)
 			assert.Empty(t, stdout.String())
 		})
 	}
 }
 
-// followed is a tunnel of a fake with one replica.
-func followed(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+// newTunnel returns a fake with a tunnel and the ID of its replica.
+func newTunnel(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
 	t.Helper()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, err := fake.NewClient(
-		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1}),
-		logwatch.Watch(t, fake),
-	)
+	once := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
+	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: "web"})
 	require.NoError(t, err)
@@ -146,9 +133,9 @@ func followed(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tun
 	return fake, client, tunnel, connector
 }
 
-func TestTail_EndsWithTheInterrupt(t *testing.T) {
+func TestFollow_Interrupt(t *testing.T) {
 	t.Parallel()
-	fake, client, tunnel, connector := followed(t)
+	fake, client, tunnel, connector := newTunnel(t)
 	for _, name := range []string{"web", tunnel.ID} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var stdout, stderr buffer
@@ -165,30 +152,24 @@ func TestTail_EndsWithTheInterrupt(t *testing.T) {
 	}
 }
 
-func TestTail_NothingToStream(t *testing.T) {
+func TestFollow_NoConnectorStreams(t *testing.T) {
 	t.Parallel()
 	try := func(client *cftunnel.Client, s settings) error {
 		var out bytes.Buffer
 		return follow(t.Context(), client, s, newPrinter(&out, false, false), &out)
 	}
-	fake, client, tunnel, connector := followed(t)
+	fake, client, tunnel, connector := newTunnel(t)
 	params := tunnellogs.Params{Endpoint: fake.LogsURL()}
-	require.ErrorIs(
-		t,
-		try(client, settings{tunnel: "another", params: params}),
-		cftunnel.ErrNotFound,
-	)
+	err := try(client, settings{tunnel: "another", params: params})
+	require.ErrorIs(t, err, cftunnel.ErrNotFound)
 
 	fake.Inject(tunneltest.Fault{Operation: "GET /logs", Status: http.StatusForbidden})
 	require.ErrorContains(t, try(client, settings{tunnel: tunnel.ID, params: params}), "403")
 
-	refused := params
-	refused.Level = "trace"
-	require.ErrorIs(
-		t,
-		try(client, settings{tunnel: tunnel.ID, params: refused}),
-		tunnellogs.ErrInvalidFilter,
-	)
+	invalid := params
+	invalid.Level = "trace"
+	err = try(client, settings{tunnel: tunnel.ID, params: invalid})
+	require.ErrorIs(t, err, tunnellogs.ErrInvalidFilter)
 
 	stream, err := tunnellogs.Open(t.Context(), client, tunnel.ID, connector, params)
 	require.NoError(t, err)
@@ -202,24 +183,18 @@ func TestTail_NothingToStream(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	other, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(tunneltest.Token{}).Reveal()))
 	require.NoError(t, err)
-	require.ErrorIs(
-		t,
-		try(other, settings{tunnel: tunnel.ID, params: params}),
-		tunnellogs.ErrSessionLimit,
-	)
+	err = try(other, settings{tunnel: tunnel.ID, params: params})
+	require.ErrorIs(t, err, tunnellogs.ErrSessionLimit)
 
 	fake.Disconnect(connector)
-	require.ErrorIs(
-		t,
-		try(client, settings{tunnel: tunnel.ID, params: params}),
-		tunnellogs.ErrNoConnector,
-	)
+	err = try(client, settings{tunnel: tunnel.ID, params: params})
+	require.ErrorIs(t, err, tunnellogs.ErrNoConnector)
 }
 
-// Tail takes IDs in any case, and connectors that list no features.
-func TestTail_NothingToStreamFromTheConnectorThatIsNamed(t *testing.T) {
+// Tail ignores the case of IDs, and follows connectors that list no features.
+func TestFollow_NamedConnectorFails(t *testing.T) {
 	t.Parallel()
-	fake, client, tunnel, connector := followed(t)
+	fake, client, tunnel, connector := newTunnel(t)
 	var out bytes.Buffer
 	s := settings{tunnel: tunnel.ID, params: tunnellogs.Params{Endpoint: fake.LogsURL()}}
 	try := func() error {
@@ -238,14 +213,14 @@ func TestTail_NothingToStreamFromTheConnectorThatIsNamed(t *testing.T) {
 }
 
 func TestTail_ExitCodes(t *testing.T) {
-	fake, _, _, _ := followed(t)
+	fake, _, _, _ := newTunnel(t)
 	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
 	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
 	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
 	for _, test := range []struct {
 		args []string
 		code int
-		said string
+		text string
 	}{
 		{nil, 2, "name or the ID"},
 		{[]string{"another"}, 1, "no live tunnel"},
@@ -253,13 +228,11 @@ func TestTail_ExitCodes(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr), stderr.String())
-		assert.Contains(t, stderr.String(), test.said)
+		assert.Contains(t, stderr.String(), test.text)
 		assert.Empty(t, stdout.String())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.Zero(
-		t,
-		start(ctx, []string{"-endpoint", fake.LogsURL(), fake.AccountID()}, &buffer{}, &buffer{}),
-	)
+	args := []string{"-endpoint", fake.LogsURL(), fake.AccountID()}
+	assert.Zero(t, start(ctx, args, &buffer{}, &buffer{}))
 }

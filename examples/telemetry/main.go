@@ -1,20 +1,24 @@
-// Telemetry shows a client under OpenTelemetry, on a fake of the API in this process some of whose answers fail:
+// Telemetry shows how to use a client with OpenTelemetry. It uses a fake of the API in this
+// process, and makes some responses fail:
 //
 //	go run .
 //
-// It prints a span for each attempt, one JSON object a line, named by the method and the operation's path template, and at the end the
-// metrics: counters of calls, retries and waits by operation, beside what otelhttp measures. An attempt that failed is a span of the same
-// name and parent as the one that followed it. The client's warnings are on stderr. Shortened:
+// It prints a span for each attempt, as one JSON object per line. The name of a span is the method
+// and the path template of the operation. The spans of a failed attempt and of its retry have the
+// same name and the same parent. At the end it prints the metrics: counters of calls, retries and
+// waits by operation, and the metrics of otelhttp. The warnings of the client are on standard
+// error. The output, shortened:
 //
 //	{"Name":"POST /accounts/{account_id}/cfd_tunnel",…"http.response.status_code",…"Value":200…
 //	{"Name":"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}",…503…
 //	{"Name":"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}",…503…
 //	{"Name":"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}",…200…
 //	…
-//	{"Resource":[…],"ScopeMetrics":[…"Name":"cftunnel.calls",…"Name":"cftunnel.retries",…"Name":"cftunnel.waits",…
+//	{"Resource":[…],"ScopeMetrics":[…"Name":"cftunnel.calls",…"Name":"cftunnel.retries",…
 //
-// No span and no metric has a token, or the id of an account or a tunnel. What an application takes along is in telemetry.go. The exit code
-// is 0 where all went well, 1 where something failed, 2 for a bad command line.
+// Spans and metrics contain no tokens and no IDs of accounts or tunnels. The code for other
+// programs is in telemetry.go. The exit code is 0 for success, 1 if something fails, and 2 for a
+// bad command line.
 package main
 
 import (
@@ -47,13 +51,14 @@ func main() {
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// start returns the exit code: 2 for a bad command line, 1 for whatever else fails.
+// start returns the exit code: 2 for a bad command line, 1 if anything else fails.
 func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("telemetry", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: telemetry\n\n"+
-			"Calls a fake of the API in this process, and prints the spans and metrics of that. Logs go to stderr.")
+			"Calls a fake of the API in this process, and prints the spans and the metrics.\n"+
+			"Logs are written to standard error.")
 	}
 	err := flags.Parse(args)
 	switch {
@@ -81,18 +86,20 @@ func run(ctx context.Context, fake *tunneltest.Server, stdout, stderr io.Writer)
 		return err
 	}
 	defer func() {
-		// Whatever was gathered is printed, also where the context has ended.
+		// Print all spans and metrics, even if ctx has ended.
 		ctx := context.WithoutCancel(ctx)
 		err = errors.Join(err, tracers.Shutdown(ctx), meters.Shutdown(ctx))
 	}()
-	// Few and slow, so that some have to wait. Cloudflare's own limit is 1200 in five minutes.
+	// This rate is so low that some calls wait. Cloudflare's limit is 1200 requests in five
+	// minutes.
 	pace := rate.NewLimiter(rate.Every(100*time.Millisecond), 5)
 	log := slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
 	opts, err := instrument(tracers, meters, log, pace)
 	if err != nil {
 		return err
 	}
-	client, err := fake.NewClient(append(opts, cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 50 * time.Millisecond}))...)
+	retry := cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 50 * time.Millisecond})
+	client, err := fake.NewClient(append(opts, retry)...)
 	if err != nil {
 		return err
 	}
@@ -101,7 +108,7 @@ func run(ctx context.Context, fake *tunneltest.Server, stdout, stderr io.Writer)
 	return publish(ctx, fake, client)
 }
 
-// providers print to out: spans as they end, metrics at shutdown.
+// providers returns providers that print to out: spans when they end, metrics at shutdown.
 func providers(out io.Writer) (*trace.TracerProvider, *metric.MeterProvider, error) {
 	spans, err := stdouttrace.New(stdouttrace.WithWriter(out))
 	if err != nil {
@@ -112,19 +119,24 @@ func providers(out io.Writer) (*trace.TracerProvider, *metric.MeterProvider, err
 		return nil, nil, err
 	}
 	service := resource.NewSchemaless(semconv.ServiceName("telemetry"))
-	return trace.NewTracerProvider(trace.WithSyncer(spans), trace.WithResource(service)),
-		metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(metrics)), metric.WithResource(service)), nil
+	tracers := trace.NewTracerProvider(trace.WithSyncer(spans), trace.WithResource(service))
+	reader := metric.WithReader(metric.NewPeriodicReader(metrics))
+	return tracers, metric.NewMeterProvider(reader, metric.WithResource(service)), nil
 }
 
-// publish is some work with a tunnel, in which three attempts fail.
+// publish makes five calls for a tunnel. Three of their attempts fail.
 func publish(ctx context.Context, fake *tunneltest.Server, client *cftunnel.Client) error {
-	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare})
+	tunnel, err := client.Tunnels.Create(ctx, cftunnel.TunnelCreateParams{
+		Name: "blog", ConfigSource: cftunnel.ConfigSourceCloudflare,
+	})
 	if err != nil {
 		return err
 	}
-	_, err = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
-		{Hostname: "blog.example.com", Service: "http://localhost:8080"}, {Service: "http_status:404"},
-	}})
+	config := cftunnel.TunnelConfig{Ingress: []cftunnel.IngressRule{
+		{Hostname: "blog.example.com", Service: "http://localhost:8080"},
+		{Service: "http_status:404"},
+	}}
+	_, err = client.Tunnels.UpdateConfiguration(ctx, tunnel.ID, config)
 	if err != nil {
 		return err
 	}

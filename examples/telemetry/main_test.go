@@ -31,6 +31,7 @@ type keyValue struct {
 	Value struct{ Value any }
 }
 
+// value returns the value of an attribute, or nil.
 func value(attributes []keyValue, key string) any {
 	for _, a := range attributes {
 		if a.Key == key {
@@ -40,8 +41,8 @@ func value(attributes []keyValue, key string) any {
 	return nil
 }
 
-// printed is a line of the output: a span, or the metrics.
-type printed struct {
+// line is a line of the output: a span or the metrics.
+type line struct {
 	Name         string
 	Parent       struct{ SpanID string }
 	SpanContext  struct{ SpanID string }
@@ -61,9 +62,9 @@ type printed struct {
 }
 
 // counts returns a metric's values by path template.
-func (p printed) counts(name string) map[string]int {
+func (l line) counts(name string) map[string]int {
 	counts := map[string]int{}
-	for _, scope := range p.ScopeMetrics {
+	for _, scope := range l.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			if m.Name != name {
 				continue
@@ -76,18 +77,19 @@ func (p printed) counts(name string) map[string]int {
 	return counts
 }
 
-func lines(t *testing.T, output string) []printed {
+// parseLines parses the output of the program.
+func parseLines(t *testing.T, output string) []line {
 	t.Helper()
-	var list []printed
+	var list []line
 	decoder := json.NewDecoder(strings.NewReader(output))
 	for {
-		var line printed
-		err := decoder.Decode(&line)
+		var l line
+		err := decoder.Decode(&l)
 		if errors.Is(err, io.EOF) {
 			return list
 		}
 		require.NoError(t, err)
-		list = append(list, line)
+		list = append(list, l)
 	}
 }
 
@@ -96,13 +98,13 @@ const (
 	tunnel  = tunnels + "/{tunnel_id}"
 )
 
-func TestTheProgramPrintsSpansAndCounters(t *testing.T) {
+func TestRun_SpansAndMetrics(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	var stdout, stderr bytes.Buffer
 	require.NoError(t, run(t.Context(), fake, &stdout, &stderr))
-	list := lines(t, stdout.String())
+	list := parseLines(t, stdout.String())
 	require.Greater(t, len(list), 2)
 	spans, job, metrics := list[:len(list)-2], list[len(list)-2], list[len(list)-1]
 
@@ -113,10 +115,12 @@ func TestTheProgramPrintsSpansAndCounters(t *testing.T) {
 	}
 	var attempts []attempt
 	for _, s := range spans {
-		attempts = append(attempts, attempt{s.Name, value(s.Attributes, "http.response.status_code"), s.Status.Code})
+		status := value(s.Attributes, "http.response.status_code")
+		attempts = append(attempts, attempt{s.Name, status, s.Status.Code})
 		_, path, _ := strings.Cut(s.Name, " ")
 		assert.Equal(t, path, value(s.Attributes, "url.template"))
-		assert.Equal(t, strings.TrimSuffix(fake.URL(), "/client/v4")+path, value(s.Attributes, "url.full"))
+		root := strings.TrimSuffix(fake.URL(), "/client/v4")
+		assert.Equal(t, root+path, value(s.Attributes, "url.full"))
 		assert.Equal(t, job.SpanContext.SpanID, s.Parent.SpanID)
 	}
 	assert.Equal(t, []attempt{
@@ -125,16 +129,17 @@ func TestTheProgramPrintsSpansAndCounters(t *testing.T) {
 		{"GET " + tunnel, 503., "Error"},
 		{"GET " + tunnel, 503., "Error"},
 		{"GET " + tunnel, 200., "Unset"},
-		{"GET " + tunnel + "/token", 200., "Error"}, // cut
+		{"GET " + tunnel + "/token", 200., "Error"}, // the response breaks off
 		{"GET " + tunnel + "/token", 200., "Unset"},
 		{"PATCH " + tunnel, 200., "Unset"},
 	}, attempts)
 	assert.Len(t, fake.Requests(), len(attempts))
 	assert.Equal(t, "publish a service", job.Name)
 
-	assert.Equal(t, map[string]int{tunnels: 1, tunnel + "/configurations": 1, tunnel: 2, tunnel + "/token": 1},
-		metrics.counts("cftunnel.calls"))
-	assert.Equal(t, map[string]int{tunnel: 2, tunnel + "/token": 1}, metrics.counts("cftunnel.retries"))
+	calls := map[string]int{tunnels: 1, tunnel + "/configurations": 1, tunnel: 2, tunnel + "/token": 1}
+	assert.Equal(t, calls, metrics.counts("cftunnel.calls"))
+	retries := map[string]int{tunnel: 2, tunnel + "/token": 1}
+	assert.Equal(t, retries, metrics.counts("cftunnel.retries"))
 	assert.NotEmpty(t, metrics.counts("cftunnel.waits"))
 	assert.Len(t, metrics.counts("http.client.request.duration"), 4)
 
@@ -142,7 +147,7 @@ func TestTheProgramPrintsSpansAndCounters(t *testing.T) {
 	assert.NotContains(t, stderr.String(), "level=DEBUG")
 }
 
-func TestNoSecretAndNoIDIsPrinted(t *testing.T) {
+func TestRun_PrintsNoSecretsAndIDs(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
@@ -158,7 +163,9 @@ func TestNoSecretAndNoIDIsPrinted(t *testing.T) {
 	credentials, err := cftunnel.ParseTunnelToken(token)
 	require.NoError(t, err)
 	secrets := map[string]string{
-		"the API token": fake.APIToken().Reveal(), "the tunnel token": token.Reveal(), "the tunnel's secret": credentials.Secret.Reveal(),
+		"the API token":    fake.APIToken().Reveal(),
+		"the tunnel token": token.Reveal(),
+		"the secret":       credentials.Secret.Reveal(),
 		"any tunnel token": `eyJhIjoi`, // {"a":"
 	}
 	for name, secret := range secrets {
@@ -166,47 +173,52 @@ func TestNoSecretAndNoIDIsPrinted(t *testing.T) {
 		assert.NotContains(t, stderr.String(), secret, "%s is logged", name)
 	}
 	for name, id := range map[string]string{"account": fake.AccountID(), "tunnel": found.ID} {
-		assert.NotContains(t, stdout.String(), id, "the id of the %s is printed", name)
+		assert.NotContains(t, stdout.String(), id, "the ID of the %s is printed", name)
 	}
 }
 
-// cancelling cancels the run with the first span that is printed.
-type cancelling struct {
+// cancelingBuffer cancels a context at the first write.
+type cancelingBuffer struct {
 	bytes.Buffer
 	cancel context.CancelFunc
 }
 
-func (c *cancelling) Write(p []byte) (int, error) {
-	c.cancel()
-	return c.Buffer.Write(p)
+func (b *cancelingBuffer) Write(p []byte) (int, error) {
+	b.cancel()
+	return b.Buffer.Write(p)
 }
 
-func TestWhatWasGatheredIsPrintedAlsoWhenTheContextEnds(t *testing.T) {
+func TestRun_CanceledContextPrintsMetrics(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	ctx, cancel := context.WithCancel(t.Context())
-	stdout := &cancelling{cancel: cancel}
+	stdout := &cancelingBuffer{cancel: cancel}
 	require.ErrorIs(t, run(ctx, fake, stdout, io.Discard), context.Canceled)
-	list := lines(t, stdout.String())
+	list := parseLines(t, stdout.String())
 	require.NotEmpty(t, list)
 	assert.Equal(t, map[string]int{tunnels: 1}, list[len(list)-1].counts("cftunnel.calls"))
 	assert.Len(t, fake.Requests(), 1)
 }
 
-// instrumented returns a client of a fake, and what its telemetry has gathered.
-func instrumented(t *testing.T, fake *tunneltest.Server, pace *rate.Limiter, opts ...cftunnel.Option) (
-	client *cftunnel.Client, spans *tracetest.InMemoryExporter, counted func(name string) int64,
-) {
+// newInstrumentedClient returns a client for a fake, its spans, and a function that returns the
+// value of a counter.
+func newInstrumentedClient(
+	t *testing.T, fake *tunneltest.Server, pace *rate.Limiter, opts ...cftunnel.Option,
+) (client *cftunnel.Client, spans *tracetest.InMemoryExporter, counter func(name string) int64) {
 	t.Helper()
 	reader := metric.NewManualReader()
 	spans = tracetest.NewInMemoryExporter()
-	own, err := instrument(trace.NewTracerProvider(trace.WithSyncer(spans)), metric.NewMeterProvider(metric.WithReader(reader)),
-		slog.DiscardHandler, pace)
+	tracers := trace.NewTracerProvider(trace.WithSyncer(spans))
+	meters := metric.NewMeterProvider(metric.WithReader(reader))
+	all, err := instrument(tracers, meters, slog.DiscardHandler, pace)
 	require.NoError(t, err)
-	client, err = cftunnel.NewClient(append(append(own,
+	all = append(all,
 		cftunnel.WithBaseURL("http://localhost/client/v4"),
-		cftunnel.WithAPIToken(fake.APIToken().Reveal()), cftunnel.WithAccountID(fake.AccountID())), opts...)...)
+		cftunnel.WithAPIToken(fake.APIToken().Reveal()),
+		cftunnel.WithAccountID(fake.AccountID()),
+	)
+	client, err = cftunnel.NewClient(append(all, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
 	return client, spans, func(name string) (sum int64) {
@@ -214,8 +226,8 @@ func instrumented(t *testing.T, fake *tunneltest.Server, pace *rate.Limiter, opt
 		require.NoError(t, reader.Collect(context.Background(), &gathered))
 		for _, scope := range gathered.ScopeMetrics {
 			for _, m := range scope.Metrics {
-				if counter, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == name {
-					for _, point := range counter.DataPoints {
+				if data, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == name {
+					for _, point := range data.DataPoints {
 						sum += point.Value
 					}
 				}
@@ -225,14 +237,16 @@ func instrumented(t *testing.T, fake *tunneltest.Server, pace *rate.Limiter, opt
 	}
 }
 
-func TestThePathsOfDoLoseTheirIDs(t *testing.T) {
+func TestInstrument_DoPathsHaveNoIDs(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, spans, counted := instrumented(t, fake, rate.NewLimiter(rate.Inf, 1), cftunnel.WithBaseURL(fake.URL()))
+	unlimited, baseURL := rate.NewLimiter(rate.Inf, 1), cftunnel.WithBaseURL(fake.URL())
+	client, spans, counter := newInstrumentedClient(t, fake, unlimited, baseURL)
 	seeded := fake.SeedTunnels(1)[0]
 	path := "accounts/" + fake.AccountID() + "/cfd_tunnel/" + seeded.ID
-	require.NoError(t, client.Do(t.Context(), "GET", path, nil, nil, cftunnel.AddQuery("name", "a-name")))
+	query := cftunnel.AddQuery("name", "a-name")
+	require.NoError(t, client.Do(t.Context(), "GET", path, nil, nil, query))
 	require.Len(t, spans.GetSpans(), 1)
 	span := spans.GetSpans()[0]
 	assert.Equal(t, "GET /accounts/{id}/cfd_tunnel/{id}", span.Name)
@@ -241,42 +255,43 @@ func TestThePathsOfDoLoseTheirIDs(t *testing.T) {
 			assert.NotContains(t, a.Value.String(), hidden, "%s", a.Key)
 		}
 	}
-	assert.EqualValues(t, 1, counted("cftunnel.calls"))
+	assert.EqualValues(t, 1, counter("cftunnel.calls"))
 	assert.Empty(t, fake.Requests()[0].Header["Traceparent"])
 }
 
-func TestWaitsAreCountedWhereOneHadToWait(t *testing.T) {
+func TestInstrument_CountsWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		fake := tunneltest.NewServer()
-		// Its transport is not the one of instrument: over pipes, the bubble's clock runs.
-		client, _, counted := instrumented(t, fake, rate.NewLimiter(rate.Every(time.Second), 2),
-			cftunnel.WithHTTPClient(pipenet.Serve(t, fake.Handler()).Client(t)))
+		// The HTTP client replaces the one of instrument, because a bubble needs pipes.
+		pipes := cftunnel.WithHTTPClient(pipenet.Serve(t, fake.Handler()).Client(t))
+		pace := rate.NewLimiter(rate.Every(time.Second), 2)
+		client, _, counter := newInstrumentedClient(t, fake, pace, pipes)
 		began := time.Now()
 		for range 5 {
 			_, err := client.Tokens.VerifyUser(t.Context())
 			require.NoError(t, err)
 		}
 		assert.Equal(t, 3*time.Second, time.Since(began))
-		assert.EqualValues(t, 3, counted("cftunnel.waits"))
-		assert.EqualValues(t, 5, counted("cftunnel.calls"))
-		assert.Zero(t, counted("cftunnel.retries"))
+		assert.EqualValues(t, 3, counter("cftunnel.waits"))
+		assert.EqualValues(t, 5, counter("cftunnel.calls"))
+		assert.Zero(t, counter("cftunnel.retries"))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_, err := client.Tokens.VerifyUser(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.NoError(t, ctx.Err(), "it did not wait for the deadline")
-		assert.EqualValues(t, 5, counted("cftunnel.calls"), "it was not sent")
+		require.NoError(t, ctx.Err(), "the call returned before the deadline")
+		assert.EqualValues(t, 5, counter("cftunnel.calls"), "the call was not sent")
 	})
 }
 
-func TestCommandLines(t *testing.T) {
+func TestStart_CommandLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		code int
-		said string
+		text string
 	}{
 		{[]string{"-help"}, 0, "usage: telemetry"},
 		{[]string{"-nonsense"}, 2, "-nonsense"},
@@ -284,7 +299,7 @@ func TestCommandLines(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, test.code, start(t.Context(), test.args, &stdout, &stderr))
-		assert.Contains(t, stderr.String(), test.said)
+		assert.Contains(t, stderr.String(), test.text)
 		assert.Empty(t, stdout.String())
 	}
 	var stdout, stderr bytes.Buffer

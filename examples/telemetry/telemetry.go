@@ -17,8 +17,9 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// instrument returns the options that put a client under OpenTelemetry: each attempt is a span, and calls, retries and waits are counted.
-// The client logs to log, and is paced by pace in place of its own quota, whose waits nobody sees.
+// instrument returns client options for OpenTelemetry: each attempt is a span, and calls, retries
+// and waits are counted. The client logs to log. The limiter pace replaces the client's own rate
+// limit, whose waits cannot be counted this way.
 func instrument(
 	tracers trace.TracerProvider, meters metric.MeterProvider, log slog.Handler, pace *rate.Limiter,
 ) ([]cftunnel.Option, error) {
@@ -33,17 +34,20 @@ func instrument(
 	}
 	logger := slog.New(attempts{
 		Handler: log,
-		calls:   counter("cftunnel.calls", "calls that were sent, each once"),
-		retries: counter("cftunnel.retries", "attempts after the first of a call"),
+		calls:   counter("cftunnel.calls", "calls that were sent, each counted once"),
+		retries: counter("cftunnel.retries", "attempts after the first attempt of a call"),
 	})
-	limiter := waits{pace, counter("cftunnel.waits", "attempts that had to wait for their turn")}
+	limiter := waits{pace, counter("cftunnel.waits", "attempts that the limiter delayed")}
 	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxIdleConnsPerHost = 64 // all go to one host
+	base.MaxIdleConnsPerHost = 64 // all requests go to one host
 	transport := otelhttp.NewTransport(templated{base},
 		otelhttp.WithTracerProvider(tracers),
 		otelhttp.WithMeterProvider(meters),
-		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // Cloudflare has no use for the ids of our traces
-		otelhttp.WithSpanNameFormatter(func(_ string, req *http.Request) string { return req.Method + " " + template(req.Context()) }),
+		// Do not send trace IDs to Cloudflare.
+		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
+		otelhttp.WithSpanNameFormatter(func(_ string, req *http.Request) string {
+			return req.Method + " " + template(req.Context())
+		}),
 	)
 	return []cftunnel.Option{
 		cftunnel.WithHTTPClient(&http.Client{Transport: transport}),
@@ -52,39 +56,44 @@ func instrument(
 	}, failed
 }
 
-// id is what the paths of Client.Do hold, which has no template.
+// id matches the IDs in the paths of Client.Do, which have no template.
 var id = regexp.MustCompile(`(?i)[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// template is the label of a call: the path without the ids that would make each its own.
+// template returns the path template of a call. It is a label with few values, because it has no
+// IDs.
 func template(ctx context.Context) string {
-	_, path, _ := strings.Cut(cftunnel.Operation(ctx), " ") // the method is a label of its own
+	_, path, _ := strings.Cut(cftunnel.Operation(ctx), " ") // the method is a separate label
 	return id.ReplaceAllString(path, "{id}")
 }
 
-// templated puts the template where otelhttp has nothing, or the URL, which has the ids of account and tunnel and the query.
+// templated sets the path template in spans and metrics. It also replaces the URL in spans, which
+// contains the query and the IDs of the account and the tunnel.
 type templated struct{ next *http.Transport }
 
-// RoundTrip is called by otelhttp, whose span has its attributes already. The last value of one counts.
+// RoundTrip is called by otelhttp, after it has set the attributes of the span. Later values
+// replace earlier ones.
 func (t templated) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	path := semconv.URLTemplate(template(ctx))
-	trace.SpanFromContext(ctx).SetAttributes(path, semconv.URLFull(req.URL.Scheme+"://"+req.URL.Host+template(ctx)))
+	full := semconv.URLFull(req.URL.Scheme + "://" + req.URL.Host + template(ctx))
+	trace.SpanFromContext(ctx).SetAttributes(path, full)
 	if labels, ok := otelhttp.ClientLabelerFromContext(ctx); ok {
-		labels.Add(path) // to the metrics
+		labels.Add(path) // for the metrics
 	}
 	return t.next.RoundTrip(req)
 }
 
-// attempts counts the attempts by the client's log records, one for each. It passes them on to the handler that the program logs with.
+// attempts counts attempts: the client writes one log record for each. It passes the records to the
+// embedded handler.
 type attempts struct {
 	slog.Handler
 	calls, retries metric.Int64Counter
 }
 
-// Enabled lets every record through, also those that nobody wants to read.
+// Enabled returns true for every level, so that all attempts are counted.
 func (a attempts) Enabled(context.Context, slog.Level) bool { return true }
 
-// Handle counts one attempt. The client's record of a wait is passed on only.
+// Handle counts an attempt. It does not count records of waits.
 func (a attempts) Handle(ctx context.Context, record slog.Record) error {
 	var number int64 // 0 in the record of a wait
 	record.Attrs(func(attr slog.Attr) bool {
@@ -94,7 +103,8 @@ func (a attempts) Handle(ctx context.Context, record slog.Record) error {
 		return true
 	})
 	method, _, _ := strings.Cut(cftunnel.Operation(ctx), " ")
-	labels := metric.WithAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template(ctx)))
+	labels := metric.WithAttributes(
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template(ctx)))
 	switch {
 	case number == 1:
 		a.calls.Add(ctx, 1, labels)
@@ -107,14 +117,13 @@ func (a attempts) Handle(ctx context.Context, record slog.Record) error {
 	return a.Handler.Handle(ctx, record)
 }
 
-// waits counts those who have to wait for their turn. That Burst shows through tells the client that an error of Wait may mean the
-// deadline.
+// waits counts the calls of Wait that are delayed.
 type waits struct {
 	*rate.Limiter
 	count metric.Int64Counter
 }
 
-// Wait makes waits a cftunnel.Limiter.
+// Wait implements cftunnel.Limiter.
 func (w waits) Wait(ctx context.Context) error {
 	if w.Allow() {
 		return nil

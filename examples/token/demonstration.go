@@ -14,9 +14,9 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// demonstrate runs the life cycle of a token on a fake. Its secrets are not shown.
+// demonstrate runs the life cycle of a token with a fake. It prints no secrets.
 func demonstrate(ctx context.Context, out io.Writer) error {
-	fmt.Fprint(out, "No credentials in the environment: working on a fake of the API in this process.\n\n")
+	fmt.Fprint(out, "No credentials are set: using a fake of the API in this process.\n\n")
 	fake := tunneltest.NewServer()
 	defer fake.Close()
 	client, err := fake.NewClient()
@@ -25,8 +25,12 @@ func demonstrate(ctx context.Context, out io.Writer) error {
 	}
 	var secret bytes.Buffer
 	p := &program{client, &secret, out, time.Now}
-	office := netip.MustParsePrefix("203.0.113.0/24")
-	err = p.do(ctx, &settings{command: "create", name: "tunnel operator", zones: []string{"023e105f4ecef8ad9ca31a8372d0c353"}, ttl: 30 * 24 * time.Hour, allow: []netip.Prefix{office}})
+	err = p.do(ctx, &settings{
+		command: "create", name: "tunnel operator",
+		zones: []string{"023e105f4ecef8ad9ca31a8372d0c353"},
+		ttl:   30 * 24 * time.Hour,
+		allow: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+	})
 	if err != nil {
 		return err
 	}
@@ -35,24 +39,24 @@ func demonstrate(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if len(found) != 1 {
-		return fmt.Errorf("%d tokens of the name", len(found))
+		return fmt.Errorf("%d tokens have the same name", len(found))
 	}
 	id := found[0].ID
 
-	old := taken(&secret)
+	oldSecret := readSecret(&secret)
 	for _, addr := range []string{"203.0.113.7", "198.51.100.7"} {
 		fake.SetRemoteAddr(netip.MustParseAddr(addr))
-		fmt.Fprintf(out, "From %s the token %s tunnels.\n", addr, manages(ctx, fake, old))
+		fmt.Fprintf(out, "From %s, the token %s.\n", addr, try(ctx, fake, oldSecret))
 	}
 	fake.SetRemoteAddr(netip.Addr{})
 	if err := p.do(ctx, &settings{command: "roll", id: id}); err != nil {
 		return err
 	}
 	fake.SetRemoteAddr(netip.MustParseAddr("203.0.113.7"))
-	fmt.Fprintf(out, "With the old secret the token %s tunnels.\n", manages(ctx, fake, old))
-	current := taken(&secret)
-	fmt.Fprintf(out, "With the new secret the token %s tunnels.\n", manages(ctx, fake, current))
-	operator, err := fake.NewClient(cftunnel.WithAPIToken(current.Reveal()))
+	fmt.Fprintf(out, "With the old secret, the token %s.\n", try(ctx, fake, oldSecret))
+	newSecret := readSecret(&secret)
+	fmt.Fprintf(out, "With the new secret, the token %s.\n", try(ctx, fake, newSecret))
+	operator, err := fake.NewClient(cftunnel.WithAPIToken(newSecret.Reveal()))
 	if err != nil {
 		return err
 	}
@@ -65,27 +69,27 @@ func demonstrate(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "After that the token %s tunnels.\n", manages(ctx, fake, current))
+	fmt.Fprintf(out, "After that, the token %s.\n", try(ctx, fake, newSecret))
 	return nil
 }
 
-// taken returns the secret that a command wrote.
-func taken(out *bytes.Buffer) cftunnel.Secret {
+// readSecret returns the secret that a command wrote.
+func readSecret(out *bytes.Buffer) cftunnel.Secret {
 	defer out.Reset()
 	return cftunnel.NewSecret(strings.TrimSpace(out.String()))
 }
 
-// manages tries a token.
-func manages(ctx context.Context, fake *tunneltest.Server, secret cftunnel.Secret) string {
+// try lists tunnels with a token, and describes the result.
+func try(ctx context.Context, fake *tunneltest.Server, secret cftunnel.Secret) string {
 	client, err := fake.NewClient(cftunnel.WithAPIToken(secret.Reveal()))
 	if err == nil {
 		_, err = client.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 	}
 	switch {
 	case err == nil:
-		return "manages"
+		return "can list tunnels"
 	case errors.Is(err, cftunnel.ErrForbidden), errors.Is(err, cftunnel.ErrUnauthorized):
-		return "may not manage"
+		return "cannot list tunnels"
 	}
-	return "fails (" + err.Error() + ") to manage"
+	return "cannot list tunnels: " + err.Error()
 }

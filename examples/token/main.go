@@ -2,9 +2,11 @@
 // token that it creates may manage the tunnels of one account and the DNS records of the given
 // zones, and nothing else.
 //
-// A new secret goes to a file of mode 0600, or alone to stdout. Everything else that create and
-// roll say goes to stderr. Without credentials in the environment and without a command, it runs a
-// token's full life cycle against a fake of the API in this process.
+// The commands create and roll write the new secret to a file of mode 0600 or to standard output,
+// and all other output to standard error.
+//
+// If no credentials are set and no command is given, it runs a token's full life cycle with a fake
+// of the API in this process.
 package main
 
 import (
@@ -23,14 +25,24 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-const usage = `usage: token create -name NAME [-zone ID]... [-ttl 30d] [-allow CIDR]... [-out FILE] [-user]
+const usage = `usage: token create -name NAME [-zone ID]... [-ttl 30d] [-allow CIDR]...
+                    [-out FILE] [-user]
        token list [-user]
        token roll [-out FILE] [-user] ID
        token revoke [-user] ID
        token verify
 
-Manages the API tokens of the account in CLOUDFLARE_ACCOUNT_ID or, with -user, those of the user.
-The token in CLOUDFLARE_API_TOKEN needs "Account API Tokens Write" or, with -user, "API Tokens Write".
+Manages the API tokens of the account in CLOUDFLARE_ACCOUNT_ID or, with -user, those of
+the user. The API token in CLOUDFLARE_API_TOKEN needs the permission
+"Account API Tokens Write" or, with -user, "API Tokens Write". If no credentials are set
+and no command is given, token uses a fake of the API.
+
+  -name NAME   name of the new token
+  -zone ID     zone whose DNS records the token may manage; may be repeated
+  -ttl 30d     how long the token is valid, such as 30d, 36h or 1d12h (default: no limit)
+  -allow CIDR  addresses from which the token works; may be repeated (default: all)
+  -out FILE    file for the secret, with mode 0600 (default: standard output)
+  -user        use tokens of the user instead of the account
 `
 
 func main() {
@@ -39,10 +51,10 @@ func main() {
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errUsage is a bad command line.
+// errUsage is part of each error about a bad command line.
 var errUsage = errors.New("see token -h")
 
-// start returns the exit code: 2 for a bad command line, 1 for whatever else fails.
+// start returns the exit code: 2 for a bad command line, 1 if anything else fails.
 func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := run(ctx, args, stdout, stderr)
 	switch {
@@ -69,7 +81,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if !credentials {
-		return fmt.Errorf("CLOUDFLARE_API_TOKEN is not set; without a command, token shows itself on a fake of the API: %w", errUsage)
+		return fmt.Errorf("CLOUDFLARE_API_TOKEN is not set; "+
+			"to use a fake of the API, omit the command: %w", errUsage)
 	}
 	client, err := cftunnel.NewClient(cftunnel.WithEnvironment())
 	if err != nil {
@@ -81,9 +94,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // settings is the command line.
 type settings struct {
 	command string
-	id      string // of a token
+	id      string // of the token
 	name    string
-	zones   []string // ids
+	zones   []string // their IDs
 	ttl     time.Duration
 	allow   []netip.Prefix
 	out     string
@@ -92,7 +105,7 @@ type settings struct {
 
 func parse(args []string) (*settings, error) {
 	if len(args) == 0 {
-		return nil, fmt.Errorf("which command? %w", errUsage)
+		return nil, fmt.Errorf("the command is missing: %w", errUsage)
 	}
 	s := &settings{command: args[0]}
 	flags := flag.NewFlagSet(s.command, flag.ContinueOnError)
@@ -140,16 +153,16 @@ func parse(args []string) (*settings, error) {
 	}
 	switch {
 	case len(rest) > 0:
-		return nil, fmt.Errorf("%q is too much: %w", rest, errUsage)
+		return nil, fmt.Errorf("unexpected argument %q: %w", rest[0], errUsage)
 	case needsID && s.id == "":
-		return nil, fmt.Errorf("which token? Give its ID: %w", errUsage)
+		return nil, fmt.Errorf("the ID of the token is missing: %w", errUsage)
 	case s.command == "create" && s.name == "":
-		return nil, fmt.Errorf("create needs a -name: %w", errUsage)
+		return nil, fmt.Errorf("-name is missing: %w", errUsage)
 	}
 	return s, nil
 }
 
-// parseTTL reads a duration that may begin with days: 30d, 1d12h, 90m.
+// parseTTL parses a duration that may begin with days, such as 30d, 1d12h or 90m.
 func parseTTL(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	var ttl time.Duration
@@ -157,19 +170,19 @@ func parseTTL(text string) (time.Duration, error) {
 	if days, after, found := strings.Cut(text, "d"); found {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err != nil {
-			return 0, errors.New("has no whole number of days")
+			return 0, errors.New("the number of days is not a whole number")
 		}
 		ttl, rest = time.Duration(n)*day, after
 	}
 	if rest != "" {
 		d, err := time.ParseDuration(rest)
 		if err != nil || d < 0 {
-			return 0, errors.New("is not a duration such as 30d, 36h or 1d12h")
+			return 0, errors.New("must be a duration such as 30d, 36h or 1d12h")
 		}
 		ttl += d
 	}
 	if ttl < time.Second {
-		return 0, errors.New("is less than a second")
+		return 0, errors.New("must be at least a second")
 	}
 	return ttl, nil
 }

@@ -22,8 +22,8 @@ const (
 	zone     = "023e105f4ecef8ad9ca31a8372d0c353"
 )
 
-// onFake points the environment to a fake.
-func onFake(t *testing.T, opts ...tunneltest.Option) *tunneltest.Server {
+// newFake returns a fake and sets the environment variables to use it.
+func newFake(t *testing.T, opts ...tunneltest.Option) *tunneltest.Server {
 	t.Helper()
 	fake := tunneltest.NewServer(opts...)
 	t.Cleanup(fake.Close)
@@ -37,32 +37,37 @@ func onFake(t *testing.T, opts ...tunneltest.Option) *tunneltest.Server {
 // token runs the program.
 func token(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, report bytes.Buffer
-	code = start(t.Context(), args, &out, &report)
-	return code, out.String(), report.String()
+	var out, notices bytes.Buffer
+	code = start(t.Context(), args, &out, &notices)
+	return code, out.String(), notices.String()
 }
 
-func tokensOf(t *testing.T, fake *tunneltest.Server, secret string) []cftunnel.APIToken {
+// operatorTokens returns the tokens with the name "operator".
+func operatorTokens(t *testing.T, fake *tunneltest.Server) []cftunnel.APIToken {
 	t.Helper()
 	client, err := fake.NewClient()
 	require.NoError(t, err)
 	found, err := client.AccountTokens.FindByName(t.Context(), "operator")
 	require.NoError(t, err)
-	if secret != "" {
-		client, err = fake.NewClient(cftunnel.WithAPIToken(secret))
-		require.NoError(t, err)
-		_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
-		require.NoError(t, err, "the secret works")
-	}
 	return found
 }
 
+// requireSecretWorks lists tunnels with a secret.
+func requireSecretWorks(t *testing.T, fake *tunneltest.Server, secret string) {
+	t.Helper()
+	client, err := fake.NewClient(cftunnel.WithAPIToken(strings.TrimSpace(secret)))
+	require.NoError(t, err)
+	_, err = client.Tunnels.List(t.Context(), cftunnel.TunnelListParams{})
+	require.NoError(t, err)
+}
+
 //nolint:paralleltest // it sets the environment
-func TestToken_Life(t *testing.T) {
-	fake := onFake(t)
+func TestToken_LifeCycle(t *testing.T) {
+	fake := newFake(t)
 	file := filepath.Join(t.TempDir(), "secret")
 	before := time.Now()
-	code, stdout, stderr := token(t, "create", "-name", "operator", "-zone", zone, "-ttl", "30d", "-allow", "127.0.0.0/8", "-allow", "2001:db8::/32", "-out", file)
+	code, stdout, stderr := token(t, "create", "-name", "operator", "-zone", zone, "-ttl", "30d",
+		"-allow", "127.0.0.0/8", "-allow", "2001:db8::/32", "-out", file)
 	require.Zero(t, code, stderr)
 	assert.Empty(t, stdout)
 	secret, err := os.ReadFile(file)
@@ -72,8 +77,10 @@ func TestToken_Life(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 	assert.NotContains(t, stderr, strings.TrimSpace(string(secret)))
 
-	created := tokensOf(t, fake, strings.TrimSpace(string(secret)))[0]
-	assert.WithinRange(t, created.ExpiresOn, before.Add(30*24*time.Hour-time.Second), time.Now().Add(30*24*time.Hour))
+	requireSecretWorks(t, fake, string(secret))
+	created := operatorTokens(t, fake)[0]
+	const ttl = 30 * 24 * time.Hour
+	assert.WithinRange(t, created.ExpiresOn, before.Add(ttl-time.Second), time.Now().Add(ttl))
 	assert.Len(t, created.Condition.AllowedIPs, 2)
 	var groups []string
 	for _, policy := range created.Policies {
@@ -91,7 +98,7 @@ func TestToken_Life(t *testing.T) {
 	code, rolled, stderr := token(t, "roll", created.ID)
 	require.Zero(t, code, stderr)
 	assert.NotEqual(t, string(secret), rolled)
-	tokensOf(t, fake, strings.TrimSpace(rolled))
+	requireSecretWorks(t, fake, rolled)
 
 	code, stdout, _ = token(t, "list")
 	require.Zero(t, code)
@@ -106,30 +113,30 @@ func TestToken_Life(t *testing.T) {
 	assert.Contains(t, stdout, "active")
 	code, _, stderr = token(t, "revoke", created.ID)
 	require.Zero(t, code, stderr)
-	assert.Empty(t, tokensOf(t, fake, ""))
+	assert.Empty(t, operatorTokens(t, fake))
 	code, _, stderr = token(t, "revoke", created.ID)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "404")
 }
 
 //nolint:paralleltest // it sets the environment
-func TestToken_SecretAloneOnStdout(t *testing.T) {
-	fake := onFake(t)
+func TestToken_OnlySecretOnStdout(t *testing.T) {
+	fake := newFake(t)
 	code, stdout, stderr := token(t, "create", "-name", "operator")
 	require.Zero(t, code, stderr)
 	assert.Regexp(t, `^cfat_[0-9A-Za-z]+\n$`, stdout)
 	assert.Contains(t, stderr, "is created")
-	tokensOf(t, fake, strings.TrimSpace(stdout))
+	requireSecretWorks(t, fake, stdout)
 }
 
 //nolint:paralleltest // it sets the environment
 func TestToken_LostResponses(t *testing.T) {
-	fake := onFake(t)
+	fake := newFake(t)
 	fake.Inject(tunneltest.Fault{Operation: opCreate, Cut: tunneltest.CutAfter})
 	code, stdout, stderr := token(t, "create", "-name", "operator")
 	assert.Equal(t, 1, code)
 	assert.Empty(t, stdout)
-	orphan := tokensOf(t, fake, "")[0]
+	orphan := operatorTokens(t, fake)[0]
 	assert.Contains(t, stderr, orphan.ID)
 	assert.Contains(t, stderr, "revoke")
 
@@ -142,12 +149,12 @@ func TestToken_LostResponses(t *testing.T) {
 
 //nolint:paralleltest // it sets the environment
 func TestToken_UnwritableFile(t *testing.T) {
-	var gone string // a directory that disappears while a token is created
-	fake := onFake(t, tunneltest.WithMiddleware(func(next http.Handler) http.Handler {
+	var removed string // a directory that is removed while a token is created
+	fake := newFake(t, tunneltest.WithMiddleware(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, r)
 			if r.Method == http.MethodPost {
-				assert.NoError(t, os.RemoveAll(gone))
+				assert.NoError(t, os.RemoveAll(removed))
 			}
 		})
 	}))
@@ -155,19 +162,20 @@ func TestToken_UnwritableFile(t *testing.T) {
 		code, _, stderr := token(t, "create", "-name", "operator", "-out", path)
 		assert.Equal(t, 1, code)
 		assert.Contains(t, stderr, filepath.Dir(path))
-		assert.Zero(t, created(fake), "nothing was created")
+		assert.Zero(t, countCreates(fake))
 	}
-	gone = filepath.Join(t.TempDir(), "gone")
-	require.NoError(t, os.Mkdir(gone, 0o700))
-	code, _, stderr := token(t, "create", "-name", "operator", "-out", filepath.Join(gone, "secret"))
+	removed = filepath.Join(t.TempDir(), "removed")
+	require.NoError(t, os.Mkdir(removed, 0o700))
+	file := filepath.Join(removed, "secret")
+	code, _, stderr := token(t, "create", "-name", "operator", "-out", file)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "is deleted again")
-	assert.Equal(t, 1, created(fake))
-	assert.Empty(t, tokensOf(t, fake, ""))
+	assert.Equal(t, 1, countCreates(fake))
+	assert.Empty(t, operatorTokens(t, fake))
 }
 
-// created counts the tokens that were created.
-func created(fake *tunneltest.Server) int {
+// countCreates returns the number of tokens that were created.
+func countCreates(fake *tunneltest.Server) int {
 	n := 0
 	for _, r := range fake.Requests() {
 		if r.Operation == opCreate && r.Done {
@@ -179,25 +187,25 @@ func created(fake *tunneltest.Server) int {
 
 //nolint:paralleltest // it sets the environment
 func TestToken_CommandLine(t *testing.T) {
-	onFake(t)
+	newFake(t)
 	for _, test := range []struct {
 		args []string
-		said string
+		text string
 	}{
-		{nil, "which command"},
-		{[]string{"frob"}, `"frob" is not a command`},
+		{nil, "command is missing"},
+		{[]string{"nonsense"}, `"nonsense" is not a command`},
 		{[]string{"create"}, "-name"},
 		{[]string{"create", "-name", "n", "-ttl", "soon"}, "30d"},
 		{[]string{"create", "-name", "n", "-allow", "203.0.113.7"}, "203.0.113.7"},
 		{[]string{"create", "-bogus"}, "-bogus"},
-		{[]string{"roll"}, "which token"},
-		{[]string{"list", "x"}, "too much"},
+		{[]string{"roll"}, "ID of the token is missing"},
+		{[]string{"list", "x"}, `unexpected argument "x"`},
 		{[]string{"verify", "-user"}, "-user"},
 	} {
 		code, stdout, stderr := token(t, test.args...)
 		assert.Equal(t, 2, code, test.args)
 		assert.Empty(t, stdout)
-		assert.Contains(t, stderr, test.said)
+		assert.Contains(t, stderr, test.text)
 	}
 	code, _, stderr := token(t, "-h")
 	assert.Zero(t, code)
@@ -214,11 +222,12 @@ func TestToken_Demonstration(t *testing.T) {
 	code, stdout, stderr := token(t)
 	require.Zero(t, code, stderr)
 	assert.NotContains(t, stdout, "cfat_")
-	for _, said := range []string{
-		"is created", "From 203.0.113.7 the token manages", "From 198.51.100.7 the token may not", "old secret the token may not",
-		"new secret the token manages", "1 token\n", "revoked", "After that the token may not",
+	for _, text := range []string{
+		"is created", "From 203.0.113.7, the token can list", "From 198.51.100.7, the token cannot list",
+		"old secret, the token cannot list", "new secret, the token can list",
+		"1 token\n", "revoked", "After that, the token cannot list",
 	} {
-		assert.Contains(t, stdout, said)
+		assert.Contains(t, stdout, text)
 	}
 }
 

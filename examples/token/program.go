@@ -11,7 +11,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// program carries out commands.
+// program runs the commands.
 type program struct {
 	client         *cftunnel.Client
 	stdout, stderr io.Writer
@@ -41,10 +41,12 @@ func (p *program) do(ctx context.Context, s *settings) error {
 	}
 }
 
-// create makes a token that may manage the account's tunnels and the DNS records of the zones.
-func (p *program) create(ctx context.Context, tokens *cftunnel.APITokensService, s *settings) error {
+// create creates a token that may manage the account's tunnels and the DNS records of the zones.
+func (p *program) create(
+	ctx context.Context, tokens *cftunnel.APITokensService, s *settings,
+) error {
 	if p.client.AccountID() == "" {
-		return errors.New("CLOUDFLARE_ACCOUNT_ID is not set: whose tunnels may the token manage?")
+		return errors.New("CLOUDFLARE_ACCOUNT_ID is not set")
 	}
 	policies, err := policies(ctx, tokens, p.client.AccountID(), s.zones)
 	if err != nil {
@@ -62,19 +64,23 @@ func (p *program) create(ctx context.Context, tokens *cftunnel.APITokensService,
 	}
 	token, err := tokens.Create(ctx, params)
 	if err != nil {
-		return errors.Join(err, orphans(ctx, tokens, token, s.name, err))
+		return errors.Join(err, findOrphans(ctx, tokens, token, s.name, err))
 	}
 	if err := writeSecret(token.Value, s.out, p.stdout); err != nil {
-		return errors.Join(fmt.Errorf("the secret cannot be written: %w", err), discard(ctx, tokens, token))
+		err = fmt.Errorf("the secret cannot be written: %w", err)
+		return errors.Join(err, discard(ctx, tokens, token))
 	}
-	fmt.Fprintf(p.stderr, "Token %s, %q, is created%s.\n", token.ID, token.Name, until(token))
+	fmt.Fprintf(p.stderr, "Token %s, %q, is created%s.\n", token.ID, token.Name, limits(token))
 	return nil
 }
 
-// policies is the least that manages tunnels and the hostnames of zones. Groups for accounts and
-// for zones need policies of their own.
-func policies(ctx context.Context, tokens *cftunnel.APITokensService, account string, zones []string) ([]cftunnel.TokenPolicy, error) {
-	groups, err := tokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeAccount, "Cloudflare Tunnel Write")
+// policies returns the policies with the least permissions to manage tunnels and to publish
+// hostnames of zones. Permission groups for the account and for zones are in separate policies.
+func policies(
+	ctx context.Context, tokens *cftunnel.APITokensService, account string, zones []string,
+) ([]cftunnel.TokenPolicy, error) {
+	groups, err := tokens.ResolvePermissionGroups(
+		ctx, cftunnel.TokenScopeAccount, "Cloudflare Tunnel Write")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +88,9 @@ func policies(ctx context.Context, tokens *cftunnel.APITokensService, account st
 	if len(zones) == 0 {
 		return list, nil
 	}
-	if groups, err = tokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone, "DNS Write", "Zone Read"); err != nil {
+	groups, err = tokens.ResolvePermissionGroups(
+		ctx, cftunnel.TokenScopeZone, "DNS Write", "Zone Read")
+	if err != nil {
 		return nil, err
 	}
 	for _, zone := range zones {
@@ -91,32 +99,39 @@ func policies(ctx context.Context, tokens *cftunnel.APITokensService, account st
 	return list, nil
 }
 
-// orphans says which tokens a failed create may have left behind. Their secrets are lost.
-func orphans(ctx context.Context, tokens *cftunnel.APITokensService, token *cftunnel.APIToken, name string, failure error) error {
+// findOrphans returns an error that names the tokens that a failed create may have created. Their
+// secrets are lost.
+func findOrphans(
+	ctx context.Context, tokens *cftunnel.APITokensService, token *cftunnel.APIToken, name string,
+	createErr error,
+) error {
 	switch {
 	case token != nil:
 		return fmt.Errorf("token %s exists, and its secret is lost: revoke it", token.ID)
-	case !errors.Is(failure, cftunnel.ErrOutcomeUnknown):
+	case !errors.Is(createErr, cftunnel.ErrOutcomeUnknown):
 		return nil
 	}
 	found, err := tokens.FindByName(context.WithoutCancel(ctx), name)
 	if err != nil {
-		return fmt.Errorf("whether a token %q was created cannot be read: %w", name, err)
+		return fmt.Errorf("it is unknown whether token %q was created: %w", name, err)
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no token %q was found; look again in a minute", name)
+		return fmt.Errorf("no token is named %q; run token list again in a minute", name)
 	}
 	var ids []string
 	for _, t := range found {
 		ids = append(ids, fmt.Sprintf("%s, issued at %s", t.ID, t.IssuedOn.Format(time.DateTime)))
 	}
-	return fmt.Errorf("revoke the token that was just created and whose secret is lost; of the name %q there are: %s", name, strings.Join(ids, "; "))
+	return fmt.Errorf("a token may have been created and its secret is lost: "+
+		"revoke it; these tokens are named %q: %s", name, strings.Join(ids, "; "))
 }
 
-// discard deletes a token whose secret nobody has.
-func discard(ctx context.Context, tokens *cftunnel.APITokensService, token *cftunnel.APIToken) error {
+// discard deletes a token whose secret is lost.
+func discard(
+	ctx context.Context, tokens *cftunnel.APITokensService, token *cftunnel.APIToken,
+) error {
 	if err := tokens.Delete(context.WithoutCancel(ctx), token.ID); err != nil {
-		return fmt.Errorf("token %s is of no use and cannot be deleted: %w", token.ID, err)
+		return fmt.Errorf("token %s is useless and cannot be deleted: %w", token.ID, err)
 	}
 	return fmt.Errorf("token %s is deleted again", token.ID)
 }
@@ -132,7 +147,8 @@ func (p *program) list(ctx context.Context, tokens *cftunnel.APITokensService) e
 		if !token.LastUsedOn.IsZero() {
 			used = "used " + token.LastUsedOn.Format(time.DateTime)
 		}
-		fmt.Fprintf(p.stdout, "%s  %-9s  %s  %q%s\n", token.ID, token.Status, used, token.Name, until(token))
+		fmt.Fprintf(p.stdout, "%s  %-9s  %s  %q%s\n",
+			token.ID, token.Status, used, token.Name, limits(token))
 	}
 	noun := "tokens"
 	if n == 1 {
@@ -142,8 +158,8 @@ func (p *program) list(ctx context.Context, tokens *cftunnel.APITokensService) e
 	return nil
 }
 
-// until says what restricts a token.
-func until(token *cftunnel.APIToken) string {
+// limits describes the expiry and the addresses of a token.
+func limits(token *cftunnel.APIToken) string {
 	text := ""
 	if !token.ExpiresOn.IsZero() {
 		text += ", until " + token.ExpiresOn.UTC().Format(time.DateTime) + " UTC"
@@ -166,7 +182,8 @@ func (p *program) roll(ctx context.Context, tokens *cftunnel.APITokensService, s
 		return err
 	}
 	if err := writeSecret(secret, s.out, p.stdout); err != nil {
-		return fmt.Errorf("the token is rolled, but its new secret cannot be written; roll again: %w", err)
+		return fmt.Errorf("the token is rolled, but its new secret cannot be written; "+
+			"roll again: %w", err)
 	}
 	fmt.Fprintf(p.stderr, "Token %s has a new secret. The old one is invalid.\n", s.id)
 	return nil
@@ -177,7 +194,7 @@ func (p *program) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "The token %s of the %s is %s.\n", token.ID, token.Owner, token.Status)
+	fmt.Fprintf(p.stdout, "Token %s of the %s is %s.\n", token.ID, token.Owner, token.Status)
 	if !token.Usable(p.now()) {
 		return errors.New("the token cannot be used")
 	}

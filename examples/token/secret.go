@@ -10,7 +10,7 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// writeSecret writes a new secret to a file of mode 0600 or, if path is empty, to stdout.
+// writeSecret writes a secret to a file of mode 0600 or, if path is empty, to stdout.
 func writeSecret(secret cftunnel.Secret, path string, stdout io.Writer) error {
 	if path == "" {
 		_, err := fmt.Fprintln(stdout, secret.Reveal())
@@ -19,7 +19,7 @@ func writeSecret(secret cftunnel.Secret, path string, stdout io.Writer) error {
 	return secret.WriteFile(path)
 }
 
-// checkWritable finds out before there is a secret what would keep it from being written.
+// checkWritable returns an error if a secret could not be written to path.
 func checkWritable(path string) error {
 	if path == "" {
 		return nil

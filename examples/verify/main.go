@@ -1,6 +1,8 @@
-// Verify prints what the API token in CLOUDFLARE_API_TOKEN is and how long it is valid. It exits
-// with 1 if the token cannot be used. Without a token in the environment it shows tokens of each
-// kind on a fake of the API in this process.
+// Verify prints the status of the API token in CLOUDFLARE_API_TOKEN and how long it is valid. The
+// exit code is 1 if the token cannot be used.
+//
+// If CLOUDFLARE_API_TOKEN is not set, it verifies tokens of each status with a fake of the API in
+// this process.
 package main
 
 import (
@@ -30,8 +32,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: verify\n\n"+
-			"Prints what the token in CLOUDFLARE_API_TOKEN is, also if it is one of the account\n"+
-			"in CLOUDFLARE_ACCOUNT_ID. Exits with 1 if the token cannot be used.")
+			"Prints the status of the API token in CLOUDFLARE_API_TOKEN. If the token belongs\n"+
+			"to an account, set CLOUDFLARE_ACCOUNT_ID. The exit code is 1 if the token cannot\n"+
+			"be used. If no token is set, verify uses a fake of the API.")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -45,7 +48,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var err error
 	if os.Getenv("CLOUDFLARE_API_TOKEN") == "" {
 		fmt.Fprint(stderr, "CLOUDFLARE_API_TOKEN is not set: "+
-			"verifying tokens of a fake of the API in this process.\n\n")
+			"using a fake of the API in this process.\n\n")
 		err = demonstrate(ctx, stdout)
 	} else {
 		var client *cftunnel.Client
@@ -60,13 +63,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// errUnusable is for a token that the API knows and does not accept.
+// errUnusable is the error for a token that exists and cannot be used.
 var errUnusable = errors.New("the token cannot be used")
 
 func verify(ctx context.Context, out io.Writer, client *cftunnel.Client, now time.Time) error {
 	token, err := client.Tokens.Verify(ctx)
 	if errors.Is(err, cftunnel.ErrUnauthorized) {
-		return fmt.Errorf("the token is unknown: %w", err)
+		return fmt.Errorf("the token does not exist: %w", err)
 	}
 	if err != nil {
 		return err
@@ -78,31 +81,31 @@ func verify(ctx context.Context, out io.Writer, client *cftunnel.Client, now tim
 	return nil
 }
 
-// describe distinguishes disabled, expired and not yet valid tokens.
+// describe returns the status of a token and how long it is valid.
 func describe(token *cftunnel.TokenVerification, now time.Time) string {
 	switch {
 	case token.Status == cftunnel.TokenStatusDisabled:
-		return "disabled; somebody switched it off and can switch it on again"
+		return "disabled; it can be enabled again"
 	case token.Status == cftunnel.TokenStatusExpired && token.ExpiresOn.IsZero():
-		return "expired; it must be renewed"
+		return "expired; replace it"
 	case token.Status == cftunnel.TokenStatusExpired,
 		!token.ExpiresOn.IsZero() && !now.Before(token.ExpiresOn):
 		since := token.ExpiresOn.Format(time.DateTime)
-		return fmt.Sprintf("expired since %s; it must be renewed", since)
+		return fmt.Sprintf("expired since %s; replace it", since)
 	case token.Status != cftunnel.TokenStatusActive:
 		return string(token.Status)
 	case now.Before(token.NotBefore):
-		return fmt.Sprintf("not valid before %s, in %s",
-			token.NotBefore.Format(time.DateTime), about(token.NotBefore.Sub(now)))
+		return fmt.Sprintf("not valid before %s, which is in %s",
+			token.NotBefore.Format(time.DateTime), round(token.NotBefore.Sub(now)))
 	case token.ExpiresOn.IsZero():
-		return "active, for ever"
+		return "active, does not expire"
 	}
-	return fmt.Sprintf("active until %s, for another %s",
-		token.ExpiresOn.Format(time.DateTime), about(token.ExpiresOn.Sub(now)))
+	return fmt.Sprintf("active, expires on %s, which is in %s",
+		token.ExpiresOn.Format(time.DateTime), round(token.ExpiresOn.Sub(now)))
 }
 
-// about rounds a duration to days, or to minutes if it is shorter than two days.
-func about(d time.Duration) string {
+// round rounds a duration to days, or to minutes if it is shorter than two days.
+func round(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= 2*day {
 		return fmt.Sprintf("%d days", d.Round(day)/day)
@@ -110,7 +113,7 @@ func about(d time.Duration) string {
 	return d.Round(time.Minute).String()
 }
 
-// demonstrate verifies tokens of each kind on a fake.
+// demonstrate verifies a token of each status with a fake.
 func demonstrate(ctx context.Context, out io.Writer) error {
 	fake := tunneltest.NewServer()
 	defer fake.Close()

@@ -14,32 +14,33 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-func TestVerifyTellsWhatATokenIs(t *testing.T) {
+func TestVerify_Statuses(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for name, test := range map[string]struct {
 		token  tunneltest.Token
-		said   string
+		text   string
 		usable bool
 	}{
-		"for ever":      {tunneltest.Token{}, "of the user: active, for ever", true},
-		"an account's":  {tunneltest.Token{Owner: cftunnel.TokenOwnerAccount}, "of the account: active", true},
-		"for a while":   {tunneltest.Token{ExpiresOn: now.Add(90*24*time.Hour + time.Hour)}, "for another 90 days", true},
-		"for an hour":   {tunneltest.Token{ExpiresOn: now.Add(time.Hour)}, "for another 1h0m0s", true},
-		"not yet valid": {tunneltest.Token{NotBefore: now.Add(time.Hour)}, "not valid before", false},
-		"disabled":      {tunneltest.Token{Status: cftunnel.TokenStatusDisabled}, "disabled", false},
-		"expired":       {tunneltest.Token{ExpiresOn: now.Add(-time.Hour)}, "expired since", false},
-		"of old":        {tunneltest.Token{Status: cftunnel.TokenStatusExpired}, "expired; ", false},
+		"never expires":    {tunneltest.Token{}, "of the user: active, does not expire", true},
+		"of an account":    {tunneltest.Token{Owner: cftunnel.TokenOwnerAccount}, "of the account: active", true},
+		"90 days":          {tunneltest.Token{ExpiresOn: now.Add(90*24*time.Hour + time.Hour)}, "which is in 90 days", true},
+		"one hour":         {tunneltest.Token{ExpiresOn: now.Add(time.Hour)}, "which is in 1h0m0s", true},
+		"not yet valid":    {tunneltest.Token{NotBefore: now.Add(time.Hour)}, "not valid before", false},
+		"disabled":         {tunneltest.Token{Status: cftunnel.TokenStatusDisabled}, "disabled", false},
+		"expired":          {tunneltest.Token{ExpiresOn: now.Add(-time.Hour)}, "expired since", false},
+		"expired, no time": {tunneltest.Token{Status: cftunnel.TokenStatusExpired}, "expired; ", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake := tunneltest.NewServer()
 			t.Cleanup(fake.Close)
-			client, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(test.token).Reveal()), logwatch.Watch(t, fake))
+			token := cftunnel.WithAPIToken(fake.AddToken(test.token).Reveal())
+			client, err := fake.NewClient(token, logwatch.Watch(t, fake))
 			require.NoError(t, err)
 			var out bytes.Buffer
 			err = verify(t.Context(), &out, client, now)
-			assert.Contains(t, out.String(), test.said)
+			assert.Contains(t, out.String(), test.text)
 			if test.usable {
 				require.NoError(t, err)
 			} else {
@@ -49,16 +50,16 @@ func TestVerifyTellsWhatATokenIs(t *testing.T) {
 	}
 }
 
-func TestVerifyOfAnUnknownToken(t *testing.T) {
+func TestVerify_UnknownToken(t *testing.T) {
 	t.Parallel()
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
-	client, err := fake.NewClient(cftunnel.WithAPIToken("nobody-knows-this"))
+	client, err := fake.NewClient(cftunnel.WithAPIToken("an-unknown-token"))
 	require.NoError(t, err)
 	err = verify(t.Context(), &bytes.Buffer{}, client, time.Now())
 	require.ErrorIs(t, err, cftunnel.ErrUnauthorized)
-	assert.Contains(t, err.Error(), "unknown")
-	assert.NotContains(t, err.Error(), "nobody-knows-this")
+	assert.Contains(t, err.Error(), "does not exist")
+	assert.NotContains(t, err.Error(), "an-unknown-token")
 }
 
 func TestVerify_CommandLine(t *testing.T) {
@@ -79,14 +80,16 @@ func TestVerify_CommandLine(t *testing.T) {
 		assert.Equal(t, test.stdout == "", stdout.Len() == 0)
 		assert.Contains(t, stderr.String(), test.stderr, test.args)
 		if test.stdout != "" {
-			for _, said := range []string{"for ever", "90 days", "not valid before", "disabled", "expired"} {
-				assert.Contains(t, stdout.String(), said)
+			for _, text := range []string{
+				"does not expire", "90 days", "not valid before", "disabled", "expired",
+			} {
+				assert.Contains(t, stdout.String(), text)
 			}
 		}
 	}
 }
 
-func TestVerify_TokenOfTheEnvironment(t *testing.T) {
+func TestVerify_TokenFromEnvironment(t *testing.T) {
 	fake := tunneltest.NewServer()
 	t.Cleanup(fake.Close)
 	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())

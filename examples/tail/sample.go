@@ -13,14 +13,10 @@ import (
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
-// demonstrate follows a tunnel of a fake with two replicas, through a minute of invented traffic.
-// pace is how long each of its seconds takes.
+// demonstrate follows a tunnel of a fake with two replicas, which log a minute of sample logs. Each
+// second of the sample takes secondLength.
 func demonstrate(
-	ctx context.Context,
-	s settings,
-	out *printer,
-	stderr io.Writer,
-	pace time.Duration,
+	ctx context.Context, s settings, out *printer, stderr io.Writer, secondLength time.Duration,
 ) error {
 	fake := tunneltest.NewServer()
 	defer fake.Close()
@@ -53,19 +49,19 @@ func demonstrate(
 		waitForStreams(ctx, fake, len(replicas))
 		began := time.Now().Add(-time.Minute)
 		for second := range 60 {
-			for _, line := range invent(second) {
+			for _, line := range sampleLines(second) {
 				line.entry.Time = began.Add(time.Duration(second) * time.Second)
 				fake.Log(replicas[line.replica], line.entry)
 			}
-			sleep(ctx, pace)
+			sleep(ctx, secondLength)
 		}
-		sleep(ctx, 100*time.Millisecond) // for the last lines to arrive
+		sleep(ctx, 100*time.Millisecond) // until the last lines have arrived
 	})
 	return follow(ctx, client, s, out, stderr)
 }
 
-// waitForStreams waits until a stream of each replica is open, but not for ever: the flags may name
-// other connectors.
+// waitForStreams waits until a stream of each replica is open, at most about ten seconds: the flags
+// may name other connectors.
 func waitForStreams(ctx context.Context, fake *tunneltest.Server, replicas int) {
 	for range 1000 {
 		if ctx.Err() != nil {
@@ -91,15 +87,15 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// invented is a line of one of the replicas.
-type invented struct {
+// sampleLine is a line of one of the replicas.
+type sampleLine struct {
 	replica int
 	entry   tunnellogs.Entry
 }
 
-// invent returns the lines of one second.
-func invent(second int) []invented {
-	replica := second * 7 % 5 % 2
+// sampleLines returns the lines of one second.
+func sampleLines(second int) []sampleLine {
+	replica := second * 7 % 5 % 2 // looks random
 	paths := []string{
 		"/",
 		"/login",
@@ -129,32 +125,22 @@ func invent(second int) []invented {
 		Message: "200 OK",
 		Fields:  map[string]any{"content-length": 512 + second*97%4096},
 	}
-	lines := []invented{{replica, request}, {replica, response}}
+	lines := []sampleLine{{replica, request}, {replica, response}}
 	connection := func(level tunnellogs.Level, message string) {
-		lines = append(
-			lines,
-			invented{
-				1,
-				tunnellogs.Entry{Level: level, Event: tunnellogs.EventCloudflared, Message: message,
-					Fields: map[string]any{"connIndex": 2, "location": "fra06"}},
-			},
-		)
+		lines = append(lines, sampleLine{1, tunnellogs.Entry{
+			Level: level, Event: tunnellogs.EventCloudflared, Message: message,
+			Fields: map[string]any{"connIndex": 2, "location": "fra06"},
+		}})
 	}
 	switch second {
 	case 0:
 		connection(tunnellogs.LevelInfo, "Registered tunnel connection")
 	case 20:
-		lines = append(
-			lines,
-			invented{
-				0,
-				tunnellogs.Entry{
-					Level:   tunnellogs.LevelInfo,
-					Event:   tunnellogs.EventTCP,
-					Message: "ssh session started",
-				},
-			},
-		)
+		lines = append(lines, sampleLine{0, tunnellogs.Entry{
+			Level:   tunnellogs.LevelInfo,
+			Event:   tunnellogs.EventTCP,
+			Message: "ssh session started",
+		}})
 	case 31:
 		connection(tunnellogs.LevelWarn, "Lost connection with the edge")
 	case 33:
