@@ -31,7 +31,8 @@ type apiTokenOperations struct {
 func newAPITokenOperations(ofAccount bool) apiTokenOperations {
 	service, path, permission := "UserTokens", "/user/tokens", "API Tokens"
 	if ofAccount {
-		service, path, permission = "AccountTokens", "/accounts/{account_id}/tokens", "Account API Tokens"
+		service, permission = "AccountTokens", "Account API Tokens"
+		path = "/accounts/{account_id}/tokens"
 	}
 	tokenPath := path + "/{token_id}"
 	read := fmt.Sprintf("%q, or the same with Write", permission+" Read")
@@ -48,11 +49,11 @@ func newAPITokenOperations(ofAccount bool) apiTokenOperations {
 }
 
 // unpack returns the service and its operations. A nil service has none, which the call reports.
-func (s *APITokensService) unpack() (*service, apiTokenOperations) {
+func (s *APITokensService) unpack() (*Client, apiTokenOperations) {
 	if s == nil {
-		return nil, apiTokenOperations{}
+		return noService, apiTokenOperations{}
 	}
-	return &s.service, newAPITokenOperations(s.ofAccount)
+	return s.client, newAPITokenOperations(s.ofAccount)
 }
 
 // maxTokensPerPage is the most tokens that the API puts on one page.
@@ -85,10 +86,10 @@ func (s *APITokensService) Create(
 	if err != nil {
 		return nil, err
 	}
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	var created *APIToken
 	r := request{operation: operations.create, body: body}
-	_, err = doItem(ctx, service, r, func(r *apiTokenResponse) error {
+	_, err = doItem(ctx, client, r, func(r *apiTokenResponse) error {
 		if err := checkPathID(r.ID); err != nil {
 			return err
 		}
@@ -117,9 +118,9 @@ func (s *APITokensService) Create(
 func (s *APITokensService) Get(
 	ctx context.Context, tokenID string, opts ...CallOption,
 ) (*APIToken, error) {
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.get, ids: []string{tokenID}}
-	return doAPIToken(ctx, service, r, opts)
+	return doAPIToken(ctx, client, r, opts)
 }
 
 // List returns one page of API tokens, without expired ones unless params say otherwise.
@@ -138,10 +139,10 @@ func (s *APITokensService) List(
 	if err := checkPages(params.Page, params.PerPage, maxTokensPerPage); err != nil {
 		return nil, err
 	}
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.list, query: queryOf(params)}
 	check := func(t *apiTokenResponse) error { return checkPathID(t.ID) }
-	page, err := doPage(ctx, service, r, maxTokensPerPage, check, opts)
+	page, err := doPage(ctx, client, r, maxTokensPerPage, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -227,9 +228,9 @@ func (s *APITokensService) Update(
 	if err != nil {
 		return nil, err
 	}
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.update, ids: []string{tokenID}, body: body}
-	return doAPIToken(ctx, service, r, opts)
+	return doAPIToken(ctx, client, r, opts)
 }
 
 // Delete deletes an API token. Its secret stops working at once.
@@ -246,9 +247,9 @@ func (s *APITokensService) Update(
 //
 // API: https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/methods/delete/
 func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...CallOption) error {
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.delete, ids: []string{tokenID}}
-	_, err := doDelete(ctx, service, r, func(deleted *deletedToken) error {
+	_, err := doDelete(ctx, client, r, func(deleted *deletedToken) error {
 		if deleted.ID == "" {
 			return nil
 		}
@@ -274,9 +275,9 @@ func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...C
 func (s *APITokensService) Roll(
 	ctx context.Context, tokenID string, opts ...CallOption,
 ) (Secret, error) {
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.roll, ids: []string{tokenID}, body: struct{}{}}
-	return doToken(ctx, service, r, nil, opts)
+	return doToken(ctx, client, r, nil, opts)
 }
 
 // deletedToken is the response to a delete.
@@ -308,9 +309,11 @@ func (r *apiTokenResponse) secret() Secret {
 }
 
 // doAPIToken sends a request about one token and returns the token in the response.
-func doAPIToken(ctx context.Context, s *service, r request, opts []CallOption) (*APIToken, error) {
+func doAPIToken(
+	ctx context.Context, c *Client, r request, opts []CallOption,
+) (*APIToken, error) {
 	check := func(t *apiTokenResponse) error { return checkID(t.ID, r.ids[0]) }
-	response, err := doItem(ctx, s, r, check, opts)
+	response, err := doItem(ctx, c, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,10 @@ func newBackend(s settings) (*backend, error) {
 
 // check returns an error for a client that NewClient did not create.
 func (c *Client) check() error {
-	if c == nil || c.backend == nil {
+	switch {
+	case c == noService:
+		return invalid("service", "is nil; use the services of a client that NewClient created")
+	case c == nil || c.backend == nil:
 		return invalid("client", "is nil or zero; create it with NewClient")
 	}
 	return nil

@@ -226,7 +226,7 @@ func (s *TunnelsService) configuration(
 	ctx context.Context, r request, opts []CallOption,
 ) (*TunnelConfiguration, error) {
 	tunnelID := r.ids[0]
-	response, err := doItem(ctx, s, r, func(c *configurationResponse) error {
+	response, err := doItem(ctx, clientOf(s), r, func(c *configurationResponse) error {
 		if c.TunnelID == "" { // a configuration that was never set has no ID
 			return nil
 		}

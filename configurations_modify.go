@@ -49,8 +49,8 @@ func (s *TunnelsService) ModifyConfiguration(
 	if modify == nil {
 		return nil, invalid("modify", "is nil")
 	}
-	c, err := clientOf(s)
-	if err != nil {
+	c := clientOf(s)
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	options, err := newCallOptions(opts, c.retry.MaxAttempts)

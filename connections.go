@@ -93,7 +93,7 @@ func (s *ConnectorsService) List(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) ([]Connector, error) {
 	r := request{operation: opConnectorList, ids: []string{tunnelID}}
-	return listConnectors(ctx, s, r, opts)
+	return listConnectors(ctx, clientOf(s), r, opts)
 }
 
 // Get returns a connector of a tunnel by ID.
@@ -107,7 +107,7 @@ func (s *ConnectorsService) Get(
 	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
 ) (*Connector, error) {
 	r := request{operation: opConnectorGet, ids: []string{tunnelID, connectorID}}
-	return doConnector(ctx, s, r, opts)
+	return doConnector(ctx, clientOf(s), r, opts)
 }
 
 // Cleanup drops the connections of one connector of a tunnel, or of all of them.
@@ -130,7 +130,7 @@ func (s *ConnectorsService) Cleanup(
 		}
 	}
 	r := request{operation: opConnectorCleanup, ids: []string{tunnelID}, query: queryOf(params)}
-	return doNoResult(ctx, s, r, opts)
+	return doNoResult(ctx, clientOf(s), r, opts)
 }
 
 // connectorResponse is a connector in a response.
@@ -163,11 +163,11 @@ func connectionsOf(responses []connectionResponse) []Connection {
 }
 
 // listConnectors sends a request for a list of connectors, which has no pages.
-func listConnectors[S serviceType](
-	ctx context.Context, s *S, r request, opts []CallOption,
+func listConnectors(
+	ctx context.Context, c *Client, r request, opts []CallOption,
 ) ([]Connector, error) {
 	check := func(c *connectorResponse) error { return checkPathID(c.ID) }
-	responses, err := doList(ctx, s, r, check, opts)
+	responses, err := doList(ctx, c, r, check, opts)
 	if err != nil || responses == nil {
 		return nil, err
 	}
@@ -179,12 +179,12 @@ func listConnectors[S serviceType](
 }
 
 // doConnector sends a request for one connector.
-func doConnector[S serviceType](
-	ctx context.Context, s *S, r request, opts []CallOption,
+func doConnector(
+	ctx context.Context, c *Client, r request, opts []CallOption,
 ) (*Connector, error) {
 	connectorID := r.ids[1]
 	check := func(c *connectorResponse) error { return checkID(c.ID, connectorID) }
-	response, err := doItem(ctx, s, r, check, opts)
+	response, err := doItem(ctx, c, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

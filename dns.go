@@ -114,7 +114,7 @@ func (s *DNSRecordsService) List(
 			params.PerPage, maxRecordsPerPage)
 	}
 	r := request{operation: opDNSRecordList, ids: []string{zoneID}, query: queryOf(params)}
-	return doPage(ctx, s, r, maxRecordsPerPage, checkDNSRecord, opts)
+	return doPage(ctx, clientOf(s), r, maxRecordsPerPage, checkDNSRecord, opts)
 }
 
 // All returns an iterator over the DNS records that List finds, on every page. Ranging over it
@@ -146,7 +146,7 @@ func (s *DNSRecordsService) Get(
 	ctx context.Context, zoneID, recordID string, opts ...CallOption,
 ) (*DNSRecord, error) {
 	r := request{operation: opDNSRecordGet, ids: []string{zoneID, recordID}}
-	return doItem(ctx, s, r, checkDNSRecordID(recordID), opts)
+	return doItem(ctx, clientOf(s), r, checkDNSRecordID(recordID), opts)
 }
 
 // Create creates a DNS record in a zone.
@@ -185,7 +185,7 @@ func (s *DNSRecordsService) Create(
 		Comment string   `json:"comment,omitempty"`
 		Tags    []string `json:"tags,omitempty"`
 	}(params)
-	return doItem(ctx, s, r, checkDNSRecord, opts)
+	return doItem(ctx, clientOf(s), r, checkDNSRecord, opts)
 }
 
 // Update changes a DNS record and returns it. Only the fields that are set are sent.
@@ -216,7 +216,7 @@ func (s *DNSRecordsService) Update(
 		Comment *string  `json:"comment,omitempty"`
 		Tags    []string `json:"tags,omitzero"`
 	}(params)
-	return doItem(ctx, s, r, checkDNSRecordID(recordID), opts)
+	return doItem(ctx, clientOf(s), r, checkDNSRecordID(recordID), opts)
 }
 
 // Delete deletes a DNS record.
@@ -231,7 +231,7 @@ func (s *DNSRecordsService) Delete(
 	ctx context.Context, zoneID, recordID string, opts ...CallOption,
 ) error {
 	r := request{operation: opDNSRecordDelete, ids: []string{zoneID, recordID}}
-	_, err := doDelete(ctx, s, r, func(result *json.RawMessage) error {
+	_, err := doDelete(ctx, clientOf(s), r, func(result *json.RawMessage) error {
 		var deleted struct {
 			ID string `json:"id"`
 		}

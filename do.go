@@ -187,7 +187,9 @@ func newDoAllList(path string, query url.Values, opts []CallOption) (doAllList, 
 		o.query.Del("per_page")
 		return nil
 	})
-	return doAllList{request: r, query: values, opts: opts, page: paging[0], perPage: paging[1]}, nil
+	return doAllList{
+		request: r, query: values, opts: opts, page: paging[0], perPage: paging[1],
+	}, nil
 }
 
 // doAllPage requests one page of a list.

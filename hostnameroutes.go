@@ -103,7 +103,7 @@ func (s *HostnameRoutesService) Create(
 		TunnelID string `json:"tunnel_id"`
 		Comment  string `json:"comment,omitempty"`
 	}{params.Hostname, params.TunnelID, params.Comment}}
-	return doItem(ctx, s, r, func(r *HostnameRoute) error {
+	return doItem(ctx, clientOf(s), r, func(r *HostnameRoute) error {
 		if r.TunnelID != "" && !strings.EqualFold(r.TunnelID, params.TunnelID) {
 			return errOtherID
 		}
@@ -122,7 +122,7 @@ func (s *HostnameRoutesService) Get(
 	ctx context.Context, hostnameRouteID string, opts ...CallOption,
 ) (*HostnameRoute, error) {
 	r := request{operation: opHostRouteGet, ids: []string{hostnameRouteID}}
-	return doItem(ctx, s, r, checkHostnameRoute(hostnameRouteID), opts)
+	return doItem(ctx, clientOf(s), r, checkHostnameRoute(hostnameRouteID), opts)
 }
 
 // List returns one page of the account's hostname routes. [HostnameRoutesService.All] returns every
@@ -145,7 +145,7 @@ func (s *HostnameRoutesService) List(
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
 	r := request{operation: opHostRouteList, query: queryOf(params)}
-	return doPage(ctx, s, r, maxNetworkItemsPerPage, checkListedHostnameRoute, opts)
+	return doPage(ctx, clientOf(s), r, maxNetworkItemsPerPage, checkListedHostnameRoute, opts)
 }
 
 // All returns an iterator over the hostname routes that List finds, on every page. Ranging over it
@@ -187,7 +187,7 @@ func (s *HostnameRoutesService) Update(
 		TunnelID string  `json:"tunnel_id,omitempty"`
 		Comment  *string `json:"comment,omitempty"`
 	}{params.Hostname, params.TunnelID, params.Comment}}
-	route, err := doItem(ctx, s, r, checkHostnameRoute(hostnameRouteID), opts)
+	route, err := doItem(ctx, clientOf(s), r, checkHostnameRoute(hostnameRouteID), opts)
 	get := func() (*HostnameRoute, error) { return s.Get(ctx, hostnameRouteID, opts...) }
 	return confirmUpdate(route, err, get, params.describes)
 }
@@ -207,7 +207,7 @@ func (s *HostnameRoutesService) Delete(
 ) (*HostnameRoute, error) {
 	r := request{operation: opHostRouteDelete, ids: []string{hostnameRouteID}}
 	check := func(r *HostnameRoute) error { return checkDeletedID(r.ID, hostnameRouteID) }
-	route, err := doDelete(ctx, s, r, check, opts)
+	route, err := doDelete(ctx, clientOf(s), r, check, opts)
 	switch {
 	case err != nil:
 		return nil, err

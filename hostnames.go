@@ -27,8 +27,8 @@ import (
 func (s *HostnamesService) List(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) ([]PublishedHostname, error) {
-	client, err := clientOf(s)
-	if err != nil {
+	client := clientOf(s)
+	if err := client.check(); err != nil {
 		return nil, err
 	}
 	configuration, err := client.Tunnels.Configuration(ctx, tunnelID, opts...)

@@ -29,10 +29,10 @@ type PermissionGroupListParams struct {
 func (s *APITokensService) PermissionGroups(
 	ctx context.Context, params PermissionGroupListParams, opts ...CallOption,
 ) ([]PermissionGroup, error) {
-	service, operations := s.unpack()
+	client, operations := s.unpack()
 	r := request{operation: operations.groups, query: queryOf(params)}
 	check := func(g *PermissionGroup) error { return checkID(g.ID, "") }
-	return doList(ctx, service, r, check, opts)
+	return doList(ctx, client, r, check, opts)
 }
 
 // ResolvePermissionGroups returns the permission groups with exactly these names, in the order of

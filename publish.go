@@ -126,8 +126,8 @@ func (s *HostnamesService) Publish(
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	client, err := clientOf(s)
-	if err != nil {
+	client := clientOf(s)
+	if err := client.check(); err != nil {
 		return nil, err
 	}
 	p := &publication{

@@ -43,8 +43,8 @@ func op(call, method, template, permissions string) operation {
 // secretOp returns an operation whose response may contain a secret.
 func secretOp(call, method, template, permissions string) operation {
 	return operation{
-		call: call, method: method, template: template, label: method + " " + template, permissions: permissions,
-		secret: true,
+		call: call, method: method, template: template, label: method + " " + template,
+		permissions: permissions, secret: true,
 	}
 }
 
@@ -58,11 +58,14 @@ func once(o operation) operation {
 // request is an operation and its arguments.
 type request struct {
 	operation operation
-	ids       []string                   // the values of the template's variables, in order, without {account_id}
-	query     func() (url.Values, error) // nil for none
-	body      any                        // nil if there is no body
-	result    any                        // the pointer to decode the result into; nil ignores the result
-	check     func() error               // called after decoding a success, to check the result; may be nil
+	// ids are the values of the template's variables, in order, without {account_id}.
+	ids   []string
+	query func() (url.Values, error) // nil if there is no query
+	body  any                        // nil if there is no body
+	// result points to what the result is decoded into. The result is ignored if it is nil.
+	result any
+	// check, if not nil, is called after decoding a success, to check the result.
+	check func() error
 	// credentials replace those of the client for the first attempt, if they are not nil.
 	credentials credentials
 }
@@ -194,17 +197,15 @@ func encodeDoBody(body any) (json.RawMessage, error) {
 	return encoded, err
 }
 
-// serviceType constrains type parameters to services.
-type serviceType interface{ ~struct{ client *Client } }
+// noService is the client of a nil service.
+var noService = &Client{}
 
-// clientOf returns the client of a service. It returns an error if the service is nil or zero.
-func clientOf[S serviceType](s *S) (*Client, error) {
+// clientOf returns the client of a service.
+func clientOf[S interface{ ~struct{ client *Client } }](s *S) *Client {
 	if s == nil {
-		return nil, invalid("service",
-			"is nil; use the services of a client that NewClient created")
+		return noService
 	}
-	c := service(*s).client
-	return c, c.check()
+	return service(*s).client
 }
 
 var (
@@ -214,8 +215,8 @@ var (
 
 // doItem sends a request and returns the result of the response. It returns an error if the
 // response has no result. If check is not nil, it can refuse the result.
-func doItem[T any, S serviceType](
-	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+func doItem[T any](
+	ctx context.Context, c *Client, r request, check func(*T) error, opts []CallOption,
 ) (*T, error) {
 	var item *T
 	r.result = &item
@@ -228,7 +229,7 @@ func doItem[T any, S serviceType](
 		}
 		return nil
 	}
-	if _, err := send(ctx, s, r, opts); err != nil {
+	if _, err := c.send(ctx, r, opts); err != nil {
 		return nil, err
 	}
 	return item, nil
@@ -236,15 +237,15 @@ func doItem[T any, S serviceType](
 
 // doDelete sends a request that deletes an object, and returns the result of the response, or nil
 // if it has none. check can refuse a result.
-func doDelete[T any, S serviceType](
-	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+func doDelete[T any](
+	ctx context.Context, c *Client, r request, check func(*T) error, opts []CallOption,
 ) (*T, error) {
-	return doOptional(ctx, s, r, check, opts)
+	return doOptional(ctx, c, r, check, opts)
 }
 
 // doOptional is like doItem, but returns nil if the response has no result.
-func doOptional[T any, S serviceType](
-	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+func doOptional[T any](
+	ctx context.Context, c *Client, r request, check func(*T) error, opts []CallOption,
 ) (*T, error) {
 	var item *T
 	r.result = &item
@@ -254,7 +255,7 @@ func doOptional[T any, S serviceType](
 		}
 		return check(item)
 	}
-	if _, err := send(ctx, s, r, opts); err != nil {
+	if _, err := c.send(ctx, r, opts); err != nil {
 		return nil, err
 	}
 	return item, nil
@@ -262,8 +263,9 @@ func doOptional[T any, S serviceType](
 
 // doPage sends a request for one page of a list. It returns an error if the page has more than
 // maxItems items. check can refuse an item.
-func doPage[T any, S serviceType](
-	ctx context.Context, s *S, r request, maxItems int, check func(*T) error, opts []CallOption,
+func doPage[T any](
+	ctx context.Context, c *Client, r request,
+	maxItems int, check func(*T) error, opts []CallOption,
 ) (*Page[T], error) {
 	page := &Page[T]{}
 	r.result = &page.Items
@@ -274,7 +276,7 @@ func doPage[T any, S serviceType](
 		}
 		return checkItems(page.Items, check)
 	}
-	info, err := send(ctx, s, r, opts)
+	info, err := c.send(ctx, r, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -283,13 +285,13 @@ func doPage[T any, S serviceType](
 }
 
 // doList sends a request for a list without pages. check can refuse an item.
-func doList[T any, S serviceType](
-	ctx context.Context, s *S, r request, check func(*T) error, opts []CallOption,
+func doList[T any](
+	ctx context.Context, c *Client, r request, check func(*T) error, opts []CallOption,
 ) ([]T, error) {
 	var items []T
 	r.result = &items
 	r.check = func() error { return checkItems(items, check) }
-	if _, err := send(ctx, s, r, opts); err != nil {
+	if _, err := c.send(ctx, r, opts); err != nil {
 		return nil, err
 	}
 	return items, nil
@@ -305,20 +307,9 @@ func checkItems[T any](items []T, check func(*T) error) error {
 }
 
 // doNoResult sends a request and ignores the result of the response.
-func doNoResult[S serviceType](ctx context.Context, s *S, r request, opts []CallOption) error {
-	_, err := send(ctx, s, r, opts)
+func doNoResult(ctx context.Context, c *Client, r request, opts []CallOption) error {
+	_, err := c.send(ctx, r, opts)
 	return err
-}
-
-// send sends a request of a service.
-func send[S serviceType](
-	ctx context.Context, s *S, r request, opts []CallOption,
-) (PageInfo, error) {
-	c, err := clientOf(s)
-	if err != nil {
-		return PageInfo{}, err
-	}
-	return c.send(ctx, r, opts)
 }
 
 // checkID returns an error if the ID of an object is not the requested one. If requested is empty,

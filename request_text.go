@@ -47,7 +47,8 @@ func findBadText(name string, v reflect.Value, depth int) error {
 			}
 		}
 	case reflect.Map:
-		for items := v.MapRange(); items.Next(); { // Seq2 would link what reflection calls functions with
+		// Not Seq2, which links the code with which reflection calls functions.
+		for items := v.MapRange(); items.Next(); {
 			if err := findBadText(name, items.Key(), depth); err != nil {
 				return err
 			}

@@ -150,7 +150,7 @@ func (s *RoutesService) Lookup(
 		query.Fallback = new(false)
 	}
 	r := request{operation: opRouteLookup, ids: []string{addr.String()}, query: queryOf(query)}
-	route, err := doOptional(ctx, s, r, func(r *routeResponse) error {
+	route, err := doOptional(ctx, clientOf(s), r, func(r *routeResponse) error {
 		switch {
 		case *r == (routeResponse{}):
 			return nil // an empty object means no route, like null
@@ -215,7 +215,7 @@ func (s *RoutesService) Delete(
 ) (*Route, error) {
 	r := request{operation: opRouteDelete, ids: []string{routeID}}
 	check := func(r *routeResponse) error { return checkDeletedID(r.ID, routeID) }
-	route, err := doDelete(ctx, s, r, check, opts)
+	route, err := doDelete(ctx, clientOf(s), r, check, opts)
 	switch {
 	case err != nil:
 		return nil, err
@@ -241,7 +241,7 @@ func doRoute(
 	ctx context.Context, s *RoutesService, r request, check func(*routeResponse) error,
 	opts []CallOption,
 ) (*Route, error) {
-	response, err := doItem(ctx, s, r, check, opts)
+	response, err := doItem(ctx, clientOf(s), r, check, opts)
 	if err != nil {
 		return nil, err
 	}

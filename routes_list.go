@@ -87,7 +87,7 @@ func (s *RoutesService) List(
 		return nil, err
 	}
 	r := request{operation: opRouteList, query: queryOf(query)}
-	page, err := doPage(ctx, s, r, maxNetworkItemsPerPage, checkListedRoute, opts)
+	page, err := doPage(ctx, clientOf(s), r, maxNetworkItemsPerPage, checkListedRoute, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -85,8 +85,8 @@ var (
 func (s *TokensService) Verify(
 	ctx context.Context, opts ...CallOption,
 ) (*TokenVerification, error) {
-	c, err := clientOf(s)
-	if err != nil {
+	c := clientOf(s)
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	if ctx == nil {
@@ -155,7 +155,8 @@ func (s *TokensService) verify(
 		}
 		return nil
 	}
-	response, err := doItem(ctx, s, request{operation: o, credentials: first}, check, opts)
+	r := request{operation: o, credentials: first}
+	response, err := doItem(ctx, clientOf(s), r, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -160,7 +160,7 @@ func (s *TunnelsService) Create(
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	tunnel, err := doTunnel(ctx, s, request{operation: opTunnelCreate, body: struct {
+	tunnel, err := doTunnel(ctx, clientOf(s), request{operation: opTunnelCreate, body: struct {
 		Name         string       `json:"name"`
 		ConfigSource ConfigSource `json:"config_src,omitempty"`
 		Secret       string       `json:"tunnel_secret,omitempty"`
@@ -186,7 +186,7 @@ func (s *TunnelsService) Get(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*Tunnel, error) {
 	r := request{operation: opTunnelGet, ids: []string{tunnelID}}
-	return doTunnel(ctx, s, r, checkTunnel(tunnelID), opts)
+	return doTunnel(ctx, clientOf(s), r, checkTunnel(tunnelID), opts)
 }
 
 // Update changes the name or the secret of a tunnel, and returns the tunnel. The result has the
@@ -204,7 +204,7 @@ func (s *TunnelsService) Get(
 func (s *TunnelsService) Update(
 	ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption,
 ) (*Tunnel, error) {
-	return updateTunnel(ctx, s, opTunnelUpdate, tunnelID, params, nil, opts)
+	return updateTunnel(ctx, clientOf(s), opTunnelUpdate, tunnelID, params, nil, opts)
 }
 
 // Delete deletes a tunnel and its routes, and returns the deleted tunnel. If the response has no
@@ -224,7 +224,7 @@ func (s *TunnelsService) Delete(
 	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
 ) (*Tunnel, error) {
 	r := request{operation: opTunnelDelete, ids: []string{tunnelID}, query: queryOf(params)}
-	return deleteTunnel(ctx, s, r, opts)
+	return deleteTunnel(ctx, clientOf(s), r, opts)
 }
 
 // tunnelResponse is a tunnel in a response.
@@ -278,10 +278,10 @@ func checkNewTunnel(name string) func(*tunnelResponse) error {
 
 // doTunnel sends a request whose response is a tunnel. The result has a token only if the operation
 // may return secrets.
-func doTunnel[S serviceType](
-	ctx context.Context, s *S, r request, check func(*tunnelResponse) error, opts []CallOption,
+func doTunnel(
+	ctx context.Context, c *Client, r request, check func(*tunnelResponse) error, opts []CallOption,
 ) (*Tunnel, error) {
-	response, err := doItem(ctx, s, r, check, opts)
+	response, err := doItem(ctx, c, r, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -294,8 +294,8 @@ func doTunnel[S serviceType](
 
 // updateTunnel updates a tunnel of any type. If seen is not nil, it is set to the token of the
 // response, even if the response is refused.
-func updateTunnel[S serviceType](
-	ctx context.Context, s *S, o operation, tunnelID string, params TunnelUpdateParams,
+func updateTunnel(
+	ctx context.Context, c *Client, o operation, tunnelID string, params TunnelUpdateParams,
 	seen *Secret, opts []CallOption,
 ) (*Tunnel, error) {
 	if params == (TunnelUpdateParams{}) {
@@ -313,7 +313,7 @@ func updateTunnel[S serviceType](
 		Name   string `json:"name,omitempty"`
 		Secret string `json:"tunnel_secret,omitempty"`
 	}{params.Name, params.Secret.Reveal()}}
-	return doTunnel(ctx, s, r, func(t *tunnelResponse) error {
+	return doTunnel(ctx, c, r, func(t *tunnelResponse) error {
 		if seen != nil {
 			*seen = NewSecret(t.Token)
 		}
@@ -330,11 +330,11 @@ func updateTunnel[S serviceType](
 }
 
 // deleteTunnel sends a request that deletes a tunnel. The response may have no tunnel.
-func deleteTunnel[S serviceType](
-	ctx context.Context, s *S, r request, opts []CallOption,
+func deleteTunnel(
+	ctx context.Context, c *Client, r request, opts []CallOption,
 ) (*Tunnel, error) {
 	check := func(t *tunnelResponse) error { return checkDeletedID(t.ID, r.ids[0]) }
-	response, err := doDelete(ctx, s, r, check, opts)
+	response, err := doDelete(ctx, c, r, check, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -91,8 +91,8 @@ const (
 func (s *TunnelsService) CleanupAndDelete(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*Tunnel, error) {
-	c, err := clientOf(s)
-	if err != nil {
+	c := clientOf(s)
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	if ctx == nil {

@@ -91,7 +91,7 @@ var (
 func (s *TunnelsService) List(
 	ctx context.Context, params TunnelListParams, opts ...CallOption,
 ) (*Page[Tunnel], error) {
-	return listTunnels(ctx, s, opTunnelList, params, opts)
+	return listTunnels(ctx, clientOf(s), opTunnelList, params, opts)
 }
 
 // All returns an iterator over the tunnels that List returns, from all pages.
@@ -127,7 +127,8 @@ func (s *TunnelsService) ListAllTypes(
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	return tunnelsPage(ctx, s, request{operation: opTunnelListAll, query: queryOf(params)}, opts)
+	r := request{operation: opTunnelListAll, query: queryOf(params)}
+	return tunnelsPage(ctx, clientOf(s), r, opts)
 }
 
 // AllTypes returns an iterator over the tunnels that ListAllTypes returns, from all pages. It works
@@ -182,21 +183,21 @@ func listFailed(err error) error {
 }
 
 // listTunnels requests one page of tunnels of one type.
-func listTunnels[S serviceType](
-	ctx context.Context, s *S, o operation, params TunnelListParams, opts []CallOption,
+func listTunnels(
+	ctx context.Context, c *Client, o operation, params TunnelListParams, opts []CallOption,
 ) (*Page[Tunnel], error) {
 	if err := checkList(params.UUID, params.Page, params.PerPage); err != nil {
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
-	return tunnelsPage(ctx, s, request{operation: o, query: queryOf(params)}, opts)
+	return tunnelsPage(ctx, c, request{operation: o, query: queryOf(params)}, opts)
 }
 
-func tunnelsPage[S serviceType](
-	ctx context.Context, s *S, r request, opts []CallOption,
+func tunnelsPage(
+	ctx context.Context, c *Client, r request, opts []CallOption,
 ) (*Page[Tunnel], error) {
 	check := func(t *tunnelResponse) error { return checkPathID(t.ID) }
-	page, err := doPage(ctx, s, r, maxTunnelsPerPage, check, opts)
+	page, err := doPage(ctx, c, r, maxTunnelsPerPage, check, opts)
 	if err != nil {
 		return nil, err
 	}

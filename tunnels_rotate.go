@@ -47,8 +47,8 @@ type Rotation struct {
 func (s *TunnelsService) RotateSecret(
 	ctx context.Context, tunnelID string, params RotateParams, opts ...CallOption,
 ) (*Rotation, error) {
-	c, err := clientOf(s)
-	if err != nil {
+	c := clientOf(s)
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	secret := params.Secret
@@ -62,7 +62,7 @@ func (s *TunnelsService) RotateSecret(
 	}
 	var seen Secret // the token of a response
 	update := TunnelUpdateParams{Secret: secret}
-	tunnel, err := updateTunnel(ctx, s, opTunnelUpdate, tunnelID, update, &seen, opts)
+	tunnel, err := updateTunnel(ctx, c, opTunnelUpdate, tunnelID, update, &seen, opts)
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return &Rotation{Token: credentials.rotatedToken(seen)}, err
 	}

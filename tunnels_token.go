@@ -40,7 +40,7 @@ func (s *TunnelsService) Token(
 ) (Secret, error) {
 	r := request{operation: opTunnelGetToken, ids: []string{tunnelID}}
 	check := func(token Secret) error { return checkTokenOf(token, tunnelID) }
-	return doToken(ctx, s, r, check, opts)
+	return doToken(ctx, clientOf(s), r, check, opts)
 }
 
 // ManagementToken returns a short-lived token for the management endpoints of a tunnel's
@@ -63,13 +63,13 @@ func (s *TunnelsService) ManagementToken(
 		r := request{operation: opTunnelLogs, ids: []string{tunnelID}, body: struct {
 			Resources []ManagementResource `json:"resources"`
 		}{[]ManagementResource{resource}}}
-		token, err := doToken(ctx, s, r, nil, opts)
+		token, err := doToken(ctx, clientOf(s), r, nil, opts)
 		if !isEndpointMissing(err) {
 			return token, err
 		}
 	}
 	r := request{operation: opTunnelManage, ids: []string{tunnelID, string(resource)}}
-	return doToken(ctx, s, r, nil, opts)
+	return doToken(ctx, clientOf(s), r, nil, opts)
 }
 
 // isEndpointMissing reports whether the server does not have the endpoint. A 404 about the tunnel
@@ -90,10 +90,10 @@ func isEndpointMissing(err error) bool {
 
 // doToken sends a request whose response is only a token. If check is not nil, it is called with
 // the token and can refuse it.
-func doToken[S serviceType](
-	ctx context.Context, s *S, r request, check func(Secret) error, opts []CallOption,
+func doToken(
+	ctx context.Context, c *Client, r request, check func(Secret) error, opts []CallOption,
 ) (Secret, error) {
-	token, err := doItem(ctx, s, r, func(token *string) error {
+	token, err := doItem(ctx, c, r, func(token *string) error {
 		switch {
 		case *token == "":
 			return errNoResult

@@ -41,8 +41,8 @@ func (s *HostnamesService) Unpublish(
 	if err := checkHostname("hostname", hostname); err != nil {
 		return err
 	}
-	c, err := clientOf(s)
-	if err != nil {
+	c := clientOf(s)
+	if err := c.check(); err != nil {
 		return err
 	}
 	hostname = ingress.ASCII(hostname)

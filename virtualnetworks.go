@@ -104,7 +104,7 @@ func (s *VirtualNetworksService) Create(
 	if err := checkName("Name", params.Name); err != nil {
 		return nil, err
 	}
-	return doItem(ctx, s, request{operation: opNetworkCreate, body: struct {
+	return doItem(ctx, clientOf(s), request{operation: opNetworkCreate, body: struct {
 		Name      string `json:"name"`
 		Comment   string `json:"comment,omitempty"`
 		IsDefault bool   `json:"is_default_network,omitempty"`
@@ -122,7 +122,7 @@ func (s *VirtualNetworksService) Get(
 	ctx context.Context, virtualNetworkID string, opts ...CallOption,
 ) (*VirtualNetwork, error) {
 	r := request{operation: opNetworkGet, ids: []string{virtualNetworkID}}
-	return doItem(ctx, s, r, checkNetwork(virtualNetworkID), opts)
+	return doItem(ctx, clientOf(s), r, checkNetwork(virtualNetworkID), opts)
 }
 
 // List returns one page of the account's virtual networks. The API may return all of them at once
@@ -142,7 +142,7 @@ func (s *VirtualNetworksService) List(
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)
 	r := request{operation: opNetworkList, query: queryOf(params)}
-	return doPage(ctx, s, r, maxNetworks, checkListedNetwork, opts)
+	return doPage(ctx, clientOf(s), r, maxNetworks, checkListedNetwork, opts)
 }
 
 // All returns an iterator over the virtual networks that List finds, on every page. Ranging over it
@@ -204,7 +204,7 @@ func (s *VirtualNetworksService) Update(
 		Comment   *string `json:"comment,omitempty"`
 		IsDefault bool    `json:"is_default_network,omitempty"`
 	}{params.Name, params.Comment, params.IsDefault}}
-	network, err := doItem(ctx, s, r, checkNetwork(virtualNetworkID), opts)
+	network, err := doItem(ctx, clientOf(s), r, checkNetwork(virtualNetworkID), opts)
 	get := func() (*VirtualNetwork, error) { return s.Get(ctx, virtualNetworkID, opts...) }
 	return confirmUpdate(network, err, get, params.describes)
 }
@@ -226,7 +226,7 @@ func (s *VirtualNetworksService) Delete(
 ) (*VirtualNetwork, error) {
 	r := request{operation: opNetworkDelete, ids: []string{virtualNetworkID}, query: queryOf(params)}
 	check := func(n *VirtualNetwork) error { return checkDeletedID(n.ID, virtualNetworkID) }
-	network, err := doDelete(ctx, s, r, check, opts)
+	network, err := doDelete(ctx, clientOf(s), r, check, opts)
 	switch {
 	case err != nil:
 		return nil, err

@@ -74,7 +74,7 @@ func (s *WARPConnectorsService) Create(
 	if err := checkName("Name", params.Name); err != nil {
 		return nil, err
 	}
-	tunnel, err := doTunnel(ctx, s, request{operation: opWARPCreate, body: struct {
+	tunnel, err := doTunnel(ctx, clientOf(s), request{operation: opWARPCreate, body: struct {
 		Name string `json:"name"`
 		HA   bool   `json:"ha,omitempty"`
 	}{params.Name, params.HA}}, checkNewTunnel(params.Name), opts)
@@ -100,7 +100,7 @@ func (s *WARPConnectorsService) Get(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (*Tunnel, error) {
 	r := request{operation: opWARPGet, ids: []string{tunnelID}}
-	return doTunnel(ctx, s, r, checkTunnel(tunnelID), opts)
+	return doTunnel(ctx, clientOf(s), r, checkTunnel(tunnelID), opts)
 }
 
 // List returns one page of the account's WARP connectors. By default, it returns only live ones.
@@ -112,7 +112,7 @@ func (s *WARPConnectorsService) Get(
 func (s *WARPConnectorsService) List(
 	ctx context.Context, params TunnelListParams, opts ...CallOption,
 ) (*Page[Tunnel], error) {
-	return listTunnels(ctx, s, opWARPList, params, opts)
+	return listTunnels(ctx, clientOf(s), opWARPList, params, opts)
 }
 
 // All returns an iterator over the WARP connectors that List returns, from all pages. It works like
@@ -142,7 +142,7 @@ func (s *WARPConnectorsService) All(
 func (s *WARPConnectorsService) Update(
 	ctx context.Context, tunnelID string, params TunnelUpdateParams, opts ...CallOption,
 ) (*Tunnel, error) {
-	return updateTunnel(ctx, s, opWARPUpdate, tunnelID, params, nil, opts)
+	return updateTunnel(ctx, clientOf(s), opWARPUpdate, tunnelID, params, nil, opts)
 }
 
 // Delete deletes a WARP connector and returns the deleted one. If the response has no WARP
@@ -159,7 +159,7 @@ func (s *WARPConnectorsService) Delete(
 	ctx context.Context, tunnelID string, params TunnelDeleteParams, opts ...CallOption,
 ) (*Tunnel, error) {
 	r := request{operation: opWARPDelete, ids: []string{tunnelID}, query: queryOf(params)}
-	return deleteTunnel(ctx, s, r, opts)
+	return deleteTunnel(ctx, clientOf(s), r, opts)
 }
 
 // Token returns the token to run a WARP connector with. The format of the token is not documented.
@@ -173,7 +173,7 @@ func (s *WARPConnectorsService) Delete(
 func (s *WARPConnectorsService) Token(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) (Secret, error) {
-	return doToken(ctx, s, request{operation: opWARPToken, ids: []string{tunnelID}}, nil, opts)
+	return doToken(ctx, clientOf(s), request{operation: opWARPToken, ids: []string{tunnelID}}, nil, opts)
 }
 
 // RotateSecret replaces the secret of a WARP connector, and returns the new token.
@@ -231,7 +231,7 @@ func (s *WARPConnectorsService) Connectors(
 	ctx context.Context, tunnelID string, opts ...CallOption,
 ) ([]Connector, error) {
 	r := request{operation: opWARPConnectors, ids: []string{tunnelID}}
-	return listConnectors(ctx, s, r, opts)
+	return listConnectors(ctx, clientOf(s), r, opts)
 }
 
 // Connector returns a machine that runs a WARP connector by ID.
@@ -245,7 +245,7 @@ func (s *WARPConnectorsService) Connector(
 	ctx context.Context, tunnelID, connectorID string, opts ...CallOption,
 ) (*Connector, error) {
 	r := request{operation: opWARPConnector, ids: []string{tunnelID, connectorID}}
-	return doConnector(ctx, s, r, opts)
+	return doConnector(ctx, clientOf(s), r, opts)
 }
 
 // Failover makes one machine of a highly available WARP connector the active one.
@@ -266,5 +266,5 @@ func (s *WARPConnectorsService) Failover(
 	r := request{operation: opWARPFailover, ids: []string{tunnelID}, body: struct {
 		ClientID string `json:"client_id"`
 	}{connectorID}}
-	return doNoResult(ctx, s, r, opts)
+	return doNoResult(ctx, clientOf(s), r, opts)
 }

@@ -109,7 +109,7 @@ func (s *WARPConnectorsService) configuration(
 	ctx context.Context, r request, opts []CallOption,
 ) (*WARPConfiguration, error) {
 	tunnelID := r.ids[0]
-	response, err := doItem(ctx, s, r, func(w *warpResponse) error {
+	response, err := doItem(ctx, clientOf(s), r, func(w *warpResponse) error {
 		switch {
 		case w.HAMode == "":
 			return errNoResult

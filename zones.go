@@ -75,7 +75,7 @@ func (s *ZonesService) List(
 			perPage, minZonesPerPage, maxZonesPerPage)
 	}
 	r := request{operation: opZoneList, query: queryOf(params)}
-	page, err := doPage(ctx, s, r, perPage, checkZone, opts)
+	page, err := doPage(ctx, clientOf(s), r, perPage, checkZone, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *ZonesService) ForHostname(
 	if err := checkHostname("hostname", hostname); err != nil {
 		return nil, err
 	}
-	if _, err := clientOf(s); err != nil {
+	if err := clientOf(s).check(); err != nil {
 		return nil, err
 	}
 	for zone, err := range s.containing(ctx, hostname, opts) {
