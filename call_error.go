@@ -160,7 +160,7 @@ func (c *call) bodyExcerpt(body []byte) string {
 		return ""
 	}
 	body = body[:min(len(body), 16*maxBody)]
-	text := strings.Trim(strings.ToValidUTF8(string(body), "\uFFFD"), "\ufeff \t\r\n")
+	text := strings.Trim(string(body), "\ufeff \t\r\n")
 	if strings.IndexAny(text, `{["`) == 0 {
 		return ""
 	}

@@ -58,7 +58,8 @@ func costsOf(t reflect.Type, keepsUnknown bool) costs {
 			largest = max(largest, int(t.Elem().Size()))
 			visit(t.Elem())
 		case reflect.Struct:
-			for f := range t.Fields() {
+			for i := range t.NumField() {
+				f := t.Field(i)
 				if keepsUnknown && f.IsExported() {
 					name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 					c.known[name] = true

@@ -138,7 +138,8 @@ func newPlan(t reflect.Type, outer []reflect.Type) *plan {
 // only encoding/json can decode.
 func collect(p *plan, t reflect.Type, at []int, outer []reflect.Type) bool {
 	var embedded []reflect.StructField
-	for f := range t.Fields() {
+	for i := range t.NumField() {
+		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		f.Index = append(slices.Clone(at), f.Index...)
 		switch {
