@@ -23,7 +23,7 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageIn
 		return PageInfo{}, err
 	}
 	call.context = callContext{ctx, &call.progress}
-	return call.run(&call.context)
+	return call.run(&call.context) //nolint:contextcheck // it embeds ctx
 }
 
 // call is one call of a method, with the state of its attempts.
