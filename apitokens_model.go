@@ -42,15 +42,14 @@ type APIToken struct {
 // A permission group applies only to resources of its scope: put groups for accounts and groups for
 // zones into separate policies.
 //
-// Members of the API's object that this type does not have are kept when the policy is written
-// again.
+// JSON members that this type has no field for are kept when a token is read, changed and written.
 type TokenPolicy struct {
 	// ID is set by the API and ignored in requests.
 	ID string `json:"id,omitempty"`
 	// Effect says whether the policy allows or denies. The default is to allow.
 	Effect PolicyEffect `json:"effect"`
-	// PermissionGroups are what is allowed or denied. Only their IDs are sent, and members that
-	// PermissionGroup does not have.
+	// PermissionGroups are what is allowed or denied. Requests contain only their IDs and the JSON
+	// members that PermissionGroup has no field for, such as meta.
 	PermissionGroups []PermissionGroup `json:"permission_groups"`
 	// Resources are what the permission groups apply to.
 	Resources TokenResources `json:"resources"`
@@ -73,12 +72,11 @@ const (
 type TokenResources map[string]TokenResource
 
 // TokenResource is the part of a resource that a policy applies to. The zero value is the whole
-// resource, which is "*" in JSON. A form that this type does not know is kept when the policy is
-// written again.
+// resource, which is "*" in JSON. Any other JSON is kept when a token is read, changed and written.
 type TokenResource struct {
-	// Within limits the policy to resources inside this one. It maps their names to "*"; the name
-	// "com.cloudflare.api.account.zone.*" is every zone of an account. If it is nil, the policy
-	// applies to the whole resource.
+	// Within limits the policy to resources inside this one. Its keys are their names, and its
+	// values are "*". The name "com.cloudflare.api.account.zone.*" means every zone of the account.
+	// If it is nil, the policy applies to the whole resource.
 	Within map[string]string
 
 	other string // the JSON of a form that Within cannot express
@@ -96,11 +94,10 @@ const (
 	TokenScopeR2Bucket TokenScope = "com.cloudflare.edge.r2.bucket"
 )
 
-// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows a
-// group whose name ends in Write with Edit instead.
+// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows Edit
+// instead of Write at the end of its name.
 //
-// Members of the API's object that this type does not have are kept when the group is written
-// again.
+// JSON members that this type has no field for are kept when a token is read, changed and written.
 type PermissionGroup struct {
 	// ID is 32 hexadecimal digits. It is the same for all accounts.
 	ID string `json:"id"`

@@ -58,8 +58,9 @@
 //
 // # Secrets
 //
-// A [Secret] prints as [REDACTED], however it is printed. Only [Secret.Reveal] and
-// [Secret.WriteFile] give out its text. Every secret that a call sends is redacted from its errors.
+// A [Secret] prints as [REDACTED], or as an address if it is in an unexported field. Only
+// [Secret.Reveal] and [Secret.WriteFile] give out its text. Every secret that a call sends is
+// redacted from its errors.
 //
 // # Lists
 //

@@ -37,7 +37,7 @@ func newCallOptions(opts []CallOption, maxAttempts int) (callOptions, error) {
 	return options, nil
 }
 
-// ResponseInfo describes the last response to a call. It is filled if the call succeeds and if it
+// ResponseInfo describes the last response to a call. It is filled whether the call succeeds or
 // fails.
 type ResponseInfo struct {
 	// StatusCode is the HTTP status, or 0 if there was no response.
@@ -51,8 +51,8 @@ type ResponseInfo struct {
 	// Messages are the API's messages besides its errors. A successful response can have messages
 	// too, so do not use them to detect errors.
 	Messages []Message
-	// RetryAfter is the pause that the Retry-After header asks for, in seconds or as a date. It is
-	// 0 if the header is missing.
+	// RetryAfter is the pause that the Retry-After header asks for. The header has seconds or a
+	// date. RetryAfter is 0 if the header is missing.
 	RetryAfter time.Duration
 	// Page is the result_info of a list. It is zero if the response has none.
 	Page PageInfo

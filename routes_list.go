@@ -17,7 +17,7 @@ type RouteListParams struct {
 	RouteID          string       // matches at most one route
 	TunnelID         string       // the tunnel that the routes lead to
 	VirtualNetworkID string       // the virtual network of the routes
-	TunnelTypes      []TunnelType // the types of those tunnels
+	TunnelTypes      []TunnelType // the types of the tunnels that the routes lead to
 	Comment          string       // the whole comment
 	// ExistedAt selects the routes that existed at this time. To find routes that were deleted
 	// since, also set IsDeleted.

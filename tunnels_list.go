@@ -150,8 +150,9 @@ func (s *TunnelsService) AllTypes(
 // FindByName returns the live tunnel with the given name. The name is compared exactly, on the
 // client.
 //
-// It returns [ErrNotFound] if the credentials can read no such tunnel. If the list itself gets a
-// 404, for example because of a wrong account ID, the error is not ErrNotFound.
+// It returns [ErrNotFound] if there is none, or the credentials cannot read it. If the API responds
+// with a 404, for example because the account ID is wrong, the error is an [*Error] that is not
+// ErrNotFound.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// RotateParams are the options of a rotation.
+// RotateParams are the options of RotateSecret.
 type RotateParams struct {
-	// Secret is the new secret, in standard base64 of at least 16 bytes. By default RotateSecret
-	// generates one with [NewTunnelSecret].
+	// Secret is the new secret: at least 16 bytes, encoded in standard base64. By default
+	// RotateSecret generates one with [NewTunnelSecret].
 	Secret Secret
 	// CleanupConnections drops the tunnel's connections after the secret is replaced, to disconnect
 	// replicas with the old token at once. Set it if the old token was leaked. It cannot be set for
@@ -18,9 +18,9 @@ type RotateParams struct {
 	CleanupConnections bool
 }
 
-// Rotation is the result of a rotation.
+// Rotation is the result of RotateSecret.
 type Rotation struct {
-	// Tunnel is nil if no response to the rotation could be read.
+	// Tunnel is the tunnel after the change. It is nil if no response to the change could be read.
 	Tunnel *Tunnel
 	// Token is the new token to run the tunnel with.
 	Token Secret
@@ -32,12 +32,14 @@ type Rotation struct {
 // replica restarts, unless params.CleanupConnections is set. Every retry sends the same secret.
 //
 // Compare tokens with [SameTunnelToken], because tokens with the same credentials can be different
-// texts. If no response contains a token, the returned token has no Endpoint.
+// texts. If no response contains a token, RotateSecret composes it from the secret, and
+// [TunnelCredentials].Endpoint is empty in it.
 //
 // It returns a Rotation together with an error in two cases. If the clean-up fails, the Rotation is
 // complete. If the error is [ErrOutcomeUnknown], the Rotation has no Tunnel, and its Token is valid
-// if the rotation was carried out. The error is also ErrOutcomeUnknown if the response has a token
-// with another secret. With every other error, such as [ErrNotFound], the Rotation is nil.
+// if the rotation was carried out. The error is ErrOutcomeUnknown too if the token in the response
+// has another secret than the one that was sent. With every other error, such as [ErrNotFound], the
+// Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //

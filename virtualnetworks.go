@@ -238,7 +238,7 @@ func (s *VirtualNetworksService) Delete(
 
 // Default returns the default virtual network.
 //
-// It returns [ErrNotFound] if the credentials can read none.
+// It returns [ErrNotFound] if the credentials cannot read it.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -257,7 +257,7 @@ func (s *VirtualNetworksService) Default(
 // FindByName returns the live virtual network with this name. The name is compared exactly, on the
 // client.
 //
-// It returns [ErrNotFound] if the credentials can read no such virtual network.
+// It returns [ErrNotFound] if there is none, or the credentials cannot read it.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// WARPConnectorsService manages WARP connectors: tunnels that WARP runs on a machine to connect its
-// network.
+// WARPConnectorsService manages WARP connectors. A WARP connector is a tunnel that connects a
+// private network to Cloudflare. It is run by the WARP client instead of cloudflared.
 type WARPConnectorsService service
 
 // WARPConnectorCreateParams are the parameters of a new WARP connector.
@@ -183,8 +183,8 @@ func (s *WARPConnectorsService) Token(
 //
 // It returns a Rotation together with an error in two cases. If requesting the token fails after
 // the rotation, the Rotation has no Token. If the error is [ErrOutcomeUnknown], the Rotation is
-// empty: Token returns the current token of the WARP connector. With every other error, such as
-// [ErrNotFound], the Rotation is nil.
+// empty: call [WARPConnectorsService.Token] to get the current token. With every other error, such
+// as [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -234,7 +234,7 @@ func (s *WARPConnectorsService) Connectors(
 	return listConnectors(ctx, clientOf(s), r, opts)
 }
 
-// Connector returns a machine that runs a WARP connector by ID.
+// Connector returns one of the machines that run a WARP connector, by its ID.
 //
 // It returns [ErrNotFound] if the WARP connector does not exist or the machine has stopped.
 //

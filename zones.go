@@ -58,7 +58,8 @@ const (
 var opZoneList = op("Zones.List", http.MethodGet, "/zones", zoneRead)
 
 // List returns one page of the zones that the credentials can read. A zone that is not in the list
-// may still exist: a token for some zones lists only those. [ZonesService.All] returns every page.
+// may still exist: a token that is limited to some zones can read only those. [ZonesService.All]
+// returns every page.
 //
 // Operation: GET /zones
 //
@@ -105,8 +106,8 @@ func (s *ZonesService) All(
 // on. If there are several zones of one name, it prefers an active zone, then a zone of the
 // client's account.
 //
-// It returns [ErrNotFound] if the credentials can read no such zone: the zone does not exist, or
-// they lack the permission Zone Read for it.
+// It returns [ErrNotFound] if no zone that the credentials can read contains the hostname: the zone
+// does not exist, or they lack the permission Zone Read for it.
 //
 // Operation: GET /zones
 //

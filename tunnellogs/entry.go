@@ -21,8 +21,8 @@ const (
 	LevelError Level = "error"
 )
 
-// EventType says what an entry is about. Connectors may send other values. cloudflared sends an
-// empty one for an event that has no name.
+// EventType says what an entry is about. Connectors may send other values. An empty EventType is an
+// event that cloudflared has no name for.
 type EventType string
 
 // The known event types.
@@ -119,7 +119,7 @@ func (e Entry) Format(f fmt.State, verb rune) {
 	_, _ = io.WriteString(f, text)
 }
 
-// LogValue returns a group of the fields except Fields.
+// LogValue returns the entry as a group, without Fields.
 func (e Entry) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, 5)
 	if !e.Time.IsZero() {

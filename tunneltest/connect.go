@@ -14,8 +14,9 @@ import (
 
 // Connect starts a connector of a tunnel, as cloudflared or WARP does with the token of the tunnel.
 //
-// The connector has four connections, so the tunnel is healthy. The first connector of a highly
-// available WARP connector is active, and later ones are passive.
+// The connector has four connections, so the tunnel is healthy. A second after
+// [cftunnel.ConnectorsService.Cleanup], the connector reconnects, unless its token was rotated. The
+// first connector of a highly available WARP connector is active, and later ones are passive.
 //
 // Connect returns an error in these cases:
 //   - the token is malformed

@@ -28,8 +28,9 @@ type TunnelSeed struct {
 	// if that is earlier.
 	CreatedAt time.Time
 	// ConnsInactiveAt is when the tunnel lost its last connection. If Status is down, the default
-	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when an earlier
-	// connection ended.
+	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when earlier
+	// connections ended. The tunnel then has connections since the current time, and Seed returns a
+	// zero ConnsInactiveAt.
 	ConnsInactiveAt time.Time
 }
 

@@ -1,6 +1,6 @@
 // Package tunneltest provides a stateful fake of the Cloudflare Tunnel API for tests.
 //
-// The fake stores what a program creates, with the rules, errors and error codes of the real API.
+// The fake stores what a program creates. It has the rules, errors and error codes of the real API.
 // The program under test can use package cftunnel or any other client.
 //
 //	srv := tunneltest.NewServer()
@@ -9,9 +9,9 @@
 //
 // # Accounts and tokens
 //
-// Each account ID of 32 hexadecimal digits is an account with its own tunnels. The token that
-// [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the key of
-// the legacy X-Auth-Email and X-Auth-Key headers. Tokens that [Server.AddToken] or a request
+// Every account ID of 32 hexadecimal digits is valid. Each account has its own tunnels. The token
+// that [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the
+// key of the legacy X-Auth-Email and X-Auth-Key headers. Tokens that [Server.AddToken] or a request
 // creates have the permissions of their policies.
 //
 // # Existing tunnels and connectors
@@ -26,7 +26,7 @@
 //
 // # Examples
 //
-// The page docs/testing.md of the repository has a complete test for each of these.
+// The page docs/testing.md of the repository has a complete test for each of the features above.
 package tunneltest
 
 import (

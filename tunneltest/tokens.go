@@ -36,7 +36,7 @@ type Token struct {
 	// NotBefore and ExpiresOn are when the token becomes valid and when it expires. Zero means no
 	// limit.
 	NotBefore, ExpiresOn time.Time
-	// ReadOnly removes the permission groups that allow writing from Policies. Endpoints of
+	// ReadOnly removes from Policies the permission groups that allow writing. Endpoints of
 	// [Server.Handle] then accept only GET requests with the token.
 	ReadOnly bool
 }
