@@ -15,7 +15,7 @@ type TunnelsService service
 
 // Tunnel is a tunnel of any type.
 type Tunnel struct {
-	// ID is usually a UUID.
+	// ID identifies the tunnel. Most IDs are UUIDs, but not all.
 	ID string `json:"id"`
 	// AccountTag is the ID of the account.
 	AccountTag string `json:"account_tag"`
