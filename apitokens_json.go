@@ -8,7 +8,7 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// UnmarshalJSON decodes the fields and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
 func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
 	p.members, err = decodeKeepingUnknown(data, (*plainPolicy)(p))
 	return err
@@ -19,7 +19,7 @@ func (p TokenPolicy) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainPolicy(p), p.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
 func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
 	g.members, err = decodeKeepingUnknown(data, (*plainGroup)(g))
 	return err

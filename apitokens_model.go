@@ -8,15 +8,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// APIToken is an API token of a user or an account. The API returns its secret only when it creates
-// or rolls the token.
+// APIToken is an API token of a user or an account. The API returns the secret of a token only when
+// it creates the token or replaces the secret: see [APITokensService.Roll].
 type APIToken struct {
 	// ID is 32 hexadecimal digits. It is not a secret.
 	ID string `json:"id"`
 	// Name has at most 120 characters. Several tokens can have the same name.
 	Name string `json:"name"`
-	// Status says whether the token is active, disabled or expired. It does not consider NotBefore:
-	// an active token may not be valid yet.
+	// Status is the status of the token, such as TokenStatusActive. It does not depend on
+	// NotBefore: a token can be active before it is valid.
 	Status TokenStatus `json:"status"`
 	// Policies are what the token may do. The order of the policies, and of the permission groups
 	// in them, has no meaning.
@@ -113,8 +113,8 @@ type PermissionGroup struct {
 	members unknownjson.Members
 }
 
-// Permission groups for tunnels and their hostnames. They are for programs that may not call
-// [APITokensService.ResolvePermissionGroups]. Do not change them.
+// Permission groups for tunnels and their hostnames. Use them if the client's credentials lack the
+// permission to call [APITokensService.ResolvePermissionGroups]. Do not change them.
 var (
 	PermissionCloudflareTunnelRead = accountGroup(
 		"efea2ab8357b47888938f101ae5e053f", "Cloudflare Tunnel Read")

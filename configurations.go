@@ -129,13 +129,14 @@ type IPRule struct {
 	members unknownjson.Members
 }
 
-// Access makes cloudflared verify the Cloudflare Access token of each request.
+// Access makes cloudflared verify the Cloudflare Access token of each request, if Required is true.
 type Access struct {
 	// AUDTag lists the audience tags of the Access applications whose tokens are accepted.
 	AUDTag []string `json:"audTag,omitempty"`
 	// Environment is the Access environment, such as "fedramp". The default is the public one.
 	Environment string `json:"environment,omitempty"`
-	// Required rejects requests without a valid token. If AUDTag is set too, TeamName is required.
+	// Required makes cloudflared reject requests without a valid token. If it is false, tokens are
+	// not verified. If Required is true and AUDTag is not empty, TeamName must not be empty.
 	Required bool `json:"required,omitempty"`
 	// TeamName is the name of the organization, as in its domain TeamName.cloudflareaccess.com.
 	TeamName string `json:"teamName,omitempty"`

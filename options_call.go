@@ -79,7 +79,8 @@ func CaptureResponse(info *ResponseInfo) CallOption {
 	}
 }
 
-// AddHeader adds a header to the request. The headers of the client's credentials are refused. An
+// AddHeader adds a header to the request. The headers of credentials cannot be added: for
+// Authorization, X-Auth-Email and X-Auth-Key, the call returns an [*InvalidArgumentError]. An
 // Idempotency-Key header does not make a POST request retryable, because this API does not support
 // it.
 func AddHeader(key, value string) CallOption {
@@ -112,8 +113,9 @@ func AddQuery(key, value string) CallOption {
 }
 
 // MaxAttempts overrides [RetryPolicy].MaxAttempts for one call. With 1, the call is not retried.
-// The exception is a retry by net/http on a new connection after an idle connection turned out to
-// be dead; that retry is counted and rate limited too.
+// There is one exception: if an idle connection turns out to be closed, net/http can send the
+// request again on a new connection. This is an attempt too: it is rate limited and included in
+// [Error].Attempts.
 func MaxAttempts(n int) CallOption {
 	return func(o *callOptions) error {
 		if n < 1 {
@@ -153,8 +155,8 @@ func Operation(ctx context.Context) string {
 	return ""
 }
 
-// Attempt returns the number of the attempt that a request belongs to, from 1. A RoundTripper calls
-// it with the context of the request. In any other context it returns 0.
+// Attempt returns the number of the current attempt of a call. The first attempt is 1. A
+// RoundTripper calls Attempt with the context of the request. In any other context it returns 0.
 func Attempt(ctx context.Context) int {
 	if p := progressOf(ctx); p != nil {
 		return int(p.attempts.Load())

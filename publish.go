@@ -77,11 +77,12 @@ const (
 //
 // The ingress rule:
 //
-//   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
-//     all of its requests.
-//   - A new rule is inserted before the first rule or rules that match all of its requests, at the
-//     latest before the catch-all rule. It takes no requests from rules that match only some of its
-//     requests, such as rules for a path of the hostname.
+//   - A rule with the same hostname and path is changed. It is moved only if it would otherwise get
+//     no requests, because earlier rules match all of them.
+//   - A new rule is inserted before the first rule that, alone or together with earlier rules,
+//     matches all requests of the new rule. Without such a rule, it is inserted before the
+//     catch-all rule. Earlier rules that match only some of these requests, such as rules for a
+//     path of the hostname, still get them.
 //   - If an existing rule has another path but matches exactly the same requests, as .* and an
 //     empty path do, the new rule is inserted before it. The existing rule then gets no requests.
 //   - All other rules keep their order. If there is no catch-all rule, http_status:404 is added.

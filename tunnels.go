@@ -15,7 +15,7 @@ type TunnelsService service
 
 // Tunnel is a cloudflared tunnel, a WARP connector or a tunnel of another [TunnelType].
 type Tunnel struct {
-	// ID is usually a UUID.
+	// ID identifies the tunnel. Most IDs are UUIDs, but not all.
 	ID string `json:"id"`
 	// AccountTag is the ID of the account.
 	AccountTag string `json:"account_tag"`

@@ -75,7 +75,7 @@ const (
 	maxDeletePause   = 10 * time.Second
 )
 
-// CleanupAndDelete cleans up the connections of a tunnel and deletes the tunnel.
+// CleanupAndDelete drops the connections of a tunnel and deletes the tunnel.
 //
 // Replicas that still run may reconnect in between. CleanupAndDelete then repeats both steps until
 // the context ends, but for at most two minutes.

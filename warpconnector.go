@@ -63,7 +63,7 @@ var (
 // Create requests the token. If that fails, it returns both the WARP connector and an error.
 //
 // It returns [ErrTunnelNameTaken] if a live tunnel has the name, and [ErrOutcomeUnknown] if the
-// call failed but the WARP connector may have been created: check with All and the name.
+// call failed but the WARP connector may have been created: search for it by its name with All.
 //
 // Operation: POST /accounts/{account_id}/warp_connector
 //
@@ -115,7 +115,7 @@ func (s *WARPConnectorsService) List(
 	return listTunnels(ctx, clientOf(s), opWARPList, params, opts)
 }
 
-// All returns an iterator over the WARP connectors that List returns, from all pages. It works like
+// All returns an iterator over the WARP connectors on all pages of List. It works like
 // [TunnelsService.All].
 //
 // Operation: GET /accounts/{account_id}/warp_connector
@@ -149,8 +149,8 @@ func (s *WARPConnectorsService) Update(
 // connector, only the ID of the result is set.
 //
 // It returns [ErrActiveConnections] if the WARP connector has connections and params.Cascade is not
-// set, [ErrNotFound] if it does not exist, and [ErrOutcomeUnknown] if the call failed but it may
-// have been deleted.
+// set, [ErrNotFound] if the WARP connector does not exist, and [ErrOutcomeUnknown] if the call
+// failed but the WARP connector may have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}
 //

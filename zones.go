@@ -37,7 +37,7 @@ type ZoneListParams struct {
 	Name      string `url:"name,omitempty"`       // the whole name
 	Status    string `url:"status,omitempty"`     // such as "active"
 	AccountID string `url:"account.id,omitempty"` // the default is every account of the credentials
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is 5 to 50. The default is 20 for List, set by the API, and 50 for All.
 	PerPage int `url:"per_page,omitempty"`
@@ -83,8 +83,8 @@ func (s *ZonesService) List(
 	return mapPage(page, (*zoneResponse).zone), nil
 }
 
-// All returns an iterator over the zones that List finds, on every page. Ranging over it again
-// sends new requests. An error is yielded once, with a nil zone, and ends the iteration.
+// All returns an iterator over the zones on all pages of List. Ranging over it again sends new
+// requests. An error is yielded once, with a nil zone, and ends the iteration.
 //
 // Operation: GET /zones
 //
