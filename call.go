@@ -176,6 +176,7 @@ func (c *call) ready(ctx context.Context) (http.Header, error) {
 	return header, nil
 }
 
+// credential returns the credential of the next attempt, from the source of the call or the client.
 func (c *call) credential(ctx context.Context) (credential, error) {
 	source := c.client.credentials
 	if first := c.request.credentials; first != nil {

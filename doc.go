@@ -87,3 +87,4 @@
 package cftunnel
 
 //go:generate go test -run ^TestTables$ -update .
+//go:generate go run ./internal/test/pictures
