@@ -22,8 +22,8 @@ type Client struct {
 	Tunnels *TunnelsService
 	// Connectors lists the connectors of a tunnel, and drops their connections.
 	Connectors *ConnectorsService
-	// WARPConnectors manages WARP connectors, which are tunnels that WARP runs instead of
-	// cloudflared.
+	// WARPConnectors manages WARP connectors: tunnels that are run by WARP, Cloudflare's client
+	// program, instead of cloudflared.
 	WARPConnectors *WARPConnectorsService
 	// Tokens verifies the client's own API token.
 	Tokens *TokensService
