@@ -146,12 +146,16 @@ func newBackend(s settings) (*backend, error) {
 			transport = http.DefaultTransport
 		}
 	}
+	base, _ := transport.(*http.Transport)
 	for _, wrap := range s.transports {
 		if transport = wrap(transport); transport == nil {
 			return nil, invalid("wrap", "returns a nil RoundTripper")
 		}
+		if t, ok := transport.(*http.Transport); ok {
+			base = t
+		}
 	}
-	b.http = roundtrip.NewClient(httpClient, transport)
+	b.http = roundtrip.NewClient(httpClient, transport, base)
 	return b, nil
 }
 
