@@ -14,7 +14,7 @@ func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (p TokenPolicy) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainPolicy(p), p.members)
 }
@@ -25,7 +25,7 @@ func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (g PermissionGroup) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainGroup(g), g.members)
 }
@@ -42,7 +42,8 @@ func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON encodes the form that UnmarshalJSON decoded, unless Within was set since.
+// MarshalJSON encodes Within. If Within is nil, it encodes the form that UnmarshalJSON kept as it
+// is, or "*" if there is none.
 func (r TokenResource) MarshalJSON() ([]byte, error) {
 	switch {
 	case r.Within != nil:

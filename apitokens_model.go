@@ -72,11 +72,12 @@ const (
 type TokenResources map[string]TokenResource
 
 // TokenResource is the part of a resource that a policy applies to. The zero value is the whole
-// resource, which is "*" in JSON. Any other JSON is kept when a token is read, changed and written.
+// resource, which is "*" in JSON. JSON that is neither "*" nor an object of names is kept when a
+// token is read, changed and written.
 type TokenResource struct {
-	// Within limits the policy to resources inside this one. Its keys are their names, and its
-	// values are "*". The name "com.cloudflare.api.account.zone.*" means every zone of the account.
-	// If it is nil, the policy applies to the whole resource.
+	// Within limits the policy to resources inside this one. The keys are the names of these
+	// resources, and every value is "*". The name "com.cloudflare.api.account.zone.*" means every
+	// zone of the account. If it is nil, the policy applies to the whole resource.
 	Within map[string]string
 
 	other string // the JSON of a form that Within cannot express

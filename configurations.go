@@ -71,7 +71,7 @@ type IngressRule struct {
 // empty inherits the value of TunnelConfig.OriginRequest. In TunnelConfig.OriginRequest, such a
 // field means cloudflared's default.
 type OriginRequest struct {
-	// Access makes cloudflared verify Access tokens.
+	// Access makes cloudflared verify tokens of Cloudflare Access.
 	Access *Access `json:"access,omitempty"`
 	// BastionMode makes the rule a bastion (jump host). Its Service is then ignored.
 	BastionMode *bool `json:"bastionMode,omitempty"`
@@ -103,11 +103,12 @@ type OriginRequest struct {
 	NoTLSVerify *bool `json:"noTLSVerify,omitempty"`
 	// OriginServerName is the name that the certificate of the service must be valid for.
 	OriginServerName string `json:"originServerName,omitempty"`
-	// ProxyAddress is the listen address of the proxy for a bastion or TCP service.
+	// ProxyAddress is the listen address of the proxy that cloudflared runs for a bastion or TCP
+	// service.
 	ProxyAddress string `json:"proxyAddress,omitempty"`
-	// ProxyPort is the listen port of the proxy. 0 is a random port.
+	// ProxyPort is the listen port of that proxy. 0 is a random port.
 	ProxyPort *int `json:"proxyPort,omitempty"`
-	// ProxyType is the type of the proxy: "socks" for SOCKS5, or empty.
+	// ProxyType is the type of that proxy: "socks" for SOCKS5, or empty.
 	ProxyType string `json:"proxyType,omitempty"`
 	// TCPKeepAlive is the TCP keepalive interval in seconds. cloudflared's default is 30.
 	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
@@ -129,9 +130,11 @@ type IPRule struct {
 	members unknownjson.Members
 }
 
-// Access makes cloudflared verify the Cloudflare Access token of each request, if Required is true.
+// Access makes cloudflared verify the token of each request, if Required is true. The token is a
+// JWT of Cloudflare Access, the product that controls who can reach an application.
 type Access struct {
-	// AUDTag lists the audience tags of the Access applications whose tokens are accepted.
+	// AUDTag lists the audience tags (aud claims) of the Access applications whose tokens are
+	// accepted.
 	AUDTag []string `json:"audTag,omitempty"`
 	// Environment is the Access environment, such as "fedramp". The default is the public one.
 	Environment string `json:"environment,omitempty"`
@@ -146,9 +149,9 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. cloudflared 2026.8 ignores it, but the API removes a WARPRouting
-	// that is off. False is left out of requests unless the API returned it, ModifyConfiguration
-	// changed it from true, or no other field is set.
+	// Enabled turns the access on. cloudflared 2026.8 ignores this field, but the API removes a
+	// WARPRouting whose Enabled is false. Requests contain the value false in three cases only: the
+	// API returned it, ModifyConfiguration changed it from true, or no other field is set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`

@@ -20,7 +20,7 @@ func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (c TunnelConfig) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainConfig(c), c.members)
 }
@@ -40,7 +40,7 @@ func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (r IngressRule) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainRule(r), r.members)
 }
@@ -51,7 +51,7 @@ func (o *OriginRequest) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (o OriginRequest) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainOrigin(o), o.members)
 }
@@ -62,7 +62,7 @@ func (r *IPRule) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (r IPRule) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainIPRule(r), r.members)
 }
@@ -73,7 +73,7 @@ func (a *Access) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (a Access) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainAccess(a), a.members)
 }
@@ -87,7 +87,7 @@ func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (w WARPRouting) MarshalJSON() ([]byte, error) {
 	if reflect.ValueOf(w).IsZero() {
 		return []byte(`{"enabled":false}`), nil

@@ -27,7 +27,7 @@
 //
 // # Errors
 //
-// An invalid argument is an [*InvalidArgumentError]; nothing was sent. A failed request is an
+// An invalid argument is an [*InvalidArgumentError]; nothing was written. A failed request is an
 // [*Error], with the HTTP status, the API's error codes and the ray ID, which identifies the
 // request for Cloudflare's support. Use errors.Is to check for [ErrNotFound], [ErrTunnelNameTaken]
 // and the other sentinel errors.
@@ -45,7 +45,8 @@
 // total, with random pauses between them; see [WithRetry] and [WithTimeout].
 //
 // A POST request is retried only if the status is 429, if no connection was made, or if an HTTP/2
-// server reports that it did not process the request. So nothing is created twice.
+// server reports that it did not process the request. So nothing is created twice. The same applies
+// to the PUT request of [APITokensService.Roll].
 //
 // If the response to a DELETE request is lost and the retry gets a 404, the object is deleted and
 // the call succeeds.
@@ -54,8 +55,9 @@
 //
 // Cloudflare allows 1200 requests per API token in five minutes. If a token exceeds that, every
 // request fails for the next five minutes. A client stays below this limit: it sends a burst of up
-// to 10% of the 1200 requests, and spreads the rest evenly. Each attempt counts. A client and the
-// clients that [Client.ForAccount] makes from it share one limit. See [WithRateLimit].
+// to 10% of the 1200 requests, keeps 1% in reserve, and spreads the rest evenly. Each attempt
+// counts. A client and the clients that [Client.ForAccount] makes from it share one limit. See
+// [WithRateLimit].
 //
 // A call waits for its turn until its context ends. If the turn would come after the context's
 // deadline, the call fails at once with [context.DeadlineExceeded]. Set a deadline for every call.
@@ -69,9 +71,9 @@
 //
 // # Secrets
 //
-// A [Secret] prints as [REDACTED], or as an address if it is in an unexported field. Only
-// [Secret.Reveal] and [Secret.WriteFile] give out its text. Every secret that a call sends is
-// redacted from its errors.
+// A [Secret] prints as [REDACTED], or as a memory address if it is in an unexported field. Only the
+// methods [Secret.Reveal], [Secret.WriteFile] and [TunnelCredentials.WriteFile] return or write its
+// text. Every secret that a call sends is redacted from its errors.
 //
 // # Lists
 //

@@ -26,7 +26,9 @@ var (
 	// ErrNotFound means that the requested object does not exist: the API responded with status 404
 	// and an error. The codes 7000 and 7003 are excluded, because they mean that the path is wrong.
 	// Methods that search, such as [TunnelsService.FindByName], return ErrNotFound if they find
-	// nothing. The exception is [APITokensService.FindByName].
+	// nothing, except [APITokensService.FindByName], which returns an empty result. If the API
+	// responds to a search for a tunnel, zone or virtual network with a 404, the error is not
+	// ErrNotFound.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that a DNS record
 	// cannot be written because it conflicts with an existing record: code 81053, 81054, 81057 or
@@ -53,7 +55,8 @@ var (
 	ErrHostnameTaken = errors.New("hostname taken")
 	// ErrConcurrentUpdate means that another write changed a tunnel's configuration during
 	// ModifyConfiguration. If the configuration was not written, the text of the error says so.
-	// Otherwise one of the two changes can be lost.
+	// Otherwise the change of the other write is lost or, if the error is ErrOutcomeUnknown too,
+	// one of the two changes may be lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
 	// ErrLocallyManaged means that cloudflared reads the configuration of the tunnel from a file on
 	// its machine. UpdateConfiguration and ModifyConfiguration return it together with their
@@ -63,11 +66,12 @@ var (
 	// ErrOutcomeUnknown means that a write may have been carried out although the call failed. Read
 	// the current state before you repeat the write.
 	//
-	// An attempt was sent, and then it was cancelled, it timed out, its connection broke, it got a
-	// status of 500 or above, or its response could not be read. No later attempt showed whether
-	// the write was carried out. An attempt shows this if it succeeds, or if the API responds with
-	// an error and a 4xx status. The statuses 401, 403, 408, 425 and 429, and errors about the
-	// credentials or the path, do not show it.
+	// An error is ErrOutcomeUnknown if both of these are true:
+	//   - An attempt was sent, and it was cancelled, it timed out, its connection broke, its status
+	//     was 500 or above, or its response could not be read.
+	//   - No later attempt got a conclusive response: a success, or an error of the API with a 4xx
+	//     status. The statuses 401, 403, 408, 425 and 429, and errors about the credentials or the
+	//     path, are not conclusive.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -288,7 +292,7 @@ func (d ErrorDetail) String() string {
 }
 
 // HasCode reports whether err has at least one of the given error codes of the API. It searches
-// every [*Error] in the chain of err, including the Chain of each [ErrorDetail].
+// every [*Error] that err is or wraps, including the Chain of each [ErrorDetail].
 func HasCode(err error, codes ...int) bool {
 	if err == nil {
 		return false
@@ -314,8 +318,10 @@ func hasCode(details []ErrorDetail, codes ...int) bool {
 	})
 }
 
-// InvalidArgumentError is an error about an argument, returned before anything is sent. It never
-// contains the value of the argument.
+// InvalidArgumentError is an error about an argument, returned before anything is written. Methods
+// that read before they write, such as [TunnelsService.ModifyConfiguration], can return it after
+// the read; all others return it before anything is sent. It never contains the value of the
+// argument.
 type InvalidArgumentError struct {
 	// Name is the name of the parameter, struct field or environment variable.
 	Name string

@@ -294,10 +294,10 @@ func WithMaxResponseBytes(n int64) Option {
 // WithLogger sets a logger. By default, and if logger is nil, nothing is logged.
 //
 // Each attempt is one record with the keys call, operation, status, ray_id, attempt, duration and
-// error. The level is warn if the attempt failed and got no response, a status that can be retried,
-// or a 2xx status (for example, the body is not valid JSON). Otherwise it is debug. Each wait of a
-// second or more is one record at level info, with the keys call, operation, reason and duration.
-// Bodies, queries and headers are not logged.
+// error. The level of a failed attempt is warn if there was no response, if the status is one that
+// can be retried, or if the status is 2xx (for example, because the body is not valid JSON). All
+// other attempts have the level debug. Each wait of a second or more is one record at level info,
+// with the keys call, operation, reason and duration. Bodies, queries and headers are not logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
 		s.logger = logSink{}

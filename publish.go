@@ -77,15 +77,16 @@ const (
 //
 // The ingress rule:
 //
-//   - A rule with the same hostname and path is changed. It is moved only if it would otherwise get
-//     no requests, because earlier rules match all of them.
-//   - A new rule is inserted before the first rule that, alone or together with earlier rules,
-//     matches all requests of the new rule. Without such a rule, it is inserted before the
-//     catch-all rule. Earlier rules that match only some of these requests, such as rules for a
-//     path of the hostname, still get them.
+//   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
+//     all of its requests, so that it would get none.
+//   - For a new rule, Publish finds the first rule that, together with the rules before it, matches
+//     all requests of the new rule. The new rule is inserted before that rule, which is often the
+//     catch-all rule. A rule before the new one that matches only some of its requests, such as a
+//     rule for one path of the hostname, still gets those requests.
 //   - If an existing rule has another path but matches exactly the same requests, as .* and an
 //     empty path do, the new rule is inserted before it. The existing rule then gets no requests.
-//   - All other rules keep their order. If there is no catch-all rule, http_status:404 is added.
+//   - All other rules keep their order. If there is no catch-all rule, one with the service
+//     http_status:404 is added at the end.
 //
 // The DNS record is a proxied CNAME to [TunnelHostname]. If the record exists but is not proxied,
 // Publish changes it.

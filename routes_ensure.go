@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Ensure returns the route of params.Network to params.TunnelID in its virtual network, and creates
-// it if there is none.
+// Ensure returns the route of params.Network to params.TunnelID, and creates it if there is none.
+// It ignores routes in other virtual networks than that of params.
 //
 // It can be called again at any time, also after it failed, and by several programs at once.
 // created is true if this call created the route, and false if the route existed or it is unknown

@@ -15,13 +15,14 @@ import (
 )
 
 // Secret is a text that must not be shown: a tunnel token, a tunnel secret or an API token.
-// Printing, logging and encoding write [REDACTED] instead of the text, for map keys too. Only
-// [Secret.Reveal] and [Secret.WriteFile] give out the text. The zero Secret is empty. Secrets with
+// Printing, logging and encoding write [REDACTED] instead of the text, also if the Secret is the
+// key of a map. Only the methods [Secret.Reveal], [Secret.WriteFile] and
+// [TunnelCredentials.WriteFile] return or write the text. The zero Secret is empty. Secrets with
 // the same text are equal under ==.
 //
-// If a Secret is an unexported field, fmt cannot call its methods and prints an address. Packages
-// that follow unexported pointers, such as some assertion packages for tests, can still print the
-// text.
+// If a Secret is an unexported field, fmt cannot call its methods and prints a memory address.
+// Packages that follow unexported pointers, such as some assertion packages for tests, can still
+// print the text.
 //
 // A Secret cannot be decoded from JSON, so that [REDACTED] is never read as a secret.
 type Secret struct{ text unique.Handle[string] }

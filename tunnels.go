@@ -32,8 +32,8 @@ type Tunnel struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// DeletedAt is zero for a live tunnel.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
-	// ConnsActiveAt is when the tunnel last got a connection after it had none. It is zero if the
-	// tunnel has no connections.
+	// ConnsActiveAt is when the tunnel last changed from no connections to at least one. It is zero
+	// if the tunnel has no connections.
 	ConnsActiveAt time.Time `json:"conns_active_at,omitzero"`
 	// ConnsInactiveAt is when the tunnel lost its last connection, or when it was created. It is
 	// zero if the tunnel has connections.
@@ -57,8 +57,8 @@ type TunnelType string
 // The types of tunnels.
 const (
 	TunnelTypeCloudflared   TunnelType = "cfd_tunnel"     // run by cloudflared
-	TunnelTypeWARPConnector TunnelType = "warp_connector" // of WARPConnectorsService
-	TunnelTypeWARP          TunnelType = "warp"           // of the WARP client on a device
+	TunnelTypeWARPConnector TunnelType = "warp_connector" // run by WARP: see WARPConnectorsService
+	TunnelTypeWARP          TunnelType = "warp"           // of a WARP device, not a connector
 	TunnelTypeMagic         TunnelType = "magic"          // of Magic WAN
 	TunnelTypeIPsec         TunnelType = "ip_sec"         // an IPsec tunnel
 	TunnelTypeGRE           TunnelType = "gre"            // a GRE tunnel

@@ -16,9 +16,10 @@ import (
 // once: names are unique, so it never creates two tunnels. If the response to the POST request is
 // lost, Ensure looks for the tunnel, and sends the request once more only if it finds none.
 //
-// It returns [ErrTunnelNameTaken] or [ErrConflict] if the name belongs to a WARP connector, or to a
-// tunnel that the credentials cannot read. It returns [ErrOutcomeUnknown] if the responses to both
-// POST requests were lost and the tunnel was not found.
+// If the name belongs to a WARP connector, or to a tunnel that the credentials cannot read, it
+// returns [ErrTunnelNameTaken], or only [ErrConflict] if the code in the response cannot be read.
+// It returns [ErrOutcomeUnknown] if the responses to both POST requests were lost and the tunnel
+// was not found.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
@@ -77,13 +78,14 @@ const (
 
 // CleanupAndDelete drops the connections of a tunnel and deletes the tunnel.
 //
-// Replicas that still run may reconnect in between. CleanupAndDelete then repeats both steps until
-// the context ends, but for at most two minutes.
+// Connectors that still run may reconnect in between. CleanupAndDelete then repeats both steps
+// until the context ends, but for at most two minutes.
 //
 // It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed
-// but may have been carried out. If replicas kept reconnecting, the error is [ErrActiveConnections]
-// and also the context's error, or context.DeadlineExceeded after the two minutes. After
-// ErrActiveConnections and ErrOutcomeUnknown, CleanupAndDelete can be called again.
+// but may have been carried out. If connectors kept reconnecting, the error is both
+// [ErrActiveConnections] and the context's error. After the two minutes, the latter is
+// context.DeadlineExceeded. After ErrActiveConnections and ErrOutcomeUnknown, CleanupAndDelete can
+// be called again.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //

@@ -21,9 +21,9 @@ import (
 // removed. If removing the rules fails, the error says that the record is removed: call Unpublish
 // again to finish.
 //
-// It returns [ErrNotFound] if no zone that the credentials can read contains the hostname,
-// [ErrOutcomeUnknown] if the last write may have been carried out, and the errors of
-// [TunnelsService.ModifyConfiguration].
+// It returns [ErrNotFound] if no zone that the credentials can read contains the hostname, and
+// [ErrOutcomeUnknown] if the last write may have been carried out. It also returns the errors of
+// [TunnelsService.ModifyConfiguration], but a deleted or locally managed tunnel is not an error.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //

@@ -181,10 +181,10 @@ func (s *WARPConnectorsService) Token(
 // If the response has no token, RotateSecret requests the token. Every retry sends the same secret.
 // The API has no clean-up for WARP connectors, so params.CleanupConnections must not be set.
 //
-// It returns a Rotation together with an error in two cases. If requesting the token fails after
-// the rotation, the Rotation has no Token. If the error is [ErrOutcomeUnknown], the Rotation is
-// empty: call [WARPConnectorsService.Token] to get the current token. With every other error, such
-// as [ErrNotFound], the Rotation is nil.
+// It returns a Rotation together with an error in two cases. If the secret is replaced but
+// requesting the token fails, the Rotation has a Tunnel but no Token. If the error is
+// [ErrOutcomeUnknown], the Rotation is empty: call [WARPConnectorsService.Token] to get the current
+// token. With every other error, such as [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -234,7 +234,8 @@ func (s *WARPConnectorsService) Connectors(
 	return listConnectors(ctx, clientOf(s), r, opts)
 }
 
-// Connector returns one of the machines that run a WARP connector, by its ID.
+// Connector returns one of the machines that run a WARP connector. tunnelID is the ID of the WARP
+// connector, and connectorID that of the machine.
 //
 // It returns [ErrNotFound] if the WARP connector does not exist or the machine has stopped.
 //

@@ -3,7 +3,7 @@
 //
 //	for entry, err := range tunnellogs.Tail(ctx, client, tunnelID, tunnellogs.Params{}) {
 //		if err != nil {
-//			log.Print(err) // one stream has ended, or Tail has
+//			log.Print(err) // one stream has ended, or Tail itself has ended
 //			continue
 //		}
 //		fmt.Println(entry)
@@ -27,7 +27,8 @@
 //
 // At [LevelDebug], the entry of an HTTP request has the URL in its Message and all request headers
 // in its Fields, cookies included. [Entry.LogValue] and all verbs of package fmt omit Fields, and
-// redact the value of access_token in Message. The JSON encoding of an entry has everything.
+// redact the value of each parameter or JSON member access_token in Message. The JSON encoding of
+// an entry has everything.
 //
 // The URL of a stream contains the management token. No error and no log record of this package
 // contains it.

@@ -16,15 +16,16 @@ var (
 	ErrSessionLimit = errors.New("another user streams the logs of this connector")
 	// ErrReplaced means that a newer stream of the same user has replaced this one.
 	ErrReplaced = errors.New("a newer stream of the same user replaced this one")
-	// ErrIdle means that the connector closed a connection on which no streaming was started for
-	// five minutes. Open and Tail start it at once.
+	// ErrIdle means that the connector closed a connection because streaming was not started within
+	// five minutes. Open and Tail start streaming at once.
 	ErrIdle = errors.New("the connection was idle for too long")
 	// ErrNoConnector means that no connector is running, or none that can stream its logs.
 	ErrNoConnector = errors.New("no connector that can stream logs is reachable; " +
 		"streaming needs cloudflared 2023.5.1 or newer")
 	// ErrInvalidFilter means that the connector does not accept the filter.
 	ErrInvalidFilter = errors.New("the connector does not accept the filter")
-	// ErrEntryTooLarge means that an entry is larger than Params.MaxEntryBytes.
+	// ErrEntryTooLarge means that a WebSocket message, which usually has one entry, is larger than
+	// Params.MaxEntryBytes.
 	ErrEntryTooLarge = errors.New("an entry is larger than MaxEntryBytes")
 )
 

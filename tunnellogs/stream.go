@@ -214,7 +214,7 @@ func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 // returns nil.
 //
 // It returns an error if it cannot send the message that ends the stream. The connector then
-// refuses other users until it fails to send its next line.
+// refuses other users until it tries to send its next line and notices that the stream has ended.
 func (s *Stream) Close() error {
 	if s == nil || s.conn == nil {
 		return errNoStream

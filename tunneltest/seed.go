@@ -29,8 +29,8 @@ type TunnelSeed struct {
 	CreatedAt time.Time
 	// ConnsInactiveAt is when the tunnel lost its last connection. If Status is down, the default
 	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when earlier
-	// connections ended. The tunnel then has connections since the current time, and Seed returns a
-	// zero ConnsInactiveAt.
+	// connections ended, and the present connections begin at the current time. The tunnel that
+	// Seed returns then has a zero ConnsInactiveAt, because it has connections.
 	ConnsInactiveAt time.Time
 }
 

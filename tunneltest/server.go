@@ -11,8 +11,8 @@
 //
 // Every account ID of 32 hexadecimal digits is valid. Each account has its own tunnels. The token
 // that [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the
-// key of the legacy X-Auth-Email and X-Auth-Key headers. Tokens that [Server.AddToken] or a request
-// creates have the permissions of their policies.
+// API key in the legacy header X-Auth-Key, together with any X-Auth-Email. Tokens that
+// [Server.AddToken] or a request creates have the permissions of their policies.
 //
 // # Existing tunnels and connectors
 //
@@ -198,7 +198,8 @@ func NewServer(opts ...Option) *Server {
 
 // URL returns the base URL of the API. It ends in /client/v4.
 //
-// If the server is [InMemory], only [Server.HTTPClient] can connect to this URL.
+// If the server is [InMemory], only the clients of [Server.NewClient] and [Server.HTTPClient] can
+// connect to this URL.
 func (s *Server) URL() string { return s.start() + basePath }
 
 // start begins to serve, if it has not begun yet, and returns the server's URL without a path.

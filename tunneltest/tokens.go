@@ -49,8 +49,8 @@ const (
 
 // AddToken adds an API token and returns its text.
 //
-// It replaces an existing token with the same text. Unlike a token that a request creates, the
-// token can have any policy. AddToken panics if token.Condition is invalid.
+// If a token with the same text exists, AddToken replaces it. Unlike a token that a request
+// creates, the token can have any policy. AddToken panics if token.Condition is invalid.
 func (s *Server) AddToken(token Token) cftunnel.Secret {
 	if token.Owner == "" && strings.HasPrefix(token.Text.Reveal(), accountPrefix) {
 		token.Owner = cftunnel.TokenOwnerAccount
