@@ -203,7 +203,7 @@ func (s *APITokensService) FindByName(
 	var found []APIToken
 	for token, err := range s.All(ctx, APITokenListParams{IncludeExpired: true}, opts...) {
 		if err != nil {
-			return nil, err
+			return nil, listFailed(err)
 		}
 		// A new token can move others to the next page, so that they are listed twice.
 		hasSameID := func(t APIToken) bool { return t.ID == token.ID }

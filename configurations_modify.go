@@ -126,8 +126,12 @@ func (m *modification) run(
 		}
 		before = current
 	}
+	written := "it was not written"
+	if m.lost != nil {
+		written = "it may have been written"
+	}
 	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer "+
-		"%d times; it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
+		"%d times; %s: %w", m.tunnelID, maxModifications, written, ErrConcurrentUpdate)
 	return nil, joinCauses(err, m.lost)
 }
 

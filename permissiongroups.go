@@ -65,7 +65,7 @@ func (s *APITokensService) ResolvePermissionGroups(
 	}
 	all, err := s.PermissionGroups(ctx, PermissionGroupListParams{Scope: scope})
 	if err != nil {
-		return nil, err
+		return nil, listFailed(err)
 	}
 	var found []PermissionGroup
 	var missing []string
