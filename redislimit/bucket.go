@@ -67,7 +67,7 @@ func (l *Limiter) run(ctx context.Context, action string, held time.Duration) (r
 		return reply{}, err
 	}
 	if len(values) != 3 {
-		return reply{}, fmt.Errorf("Redis returned %d values instead of 3", len(values))
+		return reply{}, fmt.Errorf("the script returned %d values instead of 3", len(values))
 	}
 	return reply{
 		granted: values[0] == 1,

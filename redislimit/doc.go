@@ -31,9 +31,9 @@
 //
 // If a command fails, or takes longer than [Options].Timeout, the process falls back to its share:
 // an equal part of the quota for each of [Options].Processes, evenly spread, beginning with a
-// pause. While calls arrive or wait, it asks once a second whether Redis is back, and then shares the
-// quota again. [Options].Notify reports both changes. No call of Wait outlasts its context, even if
-// the Redis client ignores contexts.
+// pause. While calls arrive or wait, it asks once a second whether Redis is back, and then shares
+// the quota again. [Options].Notify reports both changes. No call of Wait outlasts its context, even
+// if the Redis client ignores contexts.
 //
 // Holds of other processes are not known during that time. The own hold is stored when Redis is
 // back.

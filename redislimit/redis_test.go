@@ -68,7 +68,7 @@ func (s *server) client(t testing.TB) *redis.Client { return newClient(t, s.addr
 func newClient(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{
-		Addr: addr, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000,
+		Addr: addr, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, ReadTimeout: maxWait,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
