@@ -136,7 +136,7 @@ func TestComments_OutcomeUnknown(t *testing.T) {
 // faultsOfRow has the faults of each row without statuses.
 var faultsOfRow = map[string][]string{
 	"no connection was made": {"connection refused"},
-	"the connection breaks, or `WithTimeout` ends the attempt": {
+	"the connection breaks, or the attempt takes longer than the client's `WithTimeout`": {
 		"cut after the work", "cut inside the response", "slower than the timeout",
 	},
 	"200 with `\"success\":false`": {"200 without success"},
