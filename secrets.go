@@ -48,6 +48,9 @@ func (s Secret) Reveal() string {
 // keeps its owner; if that is not permitted, WriteFile fails. A symbolic link is replaced by the
 // file. It returns an error if path is anything else but a regular file, such as a directory, a
 // pipe or a device, and if the Secret is zero.
+//
+// Windows has neither modes nor owners of this kind: there, the file has the permissions of its
+// directory.
 func (s Secret) WriteFile(path string) error {
 	if s.IsZero() {
 		return invalid("secret", "is empty")
