@@ -9,13 +9,14 @@ import (
 	"slices"
 )
 
-// APITokensService manages API tokens: those of the user ([Client.UserTokens]) or those of the
-// client's account ([Client.AccountTokens]). Both have the same methods. A token of an account
-// keeps working when the member who created it leaves the account.
+// APITokensService manages API tokens: those of the user whose credentials the client uses
+// ([Client.UserTokens]), or those of the client's account ([Client.AccountTokens]). Both have the
+// same methods. A token of an account keeps working when the member who created it leaves the
+// account.
 //
-// The client's own token can be among them. If it is rolled, disabled or deleted, later calls of
-// the client fail with [ErrUnauthorized] or [ErrForbidden]. Use [WithTokenSource] for a client that
-// must continue with a new secret.
+// The token that the client uses can be one of these tokens. If that token is disabled or deleted,
+// or its secret is replaced, later calls of the client fail with [ErrUnauthorized] or
+// [ErrForbidden]. Use [WithTokenSource] for a client that must continue with a new secret.
 type APITokensService struct {
 	service
 	ofAccount bool // not of the user
@@ -59,15 +60,18 @@ func (s *APITokensService) unpack() (*Client, apiTokenOperations) {
 // maxTokensPerPage is the most tokens that the API puts on one page.
 const maxTokensPerPage = 50
 
-// Create creates an API token. Value of the result is its secret, which no later call returns.
+// Create creates an API token. The field Value of the result is the secret of the token. No later
+// call returns it.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrOutcomeUnknown] if the
-// token may have been created. The secret is then lost: find the token with FindByName, delete it,
-// and create another. If the response has an ID but no secret, Create returns both the token,
-// without Value, and that error: delete the token by its ID.
+// The request is retried only if it certainly was not carried out. Create returns
+// [ErrOutcomeUnknown] if the token may have been created. The secret is then lost: find the token
+// with FindByName, delete it, and create another. If the response has an ID but no secret, Create
+// returns the token without Value, together with ErrOutcomeUnknown: delete the token by its ID.
 //
 // The API refuses policies that allow more than the client's own token may do: [ErrBadRequest] with
 // code 1001.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: POST /user/tokens
 //
@@ -108,6 +112,8 @@ func (s *APITokensService) Create(
 //
 // It returns [ErrNotFound] if the token is unknown or deleted.
 //
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
+//
 // Operation: GET /user/tokens/{token_id}
 //
 // Operation: GET /accounts/{account_id}/tokens/{token_id}
@@ -125,6 +131,8 @@ func (s *APITokensService) Get(
 
 // List returns one page of API tokens, without expired ones unless params say otherwise.
 // [APITokensService.All] returns every page.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: GET /user/tokens
 //
@@ -149,8 +157,10 @@ func (s *APITokensService) List(
 	return mapPage(page, (*apiTokenResponse).token), nil
 }
 
-// All returns an iterator over the API tokens that List finds, on every page. Ranging over it again
-// sends new requests. An error is yielded once, with a nil token, and ends the iteration.
+// All returns an iterator over the API tokens on all pages of List. Ranging over it again sends new
+// requests. An error is yielded once, with a nil token, and ends the iteration.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: GET /user/tokens
 //
@@ -175,6 +185,8 @@ func (s *APITokensService) All(
 // Tokens that expired recently are included. If no token has the name, the result is empty and the
 // error is nil.
 //
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
+//
 // Operation: GET /user/tokens
 //
 // Operation: GET /accounts/{account_id}/tokens
@@ -191,7 +203,7 @@ func (s *APITokensService) FindByName(
 	var found []APIToken
 	for token, err := range s.All(ctx, APITokenListParams{IncludeExpired: true}, opts...) {
 		if err != nil {
-			return nil, err
+			return nil, listFailed(err)
 		}
 		// A new token can move others to the next page, so that they are listed twice.
 		hasSameID := func(t APIToken) bool { return t.ID == token.ID }
@@ -205,11 +217,13 @@ func (s *APITokensService) FindByName(
 	return found, nil
 }
 
-// Update replaces all of an API token except its secret. Fields of params that are zero are removed
-// from the token. [APITokensService.Modify] keeps what it does not change.
+// Update replaces all of an API token except its secret. If Condition, NotBefore or ExpiresOn is
+// zero, the token loses that setting. To change only some settings, use [APITokensService.Modify].
 //
 // It returns [ErrNotFound] if the token is unknown or deleted, and [ErrOutcomeUnknown] if the token
-// may have been changed: call it again.
+// may have been changed: call Update again.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: PUT /user/tokens/{token_id}
 //
@@ -236,8 +250,11 @@ func (s *APITokensService) Update(
 // Delete deletes an API token. Its secret stops working at once.
 //
 // It returns [ErrNotFound] if the token is unknown or already deleted, and [ErrOutcomeUnknown] if
-// it may have been deleted: call it again. If the response to an attempt was lost and the retry
-// gets a 404, the token is deleted and Delete returns nil.
+// the token may have been deleted: call Delete again, and treat ErrNotFound as success. If the
+// response to an attempt was lost and the retry gets a 404, the token is deleted and Delete returns
+// nil.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: DELETE /user/tokens/{token_id}
 //
@@ -261,9 +278,11 @@ func (s *APITokensService) Delete(ctx context.Context, tokenID string, opts ...C
 // Roll replaces the secret of an API token and returns the new one. The old secret stops working at
 // once. Nothing else of the token changes.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrOutcomeUnknown] if the old
-// secret may be invalid and the new one lost: roll again. If the client uses this token itself, it
-// may then have no valid secret left: see [APITokensService].
+// The request is retried only if it certainly was not carried out. Roll returns [ErrOutcomeUnknown]
+// if the secret may have been replaced, but the new secret was not received: call Roll again. If
+// the client uses this token, it may then have no valid secret: see [APITokensService].
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: PUT /user/tokens/{token_id}/value
 //

@@ -11,8 +11,7 @@ import (
 // TokenCondition restricts the IP addresses that a token works from. A condition without addresses
 // is no restriction. The API does not apply conditions to [TokensService.Verify].
 //
-// Members of the API's object that this type does not have are kept when the condition is written
-// again.
+// JSON members that this type has no field for are kept when a token is read, changed and written.
 type TokenCondition struct {
 	// AllowedIPs are the addresses that may use the token. The default is every address.
 	AllowedIPs []netip.Prefix
@@ -71,8 +70,8 @@ const (
 	memberNotIn        = "not_in"
 )
 
-// UnmarshalJSON decodes both spellings of the member that has the addresses, and keeps the members
-// that c has no field for.
+// UnmarshalJSON decodes the addresses from the member request_ip or request.ip, its older name, and
+// keeps the members that the type has no field for.
 func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 	*c = TokenCondition{}
 	var members unknownjson.Members

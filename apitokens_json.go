@@ -8,24 +8,24 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// UnmarshalJSON decodes the fields and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
 func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
 	p.members, err = decodeKeepingUnknown(data, (*plainPolicy)(p))
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (p TokenPolicy) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainPolicy(p), p.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps members that the type does not have.
+// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
 func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
 	g.members, err = decodeKeepingUnknown(data, (*plainGroup)(g))
 	return err
 }
 
-// MarshalJSON encodes the fields and the members that UnmarshalJSON kept.
+// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
 func (g PermissionGroup) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainGroup(g), g.members)
 }
@@ -42,7 +42,8 @@ func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON encodes the form that UnmarshalJSON decoded, unless Within was set since.
+// MarshalJSON encodes Within. If Within is nil, it encodes the form that UnmarshalJSON kept as it
+// is, or "*" if there is none.
 func (r TokenResource) MarshalJSON() ([]byte, error) {
 	switch {
 	case r.Within != nil:

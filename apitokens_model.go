@@ -8,15 +8,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// APIToken is an API token of a user or an account. The API returns its secret only when it creates
-// or rolls the token.
+// APIToken is an API token of a user or an account. The API returns the secret of a token only when
+// it creates the token or replaces the secret: see [APITokensService.Roll].
 type APIToken struct {
 	// ID is 32 hexadecimal digits. It is not a secret.
 	ID string `json:"id"`
 	// Name has at most 120 characters. Several tokens can have the same name.
 	Name string `json:"name"`
-	// Status says whether the token is active, disabled or expired. It does not consider NotBefore:
-	// an active token may not be valid yet.
+	// Status is the status of the token, such as TokenStatusActive. It does not depend on
+	// NotBefore: a token can be active before it is valid.
 	Status TokenStatus `json:"status"`
 	// Policies are what the token may do. The order of the policies, and of the permission groups
 	// in them, has no meaning.
@@ -42,15 +42,14 @@ type APIToken struct {
 // A permission group applies only to resources of its scope: put groups for accounts and groups for
 // zones into separate policies.
 //
-// Members of the API's object that this type does not have are kept when the policy is written
-// again.
+// JSON members that this type has no field for are kept when a token is read, changed and written.
 type TokenPolicy struct {
 	// ID is set by the API and ignored in requests.
 	ID string `json:"id,omitempty"`
 	// Effect says whether the policy allows or denies. The default is to allow.
 	Effect PolicyEffect `json:"effect"`
-	// PermissionGroups are what is allowed or denied. Only their IDs are sent, and members that
-	// PermissionGroup does not have.
+	// PermissionGroups are what is allowed or denied. Requests contain only their IDs and the JSON
+	// members that PermissionGroup has no field for, such as meta.
 	PermissionGroups []PermissionGroup `json:"permission_groups"`
 	// Resources are what the permission groups apply to.
 	Resources TokenResources `json:"resources"`
@@ -73,12 +72,12 @@ const (
 type TokenResources map[string]TokenResource
 
 // TokenResource is the part of a resource that a policy applies to. The zero value is the whole
-// resource, which is "*" in JSON. A form that this type does not know is kept when the policy is
-// written again.
+// resource, which is "*" in JSON. JSON that is neither "*" nor an object of names is kept when a
+// token is read, changed and written.
 type TokenResource struct {
-	// Within limits the policy to resources inside this one. It maps their names to "*"; the name
-	// "com.cloudflare.api.account.zone.*" is every zone of an account. If it is nil, the policy
-	// applies to the whole resource.
+	// Within limits the policy to resources inside this one. The keys are the names of these
+	// resources, and every value is "*". The name "com.cloudflare.api.account.zone.*" means every
+	// zone of the account. If it is nil, the policy applies to the whole resource.
 	Within map[string]string
 
 	other string // the JSON of a form that Within cannot express
@@ -96,11 +95,10 @@ const (
 	TokenScopeR2Bucket TokenScope = "com.cloudflare.edge.r2.bucket"
 )
 
-// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows a
-// group whose name ends in Write with Edit instead.
+// PermissionGroup is a set of permissions that a policy allows or denies. The dashboard shows Edit
+// instead of Write at the end of its name.
 //
-// Members of the API's object that this type does not have are kept when the group is written
-// again.
+// JSON members that this type has no field for are kept when a token is read, changed and written.
 type PermissionGroup struct {
 	// ID is 32 hexadecimal digits. It is the same for all accounts.
 	ID string `json:"id"`
@@ -116,8 +114,8 @@ type PermissionGroup struct {
 	members unknownjson.Members
 }
 
-// Permission groups for tunnels and their hostnames. They are for programs that may not call
-// [APITokensService.ResolvePermissionGroups]. Do not change them.
+// Permission groups for tunnels and their hostnames. Use them if the client's credentials lack the
+// permission to call [APITokensService.ResolvePermissionGroups]. Do not change them.
 var (
 	PermissionCloudflareTunnelRead = accountGroup(
 		"efea2ab8357b47888938f101ae5e053f", "Cloudflare Tunnel Read")

@@ -8,18 +8,20 @@ import (
 	"strings"
 )
 
-// Modify reads an API token, calls modify to change it, and writes all of it. What modify does not
-// change is written as it was read. If nothing changes, nothing is written. Policies, permission
-// groups and addresses are compared as sets, permission groups by ID, times by the second.
+// Modify reads an API token, calls modify to change it, and writes all of it. Settings that modify
+// does not change keep their values. If nothing changes, nothing is written. The order of policies,
+// permission groups and addresses is not a change, and neither are fractions of a second.
 //
-// modify is called once. If it returns an error, Modify returns that error and writes nothing. An
-// expired token has an empty Status, because that status cannot be written. If the token was
-// revoked because its secret was found in public, Modify returns an [*InvalidArgumentError]: delete
-// the token.
+// modify is called once. If it returns an error, Modify returns that error and writes nothing. If
+// the token is expired, the Status that modify gets is empty, because the API does not accept
+// TokenStatusExpired in an update. If the token was revoked because its secret was found in public,
+// Modify returns an [*InvalidArgumentError]: delete the token.
 //
 // The API cannot detect concurrent changes: the later of two writes wins. Modify returns
 // [ErrNotFound] if the token is unknown or deleted, and [ErrOutcomeUnknown] if the token may have
-// been changed: call it again.
+// been changed: call Modify again.
+//
+// [Client.UserTokens] sends the first two operations, [Client.AccountTokens] the last two.
 //
 // Operation: GET /user/tokens/{token_id}
 //

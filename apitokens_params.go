@@ -16,26 +16,27 @@ type APITokenCreateParams struct {
 	Name string
 	// Policies are what the token may do. A token without policies may do nothing.
 	Policies []TokenPolicy
-	// Condition restricts the addresses that the token works from. The default, and a condition
-	// without addresses, is no restriction.
+	// Condition restricts the addresses that the token works from. If it is nil or has no
+	// addresses, there is no restriction.
 	Condition *TokenCondition
 	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
 	// seconds. Zero is no limit.
 	NotBefore, ExpiresOn time.Time
 }
 
-// APITokenUpdateParams has all settings of an API token. An update replaces all of them: a zero
-// field removes the setting.
+// APITokenUpdateParams has all settings of an API token. An update replaces all of them: if
+// Condition, NotBefore or ExpiresOn is zero, the token loses that setting.
 type APITokenUpdateParams struct {
 	// Name has 1 to 120 characters. Required.
 	Name string
-	// Status is TokenStatusActive or TokenStatusDisabled. If it is empty, the API decides.
+	// Status is TokenStatusActive or TokenStatusDisabled. If it is empty, no status is sent.
+	// Whether a disabled token then stays disabled is unknown.
 	Status TokenStatus
 	// Policies are what the token may do. Required: for a token that may do nothing, use an empty
 	// list that is not nil.
 	Policies []TokenPolicy
-	// Condition restricts the addresses that the token works from. The default, and a condition
-	// without addresses, is no restriction.
+	// Condition restricts the addresses that the token works from. If it is nil or has no
+	// addresses, there is no restriction.
 	Condition *TokenCondition
 	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
 	// seconds. Zero is no limit.
@@ -46,7 +47,7 @@ type APITokenUpdateParams struct {
 type APITokenListParams struct {
 	// IncludeExpired adds tokens that expired recently. By default they are left out.
 	IncludeExpired bool `url:"include_expired,omitempty"`
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is 5 to 50. The default is 20 for List, set by the API, and 50 for All.
 	PerPage int `url:"per_page,omitempty"`

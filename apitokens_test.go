@@ -671,3 +671,16 @@ func TestAPITokensResolvePermissionGroups(t *testing.T) {
 	_, err = serve().UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
 	require.ErrorContains(t, err, "may lack the permission")
 }
+
+// A 404 for the list says nothing about the token or the permission group.
+func TestAPITokens_ListNotFound(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, respond(404, refusalBody(1000)))
+	_, findErr := client.UserTokens.FindByName(t.Context(), "operator")
+	_, resolveErr := client.UserTokens.ResolvePermissionGroups(t.Context(),
+		cftunnel.TokenScopeAccount, "DNS Read")
+	for _, err := range []error{findErr, resolveErr} {
+		assert.True(t, cftunnel.HasCode(err, 1000))
+		assert.NotErrorIs(t, err, cftunnel.ErrNotFound)
+	}
+}

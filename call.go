@@ -23,7 +23,7 @@ func (c *Client) send(ctx context.Context, r request, opts []CallOption) (PageIn
 		return PageInfo{}, err
 	}
 	call.context = callContext{ctx, &call.progress}
-	return call.run(&call.context)
+	return call.run(&call.context) //nolint:contextcheck // it embeds ctx
 }
 
 // call is one call of a method, with the state of its attempts.
@@ -176,6 +176,7 @@ func (c *call) ready(ctx context.Context) (http.Header, error) {
 	return header, nil
 }
 
+// credential returns the credential of the next attempt, from the source of the call or the client.
 func (c *call) credential(ctx context.Context) (credential, error) {
 	source := c.client.credentials
 	if first := c.request.credentials; first != nil {

@@ -20,9 +20,10 @@ const library = "cftunnel-go/" + Version
 type Client struct {
 	// Tunnels manages tunnels, their tokens and their configurations.
 	Tunnels *TunnelsService
-	// Connectors lists the cloudflared replicas of a tunnel, and drops their connections.
+	// Connectors lists the connectors of a tunnel, and drops their connections.
 	Connectors *ConnectorsService
-	// WARPConnectors manages WARP connectors.
+	// WARPConnectors manages WARP connectors: tunnels that are run by WARP, Cloudflare's client
+	// program, instead of cloudflared.
 	WARPConnectors *WARPConnectorsService
 	// Tokens verifies the client's own API token.
 	Tokens *TokensService
@@ -40,7 +41,7 @@ type Client struct {
 	Zones *ZonesService
 	// DNSRecords manages the DNS records of zones.
 	DNSRecords *DNSRecordsService
-	// Hostnames publishes hostnames: it writes an ingress rule and a DNS record together.
+	// Hostnames publishes hostnames: it writes an ingress rule, and then a DNS record.
 	Hostnames *HostnamesService
 
 	accountID string
@@ -145,12 +146,16 @@ func newBackend(s settings) (*backend, error) {
 			transport = http.DefaultTransport
 		}
 	}
+	base, _ := transport.(*http.Transport)
 	for _, wrap := range s.transports {
 		if transport = wrap(transport); transport == nil {
 			return nil, invalid("wrap", "returns a nil RoundTripper")
 		}
+		if t, ok := transport.(*http.Transport); ok {
+			base = t
+		}
 	}
-	b.http = roundtrip.NewClient(httpClient, transport)
+	b.http = roundtrip.NewClient(httpClient, transport, base)
 	return b, nil
 }
 

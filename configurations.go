@@ -22,15 +22,16 @@ type TunnelConfiguration struct {
 	// Source is where cloudflared reads its configuration from. If it is ConfigSourceLocal, Config
 	// has no effect.
 	Source ConfigSource
-	// CreatedAt is zero if the configuration was never set.
+	// CreatedAt is when this version was written. It is zero if the configuration was never set.
 	CreatedAt time.Time
 }
 
-// TunnelConfig is the content of a remote configuration.
+// TunnelConfig is the content of a remote configuration: one that is stored in the API instead of
+// in a file.
 //
 // JSON members that this package does not know are kept when a configuration is read, changed and
-// written. This also applies to the types below. A member with an unexpected type, such as an
-// object instead of a list, is kept too: its field is then zero, and a write that sets the field
+// written. This also applies to the types of its fields. A member with an unexpected type, such as
+// an object instead of a list, is kept too: its field is then zero, and a write that sets the field
 // returns an error.
 type TunnelConfig struct {
 	// Ingress lists the rules. The first rule that matches a request applies. The last rule must
@@ -38,7 +39,7 @@ type TunnelConfig struct {
 	Ingress []IngressRule `json:"ingress,omitempty"`
 	// OriginRequest applies to each rule that does not override it.
 	OriginRequest *OriginRequest `json:"originRequest,omitempty"`
-	// WARPRouting configures access to private networks. Nil turns it off.
+	// WARPRouting configures access to private networks. Nil means that it is off.
 	WARPRouting *WARPRouting `json:"warp-routing,omitempty"`
 
 	members unknownjson.Members
@@ -56,7 +57,7 @@ type IngressRule struct {
 	//     schemes, such as tcp, ssh or rdp, are proxied as TCP streams
 	//   - a Unix socket: unix:PATH, or unix+tls:PATH
 	//   - a fixed response: http_status:404
-	//   - hello_world, bastion, or socks-proxy
+	//   - hello_world (a test page), bastion (a jump host) or socks-proxy (a SOCKS5 proxy)
 	//
 	// It is ignored if OriginRequest.BastionMode is true.
 	Service string `json:"service,omitempty"`
@@ -67,10 +68,10 @@ type IngressRule struct {
 }
 
 // OriginRequest configures how cloudflared connects to a service. In a rule, a field that is nil or
-// empty inherits the value of TunnelConfig.OriginRequest. In TunnelConfig.OriginRequest, it means
-// cloudflared's default.
+// empty inherits the value of TunnelConfig.OriginRequest. In TunnelConfig.OriginRequest, such a
+// field means cloudflared's default.
 type OriginRequest struct {
-	// Access makes cloudflared verify Access tokens.
+	// Access makes cloudflared verify tokens of Cloudflare Access.
 	Access *Access `json:"access,omitempty"`
 	// BastionMode makes the rule a bastion (jump host). Its Service is then ignored.
 	BastionMode *bool `json:"bastionMode,omitempty"`
@@ -102,11 +103,12 @@ type OriginRequest struct {
 	NoTLSVerify *bool `json:"noTLSVerify,omitempty"`
 	// OriginServerName is the name that the certificate of the service must be valid for.
 	OriginServerName string `json:"originServerName,omitempty"`
-	// ProxyAddress is the listen address of the proxy for a bastion or TCP service.
+	// ProxyAddress is the listen address of the proxy that cloudflared runs for a bastion or TCP
+	// service.
 	ProxyAddress string `json:"proxyAddress,omitempty"`
-	// ProxyPort is the listen port of the proxy. 0 is a random port.
+	// ProxyPort is the listen port of that proxy. 0 is a random port.
 	ProxyPort *int `json:"proxyPort,omitempty"`
-	// ProxyType is the type of the proxy: "socks" for SOCKS5, or empty.
+	// ProxyType is the type of that proxy: "socks" for SOCKS5, or empty.
 	ProxyType string `json:"proxyType,omitempty"`
 	// TCPKeepAlive is the TCP keepalive interval in seconds. cloudflared's default is 30.
 	TCPKeepAlive *int `json:"tcpKeepAlive,omitempty" unit:"seconds"`
@@ -128,13 +130,16 @@ type IPRule struct {
 	members unknownjson.Members
 }
 
-// Access makes cloudflared verify the Cloudflare Access token of each request.
+// Access makes cloudflared verify the token of each request, if Required is true. The token is a
+// JWT of Cloudflare Access, the product that controls who can reach an application.
 type Access struct {
-	// AUDTag lists the audience tags of the Access applications whose tokens are accepted.
+	// AUDTag lists the audience tags (aud claims) of the Access applications whose tokens are
+	// accepted.
 	AUDTag []string `json:"audTag,omitempty"`
 	// Environment is the Access environment, such as "fedramp". The default is the public one.
 	Environment string `json:"environment,omitempty"`
-	// Required rejects requests without a valid token. If AUDTag is set too, TeamName is required.
+	// Required makes cloudflared reject requests without a valid token. If it is false, tokens are
+	// not verified. If Required is true and AUDTag is not empty, TeamName must not be empty.
 	Required bool `json:"required,omitempty"`
 	// TeamName is the name of the organization, as in its domain TeamName.cloudflareaccess.com.
 	TeamName string `json:"teamName,omitempty"`
@@ -144,8 +149,9 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. cloudflared 2026.8 ignores it. False is sent only if it was
-	// read, if ModifyConfiguration changed it from true, or if no other field is set.
+	// Enabled turns the access on. cloudflared 2026.8 ignores this field, but the API removes a
+	// WARPRouting whose Enabled is false. Requests contain the value false in three cases only: the
+	// API returned it, ModifyConfiguration changed it from true, or no other field is set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`

@@ -10,8 +10,8 @@ import (
 )
 
 // Equal reports whether the API stores c and other as the same configuration. It ignores what the
-// API adds and removes: the API removes a WARPRouting that is off and an empty Hostname and Path,
-// and it adds an empty OriginRequest and the zero fields of Access and IPRule.
+// API adds and removes. The API removes a WARPRouting that is off, an empty Hostname and an empty
+// Path. It adds an empty OriginRequest, and the zero fields of Access and IPRule.
 func (c TunnelConfig) Equal(other TunnelConfig) bool {
 	a, errA := c.normalized()
 	b, errB := other.normalized()

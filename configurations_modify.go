@@ -31,9 +31,9 @@ const maxModifications = 5
 //     write, the change of the other write is lost. ModifyConfiguration returns the result together
 //     with ErrConcurrentUpdate. The other write may be an earlier attempt of this call that arrived
 //     late.
-//   - If the response to the write is lost, the write is not simply retried. The configuration is
-//     read first. If it is neither the old nor the new one, the error is both [ErrOutcomeUnknown]
-//     and ErrConcurrentUpdate.
+//   - If the response to the write is lost, the configuration is read. If it is the new one, the
+//     call succeeds. If it is the old one, the write is sent again. Otherwise the error is both
+//     [ErrOutcomeUnknown] and ErrConcurrentUpdate.
 //
 // If the tunnel is locally managed, the result is returned together with [ErrLocallyManaged]. Other
 // errors are those of Configuration and UpdateConfiguration.
@@ -126,8 +126,12 @@ func (m *modification) run(
 		}
 		before = current
 	}
+	written := "it was not written"
+	if m.lost != nil {
+		written = "it may have been written"
+	}
 	err = fmt.Errorf("cftunnel: the configuration of tunnel %s was changed by another writer "+
-		"%d times; it was not written: %w", m.tunnelID, maxModifications, ErrConcurrentUpdate)
+		"%d times; %s: %w", m.tunnelID, maxModifications, written, ErrConcurrentUpdate)
 	return nil, joinCauses(err, m.lost)
 }
 

@@ -9,14 +9,14 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// ConnectorsService lists the connectors of a cloudflared tunnel, and cleans up their connections.
-// For the connectors of a WARP connector, see [WARPConnectorsService].
+// ConnectorsService lists the connectors of a cloudflared tunnel, and drops their connections. For
+// the machines that run a WARP connector, see [WARPConnectorsService].
 type ConnectorsService service
 
 // Connector is a running replica of a tunnel: one cloudflared or WARP process. The API calls it a
 // client.
 type Connector struct {
-	// ID is usually a UUID.
+	// ID identifies the connector. Most IDs are UUIDs, but not all.
 	ID string `json:"id"`
 	// Version is the version of cloudflared or WARP.
 	Version string `json:"version,omitempty"`
@@ -28,7 +28,7 @@ type Connector struct {
 	RunAt time.Time `json:"run_at,omitzero"`
 	// ConfigVersion is the version of the remote configuration that the connector runs with.
 	ConfigVersion int `json:"config_version,omitempty"`
-	// HAStatus is empty for connectors of cloudflared.
+	// HAStatus is the role of a machine that runs a WARP connector. It is empty for cloudflared.
 	HAStatus HAStatus `json:"ha_status,omitempty"`
 	// Connections are the connections to Cloudflare's edge.
 	Connections []Connection `json:"conns"`
@@ -47,7 +47,8 @@ const (
 
 // Connection is a connection from a connector to Cloudflare's edge. A healthy cloudflared has four.
 type Connection struct {
-	// ID is usually a UUID. It is empty if the response has none.
+	// ID identifies the connection. Most IDs are UUIDs, but not all. It is empty if the response
+	// has none.
 	ID string `json:"id"`
 	// ConnectorID is the ID of the connector.
 	ConnectorID string `json:"client_id,omitempty"`
@@ -59,11 +60,12 @@ type Connection struct {
 	OpenedAt time.Time `json:"opened_at,omitzero"`
 	// OriginIP is the public IP address of the connector.
 	OriginIP string `json:"origin_ip,omitempty"`
-	// IsPendingReconnect is deprecated by the API. It is false if the response does not have it.
+	// IsPendingReconnect means that the connection has ended, but is still listed. It is deprecated
+	// by the API: usually false.
 	IsPendingReconnect bool `json:"is_pending_reconnect"`
 }
 
-// CleanupParams selects the connections to clean up.
+// CleanupParams selects the connections to drop.
 type CleanupParams struct {
 	// ConnectorID selects the connections of one connector. If it is empty, all are selected.
 	ConnectorID string `url:"client_id,omitempty"`

@@ -90,8 +90,8 @@ func withDashes(id string) string {
 // same credentials can be different texts, because the API and cloudflared order the JSON members
 // differently. The case of account and tunnel IDs is ignored.
 //
-// Tokens of WARP connectors, whose format is not documented, are compared as texts. An empty token
-// is never the same as another token.
+// Tokens of WARP connectors, whose format is not documented, are compared as texts. If a token is
+// empty, the result is false.
 func SameTunnelToken(a, b Secret) bool {
 	one, oneErr := ParseTunnelToken(a)
 	other, otherErr := ParseTunnelToken(b)

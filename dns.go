@@ -12,8 +12,8 @@ import (
 
 // DNSRecordsService manages the DNS records of zones.
 //
-// If another record prevents a write, the API responds with code 81053, 81054, 81057 or 81058. The
-// error is then both [ErrConflict] and [ErrBadRequest].
+// If a record conflicts with an existing record, the API responds with code 81053, 81054, 81057 or
+// 81058. The error is then both [ErrConflict] and [ErrBadRequest].
 type DNSRecordsService service
 
 // DNSRecord is a DNS record of a zone.
@@ -22,7 +22,7 @@ type DNSRecord struct {
 	Type    string `json:"type"`    // such as CNAME
 	Name    string `json:"name"`    // the whole name, in lower case and Punycode
 	Content string `json:"content"` // such as the target of a CNAME
-	TTL     int    `json:"ttl"`     // in seconds; 1 is automatic, the TTL of every proxied record
+	TTL     int    `json:"ttl"`     // in seconds; 1 is automatic; proxied records always have 1
 	Proxied bool   `json:"proxied"` // requests go through Cloudflare
 	// Proxiable reports whether the record can be proxied. Most records of types A, AAAA and CNAME
 	// can be.
@@ -51,9 +51,9 @@ type DNSRecordListParams struct {
 	Type    string `url:"type,omitempty"`          // such as CNAME
 	Name    string `url:"name.exact,omitempty"`    // the whole name
 	Content string `url:"content.exact,omitempty"` // the whole content
-	Proxied *bool  `url:"proxied,omitempty"`       // new(true): proxied; new(false): not proxied
+	Proxied *bool  `url:"proxied,omitempty"`       // selects by proxying; nil does not filter
 	Comment string `url:"comment.exact,omitempty"` // the whole comment
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is 1 to 1000. The default is 100 for List, set by the API, and 1000 for All.
 	PerPage int `url:"per_page,omitempty"`
@@ -63,7 +63,7 @@ type DNSRecordListParams struct {
 // need other fields, such as MX and SRV, use [Client.Do].
 type DNSRecordCreateParams struct {
 	Type    string   // such as CNAME
-	Name    string   // the whole name, or without the zone's name; "@" is the zone itself
+	Name    string   // the whole name, the part before the zone's name, or "@" for the zone
 	Content string   // such as the target of a CNAME
 	TTL     int      // in seconds, 30 to 86400; the default is 1 for automatic
 	Proxied bool     // requests go through Cloudflare
@@ -77,7 +77,7 @@ type DNSRecordUpdateParams struct {
 	Content string   // such as the target of a CNAME
 	TTL     int      // in seconds, 30 to 86400, or 1 for automatic
 	Proxied *bool    // nil leaves it as it is
-	Comment *string  // new("") clears it; nil leaves it as it is
+	Comment *string  // a pointer to "" clears it; nil leaves it as it is
 	Tags    []string // nil leaves them as they are; an empty list clears them
 }
 
@@ -117,8 +117,8 @@ func (s *DNSRecordsService) List(
 	return doPage(ctx, clientOf(s), r, maxRecordsPerPage, checkDNSRecord, opts)
 }
 
-// All returns an iterator over the DNS records that List finds, on every page. Ranging over it
-// again sends new requests. An error is yielded once, with a nil record, and ends the iteration.
+// All returns an iterator over the DNS records on all pages of List. Ranging over it again sends
+// new requests. An error is yielded once, with a nil record, and ends the iteration.
 //
 // Operation: GET /zones/{zone_id}/dns_records
 //
@@ -151,9 +151,9 @@ func (s *DNSRecordsService) Get(
 
 // Create creates a DNS record in a zone.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrConflict] if another
-// record prevents it, and [ErrOutcomeUnknown] if the record may have been created: look for it with
-// [DNSRecordsService.List] and the name.
+// The request is retried only if it certainly was not carried out. Create returns [ErrConflict] if
+// the record conflicts with an existing record, and [ErrOutcomeUnknown] if the record may have been
+// created: search for it by its name with [DNSRecordsService.List].
 //
 // Operation: POST /zones/{zone_id}/dns_records
 //
@@ -190,8 +190,9 @@ func (s *DNSRecordsService) Create(
 
 // Update changes a DNS record and returns it. Only the fields that are set are sent.
 //
-// It returns [ErrNotFound] if the zone has no such record, [ErrConflict] if another record prevents
-// the change, and [ErrOutcomeUnknown] if the record may have been changed: call it again.
+// It returns [ErrNotFound] if the zone has no such record, [ErrConflict] if the change conflicts
+// with another record, and [ErrOutcomeUnknown] if the record may have been changed: call Update
+// again.
 //
 // Operation: PATCH /zones/{zone_id}/dns_records/{dns_record_id}
 //
@@ -222,7 +223,7 @@ func (s *DNSRecordsService) Update(
 // Delete deletes a DNS record.
 //
 // It returns [ErrNotFound] if the zone has no such record, and [ErrOutcomeUnknown] if the record
-// may have been deleted: call it again.
+// may have been deleted: call Delete again, and treat ErrNotFound as success.
 //
 // Operation: DELETE /zones/{zone_id}/dns_records/{dns_record_id}
 //

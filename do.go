@@ -26,8 +26,8 @@ import (
 // The body is encoded as JSON. A []byte must be JSON already, and nil sends no body. To send a
 // [Secret], use the result of its Reveal method.
 //
-// If result is not nil, it must be a pointer. Its target is replaced by the result in the response,
-// but only if the call succeeds.
+// If result is not nil, it must be a pointer. The member "result" of the response is decoded into
+// it, but only if the call succeeds.
 //
 // It returns an [*InvalidArgumentError] before anything is sent, or an [*Error]. If the method is
 // not GET, it can return [ErrOutcomeUnknown].
@@ -100,8 +100,9 @@ func newDoRequest(method, path string) (request, error) {
 // requests all pages and decodes each item as a T.
 //
 // The path has the same form as that of [Client.Do]. Every request has the given query and the page
-// number. The server's default for per_page applies, unless query, path or an option sets it. A
-// response without result_info is the whole list, unless it has as many items as per_page.
+// number. The server's default for per_page applies, unless query, path or an option sets it. If a
+// response has no member result_info, which describes the page, DoAll stops after it. But if
+// per_page is set and the response has per_page items, DoAll requests the next page.
 //
 // If a request fails, DoAll yields the error once, with a zero T, and stops.
 func DoAll[T any](

@@ -10,24 +10,29 @@ import (
 	"time"
 )
 
-// The sentinel errors that errors.Is finds in the errors of this package. Several can match one
-// error: if the response to an update was lost and its retry got a 429, the error is both
+// Use errors.Is to compare an error of this package with these sentinel errors. Several can match
+// one error: if the response to an update was lost and its retry got a 429, the error is both
 // ErrOutcomeUnknown and ErrRateLimited. Check for ErrOutcomeUnknown first. For the API's other
 // error codes, use [HasCode].
 var (
 	// ErrBadRequest means status 400: the API does not accept the arguments.
 	ErrBadRequest = errors.New("bad request")
-	// ErrUnauthorized means that the credentials are unknown, malformed or revoked: status 401, or
-	// status 400 with code 6003, 6103, 6111 or 9106.
+	// ErrUnauthorized means that the credentials are unknown or malformed: status 401, or status
+	// 400 with code 6003, 6103, 6111 or 9106. For revoked credentials, the API returns this error
+	// or ErrForbidden.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrForbidden means status 403: the credentials lack a permission or are revoked.
+	// ErrForbidden means status 403: the credentials lack a permission, or they are revoked.
 	ErrForbidden = errors.New("forbidden")
-	// ErrNotFound means that the requested object does not exist: status 404 in an error response
-	// of the API, without code 7000 or 7003. FindByName returns it if no live tunnel has the name,
-	// and ResolvePermissionGroups if a permission group does not exist.
+	// ErrNotFound means that the requested object does not exist: the API responded with status 404
+	// and an error. The codes 7000 and 7003 are excluded, because they mean that the path is wrong.
+	// Methods that search, such as [TunnelsService.FindByName], return ErrNotFound if they find
+	// nothing, except [APITokensService.FindByName], which returns an empty result. If the API
+	// responds to a search for a tunnel, zone or virtual network with a 404, the error is not
+	// ErrNotFound.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that another DNS
-	// record prevents the write: code 81053, 81054, 81057 or 81058, which is ErrBadRequest too.
+	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that a DNS record
+	// cannot be written because it conflicts with an existing record: code 81053, 81054, 81057 or
+	// 81058. Such an error is ErrBadRequest too.
 	ErrConflict = errors.New("conflict")
 	// ErrRateLimited means status 429, or that the call was not sent because of an earlier 429
 	// response. If the client's own rate limit does not allow a call before its deadline, the error
@@ -39,29 +44,34 @@ var (
 	ErrTunnelNameTaken = errors.New("tunnel name taken")
 	// ErrActiveConnections means code 1022: the tunnel still has connections and cannot be deleted.
 	ErrActiveConnections = errors.New("tunnel has active connections")
-	// ErrTunnelHasRoutes means code 1023: the tunnel still has routes and cannot be deleted. Since
-	// November 2025, the API deletes the routes together with the tunnel instead.
+	// ErrTunnelHasRoutes means code 1023: the tunnel still has routes and cannot be deleted. The
+	// API has not returned it since November 2025: it deletes the routes together with the tunnel.
 	ErrTunnelHasRoutes = errors.New("tunnel has routes")
 	// ErrRouteExists means code 1014 for a route: the virtual network already has a route for this
 	// CIDR. [RoutesService.Ensure] returns it if that route belongs to another tunnel.
 	ErrRouteExists = errors.New("route exists")
-	// ErrHostnameTaken means that the DNS record of the hostname points to something else.
+	// ErrHostnameTaken means that [HostnamesService.Publish] found a DNS record of the hostname
+	// that does not point to the given tunnel.
 	ErrHostnameTaken = errors.New("hostname taken")
 	// ErrConcurrentUpdate means that another write changed a tunnel's configuration during
-	// ModifyConfiguration. Unless the error says that nothing was written, one of the two changes
-	// is lost.
+	// ModifyConfiguration. If the configuration was not written, the text of the error says so.
+	// Otherwise the change of the other write is lost or, if the error is ErrOutcomeUnknown too,
+	// one of the two changes may be lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
-	// ErrLocallyManaged means that a tunnel reads its configuration from a file on the machine of
-	// cloudflared. A configuration write returns it together with its result: the configuration is
-	// stored, but the tunnel does not use it.
+	// ErrLocallyManaged means that cloudflared reads the configuration of the tunnel from a file on
+	// its machine. UpdateConfiguration and ModifyConfiguration return it together with their
+	// result: the configuration is stored, but cloudflared does not use it.
+	// [HostnamesService.Publish] returns it and writes nothing.
 	ErrLocallyManaged = errors.New("tunnel is locally managed")
 	// ErrOutcomeUnknown means that a write may have been carried out although the call failed. Read
 	// the current state before you repeat the write.
 	//
-	// An attempt was sent, and then it was cancelled, it timed out, its connection broke, it got a
-	// status of 500 or above, or its response could not be read. No later attempt settled the
-	// outcome. Only an error response of the API with a 4xx status settles it, except 401, 403,
-	// 408, 425 and 429, and except errors about the credentials or the path.
+	// An error is ErrOutcomeUnknown if both of these are true:
+	//   - An attempt was sent, and it was cancelled, it timed out, its connection broke, its status
+	//     was 500 or above, or its response could not be read.
+	//   - No later attempt got a conclusive response: a success, or an error of the API with a 4xx
+	//     status. The statuses 401, 403, 408, 425 and 429, and errors about the credentials or the
+	//     path, are not conclusive.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -73,7 +83,7 @@ const (
 	codeExists            = 1014 // a route with the CIDR, or a virtual network with the name
 )
 
-// codesRecordExists mean that another DNS record prevents the write of one.
+// codesRecordExists mean that a DNS record conflicts with an existing one.
 var codesRecordExists = []int{81053, 81054, 81057, 81058}
 
 // The API's codes whose message does not name the usual cause.
@@ -85,9 +95,9 @@ const (
 // codesUnauthorized mean that a status 400 is about the credentials.
 var codesUnauthorized = []int{6003, 6103, 6111, 9106}
 
-// Error is the error of a failed call. The response reports the failure, cannot be read, or is
-// missing. Use errors.Is with the sentinel errors of this package, errors.AsType to read the
-// fields, and [HasCode] to check for the API's codes.
+// Error is the error of a failed call. The API reported an error, the response could not be read,
+// or there was no response. Use errors.Is with the sentinel errors of this package, errors.AsType
+// to read the fields, and [HasCode] to check for the API's codes.
 //
 // It contains no secrets: every secret that was sent is redacted from every field, even if the
 // server echoes it.
@@ -106,9 +116,9 @@ type Error struct {
 	RayID string
 	// Errors are the errors in the response.
 	Errors []ErrorDetail
-	// RetryAfter is how long to wait before the next call: the server's Retry-After, the rest of
-	// the pause after an earlier 429 response, or the wait that the client's own rate limit needs.
-	// It is 0 if none of them is known.
+	// RetryAfter is how long to wait before the next call. It is the longest of: the duration in
+	// the Retry-After header, the rest of the delay after an earlier 429 response, and the wait for
+	// the client's own rate limit. It is 0 if none of them applies.
 	RetryAfter time.Duration
 	// Attempts is the number of attempts, including those that got no connection. If it is 0,
 	// nothing was sent.
@@ -210,8 +220,8 @@ func (e *Error) usualCause() string {
 	return ""
 }
 
-// Unwrap returns the cause besides the response, such as the context's error, a network error or a
-// JSON error. It returns nil if there is none.
+// Unwrap returns the underlying error, such as the context's error, a network error or a JSON
+// error. It returns nil if there is none.
 func (e *Error) Unwrap() error {
 	if e.cause == nil {
 		return nil
@@ -281,8 +291,8 @@ func (d ErrorDetail) String() string {
 	return b.String()
 }
 
-// HasCode reports whether err has one of the API's error codes. It looks in every [Error] in the
-// chain of err, and in the chains of their details.
+// HasCode reports whether err has at least one of the given error codes of the API. It searches
+// every [*Error] that err is or wraps, including the Chain of each [ErrorDetail].
 func HasCode(err error, codes ...int) bool {
 	if err == nil {
 		return false
@@ -308,8 +318,10 @@ func hasCode(details []ErrorDetail, codes ...int) bool {
 	})
 }
 
-// InvalidArgumentError is an error about an argument, returned before anything is sent. It never
-// contains the value of the argument.
+// InvalidArgumentError is an error about an argument, returned before anything is written. Methods
+// that read before they write, such as [TunnelsService.ModifyConfiguration], can return it after
+// the read; all others return it before anything is sent. It never contains the value of the
+// argument.
 type InvalidArgumentError struct {
 	// Name is the name of the parameter, struct field or environment variable.
 	Name string

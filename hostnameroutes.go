@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// HostnameRoutesService manages the routes of private hostnames. They are for clients of Gateway
-// and WARP. They need no DNS record.
+// HostnameRoutesService manages the routes of private hostnames. Only devices that use WARP, or
+// Cloudflare Gateway, which filters outgoing traffic, can reach a private hostname. It needs no DNS
+// record.
 type HostnameRoutesService service
 
 // HostnameRoute sends the traffic for a private hostname to a tunnel.
 type HostnameRoute struct {
 	ID         string     `json:"id"`                    // a UUID
-	Hostname   string     `json:"hostname"`              // has at most one live route
+	Hostname   string     `json:"hostname"`              // private; has at most one live route
 	Comment    string     `json:"comment"`               // empty if there is none
 	TunnelID   string     `json:"tunnel_id"`             // the tunnel that the traffic is sent to
 	TunnelName string     `json:"tunnel_name,omitempty"` // the name of that tunnel
 	TunnelType TunnelType `json:"tun_type,omitempty"`    // the type of that tunnel
-	CreatedAt  time.Time  `json:"created_at,omitzero"`   // to the microsecond
+	CreatedAt  time.Time  `json:"created_at,omitzero"`   // has microsecond precision
 	// DeletedAt is zero for a live route.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -43,12 +44,12 @@ type HostnameRouteCreateParams struct {
 type HostnameRouteUpdateParams struct {
 	Hostname string // the new hostname
 	TunnelID string // the new tunnel
-	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
+	// Comment replaces the comment. A pointer to "" clears it; nil leaves it as it is.
 	Comment *string
 }
 
-// HostnameRouteListParams filters a list of hostname routes. Zero fields do not filter, except
-// IsDeleted.
+// HostnameRouteListParams filters a list of hostname routes. Zero fields do not filter, but a nil
+// IsDeleted selects live routes.
 type HostnameRouteListParams struct {
 	ID       string `url:"id,omitempty"`        // matches at most one route
 	Hostname string `url:"hostname,omitempty"`  // a part of the hostname; case is ignored
@@ -57,10 +58,10 @@ type HostnameRouteListParams struct {
 	// ExistedAt selects the routes that existed at this time. To find routes that were deleted
 	// since, also set IsDeleted.
 	ExistedAt time.Time `url:"existed_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// IsDeleted selects deleted routes if it is new(true), and live routes if it is new(false). The
-	// default is live routes.
+	// IsDeleted selects deleted routes if it points to true, and live routes if it points to false
+	// or is nil.
 	IsDeleted *bool `url:"is_deleted"`
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int `url:"per_page,omitempty"`
@@ -82,9 +83,9 @@ var (
 
 // Create creates a hostname route.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrConflict] if the hostname
-// already has a route, and [ErrOutcomeUnknown] if the route may have been created: look for it with
-// [HostnameRoutesService.List] and the hostname.
+// The request is retried only if it certainly was not carried out. Create returns [ErrConflict] if
+// the hostname already has a route, and [ErrOutcomeUnknown] if the route may have been created:
+// search for it by its hostname with [HostnameRoutesService.List].
 //
 // Operation: POST /accounts/{account_id}/zerotrust/routes/hostname
 //
@@ -148,8 +149,8 @@ func (s *HostnameRoutesService) List(
 	return doPage(ctx, clientOf(s), r, maxNetworkItemsPerPage, checkListedHostnameRoute, opts)
 }
 
-// All returns an iterator over the hostname routes that List finds, on every page. Ranging over it
-// again sends new requests. An error is yielded once, with a nil route, and ends the iteration.
+// All returns an iterator over the hostname routes on all pages of List. Ranging over it again
+// sends new requests. An error is yielded once, with a nil route, and ends the iteration.
 //
 // Operation: GET /accounts/{account_id}/zerotrust/routes/hostname
 //
@@ -169,8 +170,9 @@ func (s *HostnameRoutesService) All(
 // Update changes a hostname route and returns it. Only the fields that are set are sent.
 //
 // It returns [ErrNotFound] if the route is unknown or deleted, [ErrConflict] if the hostname has
-// another route, and [ErrOutcomeUnknown] if the route may have been changed. If the API reports
-// that the update changes nothing, Update reads the route and succeeds if it is as requested.
+// another route, and [ErrOutcomeUnknown] if the route may have been changed. The API refuses an
+// update that changes nothing. Update then reads the route, and returns it if it has the requested
+// values.
 //
 // Operation: PATCH /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //
@@ -196,8 +198,8 @@ func (s *HostnameRoutesService) Update(
 // ID is set.
 //
 // It returns [ErrNotFound] if the route is unknown or already deleted, and [ErrOutcomeUnknown] if
-// it may have been deleted. Deleting a tunnel also deletes its routes: if a clean-up deletes the
-// tunnel first, treat [ErrNotFound] as success.
+// the route may have been deleted. Deleting a tunnel also deletes its routes: if you delete the
+// tunnel before the route, treat [ErrNotFound] as success.
 //
 // Operation: DELETE /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //

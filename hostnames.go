@@ -7,8 +7,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
 
-// List returns the hostnames in a tunnel's configuration, one for each rule that has one, in the
-// order of the rules, with the state of their DNS records.
+// List returns the hostnames in a tunnel's configuration, with the state of their DNS records.
+// There is one item for each rule with a hostname, in the order of the rules.
 //
 // Only a record of exactly the rule's hostname counts: if only the record of a wildcard matches the
 // hostname, the state is [DNSStateMissing]. If the credentials cannot read the zone of a hostname,

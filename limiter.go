@@ -23,8 +23,8 @@ func NewLimiter(requests int, window time.Duration) (*QuotaLimiter, error) {
 	return &QuotaLimiter{limiter.New(requests, window, math.MaxInt64)}, nil
 }
 
-// Wait blocks until a request may be sent. It returns an error at once if that is after the
-// context's deadline, and the context's error if the context ends first.
+// Wait blocks until a request may be sent. If that time is after the context's deadline, Wait
+// returns an error at once. If the context ends during the wait, it returns the context's error.
 func (l *QuotaLimiter) Wait(ctx context.Context) error {
 	switch {
 	case l == nil || l.limiter == nil:

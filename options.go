@@ -25,7 +25,7 @@ var defaultRetry = RetryPolicy{
 }
 
 // Option configures a client in [NewClient]. If two options set the same value, the last one
-// applies.
+// applies. [WithEnvironment] never overrides another option.
 type Option func(*settings) error
 
 // settings collects the values that options set.
@@ -55,8 +55,8 @@ type settings struct {
 type Limiter interface {
 	// Wait blocks until a request may be sent. It returns an error if the request must not be sent
 	// or the context ends; the call then fails without sending the request, and the error is in the
-	// chain of its [*Error]. Wait is called before every attempt, and again if a hold began during
-	// the wait. It must be safe for concurrent use.
+	// chain of its [*Error]. Wait is called before every attempt, and again if another call got a
+	// 429 response during the wait. It must be safe for concurrent use.
 	Wait(ctx context.Context) error
 }
 
@@ -69,8 +69,8 @@ type RetryPolicy struct {
 	// BaseDelay is the maximum pause before the second attempt. The maximum doubles with each
 	// further attempt. The pause is random, from 0 to the maximum. The default is 500ms.
 	BaseDelay time.Duration
-	// MaxDelay is the maximum of every pause. A call that a Retry-After header would delay for
-	// longer fails at once. The default is 30s.
+	// MaxDelay is the maximum of every pause. If a Retry-After header asks for a longer one, the
+	// call fails at once. The default is 30s.
 	MaxDelay time.Duration
 }
 
@@ -136,12 +136,13 @@ func WithBaseURL(baseURL string) Option {
 	return func(s *settings) error { return s.setBaseURL("baseURL", baseURL) }
 }
 
-// WithHTTPClient sends requests with a copy of an HTTP client: its transport, its cookie jar and
-// its timeout. The timeout limits each attempt, like [WithTimeout]. Redirects are not followed.
+// WithHTTPClient sends requests with the transport, the cookie jar and the timeout of an HTTP
+// client. The timeout limits each attempt, in addition to that of [WithTimeout]. Redirects are not
+// followed.
 //
-// All requests go to one host. Concurrent calls over HTTP/1.1 need a transport with a larger
-// MaxIdleConnsPerHost than the 2 of http.DefaultTransport. To modify the client's default transport
-// instead, use [WithTransport].
+// All requests go to one host. For many concurrent calls over HTTP/1.1, set MaxIdleConnsPerHost of
+// the transport: with the default of 2, most connections are used only once. To change the default
+// transport of this package instead, use [WithTransport].
 func WithHTTPClient(client *http.Client) Option {
 	return func(s *settings) error {
 		if client == nil {
@@ -184,7 +185,8 @@ func WithUserAgent(userAgent string) Option {
 // WithRateLimit sets the rate limit of the client and the clients made from it by
 // [Client.ForAccount]. They never send more than the given number of requests in any window of the
 // given length. Each attempt counts. A burst of up to 10% of the requests, but at least one, is
-// sent at once; the rest is spread evenly. A call waits for its turn until its context ends.
+// sent at once; 1% is kept in reserve, and the rest is spread evenly. A call waits for its turn
+// until its context ends.
 //
 // The default is Cloudflare's limit for a token, 1200 requests in 5 minutes: a burst of 120, then
 // 3.56 requests per second. If several processes use the same token, give each a part of the quota,
@@ -292,10 +294,10 @@ func WithMaxResponseBytes(n int64) Option {
 // WithLogger sets a logger. By default, and if logger is nil, nothing is logged.
 //
 // Each attempt is one record with the keys call, operation, status, ray_id, attempt, duration and
-// error. The level is warn if the attempt failed without a response, with a 2xx status, or with a
-// status that is retried; otherwise it is debug. Each wait of a second or more is one record at
-// level info, with the keys call, operation, reason and duration. Bodies, queries and headers are
-// not logged.
+// error. The level of a failed attempt is warn if there was no response, if the status is one that
+// can be retried, or if the status is 2xx (for example, because the body is not valid JSON). All
+// other attempts have the level debug. Each wait of a second or more is one record at level info,
+// with the keys call, operation, reason and duration. Bodies, queries and headers are not logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
 		s.logger = logSink{}

@@ -37,7 +37,7 @@ func newCallOptions(opts []CallOption, maxAttempts int) (callOptions, error) {
 	return options, nil
 }
 
-// ResponseInfo describes the last response to a call. It is filled if the call succeeds and if it
+// ResponseInfo describes the last response to a call. It is filled whether the call succeeds or
 // fails.
 type ResponseInfo struct {
 	// StatusCode is the HTTP status, or 0 if there was no response.
@@ -51,8 +51,8 @@ type ResponseInfo struct {
 	// Messages are the API's messages besides its errors. A successful response can have messages
 	// too, so do not use them to detect errors.
 	Messages []Message
-	// RetryAfter is the pause that the Retry-After header asks for, in seconds or as a date. It is
-	// 0 if the header is missing.
+	// RetryAfter is the pause that the Retry-After header asks for. The header has seconds or a
+	// date. RetryAfter is 0 if the header is missing.
 	RetryAfter time.Duration
 	// Page is the result_info of a list. It is zero if the response has none.
 	Page PageInfo
@@ -79,7 +79,8 @@ func CaptureResponse(info *ResponseInfo) CallOption {
 	}
 }
 
-// AddHeader adds a header to the request. The headers of the client's credentials are refused. An
+// AddHeader adds a header to the request. The headers of credentials cannot be added: for
+// Authorization, X-Auth-Email and X-Auth-Key, the call returns an [*InvalidArgumentError]. An
 // Idempotency-Key header does not make a POST request retryable, because this API does not support
 // it.
 func AddHeader(key, value string) CallOption {
@@ -112,8 +113,9 @@ func AddQuery(key, value string) CallOption {
 }
 
 // MaxAttempts overrides [RetryPolicy].MaxAttempts for one call. With 1, the call is not retried.
-// The exception is a retry by net/http on a new connection after an idle connection turned out to
-// be dead; that retry is counted and rate limited too.
+// There is one exception: if an idle connection turns out to be closed, net/http can send the
+// request again on a new connection. This is an attempt too: it is rate limited and included in
+// [Error].Attempts.
 func MaxAttempts(n int) CallOption {
 	return func(o *callOptions) error {
 		if n < 1 {
@@ -153,8 +155,8 @@ func Operation(ctx context.Context) string {
 	return ""
 }
 
-// Attempt returns the number of the attempt that a request belongs to, from 1. A RoundTripper calls
-// it with the context of the request. In any other context it returns 0.
+// Attempt returns the number of the current attempt of a call. The first attempt is 1. A
+// RoundTripper calls Attempt with the context of the request. In any other context it returns 0.
 func Attempt(ctx context.Context) int {
 	if p := progressOf(ctx); p != nil {
 		return int(p.attempts.Load())

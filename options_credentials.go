@@ -49,8 +49,8 @@ func fixed(c credential) credentials {
 	return func(context.Context) (credential, error) { return c, nil }
 }
 
-// WithAPIToken authenticates with an API token of a user or of an account. It returns an error if
-// the text cannot be an API token.
+// WithAPIToken authenticates with an API token of a user or of an account. [NewClient] returns an
+// error if the text cannot be one.
 func WithAPIToken(token string) Option {
 	return func(s *settings) error { return s.setAPIToken("apiToken", token) }
 }
@@ -85,8 +85,8 @@ func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 
 // WithEnvironment reads the credentials from CLOUDFLARE_API_TOKEN, or from CLOUDFLARE_API_KEY and
 // CLOUDFLARE_EMAIL, the account ID from CLOUDFLARE_ACCOUNT_ID and the base URL from
-// CLOUDFLARE_BASE_URL. Other options take precedence, in whatever order the options are given. An
-// empty variable counts as not set.
+// CLOUDFLARE_BASE_URL. It sets only what no other option sets, whatever the order of the options.
+// An empty variable counts as not set.
 func WithEnvironment() Option {
 	return func(s *settings) error {
 		s.environment = true

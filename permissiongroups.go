@@ -16,8 +16,10 @@ type PermissionGroupListParams struct {
 	Scope TokenScope `url:"scope,omitempty"`
 }
 
-// PermissionGroups returns the permission groups that the policies of a token can have. The list
-// has no pages: without a filter it has about 400 groups.
+// PermissionGroups returns the permission groups that the policies of a token can have. The API
+// returns all of them in one response: about 400 groups if params are zero.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: GET /user/tokens/permission_groups
 //
@@ -39,7 +41,9 @@ func (s *APITokensService) PermissionGroups(
 // the names. Only groups with this scope are searched, because groups of different scopes can have
 // the same name.
 //
-// It returns [ErrNotFound] if no group has one of the names. The error lists each such name.
+// It returns [ErrNotFound] if one or more of the names have no group. The error lists these names.
+//
+// [Client.UserTokens] sends the first operation, [Client.AccountTokens] the second.
 //
 // Operation: GET /user/tokens/permission_groups
 //
@@ -61,7 +65,7 @@ func (s *APITokensService) ResolvePermissionGroups(
 	}
 	all, err := s.PermissionGroups(ctx, PermissionGroupListParams{Scope: scope})
 	if err != nil {
-		return nil, err
+		return nil, listFailed(err)
 	}
 	var found []PermissionGroup
 	var missing []string

@@ -30,8 +30,8 @@ type PublishParams struct {
 	// Hostname is the name that visitors request, such as app.example.com, example.com or
 	// *.example.com. Write characters that are not ASCII in Punycode. Required.
 	Hostname string
-	// Path is a regular expression, such as ^/api/. It must match some part of the path of a
-	// request. The default is every path.
+	// Path is a regular expression, such as ^/api/. A request matches if any part of its path does.
+	// The default is every path.
 	Path string
 	// Service is where cloudflared sends requests, such as http://localhost:8080: see
 	// [IngressRule]. Required.
@@ -42,8 +42,8 @@ type PublishParams struct {
 	// ZoneID selects one of the zones that contain the hostname. The default is the zone that
 	// [ZonesService.ForHostname] returns.
 	ZoneID string
-	// Overwrite replaces a DNS record of the hostname that points elsewhere, or all of its A and
-	// AAAA records. By default such records are kept and Publish fails.
+	// Overwrite replaces DNS records of the hostname that point elsewhere: a CNAME record, or all A
+	// and AAAA records. By default such records are kept and Publish fails.
 	Overwrite bool
 }
 
@@ -78,13 +78,15 @@ const (
 // The ingress rule:
 //
 //   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
-//     all of its requests.
-//   - A new rule is inserted before the first rule or rules that match all of its requests, at the
-//     latest before the catch-all rule. It takes no requests from rules that match only some of its
-//     requests, such as rules for a path of the hostname.
-//   - If another rule matches exactly the same requests with a different path, such as .* instead
-//     of none, the new rule is inserted before it.
-//   - All other rules keep their order. If there is no catch-all rule, http_status:404 is added.
+//     all of its requests, so that it would get none.
+//   - For a new rule, Publish finds the first rule that, together with the rules before it, matches
+//     all requests of the new rule. The new rule is inserted before that rule, which is often the
+//     catch-all rule. A rule before the new one that matches only some of its requests, such as a
+//     rule for one path of the hostname, still gets those requests.
+//   - If an existing rule has another path but matches exactly the same requests, as .* and an
+//     empty path do, the new rule is inserted before it. The existing rule then gets no requests.
+//   - All other rules keep their order. If there is no catch-all rule, one with the service
+//     http_status:404 is added at the end.
 //
 // The DNS record is a proxied CNAME to [TunnelHostname]. If the record exists but is not proxied,
 // Publish changes it.
@@ -94,10 +96,10 @@ const (
 //
 // It returns:
 //
-//   - [ErrNotFound] if the tunnel does not exist or is deleted, or if the credentials can read no
-//     zone of the hostname.
-//   - [ErrHostnameTaken] if a record points elsewhere, also to another tunnel, and params.Overwrite
-//     is not set.
+//   - [ErrNotFound] if the tunnel does not exist or is deleted, or if no zone that the credentials
+//     can read contains the hostname.
+//   - [ErrHostnameTaken] if a DNS record of the hostname points elsewhere, for example to another
+//     tunnel, and params.Overwrite is not set.
 //   - [ErrLocallyManaged] if the tunnel reads its configuration from a file. Nothing is written
 //     then.
 //   - [ErrOutcomeUnknown] if the last write may have been carried out.

@@ -39,7 +39,7 @@ func deleteTunnel(ctx context.Context, client *cftunnel.Client, tunnelID string)
 	_, err := client.Tunnels.Delete(ctx, tunnelID, cftunnel.TunnelDeleteParams{})
 	switch {
 	case errors.Is(err, cftunnel.ErrOutcomeUnknown):
-		return fmt.Errorf("the tunnel may be deleted; try again to find out: %w", err)
+		return fmt.Errorf("whether the tunnel is deleted is unknown; try again: %w", err)
 	case errors.Is(err, cftunnel.ErrNotFound):
 		return nil // there is no such tunnel
 	case errors.Is(err, cftunnel.ErrActiveConnections):

@@ -27,7 +27,7 @@ type Route struct {
 	// VirtualNetworkName is set by List, All and Lookup only.
 	VirtualNetworkName string    `json:"virtual_network_name,omitempty"`
 	Comment            string    `json:"comment"`             // empty if there is none
-	CreatedAt          time.Time `json:"created_at,omitzero"` // to the microsecond
+	CreatedAt          time.Time `json:"created_at,omitzero"` // has microsecond precision
 	// DeletedAt is zero for a live route.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -55,7 +55,7 @@ type RouteUpdateParams struct {
 	Network          netip.Prefix // host bits are cleared before it is sent
 	TunnelID         string       // the new tunnel
 	VirtualNetworkID string       // the new virtual network
-	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
+	// Comment replaces the comment. A pointer to "" clears it; nil leaves it as it is.
 	Comment *string
 }
 
@@ -86,9 +86,9 @@ var (
 
 // Create creates a route.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrRouteExists] if the
-// virtual network already has a route for this CIDR, and [ErrOutcomeUnknown] if the route may have
-// been created: call [RoutesService.Ensure] with the same params.
+// The request is retried only if it certainly was not carried out. Create returns [ErrRouteExists]
+// if the virtual network already has a route for this CIDR, and [ErrOutcomeUnknown] if the route
+// may have been created: call [RoutesService.Ensure] with the same params.
 //
 // Operation: POST /accounts/{account_id}/teamnet/routes
 //
@@ -172,8 +172,8 @@ func (s *RoutesService) Lookup(
 //
 // It returns [ErrNotFound] if the route is unknown or deleted, [ErrRouteExists] if the virtual
 // network has another route for the CIDR, and [ErrOutcomeUnknown] if the route may have been
-// changed. If the API reports that the update changes nothing, Update reads the route and succeeds
-// if it is as requested.
+// changed. The API refuses an update that changes nothing. Update then reads the route, and returns
+// it if it has the requested values.
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/routes/{route_id}
 //
@@ -204,8 +204,8 @@ func (s *RoutesService) Update(
 // set.
 //
 // It returns [ErrNotFound] if the route is unknown or already deleted, and [ErrOutcomeUnknown] if
-// it may have been deleted. Deleting a tunnel also deletes its routes: if a clean-up deletes the
-// tunnel first, treat [ErrNotFound] as success.
+// the route may have been deleted. Deleting a tunnel also deletes its routes: if you delete the
+// tunnel before the route, treat [ErrNotFound] as success.
 //
 // Operation: DELETE /accounts/{account_id}/teamnet/routes/{route_id}
 //

@@ -7,16 +7,17 @@ import (
 	"strings"
 )
 
-// Ensure returns the route of params.Network to params.TunnelID in its virtual network, and creates
-// it if there is none.
+// Ensure returns the route of params.Network to params.TunnelID, and creates it if there is none.
+// It ignores routes in other virtual networks than that of params.
 //
 // It can be called again at any time, also after it failed, and by several programs at once.
-// created is true if this call certainly created the route. A route that existed before keeps its
-// comment. If the response to a create is lost, Ensure looks for the route and creates it only if
-// it is missing. A virtual network cannot have two routes for one CIDR.
+// created is true if this call created the route, and false if the route existed or it is unknown
+// which call created it. A route that existed before keeps its comment. If the response to the POST
+// request is lost, Ensure looks for the route, and sends the request once more only if it finds
+// none. A virtual network cannot have two routes for one CIDR.
 //
 // It returns [ErrRouteExists] if the CIDR is routed to another tunnel, and [ErrOutcomeUnknown] if
-// the responses to two creates were lost and the route was not found.
+// the responses to both POST requests were lost and the route was not found.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes
 //

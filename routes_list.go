@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// RouteListParams filters a list of routes. Zero fields do not filter, except IsDeleted.
+// RouteListParams filters a list of routes. Zero fields do not filter, but a nil IsDeleted selects
+// live routes.
 type RouteListParams struct {
 	// Within selects the routes whose CIDR is this one or inside it.
 	Within netip.Prefix
@@ -17,15 +18,15 @@ type RouteListParams struct {
 	RouteID          string       // matches at most one route
 	TunnelID         string       // the tunnel that the routes lead to
 	VirtualNetworkID string       // the virtual network of the routes
-	TunnelTypes      []TunnelType // the types of those tunnels
+	TunnelTypes      []TunnelType // the types of the tunnels that the routes lead to
 	Comment          string       // the whole comment
 	// ExistedAt selects the routes that existed at this time. To find routes that were deleted
 	// since, also set IsDeleted.
 	ExistedAt time.Time
-	// IsDeleted selects deleted routes if it is new(true), and live routes if it is new(false). The
-	// default is live routes.
+	// IsDeleted selects deleted routes if it points to true, and live routes if it points to false
+	// or is nil.
 	IsDeleted *bool
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int
 	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int
@@ -94,8 +95,8 @@ func (s *RoutesService) List(
 	return mapPage(page, (*routeResponse).route), nil
 }
 
-// All returns an iterator over the routes that List finds, on every page. Ranging over it again
-// sends new requests. An error is yielded once, with a nil route, and ends the iteration.
+// All returns an iterator over the routes on all pages of List. Ranging over it again sends new
+// requests. An error is yielded once, with a nil route, and ends the iteration.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes
 //

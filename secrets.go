@@ -14,13 +14,15 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/securefile"
 )
 
-// Secret is a text that must not be shown: a tunnel token, a tunnel secret or an API token. It is
-// printed, logged and encoded as [REDACTED], as a value and as a map key. Only [Secret.Reveal] and
-// [Secret.WriteFile] give out the text. The zero Secret is empty. Secrets with the same text are
-// equal under ==.
+// Secret is a text that must not be shown: a tunnel token, a tunnel secret or an API token.
+// Printing, logging and encoding write [REDACTED] instead of the text, also if the Secret is the
+// key of a map. Only the methods [Secret.Reveal], [Secret.WriteFile] and
+// [TunnelCredentials.WriteFile] return or write the text. The zero Secret is empty. Secrets with
+// the same text are equal under ==.
 //
-// If a Secret is an unexported field, fmt cannot call its methods and prints an address. Programs
-// that follow unexported pointers, such as some test failure printers, can still find the text.
+// If a Secret is an unexported field, fmt cannot call its methods and prints a memory address.
+// Packages that follow unexported pointers, such as some assertion packages for tests, can still
+// print the text.
 //
 // A Secret cannot be decoded from JSON, so that [REDACTED] is never read as a secret.
 type Secret struct{ text unique.Handle[string] }
@@ -46,8 +48,8 @@ func (s Secret) Reveal() string {
 //
 // An existing file is replaced atomically: if WriteFile fails, the file is unchanged. The file
 // keeps its owner; if that is not permitted, WriteFile fails. A symbolic link is replaced by the
-// file. It returns an error if path is anything else but a regular file, such as a directory, a
-// pipe or a device, and if the Secret is zero.
+// file. It returns an error if the Secret is zero, or if path is or links to something other than a
+// regular file, such as a directory, a pipe or a device.
 //
 // Windows has neither modes nor owners of this kind: there, the file has the permissions of its
 // directory.

@@ -227,7 +227,13 @@ func TestProxy_ShowsNoPassword(t *testing.T) {
 				return next
 			}
 			for transport, opts := range map[string][]cftunnel.Option{
-				"own":    {cftunnel.WithTransport(use)},
+				"own": {cftunnel.WithTransport(use)},
+				"own, wrapped": {
+					cftunnel.WithTransport(use),
+					cftunnel.WithTransport(func(next http.RoundTripper) http.RoundTripper {
+						return roundTripper(next.RoundTrip)
+					}),
+				},
 				"caller": {cftunnel.WithHTTPClient(&http.Client{Transport: use(&http.Transport{})})},
 			} {
 				d := &recorder{}

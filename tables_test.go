@@ -95,7 +95,7 @@ func operationsTable(*testing.T) (string, string) {
 			if i > 0 && other == (senders{}) {
 				operations[operation] = senders{own: name}
 			}
-			if i == 0 && (other.v7 == "" || method.V7 != "") {
+			if i == 0 && other.v7 == "" {
 				operations[operation] = senders{name, method.V7, method.V0}
 			}
 		}

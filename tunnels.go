@@ -13,9 +13,9 @@ import (
 // TunnelsService manages cloudflared tunnels, and lists tunnels of every type.
 type TunnelsService service
 
-// Tunnel is a tunnel of any type.
+// Tunnel is a cloudflared tunnel, a WARP connector or a tunnel of another [TunnelType].
 type Tunnel struct {
-	// ID is usually a UUID.
+	// ID identifies the tunnel. Most IDs are UUIDs, but not all.
 	ID string `json:"id"`
 	// AccountTag is the ID of the account.
 	AccountTag string `json:"account_tag"`
@@ -32,8 +32,8 @@ type Tunnel struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// DeletedAt is zero for a live tunnel.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
-	// ConnsActiveAt is when the tunnel got its first current connection. It is zero if the tunnel
-	// has no connections.
+	// ConnsActiveAt is when the tunnel last changed from no connections to at least one. It is zero
+	// if the tunnel has no connections.
 	ConnsActiveAt time.Time `json:"conns_active_at,omitzero"`
 	// ConnsInactiveAt is when the tunnel lost its last connection, or when it was created. It is
 	// zero if the tunnel has connections.
@@ -43,8 +43,8 @@ type Tunnel struct {
 	Connections []Connection `json:"connections,omitempty"`
 	// Metadata is the JSON object that is stored with the tunnel.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
-	// Token is the token to run the tunnel with. Only Create and Update set it. It is never encoded
-	// as JSON.
+	// Token is the token to run the tunnel with. Only methods that create or update a tunnel set
+	// it. It is never encoded as JSON.
 	Token Secret `json:"-"`
 }
 
@@ -56,13 +56,13 @@ type TunnelType string
 
 // The types of tunnels.
 const (
-	TunnelTypeCloudflared   TunnelType = "cfd_tunnel"
-	TunnelTypeWARPConnector TunnelType = "warp_connector"
-	TunnelTypeWARP          TunnelType = "warp"
-	TunnelTypeMagic         TunnelType = "magic"
-	TunnelTypeIPsec         TunnelType = "ip_sec"
-	TunnelTypeGRE           TunnelType = "gre"
-	TunnelTypeCNI           TunnelType = "cni"
+	TunnelTypeCloudflared   TunnelType = "cfd_tunnel"     // run by cloudflared
+	TunnelTypeWARPConnector TunnelType = "warp_connector" // run by WARP: see WARPConnectorsService
+	TunnelTypeWARP          TunnelType = "warp"           // of a WARP device, not a connector
+	TunnelTypeMagic         TunnelType = "magic"          // of Magic WAN
+	TunnelTypeIPsec         TunnelType = "ip_sec"         // an IPsec tunnel
+	TunnelTypeGRE           TunnelType = "gre"            // a GRE tunnel
+	TunnelTypeCNI           TunnelType = "cni"            // Cloudflare Network Interconnect
 )
 
 // TunnelStatus is the health of a tunnel. The API may return other values.
@@ -81,8 +81,8 @@ type ConfigSource string
 
 // The sources of a configuration.
 const (
-	ConfigSourceLocal      ConfigSource = "local"      // in a file on cloudflared's machine
-	ConfigSourceCloudflare ConfigSource = "cloudflare" // in the API
+	ConfigSourceLocal      ConfigSource = "local"      // locally managed: in a file of cloudflared
+	ConfigSourceCloudflare ConfigSource = "cloudflare" // remotely managed: in the API
 )
 
 // TunnelCreateParams are the parameters of a new tunnel.
@@ -92,7 +92,7 @@ type TunnelCreateParams struct {
 	// ConfigSource says where the configuration is stored. The default is ConfigSourceLocal. Set
 	// ConfigSourceCloudflare to use UpdateConfiguration or Hostnames.Publish.
 	ConfigSource ConfigSource
-	// Secret is the secret in the tunnel's token, in standard base64 of at least 16 bytes.
+	// Secret is the secret in the tunnel's token: at least 16 bytes, encoded in standard base64.
 	// [NewTunnelSecret] returns one. By default the server generates it.
 	Secret Secret
 }
@@ -109,14 +109,14 @@ func (p TunnelCreateParams) check() error {
 type TunnelUpdateParams struct {
 	// Name is the new name.
 	Name string
-	// Secret is the new secret, in standard base64 of at least 16 bytes. [NewTunnelSecret] returns
-	// one. Earlier tokens cannot open new connections after the change.
+	// Secret is the new secret: at least 16 bytes, encoded in standard base64. [NewTunnelSecret]
+	// returns one. Earlier tokens cannot open new connections after the change.
 	Secret Secret
 }
 
-// TunnelDeleteParams are the options of a deletion.
+// TunnelDeleteParams are the options of Delete.
 type TunnelDeleteParams struct {
-	// Cascade also deletes a tunnel that has connections. Cloudflare does not document it, but
+	// Cascade deletes the tunnel even if it has connections. Cloudflare does not document it, but
 	// cloudflared uses it.
 	Cascade bool `url:"cascade,omitempty"`
 }

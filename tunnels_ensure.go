@@ -8,16 +8,18 @@ import (
 )
 
 // Ensure returns the live tunnel with the name params.Name, and creates it if there is none.
-// created reports whether this call certainly created the tunnel.
+// created is true if this call created the tunnel, and false if the tunnel existed or it is unknown
+// which call created it.
 //
 // A new tunnel has its Token. An existing tunnel has no Token, and keeps its secret and its
 // configuration source. Ensure can be repeated after a failure and called by several programs at
-// once: it never creates two tunnels. If the response to the creation is lost, it looks for the
-// tunnel, and creates it once more if it is not found.
+// once: names are unique, so it never creates two tunnels. If the response to the POST request is
+// lost, Ensure looks for the tunnel, and sends the request once more only if it finds none.
 //
-// It returns [ErrTunnelNameTaken] or [ErrConflict] if the name belongs to a WARP connector, or to a
-// tunnel that the credentials cannot read. It returns [ErrOutcomeUnknown] if the responses to both
-// creations were lost and the tunnel was not found.
+// If the name belongs to a WARP connector, or to a tunnel that the credentials cannot read, it
+// returns [ErrTunnelNameTaken], or only [ErrConflict] if the code in the response cannot be read.
+// It returns [ErrOutcomeUnknown] if the responses to both POST requests were lost and the tunnel
+// was not found.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //
@@ -74,14 +76,16 @@ const (
 	maxDeletePause   = 10 * time.Second
 )
 
-// CleanupAndDelete cleans up the connections of a tunnel and deletes the tunnel.
+// CleanupAndDelete drops the connections of a tunnel and deletes the tunnel.
 //
-// Replicas that still run may reconnect in between. CleanupAndDelete then repeats both steps until
-// the context ends, but for at most two minutes.
+// Connectors that still run may reconnect in between. CleanupAndDelete then repeats both steps
+// until the context ends, but for at most two minutes.
 //
-// It returns [ErrActiveConnections] together with the context's error if replicas kept
-// reconnecting, [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call
-// failed but may have been carried out. It can then be called again.
+// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed
+// but may have been carried out. If connectors kept reconnecting, the error is both
+// [ErrActiveConnections] and the context's error. After the two minutes, the latter is
+// context.DeadlineExceeded. After ErrActiveConnections and ErrOutcomeUnknown, CleanupAndDelete can
+// be called again.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //

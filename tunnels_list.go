@@ -15,8 +15,8 @@ import (
 // maxTunnelsPerPage is the maximum that the API allows.
 const maxTunnelsPerPage = 1000
 
-// TunnelListParams are the filters and the page of a list of tunnels. Zero fields select all
-// tunnels, except IsDeleted.
+// TunnelListParams are the filters and the page of a list of tunnels. Zero fields do not filter,
+// but a nil IsDeleted selects live tunnels.
 type TunnelListParams struct {
 	// Name selects the tunnel with exactly this name.
 	Name string `url:"name,omitempty"`
@@ -24,8 +24,8 @@ type TunnelListParams struct {
 	UUID string `url:"uuid,omitempty"`
 	// Status selects tunnels with this status.
 	Status TunnelStatus `url:"status,omitempty"`
-	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
-	// nil. One list cannot have both.
+	// IsDeleted selects deleted tunnels if it points to true, and live tunnels if it points to
+	// false or is nil. One list cannot have both.
 	IsDeleted *bool `url:"is_deleted"`
 	// IncludePrefix selects tunnels whose name has this prefix.
 	IncludePrefix string `url:"include_prefix,omitempty"`
@@ -37,14 +37,14 @@ type TunnelListParams struct {
 	WasActiveAt time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	// WasInactiveAt selects tunnels that had no connections at this time.
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// Page is the number of the page, from 1. All begins with this page. The default is 1.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is the maximum number of tunnels on a page, from 1 to 1000. The default is 1000.
 	PerPage int `url:"per_page,omitempty"`
 }
 
-// AllTypesListParams are the filters and the page of a list of tunnels of all types. Zero fields
-// select all tunnels, except IsDeleted.
+// AllTypesListParams are the filters and the page of a list of tunnels of all types. Zero fields do
+// not filter, but a nil IsDeleted selects live tunnels.
 type AllTypesListParams struct {
 	// Name selects the tunnel with exactly this name.
 	Name string `url:"name,omitempty"`
@@ -54,8 +54,8 @@ type AllTypesListParams struct {
 	Status TunnelStatus `url:"status,omitempty"`
 	// Types selects tunnels of these types. If it is empty, tunnels of all types are selected.
 	Types []TunnelType `url:"tun_types,omitempty,comma"`
-	// IsDeleted selects deleted tunnels if it is new(true), and live ones if it is new(false) or
-	// nil. One list cannot have both.
+	// IsDeleted selects deleted tunnels if it points to true, and live tunnels if it points to
+	// false or is nil. One list cannot have both.
 	IsDeleted *bool `url:"is_deleted"`
 	// IncludePrefix selects tunnels whose name has this prefix.
 	IncludePrefix string `url:"include_prefix,omitempty"`
@@ -67,7 +67,7 @@ type AllTypesListParams struct {
 	WasActiveAt time.Time `url:"was_active_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
 	// WasInactiveAt selects tunnels that had no connections at this time.
 	WasInactiveAt time.Time `url:"was_inactive_at,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
-	// Page is the number of the page, from 1. AllTypes begins with this page. The default is 1.
+	// Page is the page number, from 1. The default is 1. The method AllTypes starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is the maximum number of tunnels on a page, from 1 to 1000. The default is 1000.
 	PerPage int `url:"per_page,omitempty"`
@@ -94,7 +94,7 @@ func (s *TunnelsService) List(
 	return listTunnels(ctx, clientOf(s), opTunnelList, params, opts)
 }
 
-// All returns an iterator over the tunnels that List returns, from all pages.
+// All returns an iterator over the tunnels on all pages of List.
 //
 // It requests the pages while the caller ranges over it, with 1000 tunnels per page unless
 // params.PerPage is set. Ranging over it again sends the requests again. If a request fails, it
@@ -131,8 +131,8 @@ func (s *TunnelsService) ListAllTypes(
 	return tunnelsPage(ctx, clientOf(s), r, opts)
 }
 
-// AllTypes returns an iterator over the tunnels that ListAllTypes returns, from all pages. It works
-// like [TunnelsService.All].
+// AllTypes returns an iterator over the tunnels on all pages of ListAllTypes. It works like
+// [TunnelsService.All].
 //
 // Operation: GET /accounts/{account_id}/tunnels
 //
@@ -150,8 +150,9 @@ func (s *TunnelsService) AllTypes(
 // FindByName returns the live tunnel with the given name. The name is compared exactly, on the
 // client.
 //
-// It returns [ErrNotFound] if the credentials can read no such tunnel. If the list itself gets a
-// 404, for example because of a wrong account ID, the error is not ErrNotFound.
+// It returns [ErrNotFound] if there is none, or the credentials cannot read it. If the API responds
+// with a 404, for example because the account ID is wrong, the error is an [*Error] that is not
+// ErrNotFound.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel
 //

@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// RotateParams are the options of a rotation.
+// RotateParams are the options of RotateSecret.
 type RotateParams struct {
-	// Secret is the new secret, in standard base64 of at least 16 bytes. By default RotateSecret
-	// generates one with [NewTunnelSecret].
+	// Secret is the new secret: at least 16 bytes, encoded in standard base64. By default
+	// RotateSecret generates one with [NewTunnelSecret].
 	Secret Secret
 	// CleanupConnections drops the tunnel's connections after the secret is replaced, to disconnect
-	// replicas with the old token at once. Set it if the old token was leaked. It cannot be set for
-	// WARP connectors.
+	// connectors with the old token at once. Set it if the old token was leaked. It cannot be set
+	// for WARP connectors.
 	CleanupConnections bool
 }
 
-// Rotation is the result of a rotation.
+// Rotation is the result of RotateSecret.
 type Rotation struct {
-	// Tunnel is nil if no response to the rotation could be read.
+	// Tunnel is the tunnel after the change. It is nil if it is unknown whether the secret was
+	// replaced.
 	Tunnel *Tunnel
 	// Token is the new token to run the tunnel with.
 	Token Secret
@@ -29,15 +30,19 @@ type Rotation struct {
 // RotateSecret replaces the secret of a tunnel, and returns the new token.
 //
 // The old token cannot open new connections after that. Existing connections stay until their
-// replica restarts, unless params.CleanupConnections is set. Every retry sends the same secret.
+// connector restarts, unless params.CleanupConnections is set. Every retry sends the same secret.
 //
 // Compare tokens with [SameTunnelToken], because tokens with the same credentials can be different
-// texts. If no response contains a token, the returned token has no Endpoint.
+// texts. If no response contains a token, RotateSecret composes the token from the secret, with an
+// empty [TunnelCredentials].Endpoint.
 //
-// It returns a Rotation together with an error in two cases. If the clean-up fails, the Rotation is
-// complete. If the error is [ErrOutcomeUnknown], the Rotation has no Tunnel, and its Token is valid
-// if the rotation was carried out. The error is also ErrOutcomeUnknown if the response has a token
-// with another secret. With every other error, such as [ErrNotFound], the Rotation is nil.
+// It returns a Rotation together with an error in two cases:
+//   - The secret is replaced, but the clean-up failed, with any error. Tunnel and Token are set.
+//   - It is unknown whether the secret was replaced, for example because the token in the response
+//     has another secret than the one that was sent. The error is [ErrOutcomeUnknown], Tunnel is
+//     nil, and Token is valid only if the secret was replaced.
+//
+// In all other cases, such as [ErrNotFound] for the tunnel, the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //

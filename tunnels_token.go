@@ -6,15 +6,15 @@ import (
 	"net/http"
 )
 
-// ManagementResource is a resource of a connector that a management token gives access to. The API
+// ManagementResource says what a token of [TunnelsService.ManagementToken] gives access to. The API
 // may accept other values.
 type ManagementResource string
 
 // The resources of a management token.
 const (
-	ManagementResourceLogs        ManagementResource = "logs"         // live logs
-	ManagementResourceAdmin       ManagementResource = "admin"        // administration
-	ManagementResourceHostDetails ManagementResource = "host_details" // host details
+	ManagementResourceLogs        ManagementResource = "logs"         // live logs: see tunnellogs
+	ManagementResourceAdmin       ManagementResource = "admin"        // metrics and profiles
+	ManagementResourceHostDetails ManagementResource = "host_details" // name and IP of the machine
 )
 
 // The operations on the tokens of tunnels.
@@ -46,10 +46,11 @@ func (s *TunnelsService) Token(
 // ManagementToken returns a short-lived token for the management endpoints of a tunnel's
 // connectors. The token is a JWT: its lifetime is in the exp claim.
 //
-// For logs, the older operation is called first, and the newer one if the server no longer has it.
+// For [ManagementResourceLogs], the first operation below is called, and the second only if the
+// server does not have the first. For other resources, only the second is called.
 //
 // It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the response
-// was lost. It can then be called again.
+// was lost: call ManagementToken again.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //

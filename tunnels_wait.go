@@ -29,10 +29,10 @@ const (
 
 // WaitForStatus polls a tunnel until it has the given status, and returns the tunnel.
 //
-// It polls until the context ends. It then returns the last tunnel together with an error that
-// contains its status. If a poll fails because of the server or the network, after its own retries,
-// WaitForStatus continues. If the context has no deadline, it stops after three such failures in a
-// row.
+// If the context ends first, WaitForStatus returns the tunnel of the last poll together with an
+// error that contains the tunnel's status. If a poll and its retries fail because of the server or
+// the network, WaitForStatus polls again. If the context has no deadline, it stops after three such
+// failures in a row.
 //
 // It returns [ErrNotFound] if the tunnel does not exist or is deleted.
 //

@@ -13,16 +13,17 @@ import (
 // path.
 //
 // It removes the record only if it points to this tunnel. A record or rule that does not exist is
-// not an error, so Unpublish can be called again at any time. It also works after the tunnel is
-// deleted. If the tunnel is locally managed, the rules in its file stay.
+// not an error, so Unpublish can be called again at any time. If the tunnel is deleted, Unpublish
+// removes only the record. If the tunnel is locally managed, the rules in its file stay.
 //
-// Before it removes anything, it reads the zone, the records of the hostname and the configuration.
-// If one of them cannot be read, it fails and nothing is removed. If removing the rules fails, the
-// error says that the record is removed: call Unpublish again to finish.
+// Before it removes anything, it reads the zone, the records of the hostname and, unless the tunnel
+// is deleted, the configuration. If one of these reads fails, Unpublish fails and nothing is
+// removed. If removing the rules fails, the error says that the record is removed: call Unpublish
+// again to finish.
 //
-// It returns [ErrNotFound] if the credentials can read no zone of the hostname, [ErrOutcomeUnknown]
-// if the last write may have been carried out, and the errors of
-// [TunnelsService.ModifyConfiguration].
+// It returns [ErrNotFound] if no zone that the credentials can read contains the hostname, and
+// [ErrOutcomeUnknown] if the last write may have been carried out. It also returns the errors of
+// [TunnelsService.ModifyConfiguration], but a deleted or locally managed tunnel is not an error.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //

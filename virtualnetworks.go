@@ -18,7 +18,7 @@ type VirtualNetwork struct {
 	Name      string    `json:"name"`                // unique among the live virtual networks
 	Comment   string    `json:"comment"`             // empty if there is none
 	IsDefault bool      `json:"is_default_network"`  // routes without a virtual network belong to it
-	CreatedAt time.Time `json:"created_at,omitzero"` // to the microsecond
+	CreatedAt time.Time `json:"created_at,omitzero"` // has microsecond precision
 	// DeletedAt is zero for a live virtual network.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 }
@@ -41,7 +41,7 @@ type VirtualNetworkCreateParams struct {
 // Update returns an error.
 type VirtualNetworkUpdateParams struct {
 	Name string // the new name
-	// Comment replaces the comment. new("") clears it; nil leaves it as it is.
+	// Comment replaces the comment. A pointer to "" clears it; nil leaves it as it is.
 	Comment *string
 	// IsDefault makes it the default virtual network, in place of the current one. To end that,
 	// make another one the default.
@@ -55,17 +55,17 @@ type VirtualNetworkDeleteParams struct {
 	Force bool `url:"force,omitempty"`
 }
 
-// VirtualNetworkListParams filters a list of virtual networks. Zero fields do not filter, except
-// IsDeleted.
+// VirtualNetworkListParams filters a list of virtual networks. Zero fields do not filter, but a nil
+// IsDeleted selects live virtual networks.
 type VirtualNetworkListParams struct {
 	ID        string `url:"id,omitempty"`                 // matches at most one
 	Name      string `url:"name,omitempty"`               // the whole name
-	IsDefault *bool  `url:"is_default_network,omitempty"` // new(true): only the default one
-	// IsDeleted selects deleted virtual networks if it is new(true), and live ones if it is
-	// new(false). The default is live ones.
+	IsDefault *bool  `url:"is_default_network,omitempty"` // true selects only the default one
+	// IsDeleted selects deleted virtual networks if it points to true, and live ones if it points
+	// to false or is nil.
 	IsDeleted *bool `url:"is_deleted"`
-	// Page is the page number, from 1. The default is 1. All begins with this page. The API may
-	// return all virtual networks at once instead.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page. The
+	// API may return all virtual networks at once instead.
 	Page int `url:"page,omitempty"`
 	// PerPage is 1 to 1000. The default for List is set by the API; for All it is 1000.
 	PerPage int `url:"per_page,omitempty"`
@@ -91,9 +91,9 @@ var (
 
 // Create creates a virtual network.
 //
-// It is retried only if it was certainly not carried out. It returns [ErrConflict] if the name is
-// taken, and [ErrOutcomeUnknown] if the virtual network may have been created: look for it with
-// [VirtualNetworksService.FindByName].
+// The request is retried only if it certainly was not carried out. Create returns [ErrConflict] if
+// the name is taken, and [ErrOutcomeUnknown] if the virtual network may have been created: search
+// for it with [VirtualNetworksService.FindByName].
 //
 // Operation: POST /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -145,9 +145,8 @@ func (s *VirtualNetworksService) List(
 	return doPage(ctx, clientOf(s), r, maxNetworks, checkListedNetwork, opts)
 }
 
-// All returns an iterator over the virtual networks that List finds, on every page. Ranging over it
-// again sends new requests. An error is yielded once, with a nil virtual network, and ends the
-// iteration.
+// All returns an iterator over the virtual networks on all pages of List. Ranging over it again
+// sends new requests. An error is yielded once, with a nil virtual network, and ends the iteration.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -185,9 +184,9 @@ func isWholeNetworkList(p *Page[VirtualNetwork], perPage int) bool {
 // Update changes a virtual network and returns it. Only the fields that are set are sent.
 //
 // It returns [ErrNotFound] if the virtual network is unknown or deleted, [ErrConflict] if the name
-// is taken, and [ErrOutcomeUnknown] if the virtual network may have been changed. If the API
-// reports that the update changes nothing, Update reads the virtual network and succeeds if it is
-// as requested.
+// is taken, and [ErrOutcomeUnknown] if the virtual network may have been changed. The API refuses
+// an update that changes nothing. Update then reads the virtual network, and returns it if it has
+// the requested values.
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
 //
@@ -215,7 +214,7 @@ func (s *VirtualNetworksService) Update(
 // The API refuses to delete the default virtual network. It also refuses to delete one with routes
 // or devices unless params.Force is set. A refusal is [ErrBadRequest] or [ErrConflict]. Delete
 // returns [ErrNotFound] if the virtual network is unknown or already deleted, and
-// [ErrOutcomeUnknown] if it may have been deleted.
+// [ErrOutcomeUnknown] if the virtual network may have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
 //
@@ -238,7 +237,7 @@ func (s *VirtualNetworksService) Delete(
 
 // Default returns the default virtual network.
 //
-// It returns [ErrNotFound] if the credentials can read none.
+// It returns [ErrNotFound] if the credentials cannot read it.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //
@@ -257,7 +256,7 @@ func (s *VirtualNetworksService) Default(
 // FindByName returns the live virtual network with this name. The name is compared exactly, on the
 // client.
 //
-// It returns [ErrNotFound] if the credentials can read no such virtual network.
+// It returns [ErrNotFound] if there is none, or the credentials cannot read it.
 //
 // Operation: GET /accounts/{account_id}/teamnet/virtual_networks
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/apipath"
 )
 
-// WARPConnectorsService manages WARP connectors: tunnels that WARP runs on a machine to connect its
-// network.
+// WARPConnectorsService manages WARP connectors. A WARP connector is a tunnel that connects a
+// private network to Cloudflare. It is run by the WARP client instead of cloudflared.
 type WARPConnectorsService service
 
 // WARPConnectorCreateParams are the parameters of a new WARP connector.
@@ -63,7 +63,7 @@ var (
 // Create requests the token. If that fails, it returns both the WARP connector and an error.
 //
 // It returns [ErrTunnelNameTaken] if a live tunnel has the name, and [ErrOutcomeUnknown] if the
-// call failed but the WARP connector may have been created: check with All and the name.
+// call failed but the WARP connector may have been created: search for it by its name with All.
 //
 // Operation: POST /accounts/{account_id}/warp_connector
 //
@@ -115,7 +115,7 @@ func (s *WARPConnectorsService) List(
 	return listTunnels(ctx, clientOf(s), opWARPList, params, opts)
 }
 
-// All returns an iterator over the WARP connectors that List returns, from all pages. It works like
+// All returns an iterator over the WARP connectors on all pages of List. It works like
 // [TunnelsService.All].
 //
 // Operation: GET /accounts/{account_id}/warp_connector
@@ -149,8 +149,8 @@ func (s *WARPConnectorsService) Update(
 // connector, only the ID of the result is set.
 //
 // It returns [ErrActiveConnections] if the WARP connector has connections and params.Cascade is not
-// set, [ErrNotFound] if it does not exist, and [ErrOutcomeUnknown] if the call failed but it may
-// have been deleted.
+// set, [ErrNotFound] if the WARP connector does not exist, and [ErrOutcomeUnknown] if the call
+// failed but the WARP connector may have been deleted.
 //
 // Operation: DELETE /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -181,10 +181,10 @@ func (s *WARPConnectorsService) Token(
 // If the response has no token, RotateSecret requests the token. Every retry sends the same secret.
 // The API has no clean-up for WARP connectors, so params.CleanupConnections must not be set.
 //
-// It returns a Rotation together with an error in two cases. If requesting the token fails after
-// the rotation, the Rotation has no Token. If the error is [ErrOutcomeUnknown], the Rotation is
-// empty: Token returns the current token of the WARP connector. With every other error, such as
-// [ErrNotFound], the Rotation is nil.
+// It returns a Rotation together with an error in two cases. If the secret is replaced but
+// requesting the token fails, the Rotation has a Tunnel but no Token. If the error is
+// [ErrOutcomeUnknown], the Rotation is empty: call [WARPConnectorsService.Token] to get the current
+// token. With every other error, such as [ErrNotFound], the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -234,7 +234,8 @@ func (s *WARPConnectorsService) Connectors(
 	return listConnectors(ctx, clientOf(s), r, opts)
 }
 
-// Connector returns a machine that runs a WARP connector by ID.
+// Connector returns one of the machines that run a WARP connector. tunnelID is the ID of the WARP
+// connector, and connectorID that of the machine.
 //
 // It returns [ErrNotFound] if the WARP connector does not exist or the machine has stopped.
 //

@@ -14,7 +14,7 @@ type HAMode string
 const (
 	HAModeNone     HAMode = "none"     // not configured yet
 	HAModeDisabled HAMode = "disabled" // turned off
-	HAModeAWS      HAMode = "aws"      // by a floating network resource of AWS
+	HAModeAWS      HAMode = "aws"      // by moving an AWS network interface
 	HAModeLocal    HAMode = "local"    // by virtual IP addresses
 )
 
@@ -26,7 +26,8 @@ type WARPConfiguration struct {
 	Version int
 	// HAMode is how traffic is routed to the active machine.
 	HAMode HAMode
-	// FNRID is the ID of the floating network resource. It is used with HAModeAWS.
+	// FNRID is the ID of the AWS network interface that is moved to the active machine, such as
+	// eni-0123456789abcdef0. It is used with HAModeAWS.
 	FNRID string
 	// VIPs are the virtual IP addresses, IPv4 or IPv6. They are used with HAModeLocal.
 	VIPs []string
@@ -42,7 +43,8 @@ type WARPConfiguration struct {
 type WARPConfigurationParams struct {
 	// HAMode is required.
 	HAMode HAMode
-	// FNRID is the ID of the floating network resource. Set it for HAModeAWS only.
+	// FNRID is the ID of the AWS network interface that is moved to the active machine. Set it for
+	// HAModeAWS only.
 	FNRID string
 	// VIPs are the virtual IP addresses, IPv4 or IPv6. Set them for HAModeLocal only.
 	VIPs []string

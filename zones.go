@@ -37,7 +37,7 @@ type ZoneListParams struct {
 	Name      string `url:"name,omitempty"`       // the whole name
 	Status    string `url:"status,omitempty"`     // such as "active"
 	AccountID string `url:"account.id,omitempty"` // the default is every account of the credentials
-	// Page is the page number, from 1. The default is 1. All begins with this page.
+	// Page is the page number, from 1. The default is 1. The method All starts with this page.
 	Page int `url:"page,omitempty"`
 	// PerPage is 5 to 50. The default is 20 for List, set by the API, and 50 for All.
 	PerPage int `url:"per_page,omitempty"`
@@ -58,7 +58,8 @@ const (
 var opZoneList = op("Zones.List", http.MethodGet, "/zones", zoneRead)
 
 // List returns one page of the zones that the credentials can read. A zone that is not in the list
-// may still exist: a token for some zones lists only those. [ZonesService.All] returns every page.
+// may still exist: a token that is limited to some zones can read only those. [ZonesService.All]
+// returns every page.
 //
 // Operation: GET /zones
 //
@@ -82,8 +83,8 @@ func (s *ZonesService) List(
 	return mapPage(page, (*zoneResponse).zone), nil
 }
 
-// All returns an iterator over the zones that List finds, on every page. Ranging over it again
-// sends new requests. An error is yielded once, with a nil zone, and ends the iteration.
+// All returns an iterator over the zones on all pages of List. Ranging over it again sends new
+// requests. An error is yielded once, with a nil zone, and ends the iteration.
 //
 // Operation: GET /zones
 //
@@ -105,8 +106,8 @@ func (s *ZonesService) All(
 // on. If there are several zones of one name, it prefers an active zone, then a zone of the
 // client's account.
 //
-// It returns [ErrNotFound] if the credentials can read no such zone: the zone does not exist, or
-// they lack the permission Zone Read for it.
+// It returns [ErrNotFound] if no zone that the credentials can read contains the hostname: the zone
+// does not exist, or they lack the permission Zone Read for it.
 //
 // Operation: GET /zones
 //

@@ -3,7 +3,7 @@
 //
 //	for entry, err := range tunnellogs.Tail(ctx, client, tunnelID, tunnellogs.Params{}) {
 //		if err != nil {
-//			log.Print(err) // the stream of one connector has ended, or all of them
+//			log.Print(err) // one stream has ended, or Tail itself has ended
 //			continue
 //		}
 //		fmt.Println(entry)
@@ -12,13 +12,13 @@
 // # One connector or all of them
 //
 // [Tail] streams from every connector of a tunnel and reconnects. [Open] streams from one connector
-// and never reconnects. Both need a permission to write tunnels, like
-// [cftunnel.TunnelsService.ManagementToken].
+// and never reconnects. Both call [cftunnel.TunnelsService.ManagementToken], which needs a
+// permission to write tunnels, such as Cloudflare Tunnel Write.
 //
 // # Limits
 //
-// A connector streams to one user at a time. A second stream of the same user replaces the first. A
-// stream of another user is refused with [ErrSessionLimit].
+// A connector streams to one user at a time: the owner of the API token. A second stream of the
+// same user replaces the first. A stream of another user is refused with [ErrSessionLimit].
 //
 // A connector buffers 30 lines for a slow reader and drops further lines without counting them. Use
 // a [Filter] to lose fewer lines: the connector applies it before it buffers.
@@ -26,8 +26,9 @@
 // # Secrets
 //
 // At [LevelDebug], the entry of an HTTP request has the URL in its Message and all request headers
-// in its Fields, cookies included. Every verb of package fmt and [Entry.LogValue] omit Fields and
-// redact the value of access_token in Message. The JSON encoding of an entry has everything.
+// in its Fields, cookies included. [Entry.LogValue] and all verbs of package fmt omit Fields, and
+// redact the value of each parameter or JSON member access_token in Message. The JSON encoding of
+// an entry has everything.
 //
 // The URL of a stream contains the management token. No error and no log record of this package
 // contains it.

@@ -21,8 +21,8 @@ const (
 	LevelError Level = "error"
 )
 
-// EventType says what an entry is about. Connectors may send other values. cloudflared sends an
-// empty one for an event that has no name.
+// EventType says what an entry is about. Connectors may send other values. An empty EventType is an
+// event that cloudflared has no name for.
 type EventType string
 
 // The known event types.
@@ -36,9 +36,9 @@ const (
 // Entry is one line of a connector's log.
 //
 // It may contain cookies and tokens of other people. Every verb of package fmt omits Fields and
-// redacts the value of access_token in Message, also inside slices, maps and exported struct
-// fields. Package fmt cannot call methods on unexported struct fields: do not print a struct that
-// has an Entry in an unexported field. The JSON encoding has everything.
+// redacts the value of each parameter or JSON member access_token in Message, also inside slices,
+// maps and exported struct fields. Package fmt cannot call methods on unexported struct fields: do
+// not print a struct that has an Entry in an unexported field. The JSON encoding has everything.
 type Entry struct {
 	// ConnectorID is the connector that logged the line.
 	ConnectorID string `json:"connector_id,omitempty"`
@@ -119,7 +119,7 @@ func (e Entry) Format(f fmt.State, verb rune) {
 	_, _ = io.WriteString(f, text)
 }
 
-// LogValue returns a group of the fields except Fields.
+// LogValue returns the entry as a group, without Fields.
 func (e Entry) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, 5)
 	if !e.Time.IsZero() {

@@ -10,20 +10,22 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// Errors that errors.Is finds in the errors of this package.
+// The sentinel errors of this package. Use errors.Is to check for them.
 var (
 	// ErrSessionLimit means that another user streams from this connector. Try again later.
 	ErrSessionLimit = errors.New("another user streams the logs of this connector")
 	// ErrReplaced means that a newer stream of the same user has replaced this one.
 	ErrReplaced = errors.New("a newer stream of the same user replaced this one")
-	// ErrIdle means that the connection had no active stream for five minutes.
+	// ErrIdle means that the connector closed a connection because streaming was not started within
+	// five minutes. Open and Tail start streaming at once.
 	ErrIdle = errors.New("the connection was idle for too long")
 	// ErrNoConnector means that no connector is running, or none that can stream its logs.
 	ErrNoConnector = errors.New("no connector that can stream logs is reachable; " +
 		"streaming needs cloudflared 2023.5.1 or newer")
 	// ErrInvalidFilter means that the connector does not accept the filter.
 	ErrInvalidFilter = errors.New("the connector does not accept the filter")
-	// ErrEntryTooLarge means that an entry is larger than Params.MaxEntryBytes.
+	// ErrEntryTooLarge means that a WebSocket message, which usually has one entry, is larger than
+	// Params.MaxEntryBytes.
 	ErrEntryTooLarge = errors.New("an entry is larger than MaxEntryBytes")
 )
 
@@ -56,8 +58,8 @@ type StreamError struct {
 	// CloseCode is the WebSocket code that the connector closed the stream with. It is 0 if there
 	// was no close frame.
 	CloseCode int
-	// Reason is the text of the connector or of Cloudflare, or says what happened. It is one line
-	// of at most about 1 KiB.
+	// Reason is the text that the connector or Cloudflare sent, or a description by this package.
+	// It is one line of at most about 1 KiB.
 	Reason string
 
 	cause  error

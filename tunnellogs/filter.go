@@ -9,13 +9,13 @@ import (
 // Filter selects the lines that a connector sends. The zero Filter selects every line. A connector
 // that does not support a level or an event type ends the stream with [ErrInvalidFilter].
 type Filter struct {
-	// Level is the lowest level to send. The default is LevelDebug, every level.
+	// Level is the lowest level to send. The default is LevelDebug, which selects every level.
 	Level Level
 	// Events are the event types to send. The default is every type.
 	Events []EventType
 	// Sampling is the share of the lines to send, from 0 to 1. 0 and 1 send every line. Lines are
 	// selected at random from those that match Level and Events. Connectors round the share down to
-	// whole percents and add one percent.
+	// whole percents and add one percent: 0.01 sends 2% of the lines, and 0.99 all.
 	Sampling float64
 }
 

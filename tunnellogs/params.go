@@ -35,8 +35,8 @@ type Params struct {
 	// HTTPClient opens the streams. The default client uses the proxy of the environment. Set it to
 	// use a custom CA, for example. Redirects are never followed.
 	HTTPClient *http.Client
-	// MaxEntryBytes is the largest message that a connector may send, in bytes. A message usually
-	// has one entry. A larger one ends the stream with ErrEntryTooLarge. The default is 4 MiB.
+	// MaxEntryBytes is the maximum size of a WebSocket message, in bytes. A message usually has one
+	// entry. A larger message ends the stream with ErrEntryTooLarge. The default is 4 MiB.
 	MaxEntryBytes int64
 	// Logger receives the log records of Tail: streams that open and end, pauses, failed polls. The
 	// default discards them.

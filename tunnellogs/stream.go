@@ -46,11 +46,11 @@ type Stream struct {
 // Open opens a stream of one connector's log. The stream stays open until it is closed or breaks;
 // ctx limits only the opening.
 //
-// A connector checks the filter and the session after the stream is open: if it refuses them, Next
-// returns [ErrInvalidFilter] or [ErrSessionLimit].
+// The connector checks the filter, and whether it streams to another user, after the stream is
+// open. If it then refuses the stream, Next returns [ErrInvalidFilter] or [ErrSessionLimit].
 //
 // Open returns an [*cftunnel.Error] if it cannot get a management token, and a [*StreamError] if it
-// cannot open the stream: [ErrNoConnector] if Cloudflare cannot reach the connector.
+// cannot open the stream. It wraps [ErrNoConnector] if Cloudflare cannot reach the connector.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //
@@ -118,8 +118,9 @@ func open(
 // open. Any other error is a [*StreamError], and the stream has ended:
 //
 //   - [ErrSessionLimit] if another user streams from this connector.
-//   - [ErrReplaced] if a newer stream of the same user has replaced this one. Connectors mostly end
-//     the connection without a close frame: the error then wraps io.EOF, as if the network broke.
+//   - [ErrReplaced] if a newer stream of the same user has replaced this one, and the connector
+//     sent a close frame. Most connectors send none: the error then wraps io.EOF, as if the network
+//     broke, and is not ErrReplaced.
 //   - [ErrInvalidFilter], [ErrIdle] or [ErrEntryTooLarge].
 //   - [net.ErrClosed] after Close.
 func (s *Stream) Next(ctx context.Context) (Entry, error) {
@@ -169,8 +170,8 @@ func (s *Stream) next(ctx context.Context, replaced <-chan struct{}) (Entry, err
 	}
 }
 
-// SetFilter replaces the filter, including an earlier sampling. Entries that matched the earlier
-// filter may still follow. If ctx ends while SetFilter is sending, the stream ends too.
+// SetFilter replaces the whole filter: its level, events and sampling. Entries that matched the
+// earlier filter may still follow. If ctx ends while SetFilter is sending, the stream ends too.
 func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 	if err := s.check(ctx); err != nil {
 		return err
@@ -208,11 +209,12 @@ func (s *Stream) SetFilter(ctx context.Context, filter Filter) error {
 	return nil
 }
 
-// Close ends the stream and frees the session of the connector. It waits at most two seconds for
-// the connector. If the stream has ended or was closed before, Close does nothing and returns nil.
+// Close ends the stream, so that the connector can stream to other users. It waits at most two
+// seconds for the connector. If the stream has ended or was closed before, Close does nothing and
+// returns nil.
 //
-// It returns an error if the connector may not know that the stream has ended. The connector then
-// refuses other users until it has a line to send.
+// It returns an error if it cannot send the message that ends the stream. The connector then
+// refuses other users until it tries to send its next line and notices that the stream has ended.
 func (s *Stream) Close() error {
 	if s == nil || s.conn == nil {
 		return errNoStream

@@ -35,12 +35,13 @@ const featureLogs = "management_logs"
 //     assumes this if a connection ends without a close frame for the second time within a minute.
 //   - Other errors mean that the stream was ended or refused for another reason.
 //
-// After [ErrReplaced] and other errors, Tail reconnects to the connector when it has left the list
-// of connectors and returned, or when all of its connections to Cloudflare are new.
+// After [ErrReplaced] and these other errors, Tail waits until the connector restarts or
+// reconnects: it disappears from the list of connectors and returns, or all of its connections to
+// Cloudflare are replaced by new ones. Tail then streams from it again.
 //
 // If the network breaks, Tail retries after a pause of 1s, doubled each time, up to 1m. Five
-// minutes of streaming reset the pause. Tail yields an error only if the first stream of the
-// connector cannot be opened.
+// minutes of streaming reset the pause. Tail yields no error for this, except if it has not yet
+// opened a stream of the connector.
 //
 // If the loop is slow, connectors drop lines without counting them. Lines are also lost while Tail
 // reconnects.

@@ -14,15 +14,17 @@ import (
 
 // Connect starts a connector of a tunnel, as cloudflared or WARP does with the token of the tunnel.
 //
-// The connector has four connections, so the tunnel is healthy. The first connector of a highly
-// available WARP connector is active, and later ones are passive.
+// The connector has four connections, so the tunnel is healthy. A second after
+// [cftunnel.ConnectorsService.Cleanup], the connector reconnects, unless its token was rotated. If
+// the tunnel is a highly available WARP connector, its first connector is active, and later ones
+// are passive.
 //
 // Connect returns an error in these cases:
 //   - the token is malformed
 //   - the tunnel does not exist or is deleted
 //   - the token was rotated
 //   - the tunnel already has 25 connectors
-//   - the tunnel is a WARP connector that is not highly available, and already has a connector
+//   - the tunnel is a WARP connector that is not highly available, and a machine already runs it
 func (s *Server) Connect(token cftunnel.Secret) (connectorID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

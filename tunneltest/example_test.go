@@ -96,7 +96,7 @@ func ExampleServer_Connect() {
 	}
 	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
 	fmt.Println(tunnel.Status)
-	srv.SetConnections(replica, 2) // of four
+	srv.SetConnections(replica, 2) // instead of four
 	tunnel, _ = client.Tunnels.Get(ctx, tunnel.ID)
 	fmt.Println(tunnel.Status)
 	srv.Disconnect(replica)
@@ -278,7 +278,7 @@ func TestReplicas(t *testing.T) {
 	if err != nil || status() != cftunnel.TunnelStatusHealthy {
 		t.Error("with a replica:", status(), err)
 	}
-	srv.SetConnections(replica, 1) // of four
+	srv.SetConnections(replica, 1) // instead of four
 	if status() != cftunnel.TunnelStatusDegraded {
 		t.Error("with one connection:", status())
 	}
@@ -386,7 +386,7 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// finder has the method of a client that isUp needs. *cftunnel.TunnelsService implements it.
+// finder is the part of a client that isUp needs. *cftunnel.TunnelsService implements it.
 type finder interface {
 	FindByName(
 		ctx context.Context, name string, opts ...cftunnel.CallOption,

@@ -56,8 +56,8 @@ const (
 
 // Inject makes later requests fail as f describes.
 //
-// If several faults match a request, only the one that was injected first applies. Inject panics
-// if f.Status is not between 200 and 599, or if the server has no such operation.
+// If several faults match a request, only the one that was injected first applies. Inject panics if
+// f.Status is neither 0 nor from 200 to 599, or if the server has no operation f.Operation.
 func (s *Server) Inject(f Fault) {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		panic(fmt.Sprintf("tunneltest: Inject: invalid status %d", f.Status))

@@ -30,8 +30,8 @@ func (s *Server) LogsURL() string { return strings.TrimSuffix(s.URL(), basePath)
 // Time means the current time.
 //
 // The entry is sent as cloudflared sends it: times have whole seconds, numbers are rounded, an
-// unknown level becomes debug, an unknown event becomes empty, and an entry with the field "error"
-// has the level error.
+// unknown Level becomes debug, an entry with the field "error" has the level error, and an Event
+// that is neither empty nor known is sent as an empty text.
 func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

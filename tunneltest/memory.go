@@ -11,8 +11,8 @@ import (
 // InMemory makes the server use in-memory connections instead of a port.
 //
 // Use it in a bubble of testing/synctest: the bubble's clock does not advance while a goroutine
-// waits for a socket. Create and close the server inside the bubble. Only [Server.NewClient] and
-// [Server.HTTPClient] can connect to the server.
+// waits for a socket. Create and close the server inside the bubble. Only the clients of
+// [Server.NewClient] and [Server.HTTPClient] can connect to the server.
 func InMemory() Option {
 	return func(s *Server) {
 		s.pipes = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}

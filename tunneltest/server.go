@@ -1,6 +1,6 @@
 // Package tunneltest provides a stateful fake of the Cloudflare Tunnel API for tests.
 //
-// The fake stores what a program creates, with the rules, errors and error codes of the real API.
+// The fake stores what a program creates. It has the rules, errors and error codes of the real API.
 // The program under test can use package cftunnel or any other client.
 //
 //	srv := tunneltest.NewServer()
@@ -9,10 +9,10 @@
 //
 // # Accounts and tokens
 //
-// Each account ID of 32 hexadecimal digits is an account with its own tunnels. The token that
-// [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the key of
-// the legacy X-Auth-Email and X-Auth-Key headers. Tokens that [Server.AddToken] or a request
-// creates have the permissions of their policies.
+// Every account ID of 32 hexadecimal digits is valid. Each account has its own tunnels. The token
+// that [Server.APIToken] returns has all permissions in all accounts. It is also accepted as the
+// API key in the legacy header X-Auth-Key, together with any X-Auth-Email. Tokens that
+// [Server.AddToken] or a request creates have the permissions of their policies.
 //
 // # Existing tunnels and connectors
 //
@@ -26,7 +26,7 @@
 //
 // # Examples
 //
-// The page docs/testing.md of the repository has a complete test for each of these.
+// The page docs/testing.md of the repository has a complete test for each of the features above.
 package tunneltest
 
 import (
@@ -198,7 +198,8 @@ func NewServer(opts ...Option) *Server {
 
 // URL returns the base URL of the API. It ends in /client/v4.
 //
-// If the server is [InMemory], only [Server.HTTPClient] can connect to this URL.
+// If the server is [InMemory], only the clients of [Server.NewClient] and [Server.HTTPClient] can
+// connect to this URL.
 func (s *Server) URL() string { return s.start() + basePath }
 
 // start begins to serve, if it has not begun yet, and returns the server's URL without a path.

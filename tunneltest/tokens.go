@@ -36,7 +36,7 @@ type Token struct {
 	// NotBefore and ExpiresOn are when the token becomes valid and when it expires. Zero means no
 	// limit.
 	NotBefore, ExpiresOn time.Time
-	// ReadOnly removes the permission groups that allow writing from Policies. Endpoints of
+	// ReadOnly removes from Policies the permission groups that allow writing. Endpoints of
 	// [Server.Handle] then accept only GET requests with the token.
 	ReadOnly bool
 }
@@ -49,8 +49,8 @@ const (
 
 // AddToken adds an API token and returns its text.
 //
-// It replaces an existing token with the same text. Unlike a token that a request creates, the
-// token can have any policy. AddToken panics if token.Condition is invalid.
+// If a token with the same text exists, AddToken replaces it. Unlike a token that a request
+// creates, the token can have any policy. AddToken panics if token.Condition is invalid.
 func (s *Server) AddToken(token Token) cftunnel.Secret {
 	if token.Owner == "" && strings.HasPrefix(token.Text.Reveal(), accountPrefix) {
 		token.Owner = cftunnel.TokenOwnerAccount

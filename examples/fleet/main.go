@@ -20,9 +20,8 @@
 // end. If you stop Redis during the run, each worker reports it, continues with its part of the
 // quota, and uses Redis again when it is back.
 //
-// The limiter is in limiter.go, which other programs can copy. The exit code is 0 for success, 1 if
-// something fails or if the API rejects a request of workers that share the quota, and 2 for a bad
-// command line.
+// The limiter is package redislimit. The exit code is 0 for success, 1 if something fails or if the
+// API rejects a request of workers that share the quota, and 2 for a bad command line.
 package main
 
 import (
@@ -48,6 +47,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/cftunnel/cftunnel-go/redislimit"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -121,9 +121,13 @@ func (s settings) check(flags *flag.FlagSet) error {
 		return fmt.Errorf("-fleet is %d; it must be at least -workers, %d", s.fleet, s.workers)
 	case s.length <= 0:
 		return fmt.Errorf("-for is %s; it must be positive", s.length)
+	case s.quota < 1 || s.window <= 0:
+		return errors.New("-quota and -window must be positive")
 	}
-	if _, _, err := splitQuota(s.sharedQuota("")); err != nil {
-		return fmt.Errorf("-quota, -window: %w", err)
+	client := redis.NewClient(&redis.Options{}) // does not connect
+	defer client.Close()
+	if _, err := redislimit.New(client, s.limit("")); err != nil {
+		return fmt.Errorf("-quota: %w", err)
 	}
 	if s.redis != "" {
 		if _, err := redis.ParseURL(s.redis); err != nil {
@@ -134,11 +138,12 @@ func (s settings) check(flags *flag.FlagSet) error {
 	return nil
 }
 
-// sharedQuota returns the quota of the workers. Its name contains the account, because all workers
+// limit returns the rate limit of the workers. Its key contains the account, because all workers
 // use the same API token of the account.
-func (s settings) sharedQuota(account string) Quota {
-	name := "cftunnel:" + account
-	return Quota{Name: name, Requests: s.quota, Window: s.window, Workers: s.fleet}
+func (s settings) limit(account string) redislimit.Options {
+	return redislimit.Options{
+		Key: "cftunnel:" + account, Requests: s.quota, Window: s.window, Processes: s.fleet,
+	}
 }
 
 // start returns the exit code.

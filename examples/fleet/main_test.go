@@ -198,7 +198,7 @@ func TestFleet_RetryAfterHoldsAllWorkers(t *testing.T) {
 	})
 	client := newRedisClient(t, f.redis)
 	f.waitFor("the hold is in Redis", func() bool {
-		keys, err := client.Keys(t.Context(), "hold:*").Result()
+		keys, err := client.Keys(t.Context(), "*:hold").Result()
 		return err == nil && len(keys) == 1
 	})
 	// Requests that have a token may still arrive. A worker without the hold would send a thousand
@@ -338,7 +338,7 @@ func TestProgram_CommandLine(t *testing.T) {
 		{[]string{"-workers", "0"}, exitUsage, "-workers"},
 		{[]string{"-callers", "0"}, exitUsage, "-callers"},
 		{[]string{"-workers", "4", "-fleet", "3"}, exitUsage, "-fleet"},
-		{[]string{"-quota", "4", "-workers", "4"}, exitUsage, "4 requests are too few for 4 workers"},
+		{[]string{"-quota", "4", "-workers", "4"}, exitUsage, "4 requests are too few for 4 processes"},
 		{[]string{"-quota", "2", "-workers", "1"}, exitUsage, "too few"},
 		{[]string{"-window", "0s"}, exitUsage, "-window"},
 		{[]string{"-for", "0s"}, exitUsage, "-for"},

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/redislimit"
 )
 
 // Environment variables that the program sets for its workers.
@@ -49,11 +50,15 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 		cftunnel.WithRetry(cftunnel.RetryPolicy{MaxDelay: 24 * time.Hour}),
 	}
 	if s.shared {
-		limiter, err := newLimiter(number, s, stderr)
+		client, err := connect()
 		if err != nil {
 			return err
 		}
-		defer limiter.Close()
+		defer client.Close()
+		limiter, err := newLimiter(client, number, s, stderr)
+		if err != nil {
+			return err
+		}
 		opts = append(opts, cftunnel.WithLimiter(limiter))
 	} else {
 		opts = append(opts, cftunnel.WithRateLimit(s.quota, s.window)) // the whole quota
@@ -84,22 +89,32 @@ func work(number string, s settings, stdin io.Reader, stdout, stderr io.Writer) 
 	return errors.Join(json.NewEncoder(stdout).Encode(r), <-failures)
 }
 
-// newLimiter returns a limiter that reports on stderr when Redis becomes unavailable and when it is
-// back.
-func newLimiter(number string, s settings, stderr io.Writer) (*Limiter, error) {
+// connect returns a client of Redis. Its options suit the short windows of this program: it reports
+// a failure at once, without retries, and dials again at once after many failures.
+func connect() (*redis.Client, error) {
 	options, err := redis.ParseURL(os.Getenv(envRedis))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", envRedis, err)
 	}
-	quota := s.sharedQuota(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
-	return NewLimiter(options, quota, func(err error) {
+	options.MaxRetries, options.DialerRetries, options.PoolSize = -1, 1, 1000
+	return redis.NewClient(options), nil
+}
+
+// newLimiter returns a limiter that reports on stderr when Redis becomes unavailable and when it is
+// back.
+func newLimiter(
+	client *redis.Client, number string, s settings, stderr io.Writer,
+) (*redislimit.Limiter, error) {
+	options := s.limit(os.Getenv("CLOUDFLARE_ACCOUNT_ID"))
+	options.Notify = func(err error) {
 		if err != nil {
 			fmt.Fprintf(stderr, "worker %s: Redis is unavailable; using 1/%d of the quota: %v\n",
-				number, quota.Workers, err)
+				number, options.Processes, err)
 			return
 		}
 		fmt.Fprintf(stderr, "worker %s: Redis is back; sharing the quota again\n", number)
-	})
+	}
+	return redislimit.New(client, options)
 }
 
 // counter counts attempts.

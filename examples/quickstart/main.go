@@ -112,7 +112,7 @@ func run(
 	if err != nil {
 		return err
 	}
-	step("token", "%s, %d characters: start a replica with cloudflared tunnel run --token …",
+	step("token", "%s, %d characters: store it in a file for cloudflared tunnel run --token-file",
 		token, len(token.Reveal()))
 
 	if fake != nil {

@@ -5,9 +5,9 @@
 //
 // It prints a span for each attempt, as one JSON object per line. The name of a span is the method
 // and the path template of the operation. The spans of a failed attempt and of its retry have the
-// same name and the same parent. At the end it prints the metrics: counters of calls, retries and
-// waits by operation, and the metrics of otelhttp. The warnings of the client are on standard
-// error. The output, shortened:
+// same name and the same parent. At the end it prints the metrics: calls, retries, waits and the
+// durations of attempts, by operation. The warnings of the client are on standard error. The
+// output, shortened:
 //
 //	{"Name":"POST /accounts/{account_id}/cfd_tunnel",…"http.response.status_code",…"Value":200…
 //	{"Name":"GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}",…503…
@@ -16,9 +16,8 @@
 //	…
 //	{"Resource":[…],"ScopeMetrics":[…"Name":"cftunnel.calls",…"Name":"cftunnel.retries",…
 //
-// Spans and metrics contain no tokens and no IDs of accounts or tunnels. The code for other
-// programs is in telemetry.go. The exit code is 0 for success, 1 if something fails, and 2 for a
-// bad command line.
+// Spans and metrics contain no tokens and no IDs of accounts or tunnels. Package otelcftunnel makes
+// them. The exit code is 0 for success, 1 if something fails, and 2 for a bad command line.
 package main
 
 import (
@@ -39,9 +38,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"golang.org/x/time/rate"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/otelcftunnel"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -90,16 +89,19 @@ func run(ctx context.Context, fake *tunneltest.Server, stdout, stderr io.Writer)
 		ctx := context.WithoutCancel(ctx)
 		err = errors.Join(err, tracers.Shutdown(ctx), meters.Shutdown(ctx))
 	}()
-	// This rate is so low that some calls wait. Cloudflare's limit is 1200 requests in five
-	// minutes.
-	pace := rate.NewLimiter(rate.Every(100*time.Millisecond), 5)
-	log := slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
-	opts, err := instrument(tracers, meters, log, pace)
+	telemetry, err := otelcftunnel.Options(
+		otelcftunnel.WithTracerProvider(tracers), otelcftunnel.WithMeterProvider(meters))
 	if err != nil {
 		return err
 	}
-	retry := cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 50 * time.Millisecond})
-	client, err := fake.NewClient(append(opts, retry)...)
+	log := slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
+	client, err := fake.NewClient(append(telemetry,
+		cftunnel.WithLogger(slog.New(log)),
+		cftunnel.WithRetry(cftunnel.RetryPolicy{BaseDelay: 50 * time.Millisecond}),
+		// This rate is so low that some calls wait. Cloudflare's limit is 1200 requests in five
+		// minutes.
+		cftunnel.WithRateLimit(50, 5*time.Second),
+	)...)
 	if err != nil {
 		return err
 	}

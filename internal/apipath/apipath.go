@@ -157,21 +157,39 @@ func OpaqueID(id string) error {
 	if len(id) > maxOpaqueID {
 		return fmt.Errorf("is longer than %d characters", maxOpaqueID)
 	}
-	letters := 0
-	for _, c := range []byte(id) {
-		switch {
-		case '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
-			letters++
-		case c != '-' && c != '_' && c != '.':
+	classes := 0
+	for i := range len(id) {
+		class := opaqueIDClasses[id[i]]
+		if class == 0 {
 			return errors.New(
 				"has characters other than letters, digits, dashes, underscores and dots")
 		}
+		classes |= int(class)
 	}
-	if letters == 0 {
+	if classes&alphanumeric == 0 {
 		return errors.New("has no letter or digit")
 	}
 	return nil
 }
+
+// The classes of characters in opaque IDs. Any other character has no class.
+const (
+	alphanumeric = 1
+	separator    = 2
+)
+
+// opaqueIDClasses is a table because lists check an ID for each item.
+var opaqueIDClasses = func() (classes [256]byte) {
+	for c := range len(classes) {
+		switch c := byte(c); {
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			classes[c] = alphanumeric
+		case c == '-' || c == '_' || c == '.':
+			classes[c] = separator
+		}
+	}
+	return classes
+}()
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'

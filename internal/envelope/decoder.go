@@ -408,7 +408,8 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 
 func (r *reader) object(v reflect.Value, p *plan) error {
 	n := 0
-	var seen uint64 // indexes of fields
+	var seen uint64            // indexes of fields
+	var embedded reflect.Value // valid once a field of the embedded struct was found
 	return r.json.ObjBytes(func(_ *jx.Decoder, key []byte) error {
 		i, ok := r.find(p, n, key)
 		n++
@@ -416,7 +417,15 @@ func (r *reader) object(v reflect.Value, p *plan) error {
 			return r.json.Skip()
 		}
 		f := &p.fields[i]
-		target := v.FieldByIndex(f.index)
+		var target reflect.Value
+		if len(f.index) == 1 {
+			target = v.Field(f.index[0])
+		} else {
+			if !embedded.IsValid() {
+				embedded = v.Field(f.index[0]) // there is only one: see collect
+			}
+			target = embedded.Field(f.index[1])
+		}
 		if seen&(1<<i) != 0 {
 			target.SetZero()
 		}

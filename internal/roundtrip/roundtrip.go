@@ -20,16 +20,17 @@ import (
 type Client struct {
 	http    *http.Client
 	own     *http.Transport // nil for a transport that may not return when its context ends
+	base    *http.Transport // the one that connects to a proxy, if it is known
 	buffers sync.Pool       // of *buffer
 }
 
-// NewClient returns a client that sends requests with a copy of h whose transport is t. It does not
-// follow redirects.
-func NewClient(h http.Client, t http.RoundTripper) *Client {
+// NewClient returns a client that sends requests with a copy of h whose transport is t. base is what t
+// wraps, or nil if that is not known. The client does not follow redirects.
+func NewClient(h http.Client, t http.RoundTripper, base *http.Transport) *Client {
 	own, _ := t.(*http.Transport)
 	h.Transport = locationGuard{t}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{http: &h, own: own}
+	return &Client{http: &h, own: own, base: base}
 }
 
 // CloseIdleConnections closes connections that no request is using.
@@ -214,10 +215,10 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 // proxySecrets returns the password of the request's proxy, plain and as it is sent in Basic
 // authentication. It returns nil if mayBeProxy is false.
 func (c *Client) proxySecrets(req *http.Request, mayBeProxy bool) []string {
-	if !mayBeProxy || c.own == nil || c.own.Proxy == nil {
+	if !mayBeProxy || c.base == nil || c.base.Proxy == nil {
 		return nil
 	}
-	proxy, err := c.own.Proxy(req)
+	proxy, err := c.base.Proxy(req)
 	if err != nil || proxy == nil || proxy.User == nil {
 		return nil
 	}

@@ -63,7 +63,8 @@ func do(ctx context.Context, client *http.Client, r roundtrip.Request) roundtrip
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	return roundtrip.NewClient(*client, transport).Do(ctx, r)
+	base, _ := transport.(*http.Transport)
+	return roundtrip.NewClient(*client, transport, base).Do(ctx, r)
 }
 
 // roundTripper adapts a function to http.RoundTripper. It reports nothing to httptrace.

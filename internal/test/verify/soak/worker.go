@@ -174,8 +174,11 @@ func (w *worker) write(
 	callErr := w.call(name, do, expected...)
 	var now state
 	var differences []string
-	const limit = 100 * reconnectDelay
-	for began := time.Now(); time.Since(began) < limit; time.Sleep(reconnectDelay / 4) {
+	// On a slow machine one look can take longer than all the time.
+	const limit, minLooks = 100 * reconnectDelay, 10
+	began := time.Now()
+	for looks := 0; looks < minLooks || time.Since(began) < limit; looks++ {
+		time.Sleep(min(1, time.Duration(looks)) * reconnectDelay / 4)
 		var err error
 		if now, err = w.observe(t); err != nil {
 			return -1, err

@@ -1,0 +1,65 @@
+// Package redislimit is a rate limit that the processes of a fleet share through Redis. A
+// [*Limiter] is a cftunnel.Limiter:
+//
+//	limiter, err := redislimit.New(redisClient, redislimit.Options{Processes: 20})
+//	client, err := cftunnel.NewClient(cftunnel.WithEnvironment(), cftunnel.WithLimiter(limiter))
+//
+// Cloudflare counts requests by API token. Without a shared limit, processes that use the same
+// token need a fixed part of its quota each, even if most of them are idle.
+//
+// # Sharing
+//
+// The quota is a token bucket in Redis: a burst of up to 5% of the quota, the rest spread evenly.
+// A process can use whatever the others do not use. With the default quota of 1200 requests in five
+// minutes, the fleet can send 3.43 requests a second.
+//
+// Within a process, calls of [Limiter.Wait] return in the order of their arrival, and only the
+// first one asks Redis. Between processes there is no order: each has the same chance to get the
+// next token, however many of its calls wait.
+//
+// A turn costs one command. A process that waits asks for each token that is added, and at least
+// once a second. A call that is canceled while Redis is asked passes the token to the next call of
+// its process. If there is none, the token is lost, which only leaves the fleet below its quota.
+//
+// # Holds
+//
+// After a 429 response the client calls [Limiter.Hold]. It delays all processes, until the time
+// that the server asked for. A call of Wait whose deadline is earlier fails at once with
+// cftunnel.ErrRateLimited.
+//
+// # Without Redis
+//
+// If a command fails, or takes longer than [Options].Timeout, the process falls back to its share:
+// an equal part of the quota for each of [Options].Processes, evenly spread, beginning with a
+// pause. While calls arrive or wait, it asks once a second whether Redis is back, and then shares
+// the quota again. [Options].Notify reports both changes. No call of Wait outlasts its context, even
+// if the Redis client ignores contexts.
+//
+// Holds of other processes are not known during that time. The own hold is stored when Redis is
+// back.
+//
+// # Guarantees
+//
+// In any window, the fleet sends at most Requests requests:
+//
+//   - while Redis is available;
+//   - if Redis loses its data once in that window: a restart, an eviction, a failover to a replica,
+//     or a clock of Redis that jumps;
+//   - if Redis becomes unavailable and is back, provided that all processes notice within a
+//     twentieth of the window, 15 seconds by default.
+//
+// The clocks of the processes do not matter: Redis uses its own, and holds are stored by their
+// length.
+//
+// The fleet can exceed the quota if only some processes lose Redis, by at most their shares, and
+// if more processes run than Processes says while Redis is unavailable. The server then responds
+// with 429, and its Retry-After holds back the processes.
+//
+// # Redis
+//
+// The limiter needs Redis 5 or later, or a compatible server such as Valkey. It uses two keys that
+// expire, which are in the same slot of a cluster. The client can also be used for other purposes.
+// Its timeouts and retries do not delay a call of Wait, but short ones help to notice sooner that
+// Redis is back. The limiter has nothing to close. Close the client when no call of Wait is
+// running.
+package redislimit
