@@ -12,7 +12,7 @@ import (
 )
 
 // Version is the version of this module. Every request sends it in the User-Agent header.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 const library = "cftunnel-go/" + Version
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 )
 
 // encoded returns the base64 of text, the encoding of tunnel tokens.
@@ -175,9 +177,7 @@ func TestTunnelCredentialsWriteFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `{"AccountTag":"`+accountID+`","TunnelSecret":"`+validSecret.Reveal()+
 		`","TunnelID":"`+tunnelID+`","Endpoint":""}`, string(content))
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	filemode.AssertPrivate(t, path)
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Len(t, left, 1)
@@ -317,7 +317,7 @@ func TestReadTunnelCredentials_InvalidFiles(t *testing.T) {
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, test.member, invalid.Name)
 			assert.Contains(t, invalid.Reason, test.is)
-			assert.Contains(t, err.Error(), path)
+			assert.Contains(t, err.Error(), strconv.Quote(path))
 			assert.NotContains(t, err.Error(), planted)
 		})
 	}

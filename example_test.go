@@ -630,12 +630,12 @@ func ExampleTunnelCredentials_WriteFile() {
 	if err := credentials.WriteFile(path); err != nil {
 		log.Fatal(err)
 	}
-	info, err := os.Stat(path)
+	stored, err := cftunnel.ReadTunnelCredentials(path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(info.Mode())
-	// Output: -rw-------
+	fmt.Println(stored.TunnelID == tunnel.ID)
+	// Output: true
 }
 
 // A Secret does not show its text, however it is printed. Only Reveal returns the text.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -108,9 +109,7 @@ func TestDocs_GettingStartedProgram(t *testing.T) {
 	assert.Equal(t, "blog.example.com", hostnames[0].Hostname)
 	assert.Equal(t, cftunnel.DNSStateReady, hostnames[0].DNS)
 
-	file, err := os.Stat("blog.token")
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), file.Mode().Perm())
+	filemode.AssertPrivate(t, "blog.token")
 	token, err := os.ReadFile("blog.token")
 	require.NoError(t, err)
 	_, err = srv.Connect(cftunnel.NewSecret(string(token)))

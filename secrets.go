@@ -50,6 +50,9 @@ func (s Secret) Reveal() string {
 // keeps its owner; if that is not permitted, WriteFile fails. A symbolic link is replaced by the
 // file. It returns an error if the Secret is zero, or if path is or links to something other than a
 // regular file, such as a directory, a pipe or a device.
+//
+// Windows has neither modes nor owners of this kind: there, the file has the permissions of its
+// directory.
 func (s Secret) WriteFile(path string) error {
 	if s.IsZero() {
 		return invalid("secret", "is empty")

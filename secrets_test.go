@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 )
 
 func TestSecret_NeverPrinted(t *testing.T) {
@@ -236,9 +237,7 @@ func TestSecret_WriteFile(t *testing.T) {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, planted, string(content))
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	filemode.AssertPrivate(t, path)
 
 	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](cftunnel.Secret{}.WriteFile(path))
 	require.True(t, ok)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -67,9 +68,7 @@ func TestPublish(t *testing.T) { //nolint:paralleltest // it sets the environmen
 	written, err := os.ReadFile("web.token")
 	require.NoError(t, err)
 	assert.Equal(t, token.Reveal(), strings.TrimSpace(string(written)))
-	info, err := os.Stat("web.token")
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	filemode.AssertPrivate(t, "web.token")
 
 	file := filepath.Join(t.TempDir(), "my token")
 	args := []string{"-path", "^/api", "-token-file", file}

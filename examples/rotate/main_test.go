@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -119,9 +120,7 @@ func TestRotate_Compromised(t *testing.T) {
 	assert.NotContains(t, progress, string(content[:40]))
 	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
 	require.NoError(t, err)
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	filemode.AssertPrivate(t, path)
 	_, err = fake.Connect(tunnel.Token)
 	require.Error(t, err)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,6 +19,9 @@ import (
 // The commands of docs/publishing.md, which are those of Cloudflare's documentation, run unchanged.
 func TestSimulator_Curl(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the commands are for sh, which Windows does not have")
+	}
 	page, err := os.ReadFile("../../docs/publishing.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)

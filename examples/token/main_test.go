@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
@@ -72,9 +73,7 @@ func TestToken_LifeCycle(t *testing.T) {
 	assert.Empty(t, stdout)
 	secret, err := os.ReadFile(file)
 	require.NoError(t, err)
-	info, err := os.Stat(file)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	filemode.AssertPrivate(t, file)
 	assert.NotContains(t, stderr, strings.TrimSpace(string(secret)))
 
 	requireSecretWorks(t, fake, string(secret))

@@ -187,7 +187,11 @@ func TestClientDo_ConnectionRefused(t *testing.T) {
 
 	resp := do(t.Context(), ownClient(t), post(t, "http://"+listener.Addr().String(), "{}"))
 
-	require.ErrorIs(t, resp.Err, syscall.ECONNREFUSED)
+	refused := syscall.ECONNREFUSED
+	if runtime.GOOS == "windows" {
+		refused = 10061 // WSAECONNREFUSED, which package syscall does not have
+	}
+	require.ErrorIs(t, resp.Err, refused)
 	assert.False(t, resp.Sent)
 	assert.Zero(t, resp.StatusCode)
 }

@@ -15,6 +15,8 @@ import (
 // The new file has the owner of the old one. If the process may not set the owner, Write fails. The
 // group is kept if the process may set it; the group has no access in any case. A symbolic link is
 // replaced, not followed. Write returns an error if path is anything else than a regular file.
+//
+// On Windows, the file has the permissions of its folder.
 func Write(path string, content []byte) (err error) {
 	old, err := existing(path)
 	if err != nil {

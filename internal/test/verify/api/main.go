@@ -5,7 +5,7 @@
 //	go -C internal/test/verify run ./api -record    # writes the record
 //
 // A removed or changed line is a breaking change: programs may no longer compile. The command
-// accepts it only if the section "Unreleased" of CHANGELOG.md has the name in backticks.
+// accepts it only if the section of CHANGELOG.md for the next release has the name in backticks.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"go/types"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -104,10 +105,18 @@ func compare(before, now []string, changelog string, record bool) (problems []st
 	return problems
 }
 
-// unreleased returns the section of the changelog for the next release.
+// releaseDate matches the date in the title of a release.
+var releaseDate = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+
+// unreleased returns the section of the changelog for the next release. It is the first section,
+// unless its title has a date.
 func unreleased(changelog string) string {
-	_, section, _ := strings.Cut(changelog, "## [Unreleased]")
-	section, _, _ = strings.Cut(section, "\n## ")
+	_, rest, _ := strings.Cut(changelog, "\n## [")
+	section, _, _ := strings.Cut(rest, "\n## [")
+	title, section, _ := strings.Cut(section, "\n")
+	if _, date, _ := strings.Cut(title, " - "); releaseDate.MatchString(date) {
+		return ""
+	}
 	return section
 }
 
@@ -131,7 +140,11 @@ func lines(p *types.Package) []string {
 		}
 		switch object := object.(type) {
 		case *types.Const:
-			add("const %s %s = %s", name, text(object.Type()), object.Val())
+			value := object.Val().String()
+			if name == "Version" {
+				value = "…" // changes with every release
+			}
+			add("const %s %s = %s", name, text(object.Type()), value)
 		case *types.Var:
 			add("var %s %s", name, text(object.Type()))
 		case *types.Func:

@@ -64,8 +64,14 @@ func TestCompare_Changes(t *testing.T) {
 
 func TestUnreleased_Section(t *testing.T) {
 	t.Parallel()
-	const changelog = "# Changelog\n\n## [Unreleased]\n- a\n\n## [1.0.0]\n- b\n"
-	if got := unreleased(changelog); got != "\n- a\n" {
-		t.Errorf("%q", got)
+	const released = "\n## [1.0.0] - 2026-01-02\n- b\n"
+	for changelog, want := range map[string]string{
+		"# Changelog\n" + released:                             "",
+		"# Changelog\n\n## [Unreleased]\n- a\n" + released:     "- a\n",
+		"# Changelog\n\n## [1.1.0]\n### Added\n- a" + released: "### Added\n- a",
+	} {
+		if got := unreleased(changelog); got != want {
+			t.Errorf("%q: got %q", changelog, got)
+		}
 	}
 }
