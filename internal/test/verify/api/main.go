@@ -24,11 +24,14 @@ import (
 // root is the root of the repository, relative to this module.
 const root = "../../.."
 
-// recorded has the file of the record for each package.
+// recorded has the file of the record for the package in each directory. Some of the directories are
+// modules.
 var recorded = map[string]string{
 	".":            "api/cftunnel.txt",
-	"./tunneltest": "api/tunneltest.txt",
-	"./tunnellogs": "api/tunnellogs.txt",
+	"tunneltest":   "api/tunneltest.txt",
+	"tunnellogs":   "api/tunnellogs.txt",
+	"redislimit":   "api/redislimit.txt",
+	"otelcftunnel": "api/otelcftunnel.txt",
 }
 
 func main() {
@@ -53,10 +56,11 @@ func run(record bool) (problems []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for pattern, file := range recorded {
+	for directory, file := range recorded {
 		const mode = packages.NeedName | packages.NeedTypes | packages.NeedDeps |
 			packages.NeedImports
-		loaded, err := packages.Load(&packages.Config{Mode: mode, Dir: root}, pattern)
+		config := &packages.Config{Mode: mode, Dir: filepath.Join(root, directory)}
+		loaded, err := packages.Load(config, ".")
 		if err != nil {
 			return nil, err
 		}
