@@ -177,6 +177,8 @@ func (s *RoutesService) Lookup(
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/routes/{route_id}
 //
+// Operation: GET /accounts/{account_id}/teamnet/routes/{route_id}
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/routes/methods/edit/
 func (s *RoutesService) Update(
 	ctx context.Context, routeID string, params RouteUpdateParams, opts ...CallOption,

@@ -25,6 +25,8 @@ import (
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Ensure(
 	ctx context.Context, params TunnelCreateParams, opts ...CallOption,

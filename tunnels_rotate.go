@@ -47,6 +47,8 @@ type Rotation struct {
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
+//
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/edit/
 func (s *TunnelsService) RotateSecret(

@@ -67,6 +67,8 @@ var (
 //
 // Operation: POST /accounts/{account_id}/warp_connector
 //
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/create/
 func (s *WARPConnectorsService) Create(
 	ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption,
