@@ -127,7 +127,7 @@ func (s *RoutesService) Get(
 // the one with the longest prefix.
 //
 // It returns [ErrNotFound] if no route contains the address. It also returns [ErrNotFound], with
-// code 1046, if the virtual network does not exist.
+// code 1046, if the virtual network is unknown or deleted.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes/ip/{ip}
 //
