@@ -8,29 +8,29 @@ import (
 	"github.com/cftunnel/cftunnel-go/internal/unknownjson"
 )
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (p *TokenPolicy) UnmarshalJSON(data []byte) (err error) {
 	p.members, err = decodeKeepingUnknown(data, (*plainPolicy)(p))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (p TokenPolicy) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainPolicy(p), p.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (g *PermissionGroup) UnmarshalJSON(data []byte) (err error) {
 	g.members, err = decodeKeepingUnknown(data, (*plainGroup)(g))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (g PermissionGroup) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainGroup(g), g.members)
 }
 
-// UnmarshalJSON decodes "*" or an object of names, and keeps any other form as it is.
+// UnmarshalJSON decodes "*" or an object of names, and keeps any other JSON unchanged.
 func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	*r = TokenResource{}
 	switch {
@@ -42,8 +42,8 @@ func (r *TokenResource) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON encodes Within. If Within is nil, it encodes the form that UnmarshalJSON kept as it
-// is, or "*" if there is none.
+// MarshalJSON encodes Within. If Within is nil, it encodes the JSON that UnmarshalJSON kept,
+// unchanged, or "*" if UnmarshalJSON kept none.
 func (r TokenResource) MarshalJSON() ([]byte, error) {
 	switch {
 	case r.Within != nil:

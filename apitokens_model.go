@@ -77,7 +77,7 @@ type TokenResources map[string]TokenResource
 type TokenResource struct {
 	// Within limits the policy to resources inside this one. The keys are the names of these
 	// resources, and every value is "*". The name "com.cloudflare.api.account.zone.*" means every
-	// zone of the account. If it is nil, the policy applies to the whole resource.
+	// zone of the account. If Within is nil, the policy applies to the whole resource.
 	Within map[string]string
 
 	other string // the JSON of a form that Within cannot express

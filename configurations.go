@@ -30,9 +30,9 @@ type TunnelConfiguration struct {
 // in a file.
 //
 // JSON members that this package does not know are kept when a configuration is read, changed and
-// written. This also applies to the types of its fields. A member with an unexpected type, such as
-// an object instead of a list, is kept too: its field is then zero, and a write that sets the field
-// returns an error.
+// written. This also applies inside [IngressRule], [OriginRequest] and the other structs of a
+// configuration. A member whose JSON has an unexpected type, such as an object instead of a list,
+// is kept too: its field is then zero, and a write that sets the field returns an error.
 type TunnelConfig struct {
 	// Ingress lists the rules. The first rule that matches a request applies. The last rule must
 	// match every request.
@@ -149,9 +149,10 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. cloudflared 2026.8 ignores this field, but the API removes a
-	// WARPRouting whose Enabled is false. Requests contain the value false in three cases only: the
-	// API returned it, ModifyConfiguration changed it from true, or no other field is set.
+	// Enabled turns the access on. The API acts on it: it removes a stored WARPRouting whose
+	// Enabled is false. cloudflared 2026.8 ignores it. A request contains the value false only if
+	// the API returned false, if ModifyConfiguration changed true to false, or if no other field is
+	// set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`

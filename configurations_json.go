@@ -14,19 +14,19 @@ import (
 
 // The JSON methods of the types that keep unknown members.
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (c *TunnelConfig) UnmarshalJSON(data []byte) (err error) {
 	c.members, err = decodeKeepingUnknown(data, (*plainConfig)(c))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (c TunnelConfig) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainConfig(c), c.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for. An empty
-// hostname or path counts as missing.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field. An
+// empty hostname or path counts as missing.
 func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	r.members, err = decodeKeepingUnknown(data, (*plainRule)(r))
 	for _, name := range []string{"hostname", "path"} {
@@ -40,45 +40,45 @@ func (r *IngressRule) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (r IngressRule) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainRule(r), r.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (o *OriginRequest) UnmarshalJSON(data []byte) (err error) {
 	o.members, err = decodeKeepingUnknown(data, (*plainOrigin)(o))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (o OriginRequest) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainOrigin(o), o.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (r *IPRule) UnmarshalJSON(data []byte) (err error) {
 	r.members, err = decodeKeepingUnknown(data, (*plainIPRule)(r))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (r IPRule) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainIPRule(r), r.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (a *Access) UnmarshalJSON(data []byte) (err error) {
 	a.members, err = decodeKeepingUnknown(data, (*plainAccess)(a))
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (a Access) MarshalJSON() ([]byte, error) {
 	return unknownjson.Marshal(plainAccess(a), a.members)
 }
 
-// UnmarshalJSON decodes the fields and keeps the members that the type has no field for.
+// UnmarshalJSON decodes the fields and keeps unknown members, for which the type has no field.
 func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
 	w.members, err = decodeKeepingUnknown(data, (*plainRouting)(w))
 	if w.members == nil && reflect.ValueOf(*w).IsZero() {
@@ -87,7 +87,7 @@ func (w *WARPRouting) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// MarshalJSON encodes the fields, and the members without a field that UnmarshalJSON kept.
+// MarshalJSON encodes the fields and the unknown members that UnmarshalJSON kept.
 func (w WARPRouting) MarshalJSON() ([]byte, error) {
 	if reflect.ValueOf(w).IsZero() {
 		return []byte(`{"enabled":false}`), nil

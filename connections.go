@@ -86,7 +86,7 @@ var (
 // List returns the connectors of a tunnel, with their connections. The list is empty if no
 // connector runs.
 //
-// It returns [ErrNotFound] if the tunnel does not exist.
+// It returns [ErrNotFound] if the account never had such a tunnel.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //
@@ -100,7 +100,8 @@ func (s *ConnectorsService) List(
 
 // Get returns a connector of a tunnel by ID.
 //
-// It returns [ErrNotFound] if the tunnel does not exist or the connector has stopped.
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted, or if the connector has
+// stopped.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connectors/{connector_id}
 //
@@ -117,8 +118,8 @@ func (s *ConnectorsService) Get(
 // A cloudflared that still runs reconnects if its token is valid. After a rotation, a cloudflared
 // with the old token cannot reconnect.
 //
-// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed
-// but the connections may have been dropped.
+// It returns [ErrNotFound] if the account never had such a tunnel, and [ErrOutcomeUnknown] if the
+// call failed but the connections may have been dropped.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //

@@ -101,8 +101,9 @@ func newDoRequest(method, path string) (request, error) {
 //
 // The path has the same form as that of [Client.Do]. Every request has the given query and the page
 // number. The server's default for per_page applies, unless query, path or an option sets it. If a
-// response has no member result_info, which describes the page, DoAll stops after it. But if
-// per_page is set and the response has per_page items, DoAll requests the next page.
+// response has no member result_info, which describes the page, it counts as the last page. There
+// is one exception: if per_page is set and the response has per_page items, DoAll requests the next
+// page.
 //
 // If a request fails, DoAll yields the error once, with a zero T, and stops.
 func DoAll[T any](

@@ -54,9 +54,10 @@ var (
 	// that does not point to the given tunnel.
 	ErrHostnameTaken = errors.New("hostname taken")
 	// ErrConcurrentUpdate means that another write changed a tunnel's configuration during
-	// ModifyConfiguration. If the configuration was not written, the text of the error says so.
-	// Otherwise the change of the other write is lost or, if the error is ErrOutcomeUnknown too,
-	// one of the two changes may be lost.
+	// ModifyConfiguration. There are three cases:
+	//   - The text of the error says that the configuration was not written: no change is lost.
+	//   - The error is ErrOutcomeUnknown too: one of the two changes may be lost.
+	//   - Otherwise ModifyConfiguration replaced the change of the other write, which is lost.
 	ErrConcurrentUpdate = errors.New("concurrent update")
 	// ErrLocallyManaged means that cloudflared reads the configuration of the tunnel from a file on
 	// its machine. UpdateConfiguration and ModifyConfiguration return it together with their

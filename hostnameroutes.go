@@ -176,6 +176,8 @@ func (s *HostnameRoutesService) All(
 //
 // Operation: PATCH /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
 //
+// Operation: GET /accounts/{account_id}/zerotrust/routes/hostname/{hostname_route_id}
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/hostname_routes/methods/edit/
 func (s *HostnameRoutesService) Update(
 	ctx context.Context, hostnameRouteID string, params HostnameRouteUpdateParams,

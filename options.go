@@ -54,9 +54,9 @@ type settings struct {
 // too.
 type Limiter interface {
 	// Wait blocks until a request may be sent. It returns an error if the request must not be sent
-	// or the context ends; the call then fails without sending the request, and the error is in the
-	// chain of its [*Error]. Wait is called before every attempt, and again if another call got a
-	// 429 response during the wait. It must be safe for concurrent use.
+	// or the context ends. The request is then not sent, and the call returns an [*Error] that
+	// wraps this error. Wait is called before every attempt, and again if another call got a 429
+	// response during the wait. It must be safe for concurrent use.
 	Wait(ctx context.Context) error
 }
 
@@ -295,9 +295,10 @@ func WithMaxResponseBytes(n int64) Option {
 //
 // Each attempt is one record with the keys call, operation, status, ray_id, attempt, duration and
 // error. The level of a failed attempt is warn if there was no response, if the status is one that
-// can be retried, or if the status is 2xx (for example, because the body is not valid JSON). All
-// other attempts have the level debug. Each wait of a second or more is one record at level info,
-// with the keys call, operation, reason and duration. Bodies, queries and headers are not logged.
+// can be retried, or if the attempt failed although the status is 2xx, for example with a body that
+// is not valid JSON. All other attempts have the level debug. Each wait of a second or more is one
+// record at level info, with the keys call, operation, reason and duration. Bodies, queries and
+// headers are not logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) error {
 		s.logger = logSink{}

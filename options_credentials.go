@@ -50,7 +50,7 @@ func fixed(c credential) credentials {
 }
 
 // WithAPIToken authenticates with an API token of a user or of an account. [NewClient] returns an
-// error if the text cannot be one.
+// error if the text cannot be an API token.
 func WithAPIToken(token string) Option {
 	return func(s *settings) error { return s.setAPIToken("apiToken", token) }
 }
@@ -65,8 +65,8 @@ func WithAPIKey(email, key string) Option {
 //
 // source is called before every attempt, with the context of the call, so it should cache its
 // token. It must be safe for concurrent use. If the call then waits for more than a minute, source
-// is called again. If source returns an error, the call fails without sending the request, and the
-// error is in the chain of its [*Error].
+// is called again. If source returns an error, the request is not sent, and the call returns an
+// [*Error] that wraps this error.
 func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 	return func(s *settings) error {
 		if source == nil {

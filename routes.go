@@ -127,7 +127,7 @@ func (s *RoutesService) Get(
 // the one with the longest prefix.
 //
 // It returns [ErrNotFound] if no route contains the address. It also returns [ErrNotFound], with
-// code 1046, if the virtual network does not exist.
+// code 1046, if the virtual network is unknown or deleted.
 //
 // Operation: GET /accounts/{account_id}/teamnet/routes/ip/{ip}
 //
@@ -176,6 +176,8 @@ func (s *RoutesService) Lookup(
 // it if it has the requested values.
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/routes/{route_id}
+//
+// Operation: GET /accounts/{account_id}/teamnet/routes/{route_id}
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/routes/methods/edit/
 func (s *RoutesService) Update(

@@ -23,6 +23,8 @@ import (
 //
 // Operation: POST /accounts/{account_id}/teamnet/routes
 //
+// Operation: GET /accounts/{account_id}/teamnet/virtual_networks
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/routes/methods/create/
 func (s *RoutesService) Ensure(
 	ctx context.Context, params RouteCreateParams, opts ...CallOption,

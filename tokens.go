@@ -70,9 +70,9 @@ var (
 // Verify returns the status of the client's API token, from the endpoint of the token's owner. A
 // disabled or expired token is not an error: see [TokenVerification.Usable].
 //
-// Tokens issued before 2026 do not show their owner. For them, Verify calls the endpoint for users
-// first. If that does not recognize the token and the client has an account ID, it calls the
-// endpoint for accounts.
+// The text of a token issued before 2026 does not show whether a user or an account owns it. For
+// such a token, Verify calls the endpoint for users first. If that does not recognize it and the
+// client has an account ID, it calls the endpoint for accounts.
 //
 // It returns [ErrUnauthorized] if no endpoint recognizes the token, and an [*InvalidArgumentError]
 // if the client uses an API key.

@@ -58,7 +58,7 @@ type TunnelType string
 const (
 	TunnelTypeCloudflared   TunnelType = "cfd_tunnel"     // run by cloudflared
 	TunnelTypeWARPConnector TunnelType = "warp_connector" // run by WARP: see WARPConnectorsService
-	TunnelTypeWARP          TunnelType = "warp"           // of a WARP device, not a connector
+	TunnelTypeWARP          TunnelType = "warp"           // of a WARP device; not a WARP connector
 	TunnelTypeMagic         TunnelType = "magic"          // of Magic WAN
 	TunnelTypeIPsec         TunnelType = "ip_sec"         // an IPsec tunnel
 	TunnelTypeGRE           TunnelType = "gre"            // a GRE tunnel
@@ -153,6 +153,8 @@ var (
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Create(
 	ctx context.Context, params TunnelCreateParams, opts ...CallOption,
@@ -195,8 +197,9 @@ func (s *TunnelsService) Get(
 // To replace the secret, prefer [TunnelsService.RotateSecret], which generates the secret and
 // always returns the token.
 //
-// It returns [ErrNotFound] if the tunnel does not exist, [ErrTunnelNameTaken] if a live tunnel has
-// the name, and [ErrOutcomeUnknown] if the call failed but the tunnel may have been changed.
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted, [ErrTunnelNameTaken] if a
+// live tunnel has the name, and [ErrOutcomeUnknown] if the call failed but the tunnel may have been
+// changed.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
 //
@@ -211,7 +214,8 @@ func (s *TunnelsService) Update(
 // tunnel, only the ID of the result is set.
 //
 // If the response to the first attempt is lost and the retry gets a 404, the tunnel is deleted and
-// Delete succeeds.
+// Delete succeeds. If the tunnel was deleted before the call, Delete returns the deleted tunnel or
+// [ErrNotFound], depending on the API.
 //
 // It returns [ErrActiveConnections] if the tunnel has connections and params.Cascade is not set,
 // [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed but the

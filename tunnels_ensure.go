@@ -25,6 +25,8 @@ import (
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel
 //
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/methods/create/
 func (s *TunnelsService) Ensure(
 	ctx context.Context, params TunnelCreateParams, opts ...CallOption,
@@ -81,11 +83,11 @@ const (
 // Connectors that still run may reconnect in between. CleanupAndDelete then repeats both steps
 // until the context ends, but for at most two minutes.
 //
-// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the call failed
-// but may have been carried out. If connectors kept reconnecting, the error is both
-// [ErrActiveConnections] and the context's error. After the two minutes, the latter is
-// context.DeadlineExceeded. After ErrActiveConnections and ErrOutcomeUnknown, CleanupAndDelete can
-// be called again.
+// It returns [ErrNotFound] if the tunnel does not exist, and possibly if it is already deleted. It
+// returns [ErrOutcomeUnknown] if the call failed but may have been carried out. If connectors kept
+// reconnecting, the error is both [ErrActiveConnections] and the context's error, which is
+// context.DeadlineExceeded after the two minutes. After ErrActiveConnections or ErrOutcomeUnknown,
+// CleanupAndDelete can be called again.
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //

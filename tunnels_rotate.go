@@ -37,7 +37,8 @@ type Rotation struct {
 // empty [TunnelCredentials].Endpoint.
 //
 // It returns a Rotation together with an error in two cases:
-//   - The secret is replaced, but the clean-up failed, with any error. Tunnel and Token are set.
+//   - The secret is replaced, but the clean-up failed. Tunnel and Token are set. The error can be
+//     [ErrOutcomeUnknown] here too: then it is about the clean-up.
 //   - It is unknown whether the secret was replaced, for example because the token in the response
 //     has another secret than the one that was sent. The error is [ErrOutcomeUnknown], Tunnel is
 //     nil, and Token is valid only if the secret was replaced.
@@ -45,6 +46,8 @@ type Rotation struct {
 // In all other cases, such as [ErrNotFound] for the tunnel, the Rotation is nil.
 //
 // Operation: PATCH /accounts/{account_id}/cfd_tunnel/{tunnel_id}
+//
+// Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
 //
 // Operation: DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections
 //

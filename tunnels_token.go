@@ -30,7 +30,7 @@ var (
 // secret.
 //
 // Although the request is a GET, it needs a Write permission. It returns [ErrNotFound] if the
-// tunnel does not exist.
+// tunnel does not exist or is deleted.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/token
 //
@@ -49,8 +49,8 @@ func (s *TunnelsService) Token(
 // For [ManagementResourceLogs], the first operation below is called, and the second only if the
 // server does not have the first. For other resources, only the second is called.
 //
-// It returns [ErrNotFound] if the tunnel does not exist, and [ErrOutcomeUnknown] if the response
-// was lost: call ManagementToken again.
+// It returns [ErrNotFound] if the tunnel does not exist or is deleted, and [ErrOutcomeUnknown] if
+// the response was lost: call ManagementToken again.
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //

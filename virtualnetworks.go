@@ -190,6 +190,8 @@ func isWholeNetworkList(p *Page[VirtualNetwork], perPage int) bool {
 //
 // Operation: PATCH /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
 //
+// Operation: GET /accounts/{account_id}/teamnet/virtual_networks/{virtual_network_id}
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/networks/subresources/virtual_networks/methods/edit/
 func (s *VirtualNetworksService) Update(
 	ctx context.Context, virtualNetworkID string, params VirtualNetworkUpdateParams,

@@ -67,6 +67,8 @@ var (
 //
 // Operation: POST /accounts/{account_id}/warp_connector
 //
+// Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/warp_connector/methods/create/
 func (s *WARPConnectorsService) Create(
 	ctx context.Context, params WARPConnectorCreateParams, opts ...CallOption,
@@ -132,9 +134,9 @@ func (s *WARPConnectorsService) All(
 // Update changes the name or the secret of a WARP connector, and returns the WARP connector. The
 // result has the token if the response has it.
 //
-// It returns [ErrNotFound] if the WARP connector does not exist, [ErrTunnelNameTaken] if a live
-// tunnel has the name, and [ErrOutcomeUnknown] if the call failed but the WARP connector may have
-// been changed.
+// It returns [ErrNotFound] if the WARP connector does not exist or is deleted, [ErrTunnelNameTaken]
+// if a live tunnel has the name, and [ErrOutcomeUnknown] if the call failed but the WARP connector
+// may have been changed.
 //
 // Operation: PATCH /accounts/{account_id}/warp_connector/{tunnel_id}
 //
@@ -146,7 +148,8 @@ func (s *WARPConnectorsService) Update(
 }
 
 // Delete deletes a WARP connector and returns the deleted one. If the response has no WARP
-// connector, only the ID of the result is set.
+// connector, only the ID of the result is set. If it was deleted before the call, Delete returns
+// the deleted one or [ErrNotFound], depending on the API.
 //
 // It returns [ErrActiveConnections] if the WARP connector has connections and params.Cascade is not
 // set, [ErrNotFound] if the WARP connector does not exist, and [ErrOutcomeUnknown] if the call
@@ -165,7 +168,7 @@ func (s *WARPConnectorsService) Delete(
 // Token returns the token to run a WARP connector with. The format of the token is not documented.
 //
 // Although the request is a GET, it needs a Write permission. It returns [ErrNotFound] if the WARP
-// connector does not exist.
+// connector does not exist or is deleted.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/token
 //
@@ -222,7 +225,7 @@ func (s *WARPConnectorsService) RotateSecret(
 
 // Connectors returns the machines that run a WARP connector, with their HA status.
 //
-// It returns [ErrNotFound] if the WARP connector does not exist.
+// It returns [ErrNotFound] if the account never had such a WARP connector.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connections
 //
@@ -237,7 +240,8 @@ func (s *WARPConnectorsService) Connectors(
 // Connector returns one of the machines that run a WARP connector. tunnelID is the ID of the WARP
 // connector, and connectorID that of the machine.
 //
-// It returns [ErrNotFound] if the WARP connector does not exist or the machine has stopped.
+// It returns [ErrNotFound] if the WARP connector does not exist or is deleted, or if the machine
+// has stopped.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/connectors/{connector_id}
 //
@@ -251,9 +255,9 @@ func (s *WARPConnectorsService) Connector(
 
 // Failover makes one machine of a highly available WARP connector the active one.
 //
-// It returns [ErrNotFound] if the WARP connector does not exist, [ErrBadRequest] if it is not
-// highly available or the machine does not run it, and [ErrOutcomeUnknown] if the call failed but
-// the machine may have become active.
+// It returns [ErrNotFound] if the WARP connector does not exist or is deleted, [ErrBadRequest] if
+// it is not highly available or the machine does not run it, and [ErrOutcomeUnknown] if the call
+// failed but the machine may have become active.
 //
 // Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/failover
 //

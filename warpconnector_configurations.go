@@ -62,7 +62,7 @@ var (
 
 // Configuration returns the high availability configuration of a WARP connector.
 //
-// It returns [ErrNotFound] if the WARP connector does not exist.
+// It returns [ErrNotFound] if the WARP connector does not exist or is deleted.
 //
 // Operation: GET /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //
@@ -78,9 +78,9 @@ func (s *WARPConnectorsService) Configuration(
 // the new one.
 //
 // It returns an [*InvalidArgumentError] if params.HAMode is empty or fields of two modes are set,
-// [ErrNotFound] if the WARP connector does not exist, [ErrBadRequest] if the other fields do not
-// fit the mode, and [ErrOutcomeUnknown] if the call failed but the configuration may have been
-// replaced.
+// [ErrNotFound] if the WARP connector does not exist or is deleted, [ErrBadRequest] if the other
+// fields do not fit the mode, and [ErrOutcomeUnknown] if the call failed but the configuration may
+// have been replaced.
 //
 // Operation: PUT /accounts/{account_id}/warp_connector/{tunnel_id}/configurations
 //

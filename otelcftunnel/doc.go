@@ -6,12 +6,12 @@
 //
 // It uses the global providers of OpenTelemetry, unless [WithTracerProvider] and
 // [WithMeterProvider] set others. Names and units follow version 1.43.0 of the semantic conventions
-// of OpenTelemetry; names that these do not have begin with "cftunnel.".
+// of OpenTelemetry; a name that is not in these conventions begins with "cftunnel.".
 //
 // # Spans
 //
 // The span of an attempt is a child of the span in the context of the call. Its kind is client, and
-// it ends when the response is read. Its name is that of [cftunnel.Operation], such as
+// it ends when the response is read. Its name is the method and the url.template, such as
 // "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". Its attributes:
 //
 //   - http.request.method: the method, such as "GET".
@@ -23,7 +23,8 @@
 //   - network.protocol.version: the version of HTTP, such as "1.1" or "2".
 //   - server.address, server.port: the host of the API.
 //   - url.full: the URL without its query. Each ID in the path is replaced by {id}.
-//   - url.template: the path template, as in the name of the span.
+//   - url.template: the path template of [cftunnel.Operation]. For a call of [cftunnel.Client.Do],
+//     see Secrets and IDs below.
 //
 // The status of the span is Error if it has an error.type. A response that reports a failure with
 // status 200, or whose JSON cannot be read, fails the call but not the span.
@@ -48,10 +49,11 @@
 // Spans and metrics have no headers, no bodies, no queries and no error texts. The text of a
 // [cftunnel.Error] is redacted: to see it in a trace, record it in the span of the caller.
 //
-// A path of [cftunnel.Client.Do] has no template. Each of its segments that is longer than 31
-// characters, or has other characters than lower-case letters, digits, "-" and "_", or does not
-// begin with a letter, is replaced by {id}. If a path has names of objects, set its template with
-// [cftunnel.AsOperation].
+// A call of [cftunnel.Client.Do] has no path template, unless [cftunnel.AsOperation] sets one.
+// Without one, its url.template is the path, in which {id} replaces each segment that can be an ID:
+// one that is longer than 31 characters, that has other characters than lower-case letters, digits,
+// "-" and "_", or that does not begin with a letter. Names of objects may stay: if a path has such
+// names, set its template with AsOperation.
 //
 // The requests have no trace headers, so Cloudflare does not get the IDs of traces.
 //

@@ -36,8 +36,9 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }
 
-// WithHooks sets functions that are called after each attempt and each wait is counted. Use it
-// instead of [cftunnel.WithHooks], which replaces the hooks of this package.
+// WithHooks sets functions that are called after each attempt and each wait. This package updates
+// its metrics first. Use it instead of [cftunnel.WithHooks], which replaces the hooks of this
+// package.
 func WithHooks(hooks cftunnel.Hooks) Option {
 	return func(c *config) { c.hooks = hooks }
 }

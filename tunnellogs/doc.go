@@ -17,8 +17,9 @@
 //
 // # Limits
 //
-// A connector streams to one user at a time: the owner of the API token. A second stream of the
-// same user replaces the first. A stream of another user is refused with [ErrSessionLimit].
+// A connector streams to one user at a time. The user of a stream is the owner of the API token
+// that the client uses. A second stream of the same user replaces the first. A stream of another
+// user is refused with [ErrSessionLimit].
 //
 // A connector buffers 30 lines for a slow reader and drops further lines without counting them. Use
 // a [Filter] to lose fewer lines: the connector applies it before it buffers.
@@ -27,8 +28,8 @@
 //
 // At [LevelDebug], the entry of an HTTP request has the URL in its Message and all request headers
 // in its Fields, cookies included. [Entry.LogValue] and all verbs of package fmt omit Fields, and
-// redact the value of each parameter or JSON member access_token in Message. The JSON encoding of
-// an entry has everything.
+// redact in Message the value of every query parameter and JSON member that is named access_token.
+// The JSON encoding of an entry has everything.
 //
 // The URL of a stream contains the management token. No error and no log record of this package
 // contains it.

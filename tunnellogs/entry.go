@@ -36,9 +36,10 @@ const (
 // Entry is one line of a connector's log.
 //
 // It may contain cookies and tokens of other people. Every verb of package fmt omits Fields and
-// redacts the value of each parameter or JSON member access_token in Message, also inside slices,
-// maps and exported struct fields. Package fmt cannot call methods on unexported struct fields: do
-// not print a struct that has an Entry in an unexported field. The JSON encoding has everything.
+// redacts in Message the value of every query parameter and JSON member that is named access_token.
+// This also applies to an Entry in a slice, a map or an exported struct field. Package fmt cannot
+// call methods on unexported struct fields: do not print a struct that has an Entry in an
+// unexported field. The JSON encoding has everything.
 type Entry struct {
 	// ConnectorID is the connector that logged the line.
 	ConnectorID string `json:"connector_id,omitempty"`

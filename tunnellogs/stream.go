@@ -54,6 +54,8 @@ type Stream struct {
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //
+// Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/
 func Open(
 	ctx context.Context,

@@ -50,6 +50,8 @@ const featureLogs = "management_logs"
 //
 // Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management
 //
+// Operation: POST /accounts/{account_id}/cfd_tunnel/{tunnel_id}/management/{resource}
+//
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/connections/methods/get/
 //
 // API: https://developers.cloudflare.com/api/resources/zero_trust/subresources/tunnels/subresources/cloudflared/subresources/management/methods/create/

@@ -14,7 +14,7 @@ import (
 
 // Connect starts a connector of a tunnel, as cloudflared or WARP does with the token of the tunnel.
 //
-// The connector has four connections, so the tunnel is healthy. A second after
+// The connector has four connections, so the tunnel is healthy. One second after
 // [cftunnel.ConnectorsService.Cleanup], the connector reconnects, unless its token was rotated. If
 // the tunnel is a highly available WARP connector, its first connector is active, and later ones
 // are passive.
