@@ -149,10 +149,11 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. The API acts on it: it removes a stored WARPRouting whose
-	// Enabled is false. cloudflared 2026.8 ignores it. A request contains the value false only if
-	// the API returned false, if ModifyConfiguration changed true to false, or if no other field is
-	// set.
+	// Enabled turns the access on. If it is false, the API removes the WARPRouting. cloudflared
+	// 2026.8 ignores Enabled.
+	//
+	// False is usually left out of requests. It is sent in three cases: the API returned false,
+	// ModifyConfiguration changed true to false, or no other field of WARPRouting is set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`

@@ -63,7 +63,7 @@ type DNSRecordListParams struct {
 // need other fields, such as MX and SRV, use [Client.Do].
 type DNSRecordCreateParams struct {
 	Type    string   // such as CNAME
-	Name    string   // the whole name, the part before the zone's name, or "@" for the zone
+	Name    string   // whole, or without the zone's name; "@" is the zone itself
 	Content string   // such as the target of a CNAME
 	TTL     int      // in seconds, 30 to 86400; the default is 1 for automatic
 	Proxied bool     // requests go through Cloudflare

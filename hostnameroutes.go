@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// HostnameRoutesService manages the routes of private hostnames. Only devices that use WARP, or
-// Cloudflare Gateway, which filters outgoing traffic, can reach a private hostname. It needs no DNS
-// record.
+// HostnameRoutesService manages the routes of private hostnames. Only devices that use WARP or
+// Cloudflare Gateway can reach a private hostname. Gateway is Cloudflare's filter for outgoing
+// traffic. A private hostname needs no DNS record.
 type HostnameRoutesService service
 
 // HostnameRoute sends the traffic for a private hostname to a tunnel.

@@ -11,8 +11,8 @@
 // # Spans
 //
 // The span of an attempt is a child of the span in the context of the call. Its kind is client, and
-// it ends when the response is read. Its name is the method and the url.template, such as
-// "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}". Its attributes:
+// it ends when the response is read. Its name is the method and the url.template, such as "GET
+// /accounts/{account_id}/cfd_tunnel/{tunnel_id}". Its attributes:
 //
 //   - http.request.method: the method, such as "GET".
 //   - http.request.resend_count: the number of earlier attempts of the call. The first attempt does
@@ -52,8 +52,8 @@
 // A call of [cftunnel.Client.Do] has no path template, unless [cftunnel.AsOperation] sets one.
 // Without one, its url.template is the path, in which {id} replaces each segment that can be an ID:
 // one that is longer than 31 characters, that has other characters than lower-case letters, digits,
-// "-" and "_", or that does not begin with a letter. Names of objects may stay: if a path has such
-// names, set its template with AsOperation.
+// "-" and "_", or that does not begin with a letter. A name of an object is usually not replaced:
+// if a path has such names, set its template with AsOperation.
 //
 // The requests have no trace headers, so Cloudflare does not get the IDs of traces.
 //

@@ -9,17 +9,20 @@
 //
 // # Sharing
 //
-// The quota is a token bucket in Redis: a burst of up to 5% of the quota, the rest spread evenly.
-// A process can use whatever the others do not use. With the default quota of 1200 requests in five
-// minutes, the fleet can send 3.43 requests a second.
+// The quota is a token bucket in Redis. In this section, a bucket token is the right to send one
+// request. 5% of the quota is a burst, 5% is a reserve in case Redis loses its data, and the rest
+// is spread evenly over 1.05 windows: with the default quota of 1200 requests in five minutes, the
+// fleet can send a burst of 60, then 3.43 requests a second. A process can use whatever the others
+// do not use.
 //
 // Within a process, calls of [Limiter.Wait] return in the order of their arrival, and only the
 // first one asks Redis. Between processes there is no order: each has the same chance to get the
-// next token, however many of its calls wait.
+// next bucket token, however many of its calls wait.
 //
-// A turn costs one command. A process that waits asks for each token that is added, and at least
-// once a second. A call that is canceled while Redis is asked passes the token to the next call of
-// its process. If there is none, the token is lost, which only leaves the fleet below its quota.
+// To ask for a bucket token costs one command. A process that waits asks each time one is added,
+// and at least once a second. If a call is canceled while Redis is asked, the next call of its
+// process gets the bucket token. If there is none, it is lost, which only leaves the fleet below
+// its quota.
 //
 // # Holds
 //
@@ -32,11 +35,11 @@
 // If a command fails, or takes longer than [Options].Timeout, the process falls back to its share:
 // an equal part of the quota for each of [Options].Processes, evenly spread, beginning with a
 // pause. While calls arrive or wait, it asks once a second whether Redis is back, and then shares
-// the quota again. [Options].Notify reports both changes. No call of Wait outlasts its context, even
-// if the Redis client ignores contexts.
+// the quota again. [Options].Notify reports both changes. No call of Wait outlasts its context,
+// even if the Redis client ignores contexts.
 //
-// Holds of other processes are not known during that time. The own hold is stored when Redis is
-// back.
+// Holds of other processes are not known during that time. A hold of this process is stored in
+// Redis when Redis is back.
 //
 // # Guarantees
 //
@@ -45,15 +48,15 @@
 //   - while Redis is available;
 //   - if Redis loses its data once in that window: a restart, an eviction, a failover to a replica,
 //     or a clock of Redis that jumps;
-//   - if Redis becomes unavailable and is back, provided that all processes notice within a
-//     twentieth of the window, 15 seconds by default.
+//   - if Redis becomes unavailable and later is back, provided that all processes notice each of
+//     these two changes within a twentieth of the window, which is 15 seconds by default.
 //
-// The clocks of the processes do not matter: Redis uses its own, and holds are stored by their
-// length.
+// The clocks of the processes do not matter: Redis uses its own clock, and the length of a hold is
+// stored, not its end.
 //
-// The fleet can exceed the quota if only some processes lose Redis, by at most their shares, and
-// if more processes run than Processes says while Redis is unavailable. The server then responds
-// with 429, and its Retry-After holds back the processes.
+// The fleet can exceed the quota if only some processes lose Redis, by at most their shares, and if
+// more processes run than Processes says while Redis is unavailable. The server then responds with
+// 429, and its Retry-After holds back the processes.
 //
 // # Redis
 //

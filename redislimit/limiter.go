@@ -31,7 +31,7 @@ type Options struct {
 	// Processes is the largest number of processes that share the quota, on all machines. While
 	// Redis is unavailable, each of them uses an equal share. It must be positive. If it is more
 	// than 5% of Requests, the fleet sends fewer requests, also while Redis is available: at most
-	// 95% of Requests less Processes in a window.
+	// 0.95 × Requests − Processes in a window.
 	Processes int
 	// Timeout is the longest wait for a response from Redis. After that, Redis is unavailable. The
 	// default is 1s.
@@ -303,7 +303,8 @@ func (l *Limiter) checkDeadline(w *waiter, ahead int) error {
 		earliest = next
 	}
 	if earliest.After(deadline) {
-		return fmt.Errorf("the rate limit of the fleet allows the request in %s at the earliest: %w",
+		const format = "the rate limit of the fleet allows the request in %s at the earliest: %w"
+		return fmt.Errorf(format,
 			earliest.Sub(now).Round(time.Millisecond), context.DeadlineExceeded)
 	}
 	return nil

@@ -77,7 +77,8 @@ func newClient(t testing.TB, addr string) *redis.Client {
 // calls returns how often a server has run a command.
 func (s *server) calls(t testing.TB, command string) int {
 	t.Helper()
-	stats := s.client(t).InfoMap(t.Context(), "commandstats").Item("Commandstats", "cmdstat_"+command)
+	info := s.client(t).InfoMap(t.Context(), "commandstats")
+	stats := info.Item("Commandstats", "cmdstat_"+command)
 	var calls int
 	for i, c := range stats {
 		if c == ',' {

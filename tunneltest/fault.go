@@ -10,11 +10,11 @@ import (
 
 // Fault describes how the server fails a request. See [Server.Inject].
 //
-// The zero Fault applies to one request and does not change it.
+// The zero Fault applies to the next request, whatever its operation, and does not change it.
 type Fault struct {
 	// Operation is the operation that the fault applies to, in the form of [Request.Operation],
-	// such as "POST /accounts/{account_id}/cfd_tunnel". If it is empty, the fault applies to all
-	// requests.
+	// such as "POST /accounts/{account_id}/cfd_tunnel". If it is empty, the fault applies to
+	// requests of every operation.
 	Operation string
 	// Times is how many requests the fault applies to. 0 means one. [Always] means no limit.
 	Times int

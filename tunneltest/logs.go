@@ -29,9 +29,9 @@ func (s *Server) LogsURL() string { return strings.TrimSuffix(s.URL(), basePath)
 // already wait to be sent. An empty Level means debug, an empty Event means cloudflared, and a zero
 // Time means the current time.
 //
-// The entry is sent as cloudflared sends it: times have whole seconds, numbers are rounded, an
-// unknown Level becomes debug, an entry with the field "error" has the level error, and an Event
-// that is neither empty nor known is sent as an empty text.
+// The entry is sent as cloudflared sends it: times have whole seconds, numbers have six decimal
+// places at most, an unknown Level becomes debug, an entry with the field "error" has the level
+// error, and an Event that is neither empty nor known is sent as an empty text.
 func (s *Server) Log(connectorID string, entry tunnellogs.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,8 +24,8 @@ type Client struct {
 	buffers sync.Pool       // of *buffer
 }
 
-// NewClient returns a client that sends requests with a copy of h whose transport is t. base is what t
-// wraps, or nil if that is not known. The client does not follow redirects.
+// NewClient returns a client that sends requests with a copy of h whose transport is t. base is
+// what t wraps, or nil if that is not known. The client does not follow redirects.
 func NewClient(h http.Client, t http.RoundTripper, base *http.Transport) *Client {
 	own, _ := t.(*http.Transport)
 	h.Transport = locationGuard{t}

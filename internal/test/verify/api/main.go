@@ -24,8 +24,8 @@ import (
 // root is the root of the repository, relative to this module.
 const root = "../../.."
 
-// recorded has the file of the record for the package in each directory. Some of the directories are
-// modules.
+// recorded has the file of the record for the package in each directory. Some of the directories
+// are modules.
 var recorded = map[string]string{
 	".":            "api/cftunnel.txt",
 	"tunneltest":   "api/tunneltest.txt",
