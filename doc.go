@@ -79,8 +79,9 @@
 //
 // The methods All and AllTypes return iterators over the items of all pages. The methods List and
 // ListAllTypes return one page if the result is a [Page]; a List method that returns a slice
-// returns the whole list. By default, deleted objects are left out. A list has only what the
-// credentials may read: an object that is not in the list may still exist.
+// returns the whole list. The order of the items is that of the API: sort them if the order
+// matters. By default, deleted objects are left out. A list has only what the credentials may read:
+// an object that is not in the list may still exist.
 //
 // # Testing
 //

@@ -28,31 +28,39 @@ const (
 	testingPage   = "docs/testing.md"
 	networkPage   = "docs/private-networks.md"
 	tokensPage    = "docs/api-tokens.md"
+	secretsPage   = "docs/secrets-and-rotation.md"
 )
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// TestDocs_SnippetsCompile checks that the Go code of each page is in a file that is compiled. A
+// TestDocs_SnippetsCompile checks that the Go code of each page is in files that are compiled. A
 // whole program is there in the package of the tests.
 func TestDocs_SnippetsCompile(t *testing.T) {
 	t.Parallel()
-	for page, file := range map[string]string{
+	for page, pattern := range map[string]string{
 		"README.md": "readme_test.go",
-		startPage:   "gettingstarted_test.go",
+		startPage:   "gettingstarted*_test.go",
 		errorsPage:  "readme_test.go",
 		limitsPage:  "readme_test.go",
+		secretsPage: "readme_test.go",
 		testingPage: "tunneltest/example_test.go",
 		networkPage: "example_privatenetworks_test.go",
 		tokensPage:  "example_apitokens_test.go",
 	} {
 		snippets := goBlock.FindAllStringSubmatch(read(t, page), -1)
 		require.NotEmpty(t, snippets, page)
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		code := ""
+		for _, path := range files {
+			code += read(t, path)
+		}
 		for _, snippet := range snippets {
 			text := snippet[1]
 			if rest, ok := strings.CutPrefix(text, "package main\n"); ok {
 				text = "package cftunnel_test\n" + rest
 			}
-			assert.Contains(t, read(t, file), text, page)
+			assert.Contains(t, code, text, page)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func createOperatorToken(
 		return errors.New("no networks") // the token would work from everywhere
 	}
 	groups, err := client.AccountTokens.ResolvePermissionGroups(
-		ctx, cftunnel.TokenScopeAccount, "Cloudflare Tunnel Write")
+		ctx, cftunnel.TokenScopeAccount, "Cloudflare One Connector: cloudflared Write")
 	if err != nil {
 		return err
 	}

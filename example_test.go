@@ -931,6 +931,31 @@ func ExampleOperation() {
 	// Output: map[GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}:2]
 }
 
+// This hook counts attempts by method and status. A status of 0 means that there was no response.
+func ExampleWithHooks() {
+	srv := tunneltest.NewServer()
+	defer srv.Close()
+	srv.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable})
+	var mu sync.Mutex // hooks must be safe for concurrent use
+	counts := map[string]int{}
+	count := func(_ context.Context, attempt cftunnel.AttemptInfo) {
+		mu.Lock()
+		defer mu.Unlock()
+		counts[fmt.Sprint(attempt.Call, " ", attempt.StatusCode)]++
+	}
+	client, err := srv.NewClient(cftunnel.WithHooks(cftunnel.Hooks{Attempt: count}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, tunnel := range srv.SeedTunnels(2) {
+		if _, err := client.Tunnels.Get(context.Background(), tunnel.ID); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(counts)
+	// Output: map[Tunnels.Get 200:2 Tunnels.Get 503:1]
+}
+
 // The logger gets one record for each attempt, without bodies, headers and query. This example
 // removes the attributes that differ from run to run, and some others.
 func ExampleWithLogger() {

@@ -77,6 +77,10 @@ type RetryPolicy struct {
 // Hooks are functions that a client calls, for metrics and traces. A nil function is not called.
 // Hooks run in the goroutine of the call, with the context of the call, and must be safe for
 // concurrent use.
+//
+// Hooks do not report the result of a call. A call that fails without an attempt, such as one that
+// fails at once because of an earlier 429 response, is not reported at all. To count failed calls,
+// count the errors that methods return.
 type Hooks struct {
 	// Attempt is called after each attempt.
 	Attempt func(context.Context, AttemptInfo)
@@ -86,7 +90,8 @@ type Hooks struct {
 
 // AttemptInfo describes a finished attempt.
 type AttemptInfo struct {
-	// Call is the method of this package, such as "Tunnels.Get".
+	// Call is the method that has this operation, such as "Tunnels.Get". The attempts of a method
+	// that calls others have the names of those: for Hostnames.Publish, for example "Zones.List".
 	Call string
 	// Operation is the HTTP method and path template, as [Operation] returns it.
 	Operation string
@@ -130,15 +135,16 @@ func WithAccountID(accountID string) Option {
 	return func(s *settings) error { return s.setAccountID("accountID", accountID) }
 }
 
-// WithBaseURL sets the base URL of the API. The default is https://api.cloudflare.com/client/v4.
-// Plain HTTP is allowed only to a loopback address, because every request contains the credentials.
+// WithBaseURL sets the base URL of the API, including a path such as /client/v4. The default is
+// https://api.cloudflare.com/client/v4. Plain HTTP is allowed only to a loopback address, because
+// every request contains the credentials.
 func WithBaseURL(baseURL string) Option {
 	return func(s *settings) error { return s.setBaseURL("baseURL", baseURL) }
 }
 
 // WithHTTPClient sends requests with the transport, the cookie jar and the timeout of an HTTP
 // client. The timeout limits each attempt, in addition to that of [WithTimeout]. Redirects are not
-// followed.
+// followed. If the client has no transport, http.DefaultTransport is used.
 //
 // All requests go to one host. For many concurrent calls over HTTP/1.1, set MaxIdleConnsPerHost of
 // the transport: with the default of 2, most connections are used only once. To change the default
@@ -153,10 +159,14 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithTransport wraps the client's transport, for example to add telemetry or to trust a CA. The
-// function wrap gets the default *http.Transport, or the transport of [WithHTTPClient], and returns
-// the transport to use. If the option is given twice, the second function wraps the result of the
-// first.
+// WithTransport wraps the client's transport, for example to add telemetry, to set a proxy or to
+// trust a CA. The function wrap gets the default transport, or the transport of [WithHTTPClient],
+// and returns the transport to use. If the option is given twice, the second function wraps the
+// result of the first.
+//
+// The default transport is a new *http.Transport, so wrap may change it. It uses the proxy of the
+// environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and trusts the CAs of the system. Its
+// TLSClientConfig is nil: set a new one.
 //
 // A RoundTripper can call [Operation] and [Attempt] with the context of the request. It must not
 // use http.DefaultClient. If it keeps idle connections, it needs a CloseIdleConnections method.

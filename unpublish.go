@@ -10,7 +10,7 @@ import (
 )
 
 // Unpublish removes a hostname from a tunnel: its DNS record, then its ingress rules for every
-// path.
+// path. To remove the rule for one path, use [TunnelsService.ModifyConfiguration].
 //
 // It removes the record only if it points to this tunnel. A record or rule that does not exist is
 // not an error, so Unpublish can be called again at any time. If the tunnel is deleted, Unpublish

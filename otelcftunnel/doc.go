@@ -44,6 +44,10 @@
 //
 // The last three also have the attributes http.request.method and url.template.
 //
+// A call that fails without an attempt, such as one that fails at once because of an earlier 429
+// response, has no span and is not in cftunnel.calls. No metric has the results of calls: count the
+// errors that methods return.
+//
 // # Secrets and IDs
 //
 // Spans and metrics have no headers, no bodies, no queries and no error texts. The text of a
