@@ -20,7 +20,8 @@ type APITokenCreateParams struct {
 	// addresses, there is no restriction.
 	Condition *TokenCondition
 	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
-	// seconds. Zero is no limit.
+	// seconds. Zero is no limit. A time in the past is sent unchanged: whether the API rejects it
+	// is unknown.
 	NotBefore, ExpiresOn time.Time
 }
 
@@ -39,7 +40,8 @@ type APITokenUpdateParams struct {
 	// addresses, there is no restriction.
 	Condition *TokenCondition
 	// NotBefore and ExpiresOn limit the time in which the token works. They are sent in whole
-	// seconds. Zero is no limit.
+	// seconds. Zero is no limit. A time in the past is sent unchanged: whether the API rejects it
+	// is unknown.
 	NotBefore, ExpiresOn time.Time
 }
 

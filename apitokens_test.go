@@ -530,15 +530,28 @@ func TestAPITokensAll_ServerIgnoresParameters(t *testing.T) {
 	require.Error(t, last)
 }
 
+// accountTokensWrite is the ID of the permission group Account API Tokens Write.
+const accountTokensWrite = "5bc3f8b21c554832afc660159ab75fa4"
+
 func TestAPITokens_ErrorHints(t *testing.T) {
 	t.Parallel()
 	srv, client := newFake(t)
 	ctx := t.Context()
-	tooMuch := cftunnel.APITokenCreateParams{Name: "n", Policies: tunnelPolicy("*")}
-	_, err := client.AccountTokens.Create(ctx, tooMuch)
+	wrongAccount := cftunnel.APITokenCreateParams{Name: "n", Policies: tunnelPolicy("*")}
+	_, err := client.AccountTokens.Create(ctx, wrongAccount)
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)
 	assert.True(t, cftunnel.HasCode(err, 1001))
-	assert.Contains(t, err.Error(), "the client's own token does not have")
+	assert.NotContains(t, err.Error(), "own token", "the message names the cause")
+	maker, err := srv.NewClient(cftunnel.WithAPIToken(srv.AddToken(tunneltest.Token{
+		Owner: cftunnel.TokenOwnerAccount, Policies: []cftunnel.TokenPolicy{cftunnel.AccountPolicy(
+			srv.AccountID(), cftunnel.PermissionGroup{ID: accountTokensWrite})},
+	}).Reveal()))
+	require.NoError(t, err)
+	tooMuch := cftunnel.APITokenCreateParams{Name: "n", Policies: tunnelPolicy(srv.AccountID())}
+	_, err = maker.AccountTokens.Create(ctx, tooMuch)
+	assert.True(t, cftunnel.HasCode(err, 1001), "%v", err)
+	assert.ErrorContains(t, err, "Failed common permission check against resources; a policy may "+
+		"have a permission that the client's own token does not have, or")
 
 	secret := srv.AddToken(tunneltest.Token{Condition: &cftunnel.TokenCondition{
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
@@ -547,7 +560,8 @@ func TestAPITokens_ErrorHints(t *testing.T) {
 	require.NoError(t, err)
 	_, err = forbidden.Tunnels.List(ctx, cftunnel.TunnelListParams{})
 	require.ErrorIs(t, err, cftunnel.ErrForbidden)
-	assert.Contains(t, err.Error(), "address that the token's condition forbids")
+	assert.ErrorContains(t, err, "; the token's condition may forbid the client's address")
+	assert.NotContains(t, err.Error(), "the credentials need", "they may have the permissions")
 	_, err = forbidden.Tokens.Verify(ctx)
 	require.NoError(t, err)
 
@@ -559,6 +573,8 @@ func TestAPITokens_ErrorHints(t *testing.T) {
 	assert.Contains(t, err.Error(), `"API Tokens Write"`)
 	_, err = readOnly.AccountTokens.Roll(ctx, tokenID)
 	assert.Contains(t, err.Error(), `"Account API Tokens Write"`)
+	assert.True(t, cftunnel.HasCode(err, 9109))
+	assert.NotContains(t, err.Error(), "address", "a permission is missing")
 	_, err = client.Tunnels.Create(ctx,
 		cftunnel.TunnelCreateParams{Name: "web", ConfigSource: "odd"})
 	require.ErrorIs(t, err, cftunnel.ErrBadRequest)

@@ -59,6 +59,7 @@ func (c *call) newError(cause error) *Error {
 		Method: c.request.operation.method, Path: c.path, Operation: c.operation,
 		Attempts:    int(c.attempts.Load()),
 		permissions: c.request.operation.permissions, uncertain: c.uncertain,
+		unusualBase: !strings.HasSuffix(c.client.baseURL, apiPath),
 	}
 	e.setCause(cause)
 	return e

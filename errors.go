@@ -87,7 +87,7 @@ const (
 // codesRecordExists mean that a DNS record conflicts with an existing one.
 var codesRecordExists = []int{81053, 81054, 81057, 81058}
 
-// The API's codes whose message does not name the usual cause.
+// The API's codes that can need an explanation, depending on the message.
 const (
 	codeRefusedPolicy  = 1001 // for an operation on API tokens
 	codeForbiddenToken = 9109
@@ -134,6 +134,7 @@ type Error struct {
 	transient   bool         // another attempt may succeed
 	unknownForm bool         // the response is not an error response of the API
 	listMissing bool         // the 404 is about a list, not about the object searched for in it
+	unusualBase bool         // the base URL does not end with the path of the API
 }
 
 // ErrorDetail is one error of the API's response.
@@ -154,7 +155,8 @@ type ErrorDetail struct {
 const maxErrorText = 16 << 10
 
 // Error returns the method and path, the status, each code and message with their chain, and the
-// ray ID. For a 403 it adds the permissions that the operation needs.
+// ray ID. For a 403 it adds the permissions that the operation needs, unless the API rejects the
+// client's address. For some codes it adds a possible cause.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cftunnel: %s %s: ", e.Method, e.Path)
@@ -187,11 +189,12 @@ func (e *Error) parts() []string {
 	if cause := e.Unwrap(); cause != nil {
 		parts = append(parts, cause.Error())
 	}
-	if e.StatusCode == http.StatusForbidden && e.permissions != "" {
+	cause := e.possibleCause()
+	if e.StatusCode == http.StatusForbidden && e.permissions != "" && cause == "" {
 		parts = append(parts, "the credentials need one of the permissions "+e.permissions)
 	}
-	if cause := e.usualCause(); cause != "" {
-		parts = append(parts, "the usual cause is "+cause)
+	if cause != "" {
+		parts = append(parts, cause)
 	}
 	if e.RetryAfter > 0 {
 		parts = append(parts, fmt.Sprintf("retry after %s", e.RetryAfter.Round(time.Millisecond)))
@@ -205,20 +208,30 @@ func (e *Error) parts() []string {
 	return parts
 }
 
-// usualCause returns the usual cause of an error whose message does not name it, or an empty
-// string.
-func (e *Error) usualCause() string {
-	has := func(code int) bool {
-		return slices.ContainsFunc(e.Errors, func(d ErrorDetail) bool { return d.Code == code })
-	}
+// possibleCause returns a cause that the messages of the API do not name, or an empty string if no
+// cause is likely. One code can have several causes, which only the messages tell apart.
+func (e *Error) possibleCause() string {
 	switch {
-	case e.StatusCode == http.StatusForbidden && has(codeForbiddenToken):
-		return "an address that the token's condition forbids"
-	case e.StatusCode == http.StatusBadRequest && has(codeRefusedPolicy) &&
-		strings.Contains(e.Operation, "/tokens"):
-		return "a policy with a permission that the client's own token does not have"
+	case e.StatusCode == http.StatusForbidden &&
+		hasMessage(e.Errors, codeForbiddenToken, "location"):
+		return "the token's condition may forbid the client's address"
+	case e.StatusCode == http.StatusBadRequest && strings.Contains(e.Operation, "/tokens") &&
+		hasMessage(e.Errors, codeRefusedPolicy, "permission check"):
+		return "a policy may have a permission that the client's own token does not have, " +
+			"or a permission group that does not fit its resources"
+	case e.StatusCode == http.StatusNotFound && e.unusualBase &&
+		hasCode(e.Errors, codesNoRoute...):
+		return "the cause may be that the base URL does not end with " + apiPath
 	}
 	return ""
+}
+
+// hasMessage reports whether an error with the code has a message that contains text.
+func hasMessage(details []ErrorDetail, code int, text string) bool {
+	return slices.ContainsFunc(details, func(d ErrorDetail) bool {
+		return d.Code == code && strings.Contains(d.Message, text) ||
+			hasMessage(d.Chain, code, text)
+	})
 }
 
 // Unwrap returns the underlying error, such as the context's error, a network error or a JSON

@@ -100,6 +100,50 @@ func TestError_Fields(t *testing.T) {
 	assert.False(t, cftunnel.HasCode(io.EOF, 1013))
 }
 
+// The API has no route below a base URL without its path.
+func TestError_BaseURLWithoutPath(t *testing.T) {
+	t.Parallel()
+	const hint = "; the cause may be that the base URL does not end with /client/v4"
+	srv, client := newFake(t)
+	err := client.Do(t.Context(), http.MethodGet, "/nowhere", nil, nil)
+	require.ErrorContains(t, err, "7000: ")
+	assert.NotContains(t, err.Error(), hint)
+	root := strings.TrimSuffix(srv.URL(), "/client/v4")
+	client, err = srv.NewClient(cftunnel.WithBaseURL(root))
+	require.NoError(t, err)
+	_, err = client.Tunnels.Get(t.Context(), tunnelID)
+	require.ErrorContains(t, err, "7000: ")
+	assert.ErrorContains(t, err, hint)
+	for status, body := range map[int]string{404: refusalBody(1002), 400: refusalBody(7003)} {
+		_, err = clientOf(t, respond(status, body)).Tunnels.Get(t.Context(), tunnelID)
+		assert.NotContains(t, err.Error(), hint)
+	}
+}
+
+// A code with several causes gets a hint only if the message is about that cause.
+func TestError_PossibleCauses(t *testing.T) {
+	t.Parallel()
+	const address = "the token's condition may forbid the client's address"
+	for message, want := range map[string]bool{
+		"Cannot use the access token from location: 192.0.2.1": true,
+		"Unauthorized to access requested resource":            false,
+		"Valid user-level authentication not found":            false,
+		"Invalid access token":                                 false,
+		"":                                                     false,
+	} {
+		for _, form := range []string{
+			`{"code":9109,"message":%q}`,
+			`{"code":10000,"message":"m","error_chain":[{"code":9109,"message":%q}]}`,
+		} {
+			body := `{"success":false,"errors":[` + fmt.Sprintf(form, message) + `]}`
+			_, err := clientOf(t, respond(403, body)).Tunnels.Get(t.Context(), tunnelID)
+			require.ErrorIs(t, err, cftunnel.ErrForbidden)
+			assert.Equal(t, want, strings.Contains(err.Error(), address), "%v", err)
+			assert.Equal(t, !want, strings.Contains(err.Error(), "the credentials need"), "%v", err)
+		}
+	}
+}
+
 func TestError_BodyExcerpt(t *testing.T) {
 	t.Parallel()
 	get := func(status int, body string) *cftunnel.Error {

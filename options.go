@@ -13,7 +13,8 @@ import (
 
 // The defaults of a client.
 const (
-	defaultBaseURL          = "https://api.cloudflare.com/client/v4"
+	apiPath                 = "/client/v4"
+	defaultBaseURL          = "https://api.cloudflare.com" + apiPath
 	defaultRequests         = 1200
 	defaultWindow           = 5 * time.Minute
 	defaultTimeout          = 30 * time.Second
@@ -135,7 +136,7 @@ func WithAccountID(accountID string) Option {
 	return func(s *settings) error { return s.setAccountID("accountID", accountID) }
 }
 
-// WithBaseURL sets the base URL of the API, including a path such as /client/v4. The default is
+// WithBaseURL sets the base URL of the API, including the path /client/v4. The default is
 // https://api.cloudflare.com/client/v4. Plain HTTP is allowed only to a loopback address, because
 // every request contains the credentials.
 func WithBaseURL(baseURL string) Option {

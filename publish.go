@@ -198,7 +198,7 @@ type publication struct {
 	records []DNSRecord // the A, AAAA and CNAME records of the hostname
 
 	done []string // the writes so far, for an error
-	step string   // the current step, for an error
+	step string   // the current step, for an error; empty if none failed
 }
 
 // read reads all that Publish depends on, and returns an error if it cannot publish.
@@ -269,10 +269,16 @@ func (p *publication) write(ctx context.Context) (recordID string, err error) {
 			changed = !config.Equal(before)
 			return nil
 		}, p.opts...)
-	if changed && written != nil {
+	switch {
+	case written == nil:
+		return "", err
+	case changed:
 		p.done = append(p.done, "the ingress rule is written")
+	case err != nil:
+		p.done = append(p.done, "the ingress rule is already in the configuration")
 	}
-	if err != nil {
+	if err != nil { // such as ErrConcurrentUpdate, although the rule is written
+		p.step = ""
 		return "", err
 	}
 	return p.writeRecord(ctx)
@@ -280,9 +286,12 @@ func (p *publication) write(ctx context.Context) (recordID string, err error) {
 
 // failed adds the current step and the earlier writes to an error.
 func (p *publication) failed(err error) error {
-	done := ""
-	if len(p.done) > 0 {
-		done = strings.Join(p.done, ", ") + ", but "
+	problem := "the DNS record is not written"
+	if p.step != "" {
+		problem = p.step + " failed"
 	}
-	return fmt.Errorf("cftunnel: publishing %s: %s%s failed: %w", p.hostname, done, p.step, err)
+	if len(p.done) > 0 {
+		problem = strings.Join(p.done, ", ") + ", but " + problem
+	}
+	return fmt.Errorf("cftunnel: publishing %s: %s: %w", p.hostname, problem, err)
 }

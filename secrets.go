@@ -55,7 +55,8 @@ func (s Secret) Reveal() string {
 // directory.
 func (s Secret) WriteFile(path string) error {
 	if s.IsZero() {
-		return invalid("secret", "is empty")
+		return invalid("secret", "is empty; if it is the Token of a Tunnel that already existed, "+
+			"use Tunnels.Token instead")
 	}
 	if err := securefile.Write(path, []byte(s.Reveal())); err != nil {
 		return fmt.Errorf("cftunnel: writing a secret to a file: %w", err)

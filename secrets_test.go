@@ -242,6 +242,7 @@ func TestSecret_WriteFile(t *testing.T) {
 	refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](cftunnel.Secret{}.WriteFile(path))
 	require.True(t, ok)
 	assert.Equal(t, "secret", refused.Name)
+	assert.Contains(t, refused.Reason, "use Tunnels.Token")
 	err = cftunnel.NewSecret(planted).WriteFile(filepath.Join(path, "below"))
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), planted)

@@ -76,14 +76,19 @@ func (s *HostnamesService) Unpublish(
 	if isGone || !slices.ContainsFunc(configuration.Config.Ingress, isRuleOf(hostname)) {
 		return nil
 	}
-	_, err = c.Tunnels.ModifyConfiguration(ctx, tunnelID, func(config *TunnelConfig) error {
+	written, err := c.Tunnels.ModifyConfiguration(ctx, tunnelID, func(config *TunnelConfig) error {
 		removeRules(config, hostname)
 		return nil
 	}, opts...)
 	// A locally managed tunnel does not read these rules, and a deleted tunnel has none.
-	if err != nil && !errors.Is(err, ErrLocallyManaged) && !errors.Is(err, ErrNotFound) {
+	switch {
+	case err == nil || errors.Is(err, ErrLocallyManaged) || errors.Is(err, ErrNotFound):
+		return nil
+	case written != nil: // such as ErrConcurrentUpdate, although the rules are removed
+		return fmt.Errorf("cftunnel: unpublishing %s: the hostname is removed, but with an error: %w",
+			hostname, err)
+	default:
 		return fmt.Errorf("cftunnel: unpublishing %s: %sremoving the ingress rules failed: %w",
 			hostname, done, err)
 	}
-	return nil
 }

@@ -16,8 +16,8 @@
 //
 // # Existing tunnels and connectors
 //
-// [Server.Seed], [Server.SeedTunnels] and [Server.SeedZone] create tunnels and zones without a
-// request. [Server.Connect] and [Server.Disconnect] start and stop a connector of a tunnel.
+// [Server.Seed], [Server.SeedTunnels], [Server.SeedZone] and [Server.SeedZoneIn] create tunnels and
+// zones without a request. [Server.Connect] and [Server.Disconnect] start and stop a connector of a tunnel.
 //
 // # Failures
 //

@@ -33,13 +33,26 @@ type zone struct {
 // The zone belongs to the account of [Server.AccountID]. If the account already has the zone,
 // SeedZone returns its ID. SeedZone panics if name is not a valid zone name.
 func (s *Server) SeedZone(name string) (zoneID string) {
+	return s.seedZone("SeedZone", s.AccountID(), name)
+}
+
+// SeedZoneIn is [Server.SeedZone] for another account. It also panics if accountID is not 32
+// hexadecimal digits.
+func (s *Server) SeedZoneIn(accountID, name string) (zoneID string) {
+	if !isHexID(accountID) {
+		panic("tunneltest: SeedZoneIn: the account ID is not 32 hexadecimal digits")
+	}
+	return s.seedZone("SeedZoneIn", accountID, name)
+}
+
+func (s *Server) seedZone(method, accountID, name string) (zoneID string) {
 	name = ingress.ASCII(name)
 	if ingress.CheckHostname(name) != nil || strings.Contains(name, "*") {
-		panic("tunneltest: SeedZone: the name must be a domain name such as example.com")
+		panic("tunneltest: " + method + ": the name must be a domain name such as example.com")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	account := strings.ToLower(s.accountID)
+	account := strings.ToLower(accountID)
 	for _, z := range s.zones {
 		if z.name == name && z.account == account {
 			return z.id

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
 
 // namesIn returns the names of the items of a list, and its result_info.
@@ -51,6 +55,30 @@ func TestSeedZone(t *testing.T) {
 	} {
 		assert.Panics(t, func() { f.SeedZone(name) }, name)
 	}
+}
+
+func TestSeedZoneIn(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	const account = "0123456789ABCDEF0123456789abcdef"
+	own, other := f.SeedZone("example.com"), f.SeedZoneIn(account, "example.com")
+	assert.NotEqual(t, own, other)
+	assert.Equal(t, other, f.SeedZoneIn(strings.ToLower(account), "example.com"))
+	assert.Equal(t, own, f.SeedZoneIn(f.AccountID(), "example.com"))
+	assert.PanicsWithValue(t,
+		"tunneltest: SeedZoneIn: the account ID is not 32 hexadecimal digits",
+		func() { f.SeedZoneIn("account", "example.com") })
+	assert.Panics(t, func() { f.SeedZoneIn(account, "*.example.com") })
+
+	client, err := f.NewClient(cftunnel.WithAccountID(account))
+	require.NoError(t, err)
+	tunnel := f.Seed(tunneltest.TunnelSeed{AccountID: account})
+	params := cftunnel.PublishParams{
+		Hostname: "app.example.com", Service: "http://localhost:8080", ZoneID: other,
+	}
+	published, err := client.Hostnames.Publish(t.Context(), tunnel.ID, params)
+	require.NoError(t, err)
+	assert.Equal(t, other, published.ZoneID)
 }
 
 func TestListZones_Filters(t *testing.T) {

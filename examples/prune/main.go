@@ -2,6 +2,9 @@
 // one. With -yes it deletes them, several at a time. If a tunnel cannot be deleted, it reports the
 // error and continues with the others.
 //
+// The DNS records of a deleted tunnel's hostnames stay and lead visitors to an error page. With
+// -unpublish, prune removes them; without it, prune prints the hostnames.
+//
 // If no credentials are set, it uses a fake of the API in this process.
 package main
 
@@ -39,6 +42,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	olderThan := flags.Duration("older-than", 30*24*time.Hour,
 		"minimum `duration` without a connection, such as 720h")
 	yes := flags.Bool("yes", false, "delete the listed tunnels")
+	unpublish := flags.Bool("unpublish", false,
+		"also remove the DNS records of the deleted tunnels' hostnames")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "usage: prune [flags]\n\n"+
 			"Lists tunnels that have had no connection for some time, and deletes them with\n"+
@@ -62,7 +67,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	client, closeFake, err := connect(stderr)
 	if err == nil {
 		defer closeFake()
-		err = prune(ctx, client, time.Now(), *olderThan, *yes, stdout, stderr)
+		p := pruner{client: client, unpublish: *unpublish, out: stdout}
+		err = p.prune(ctx, time.Now(), *olderThan, *yes, stderr)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "prune:", err)
@@ -87,13 +93,24 @@ func connect(stderr io.Writer) (*cftunnel.Client, func(), error) {
 	return client, fake.Close, err
 }
 
+// pruner deletes tunnels.
+type pruner struct {
+	client    *cftunnel.Client
+	unpublish bool // also remove DNS records
+
+	mu      sync.Mutex // protects the fields below
+	out     io.Writer
+	deleted int
+	failed  int // tunnels that could not be deleted
+	left    int // hostnames whose DNS records may be left
+}
+
 // prune lists the tunnels that have had no connection for olderThan. It deletes them if yes is set.
-func prune(
-	ctx context.Context, client *cftunnel.Client, now time.Time, olderThan time.Duration, yes bool,
-	out, notices io.Writer,
+func (p *pruner) prune(
+	ctx context.Context, now time.Time, olderThan time.Duration, yes bool, notices io.Writer,
 ) error {
 	var idle []*cftunnel.Tunnel
-	for tunnel, err := range client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
+	for tunnel, err := range p.client.Tunnels.All(ctx, cftunnel.TunnelListParams{}) {
 		if err != nil {
 			return err
 		}
@@ -101,7 +118,7 @@ func prune(
 			idle = append(idle, tunnel)
 		}
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATUS\tSINCE\tID")
 	for _, tunnel := range idle {
 		since := idleSince(tunnel).Format(time.DateOnly)
@@ -111,11 +128,11 @@ func prune(
 		return err
 	}
 	if !yes {
-		fmt.Fprintf(out, "%s had no connection for %s.\n", count(len(idle), "tunnel"), olderThan)
+		fmt.Fprintf(p.out, "%s had no connection for %s.\n", count(len(idle), "tunnel"), olderThan)
 		fmt.Fprintln(notices, "No tunnel is deleted. To delete them, use -yes.")
 		return nil
 	}
-	return deleteAll(ctx, client, idle, out)
+	return p.deleteAll(ctx, idle)
 }
 
 // count returns a number and its noun, such as "1 tunnel" or "2 tunnels".
@@ -144,31 +161,14 @@ func idleSince(tunnel *cftunnel.Tunnel) time.Time {
 	return tunnel.ConnsInactiveAt
 }
 
-// deleteAll deletes tunnels. The API rejects the deletion of a tunnel that is running again.
-func deleteAll(
-	ctx context.Context, client *cftunnel.Client, tunnels []*cftunnel.Tunnel, out io.Writer,
-) error {
-	var mu sync.Mutex
+// deleteAll deletes tunnels, several at a time.
+func (p *pruner) deleteAll(ctx context.Context, tunnels []*cftunnel.Tunnel) error {
 	var group sync.WaitGroup
-	failed, deleted := 0, 0
 	work := make(chan *cftunnel.Tunnel)
 	for range workers {
 		group.Go(func() {
 			for tunnel := range work {
-				_, err := client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
-				mu.Lock()
-				switch {
-				case err == nil:
-					deleted++
-					fmt.Fprintf(out, "deleted %s\n", tunnel.Name)
-				case errors.Is(err, cftunnel.ErrActiveConnections):
-					failed++
-					fmt.Fprintf(out, "kept    %s: it is running again\n", tunnel.Name)
-				default:
-					failed++
-					fmt.Fprintf(out, "failed  %s: %v\n", tunnel.Name, err)
-				}
-				mu.Unlock()
+				p.delete(ctx, tunnel)
 			}
 		})
 	}
@@ -178,9 +178,56 @@ func deleteAll(
 	close(work)
 	group.Wait()
 	all := count(len(tunnels), "tunnel")
-	fmt.Fprintf(out, "Deleted %d of %s.\n", deleted, all)
-	if failed > 0 {
-		return fmt.Errorf("%d of %s could not be deleted", failed, all)
+	fmt.Fprintf(p.out, "Deleted %d of %s.\n", p.deleted, all)
+	switch {
+	case p.failed > 0:
+		return fmt.Errorf("%d of %s could not be deleted", p.failed, all)
+	case p.left > 0 && p.unpublish:
+		return fmt.Errorf("%s could not be unpublished", count(p.left, "hostname"))
+	case p.left > 0:
+		fmt.Fprintf(p.out, "The DNS records of %s may be left. -unpublish removes such records "+
+			"together with the tunnels.\n", count(p.left, "hostname"))
 	}
 	return nil
+}
+
+// delete deletes a tunnel. The API rejects the deletion of a tunnel that is running again, so the
+// DNS records are removed after the tunnel. Its hostnames are read before, because a deleted tunnel
+// has no configuration.
+func (p *pruner) delete(ctx context.Context, tunnel *cftunnel.Tunnel) {
+	hostnames, err := p.client.Hostnames.List(ctx, tunnel.ID)
+	if err == nil {
+		_, err = p.client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
+	}
+	switch {
+	case err == nil:
+		p.report(&p.deleted, "deleted %s", tunnel.Name)
+	case errors.Is(err, cftunnel.ErrActiveConnections):
+		p.report(&p.failed, "kept    %s: it is running again", tunnel.Name)
+		return
+	default:
+		p.report(&p.failed, "failed  %s: %v", tunnel.Name, err)
+		return
+	}
+	done := map[string]bool{} // a hostname is listed once for each path
+	for _, h := range hostnames {
+		if done[h.Hostname] || h.DNS == cftunnel.DNSStateMissing ||
+			h.DNS == cftunnel.DNSStateElsewhere {
+			continue
+		}
+		done[h.Hostname] = true
+		if !p.unpublish {
+			p.report(&p.left, "left    %s of %s, DNS record: %s", h.Hostname, tunnel.Name, h.DNS)
+		} else if err := p.client.Hostnames.Unpublish(ctx, tunnel.ID, h.Hostname); err != nil {
+			p.report(&p.left, "left    %s of %s: %v", h.Hostname, tunnel.Name, err)
+		}
+	}
+}
+
+// report prints a line and adds 1 to a counter.
+func (p *pruner) report(counter *int, format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*counter++
+	fmt.Fprintf(p.out, format+"\n", args...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,11 @@ import (
 
 const month = 30 * 24 * time.Hour
 
+const (
+	opDelete       = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
+	opRecordDelete = "DELETE /zones/{zone_id}/dns_records/{dns_record_id}"
+)
+
 // newAccount returns a fake with three tunnels that never ran, one that is down, and one that runs.
 func newAccount(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) {
 	t.Helper()
@@ -26,7 +32,9 @@ func newAccount(t *testing.T) (*tunneltest.Server, *cftunnel.Client, time.Time) 
 	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
 	require.NoError(t, err)
 	for _, name := range []string{"down", "up"} {
-		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{Name: name})
+		tunnel, err := client.Tunnels.Create(t.Context(), cftunnel.TunnelCreateParams{
+			Name: name, ConfigSource: cftunnel.ConfigSourceCloudflare,
+		})
 		require.NoError(t, err)
 		connector, err := fake.Connect(tunnel.Token)
 		require.NoError(t, err)
@@ -51,7 +59,7 @@ func TestPrune_WithoutYesDeletesNothing(t *testing.T) {
 	t.Parallel()
 	_, client, now := newAccount(t)
 	var out, notices bytes.Buffer
-	require.NoError(t, prune(t.Context(), client, now.Add(month), month, false, &out, &notices))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, false, &notices))
 	for _, name := range []string{"seed-00001", "seed-00003", "down", "4 tunnels had no connection"} {
 		assert.Contains(t, out.String(), name)
 	}
@@ -65,9 +73,9 @@ func TestPrune_DeletesOldTunnels(t *testing.T) {
 	_, client, now := newAccount(t)
 	var out bytes.Buffer
 	early := now.Add(month - time.Hour)
-	require.NoError(t, prune(t.Context(), client, early, month, true, &out, io.Discard))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), early, month, true, io.Discard))
 	assert.Len(t, tunnelNames(t, client), 5)
-	require.NoError(t, prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, true, io.Discard))
 	assert.Equal(t, []string{"up"}, tunnelNames(t, client))
 	assert.Contains(t, out.String(), "Deleted 4 of 4 tunnels.")
 }
@@ -75,19 +83,79 @@ func TestPrune_DeletesOldTunnels(t *testing.T) {
 func TestPrune_FailedDeletes(t *testing.T) {
 	t.Parallel()
 	fake, client, now := newAccount(t)
-	const opDelete = "DELETE /accounts/{account_id}/cfd_tunnel/{tunnel_id}"
 	fake.Inject(tunneltest.Fault{Operation: opDelete, Status: 403})
 	fake.Inject(tunneltest.Fault{
 		Operation: opDelete, Status: 400,
 		Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`,
 	})
 	var out bytes.Buffer
-	err := prune(t.Context(), client, now.Add(month), month, true, &out, io.Discard)
+	err := (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, true, io.Discard)
 	require.ErrorContains(t, err, "2 of 4")
 	assert.Contains(t, out.String(), "failed  ")
 	assert.Contains(t, out.String(), "403 Forbidden")
 	assert.Contains(t, out.String(), "it is running again")
 	assert.Len(t, tunnelNames(t, client), 3)
+}
+
+// The DNS records of a deleted tunnel are removed, or listed if the flag is not set or the token may
+// not remove them. The records of a tunnel that is kept stay.
+func TestPrune_Hostnames(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		unpublish bool
+		fault     tunneltest.Fault
+		records   int    // that are left
+		text      string // of the output
+		err       string
+	}{
+		"removed": {unpublish: true, text: "Deleted 4 of 4 tunnels."},
+		"without the flag": {
+			records: 1, text: "left    app.example.com of down, DNS record: ready\n",
+		},
+		"no permission for DNS": {
+			unpublish: true, fault: tunneltest.Fault{Operation: opRecordDelete, Status: 403},
+			records: 1, text: "left    app.example.com of down: ", err: "1 hostname could not be",
+		},
+		"a tunnel that runs again": {
+			unpublish: true, fault: tunneltest.Fault{
+				Operation: opDelete, Status: 400, Times: tunneltest.Always,
+				Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`,
+			},
+			records: 1, text: "kept    down", err: "4 of 4 tunnels could not be deleted",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, client, now := newAccount(t)
+			zoneID := fake.SeedZone("example.com")
+			tunnel, err := client.Tunnels.FindByName(t.Context(), "down")
+			require.NoError(t, err)
+			for _, path := range []string{"", "^/api"} {
+				_, err = client.Hostnames.Publish(t.Context(), tunnel.ID, cftunnel.PublishParams{
+					Hostname: "app.example.com", Path: path, Service: "http://localhost:8080",
+				})
+				require.NoError(t, err)
+			}
+			if test.fault.Operation != "" {
+				fake.Inject(test.fault)
+			}
+			var out bytes.Buffer
+			p := pruner{client: client, unpublish: test.unpublish, out: &out}
+			err = p.prune(t.Context(), now.Add(month), month, true, io.Discard)
+			if test.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.err)
+			}
+			assert.Contains(t, out.String(), test.text)
+			left := strings.Count(out.String(), "left    ")
+			assert.Equal(t, strings.HasPrefix(test.text, "left"), left == 1, "%s", &out)
+			page, err := client.DNSRecords.List(
+				t.Context(), zoneID, cftunnel.DNSRecordListParams{})
+			require.NoError(t, err)
+			assert.Len(t, page.Items, test.records)
+		})
+	}
 }
 
 func TestIsIdle(t *testing.T) {
@@ -113,11 +181,11 @@ func TestPrune_OneTunnel(t *testing.T) {
 	require.NoError(t, err)
 	var out bytes.Buffer
 	later := time.Now().Add(month)
-	require.NoError(t, prune(t.Context(), client, later, month, false, &out, io.Discard))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, false, io.Discard))
 	assert.Contains(t, out.String(), "\n1 tunnel had no connection")
-	require.NoError(t, prune(t.Context(), client, later, month, true, &out, io.Discard))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, true, io.Discard))
 	assert.Contains(t, out.String(), "\nDeleted 1 of 1 tunnel.")
-	require.NoError(t, prune(t.Context(), client, later, month, false, &out, io.Discard))
+	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, false, io.Discard))
 	assert.Contains(t, out.String(), "\n0 tunnels had no connection")
 }
 

@@ -183,6 +183,8 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 		// For cloudflared tail.
 		fmt.Fprintf(stdout, "export TUNNEL_MANAGEMENT_HOSTNAME=%s\n", address)
 	}
+	// For examples/tail. The library does not read this variable.
+	fmt.Fprintf(stdout, "export CFTUNNEL_LOGS_ENDPOINT=%s://%s\n", scheme, address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
 	fmt.Fprintf(stdout, "export CLOUDFLARE_ZONE_ID=%s\n", fake.SeedZone(s.zone))

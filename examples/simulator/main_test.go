@@ -243,6 +243,7 @@ func TestSimulator_LogsOverTLS(t *testing.T) {
 	https := httpClient(t, environment)
 	base := environment["CLOUDFLARE_BASE_URL"]
 	assert.Equal(t, "https://"+environment["TUNNEL_MANAGEMENT_HOSTNAME"]+"/client/v4", base)
+	assert.Equal(t, strings.TrimSuffix(base, "/client/v4"), environment["CFTUNNEL_LOGS_ENDPOINT"])
 	client, err := cftunnel.NewClient(
 		cftunnel.WithBaseURL(base),
 		cftunnel.WithAPIToken("a-token"),
@@ -266,7 +267,7 @@ func TestSimulator_LogsOverTLS(t *testing.T) {
 	connector := response["connector_id"]
 	logs := "/simulator/connectors/" + connector + "/logs"
 	params := tunnellogs.Params{
-		Endpoint: "wss://" + environment["TUNNEL_MANAGEMENT_HOSTNAME"], HTTPClient: https,
+		Endpoint: environment["CFTUNNEL_LOGS_ENDPOINT"], HTTPClient: https,
 	}
 	stream, err := tunnellogs.Open(t.Context(), client, tunnel.ID, connector, params)
 	require.NoError(t, err)

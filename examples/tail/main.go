@@ -1,7 +1,8 @@
 // Tail prints the live logs of all replicas of a tunnel.
 //
 // If no credentials are set, it uses a fake of the API in this process, and prints a minute of
-// sample logs in a second.
+// sample logs in a second. The simulator prints the value of CFTUNNEL_LOGS_ENDPOINT, the default of
+// -endpoint.
 package main
 
 import (
@@ -94,8 +95,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	})
 	flags.Float64Var(&s.params.Sampling, "sample", 1,
 		"`share` of the lines to print, greater than 0 and at most 1")
-	flags.StringVar(&s.params.Endpoint, "endpoint", "",
-		"base `URL` of the log streams (default: that of Cloudflare)")
+	flags.StringVar(&s.params.Endpoint, "endpoint", os.Getenv("CFTUNNEL_LOGS_ENDPOINT"),
+		"base `URL` of the log streams (default: CFTUNNEL_LOGS_ENDPOINT, or that of Cloudflare)")
 	flags.BoolVar(&s.json, "json", false,
 		"print each entry as JSON, including cookies and tokens")
 	flags.BoolVar(&s.fields, "fields", false,

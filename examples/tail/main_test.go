@@ -236,3 +236,25 @@ func TestTail_ExitCodes(t *testing.T) {
 	args := []string{"-endpoint", fake.LogsURL(), fake.AccountID()}
 	assert.Zero(t, start(ctx, args, &buffer{}, &buffer{}))
 }
+
+// With the variables that the simulator prints, tail follows a tunnel of the simulator.
+func TestTail_EndpointFromEnvironment(t *testing.T) {
+	fake, _, _, connector := newTunnel(t)
+	t.Setenv("CLOUDFLARE_API_TOKEN", fake.APIToken().Reveal())
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", fake.AccountID())
+	t.Setenv("CLOUDFLARE_BASE_URL", fake.URL())
+	t.Setenv("CFTUNNEL_LOGS_ENDPOINT", fake.LogsURL())
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr buffer
+	code := make(chan int)
+	go func() { code <- start(ctx, []string{"web"}, &stdout, &stderr) }()
+	require.Eventually(t, func() bool {
+		fake.Log(connector, tunnellogs.Entry{Message: "a line"})
+		return strings.Contains(stdout.String(), "a line")
+	}, time.Minute, time.Millisecond, "%s", &stderr)
+	cancel()
+	assert.Zero(t, <-code)
+	s, err := parse([]string{"-endpoint", "http://localhost:1", "web"}, &stderr)
+	require.NoError(t, err)
+	assert.Equal(t, "http://localhost:1", s.params.Endpoint)
+}
