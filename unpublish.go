@@ -85,8 +85,8 @@ func (s *HostnamesService) Unpublish(
 	case err == nil || errors.Is(err, ErrLocallyManaged) || errors.Is(err, ErrNotFound):
 		return nil
 	case written != nil: // such as ErrConcurrentUpdate, although the rules are removed
-		return fmt.Errorf("cftunnel: unpublishing %s: the hostname is removed, but with an error: %w",
-			hostname, err)
+		return fmt.Errorf("cftunnel: unpublishing %s: the hostname is removed, "+
+			"but with an error: %w", hostname, err)
 	default:
 		return fmt.Errorf("cftunnel: unpublishing %s: %sremoving the ingress rules failed: %w",
 			hostname, done, err)

@@ -17,7 +17,8 @@
 // # Existing tunnels and connectors
 //
 // [Server.Seed], [Server.SeedTunnels], [Server.SeedZone] and [Server.SeedZoneIn] create tunnels and
-// zones without a request. [Server.Connect] and [Server.Disconnect] start and stop a connector of a tunnel.
+// zones without a request. [Server.Connect] and [Server.Disconnect] start and stop a connector of a
+// tunnel.
 //
 // # Failures
 //

@@ -59,7 +59,8 @@ func TestPrune_WithoutYesDeletesNothing(t *testing.T) {
 	t.Parallel()
 	_, client, now := newAccount(t)
 	var out, notices bytes.Buffer
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, false, &notices))
+	p := &pruner{client: client, out: &out}
+	require.NoError(t, p.prune(t.Context(), now.Add(month), month, false, &notices))
 	for _, name := range []string{"seed-00001", "seed-00003", "down", "4 tunnels had no connection"} {
 		assert.Contains(t, out.String(), name)
 	}
@@ -72,10 +73,11 @@ func TestPrune_DeletesOldTunnels(t *testing.T) {
 	t.Parallel()
 	_, client, now := newAccount(t)
 	var out bytes.Buffer
+	p := &pruner{client: client, out: &out}
 	early := now.Add(month - time.Hour)
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), early, month, true, io.Discard))
+	require.NoError(t, p.prune(t.Context(), early, month, true, io.Discard))
 	assert.Len(t, tunnelNames(t, client), 5)
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, true, io.Discard))
+	require.NoError(t, p.prune(t.Context(), now.Add(month), month, true, io.Discard))
 	assert.Equal(t, []string{"up"}, tunnelNames(t, client))
 	assert.Contains(t, out.String(), "Deleted 4 of 4 tunnels.")
 }
@@ -89,7 +91,8 @@ func TestPrune_FailedDeletes(t *testing.T) {
 		Body: `{"success":false,"errors":[{"code":1022,"message":"m"}]}`,
 	})
 	var out bytes.Buffer
-	err := (&pruner{client: client, out: &out}).prune(t.Context(), now.Add(month), month, true, io.Discard)
+	p := &pruner{client: client, out: &out}
+	err := p.prune(t.Context(), now.Add(month), month, true, io.Discard)
 	require.ErrorContains(t, err, "2 of 4")
 	assert.Contains(t, out.String(), "failed  ")
 	assert.Contains(t, out.String(), "403 Forbidden")
@@ -97,8 +100,8 @@ func TestPrune_FailedDeletes(t *testing.T) {
 	assert.Len(t, tunnelNames(t, client), 3)
 }
 
-// The DNS records of a deleted tunnel are removed, or listed if the flag is not set or the token may
-// not remove them. The records of a tunnel that is kept stay.
+// The DNS records of a deleted tunnel are removed, or listed if the flag is not set or the token
+// may not remove them. The records of a tunnel that is kept stay.
 func TestPrune_Hostnames(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -180,12 +183,13 @@ func TestPrune_OneTunnel(t *testing.T) {
 	client, err := fake.NewClient()
 	require.NoError(t, err)
 	var out bytes.Buffer
+	p := &pruner{client: client, out: &out}
 	later := time.Now().Add(month)
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, false, io.Discard))
+	require.NoError(t, p.prune(t.Context(), later, month, false, io.Discard))
 	assert.Contains(t, out.String(), "\n1 tunnel had no connection")
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, true, io.Discard))
+	require.NoError(t, p.prune(t.Context(), later, month, true, io.Discard))
 	assert.Contains(t, out.String(), "\nDeleted 1 of 1 tunnel.")
-	require.NoError(t, (&pruner{client: client, out: &out}).prune(t.Context(), later, month, false, io.Discard))
+	require.NoError(t, p.prune(t.Context(), later, month, false, io.Discard))
 	assert.Contains(t, out.String(), "\n0 tunnels had no connection")
 }
 

@@ -259,8 +259,9 @@ func referencesOf(objects []*object) map[string]string {
 		}
 	}
 	// These two have no ID.
-	references["hostname > ingress rule"] = strings.Join(shared(
-		reflect.TypeFor[cftunnel.PublishedHostname](), reflect.TypeFor[cftunnel.IngressRule]()), ", ")
+	fields := shared(
+		reflect.TypeFor[cftunnel.PublishedHostname](), reflect.TypeFor[cftunnel.IngressRule]())
+	references["hostname > ingress rule"] = strings.Join(fields, ", ")
 	target := cftunnel.TunnelHostname("")
 	references["DNS record > tunnel"] = "Content: <tunnel ID>\n" + target
 	return references
