@@ -149,11 +149,12 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. If it is false, the API removes the WARPRouting. cloudflared
-	// 2026.8 ignores Enabled.
+	// Enabled turns the access on. If a request sets it to false, the API usually removes the
+	// WARPRouting. cloudflared 2026.8 does not read Enabled.
 	//
-	// False is usually left out of requests. It is sent in three cases: the API returned false,
-	// ModifyConfiguration changed true to false, or no other field of WARPRouting is set.
+	// False is usually left out of requests. It is sent in three cases: the configuration that was
+	// read has false, ModifyConfiguration changed true to false, or no other field of WARPRouting
+	// is set.
 	Enabled bool `json:"enabled,omitempty"`
 	// ConnectTimeout is the timeout for a new connection in seconds. cloudflared's default is 5.
 	ConnectTimeout *int `json:"connectTimeout,omitempty" unit:"seconds"`

@@ -91,8 +91,9 @@ type Hooks struct {
 
 // AttemptInfo describes a finished attempt.
 type AttemptInfo struct {
-	// Call is the method that has this operation, such as "Tunnels.Get". The attempts of a method
-	// that calls others have the names of those: for Hostnames.Publish, for example "Zones.List".
+	// Call is the method that this operation belongs to, such as "Tunnels.Get". If a method calls
+	// other methods, it is the name of the inner method: an attempt of Hostnames.Publish can have
+	// the Call "Zones.List".
 	Call string
 	// Operation is the HTTP method and path template, as [Operation] returns it.
 	Operation string

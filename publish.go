@@ -80,8 +80,8 @@ const (
 //   - A rule with the same hostname and path is changed. It is moved only if earlier rules match
 //     all of its requests, so that it would get none.
 //   - A new rule is inserted at the last position where it still gets requests. This is often just
-//     before the catch-all rule. An earlier rule can match some of the requests that the new rule
-//     matches, such as a rule for one path of the hostname. It still gets those requests.
+//     before the catch-all rule. An earlier rule, such as a rule for one path of the hostname, can
+//     match some of the same requests. The earlier rule still gets those requests.
 //   - If an existing rule has another path but matches exactly the same requests, as .* and an
 //     empty path do, the new rule is inserted before it. The existing rule then gets no requests.
 //   - All other rules keep their order. If there is no catch-all rule, one with the service

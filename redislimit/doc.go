@@ -11,8 +11,8 @@
 //
 // The quota is a token bucket in Redis. In this section, a bucket token is the right to send one
 // request. 5% of the quota is a burst, 5% is a reserve in case Redis loses its data, and the rest
-// is spread evenly over 1.05 windows: with the default quota of 1200 requests in five minutes, the
-// fleet can send a burst of 60, then 3.43 requests a second. A process can use whatever the others
+// is spread evenly over 1.05 times the window, which is 315 seconds by default. With the default
+// quota of 1200 requests, the fleet can send a burst of 60, then 3.43 requests a second. A process can use whatever the others
 // do not use.
 //
 // Within a process, calls of [Limiter.Wait] return in the order of their arrival, and only the
@@ -21,8 +21,8 @@
 //
 // To ask for a bucket token costs one command. A process that waits asks each time one is added,
 // and at least once a second. If a call is canceled while Redis is asked, the next call of its
-// process gets the bucket token. If there is none, it is lost, which only leaves the fleet below
-// its quota.
+// process gets the bucket token. If no other call follows, the bucket token is lost: the fleet then
+// sends less than its quota.
 //
 // # Holds
 //
@@ -61,8 +61,8 @@
 // # Redis
 //
 // The limiter needs Redis 5 or later, or a compatible server such as Valkey. It uses two keys that
-// expire, which are in the same slot of a cluster. The client can also be used for other purposes.
-// Its timeouts and retries do not delay a call of Wait, but short ones help to notice sooner that
-// Redis is back. The limiter has nothing to close. Close the client when no call of Wait is
+// expire, which are in the same slot of a cluster. The Redis client can also be used for other
+// purposes. Its timeouts and retries do not delay a call of Wait, but short ones help to notice sooner that
+// Redis is back. The limiter has nothing to close. Close the Redis client when no call of Wait is
 // running.
 package redislimit
