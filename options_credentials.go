@@ -64,9 +64,9 @@ func WithAPIKey(email, key string) Option {
 // WithTokenSource authenticates with the API token that source returns.
 //
 // source is called before every attempt, with the context of the call, so it should cache its
-// token. It must be safe for concurrent use. If the attempt waits for more than a minute after that,
-// for example for the rate limit, source is called again. If source returns an error, the request is not sent, and the call returns an
-// [*Error] that wraps this error.
+// token. It must be safe for concurrent use. If the attempt waits for more than a minute after
+// that, for example for the rate limit, source is called again. If source returns an error, the
+// request is not sent, and the call returns an [*Error] that wraps this error.
 func WithTokenSource(source func(context.Context) (Secret, error)) Option {
 	return func(s *settings) error {
 		if source == nil {

@@ -12,8 +12,8 @@
 // The quota is a token bucket in Redis. In this section, a bucket token is the right to send one
 // request. 5% of the quota is a burst, 5% is a reserve in case Redis loses its data, and the rest
 // is spread evenly over 1.05 times the window, which is 315 seconds by default. With the default
-// quota of 1200 requests, the fleet can send a burst of 60, then 3.43 requests a second. A process can use whatever the others
-// do not use.
+// quota of 1200 requests, the fleet can send a burst of 60, then 3.43 requests a second. A process
+// can use whatever the others do not use.
 //
 // Within a process, calls of [Limiter.Wait] return in the order of their arrival, and only the
 // first one asks Redis. Between processes there is no order: each has the same chance to get the
@@ -62,7 +62,7 @@
 //
 // The limiter needs Redis 5 or later, or a compatible server such as Valkey. It uses two keys that
 // expire, which are in the same slot of a cluster. The Redis client can also be used for other
-// purposes. Its timeouts and retries do not delay a call of Wait, but short ones help to notice sooner that
-// Redis is back. The limiter has nothing to close. Close the Redis client when no call of Wait is
-// running.
+// purposes. Its timeouts and retries do not delay a call of Wait, but short ones help to notice
+// sooner that Redis is back. The limiter has nothing to close. Close the Redis client when no call
+// of Wait is running.
 package redislimit
