@@ -54,10 +54,11 @@
 // [cftunnel.Error] is redacted: to see it in a trace, record it in the span of the caller.
 //
 // A call of [cftunnel.Client.Do] has no path template, unless [cftunnel.AsOperation] sets one.
-// Without one, its url.template is the path, in which {id} replaces each segment that can be an ID:
-// one that is longer than 31 characters, that has other characters than lower-case letters, digits,
-// "-" and "_", or that does not begin with a letter. A name of an object is usually not replaced:
-// if a path has such names, set its template with AsOperation.
+// Without one, its url.template is the path, with {id} in place of each segment that can be an ID.
+// A segment can be an ID if at least one of these is true: it is longer than 31 characters; it has
+// a character that is not a lower-case letter, a digit, "-" or "_"; it does not begin with a
+// letter. A name of an object is usually not replaced: if a path has such names, set its template
+// with AsOperation.
 //
 // The requests have no trace headers, so Cloudflare does not get the IDs of traces.
 //

@@ -19,10 +19,10 @@
 // first one asks Redis. Between processes there is no order: each has the same chance to get the
 // next bucket token, however many of its calls wait.
 //
-// To ask for a bucket token costs one command. A process that waits asks each time one is added,
-// and at least once a second. If a call is canceled while Redis is asked, the next call of its
-// process gets the bucket token. If no other call follows, the bucket token is lost: the fleet then
-// sends less than its quota.
+// To ask for a bucket token costs one command. A process that waits asks each time a bucket token
+// is added, and at least once a second. If a call is canceled while Redis is asked, the next call
+// of its process gets the bucket token. If no other call follows, the bucket token is lost: the
+// fleet then sends less than its quota.
 //
 // # Holds
 //
@@ -54,9 +54,10 @@
 // The clocks of the processes do not matter: Redis uses its own clock, and the length of a hold is
 // stored, not its end.
 //
-// The fleet can exceed the quota if only some processes lose Redis, by at most their shares, and if
-// more processes run than Processes says while Redis is unavailable. The server then responds with
-// 429, and its Retry-After holds back the processes.
+// The fleet can exceed the quota in two cases. If only some processes lose Redis, it exceeds the
+// quota by at most their shares. It can also exceed the quota if, while Redis is unavailable, more
+// processes run than Processes says. In both cases, the server responds with 429, and its
+// Retry-After holds back the processes.
 //
 // # Redis
 //

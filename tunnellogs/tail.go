@@ -40,8 +40,8 @@ const featureLogs = "management_logs"
 // Cloudflare are replaced by new ones. Tail then streams from it again.
 //
 // If the network breaks, Tail retries after a pause of 1s, doubled each time, up to 1m. Five
-// minutes of streaming reset the pause. Tail yields an error for this only if it has never opened a
-// stream of the connector, and then once. It retries in both cases.
+// minutes of streaming reset the pause. If Tail has never opened a stream of the connector, it yields
+// the error once. Otherwise it yields no error for this.
 //
 // If the loop is slow, connectors drop lines without counting them. Lines are also lost while Tail
 // reconnects.

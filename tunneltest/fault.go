@@ -26,8 +26,8 @@ type Fault struct {
 	// replaced: a Status of 0 then means 200. The request is not carried out, unless Work is set.
 	Status int
 	Body   string
-	// Header is added to the header of the response, even if Status and Body are not set. An empty
-	// value removes the field from the response.
+	// Header is added to the header of the response, even if Status and Body are not set. A header
+	// whose only value is "" is removed from the response.
 	Header http.Header
 	// Work makes the server carry out the request even if Status or Body is set.
 	Work bool
