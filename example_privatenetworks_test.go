@@ -42,7 +42,7 @@ func connectOffice(ctx context.Context, client *cftunnel.Client) (*cftunnel.Rout
 	return route, err
 }
 
-// separate routes a CIDR in a virtual network of its own, because another site uses the same CIDR.
+// separate creates a route in a virtual network of its own, because another site uses the same CIDR.
 // It can be called again at any time.
 func separate(
 	ctx context.Context, client *cftunnel.Client, name, tunnelID string, network netip.Prefix,
