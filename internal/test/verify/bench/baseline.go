@@ -7,14 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
 // baseline sends only these requests. It has no retries and no rate limit, and checks only the
 // status.
 type baseline struct {
-	http *http.Client
-	url  string // the URL of the account
+	http    *http.Client
+	url     string
+	account string // the path of the account
 }
 
 func newBaseline(c Config) (Client, error) {
@@ -22,7 +24,7 @@ func newBaseline(c Config) (Client, error) {
 	if client == nil {
 		client = http.DefaultClient
 	}
-	return &baseline{http: client, url: c.BaseURL + "/accounts/" + c.AccountID}, nil
+	return &baseline{http: client, url: c.BaseURL, account: "/accounts/" + c.AccountID}, nil
 }
 
 // These types have the same fields as those of cftunnel.
@@ -51,6 +53,31 @@ type (
 		OpenedAt           time.Time `json:"opened_at"`
 		OriginIP           string    `json:"origin_ip"`
 		IsPendingReconnect bool      `json:"is_pending_reconnect"`
+	}
+	baselineRoute struct {
+		ID                 string       `json:"id"`
+		Network            netip.Prefix `json:"network"`
+		TunnelID           string       `json:"tunnel_id"`
+		TunnelName         string       `json:"tunnel_name"`
+		TunnelType         string       `json:"tun_type"`
+		VirtualNetworkID   string       `json:"virtual_network_id"`
+		VirtualNetworkName string       `json:"virtual_network_name"`
+		Comment            string       `json:"comment"`
+		CreatedAt          time.Time    `json:"created_at"`
+		DeletedAt          time.Time    `json:"deleted_at"`
+	}
+	baselineRecord struct {
+		ID         string    `json:"id"`
+		Type       string    `json:"type"`
+		Name       string    `json:"name"`
+		Content    string    `json:"content"`
+		TTL        int       `json:"ttl"`
+		Proxied    bool      `json:"proxied"`
+		Proxiable  bool      `json:"proxiable"`
+		Comment    string    `json:"comment"`
+		Tags       []string  `json:"tags"`
+		CreatedOn  time.Time `json:"created_on"`
+		ModifiedOn time.Time `json:"modified_on"`
 	}
 	baselineResponse[T any] struct {
 		Success bool            `json:"success"`
@@ -102,7 +129,7 @@ func baselineDo[T any](
 }
 
 func (b *baseline) Get(ctx context.Context, tunnelID string) (Result, error) {
-	path := "/cfd_tunnel/" + tunnelID
+	path := b.account + "/cfd_tunnel/" + tunnelID
 	response, err := baselineDo[baselineTunnel](ctx, b, http.MethodGet, path, nil)
 	if err != nil {
 		return Result{}, err
@@ -111,7 +138,8 @@ func (b *baseline) Get(ctx context.Context, tunnelID string) (Result, error) {
 }
 
 func (b *baseline) Create(ctx context.Context, name, secret string) (Result, error) {
-	response, err := baselineDo[baselineTunnel](ctx, b, http.MethodPost, "/cfd_tunnel", struct {
+	path := b.account + "/cfd_tunnel"
+	response, err := baselineDo[baselineTunnel](ctx, b, http.MethodPost, path, struct {
 		Name   string `json:"name"`
 		Secret string `json:"tunnel_secret"`
 	}{name, secret})
@@ -132,7 +160,7 @@ func (b *baseline) Page(ctx context.Context) (Result, error) {
 func (b *baseline) page(
 	ctx context.Context, page int,
 ) (*baselineResponse[[]baselineTunnel], error) {
-	path := fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page)
+	path := b.account + fmt.Sprintf("/cfd_tunnel?is_deleted=false&page=%d&per_page=1000", page)
 	return baselineDo[[]baselineTunnel](ctx, b, http.MethodGet, path, nil)
 }
 
@@ -155,4 +183,29 @@ func (b *baseline) All(ctx context.Context) (Result, error) {
 			return all, nil
 		}
 	}
+}
+
+func (b *baseline) Routes(ctx context.Context) (Result, error) {
+	path := b.account + "/teamnet/routes?is_deleted=false&page=1&per_page=1000"
+	response, err := baselineDo[[]baselineRoute](ctx, b, http.MethodGet, path, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	r := response.Result[len(response.Result)-1]
+	return Result{len(response.Result), r.Network.String(), r.CreatedAt}, nil
+}
+
+func (b *baseline) Record(ctx context.Context, zoneID, name, target string) (Result, error) {
+	path := "/zones/" + zoneID + "/dns_records"
+	response, err := baselineDo[baselineRecord](ctx, b, http.MethodPost, path, struct {
+		Type    string `json:"type"`
+		Name    string `json:"name"`
+		Content string `json:"content"`
+		TTL     int    `json:"ttl"`
+		Proxied bool   `json:"proxied"`
+	}{"CNAME", name, target, 1, true})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{1, response.Result.Name, response.Result.CreatedOn}, nil
 }

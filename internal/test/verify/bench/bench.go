@@ -21,12 +21,16 @@ type Client interface {
 	Page(ctx context.Context) (Result, error)
 	// All gets every tunnel of the account and keeps none of them.
 	All(ctx context.Context) (Result, error)
+	// Routes gets the first 1,000 routes of private networks, which is a whole page.
+	Routes(ctx context.Context) (Result, error)
+	// Record creates a proxied CNAME record.
+	Record(ctx context.Context, zoneID, name, target string) (Result, error)
 }
 
 // Result is a part of what a client decoded, to check that it decoded everything.
 type Result struct {
 	Count int
-	Name  string // of the last tunnel
+	Name  string // of the last tunnel or record, or the network of the last route
 	At    time.Time
 }
 

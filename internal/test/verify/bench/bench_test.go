@@ -95,6 +95,10 @@ var calls = []call{
 	{"Create", few, func(ctx context.Context, c bench.Client) (bench.Result, error) { return c.Create(ctx, "blog", secret) }},
 	{"Page", few, func(ctx context.Context, c bench.Client) (bench.Result, error) { return c.Page(ctx) }},
 	{"All", many, func(ctx context.Context, c bench.Client) (bench.Result, error) { return c.All(ctx) }},
+	{"Routes", few, func(ctx context.Context, c bench.Client) (bench.Result, error) { return c.Routes(ctx) }},
+	{"Record", few, func(ctx context.Context, c bench.Client) (bench.Result, error) {
+		return c.Record(ctx, bench.ZoneID, bench.RecordName, bench.RecordTarget)
+	}},
 }
 
 func newClient(tb testing.TB, name string, tunnels int) bench.Client {

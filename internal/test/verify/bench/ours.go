@@ -56,3 +56,22 @@ func (o ours) All(ctx context.Context) (Result, error) {
 	}
 	return all, nil
 }
+
+func (o ours) Routes(ctx context.Context) (Result, error) {
+	page, err := o.client.Routes.List(ctx, cftunnel.RouteListParams{Page: 1, PerPage: 1000})
+	if err != nil {
+		return Result{}, err
+	}
+	r := page.Items[len(page.Items)-1]
+	return Result{len(page.Items), r.Network.String(), r.CreatedAt}, nil
+}
+
+func (o ours) Record(ctx context.Context, zoneID, name, target string) (Result, error) {
+	r, err := o.client.DNSRecords.Create(ctx, zoneID, cftunnel.DNSRecordCreateParams{
+		Type: "CNAME", Name: name, Content: target, Proxied: true,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{1, r.Name, r.CreatedOn}, nil
+}

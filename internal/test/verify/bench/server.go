@@ -20,6 +20,11 @@ import (
 const (
 	// TunnelID is the ID of the tunnel that Get returns.
 	TunnelID = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
+	// ZoneID is the ID of the zone in which Record creates a record.
+	ZoneID = "7c5dae5552338874e5053f2534d2767a"
+	// RecordName and RecordTarget are the name and the content of the record that Record creates.
+	RecordName   = "blog.example.com"
+	RecordTarget = TunnelID + ".cfargotunnel.com"
 	// BasePath is the path of the server's base URL.
 	BasePath   = "/client/v4"
 	pageLength = 1000
@@ -27,9 +32,9 @@ const (
 
 // Server responds from memory with bodies of the fake, so that it uses little of the measured time.
 type Server struct {
-	get, create []byte
-	tunnels     *tunnelList
-	requests    atomic.Int64
+	get, create, routes, record []byte
+	tunnels                     *tunnelList
+	requests                    atomic.Int64
 }
 
 // tunnelList is a list of encoded tunnels.
@@ -44,28 +49,37 @@ func NewServer(tunnels int) (*Server, error) {
 		tunneltest.WithAPIToken(Token), tunneltest.WithAccountID(AccountOf(0)))
 	defer fake.Close()
 	send := func(method, path, body string) []byte {
-		target := BasePath + "/accounts/" + fake.AccountID() + "/cfd_tunnel" + path
 		ctx := context.Background()
-		r := httptest.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
+		r := httptest.NewRequestWithContext(ctx, method, BasePath+path, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+Token)
 		w := httptest.NewRecorder()
 		fake.Handler().ServeHTTP(w, r)
 		return w.Body.Bytes()
 	}
+	account := "/accounts/" + fake.AccountID()
+	tunnelsPath, routesPath := account+"/cfd_tunnel", account+"/teamnet/routes"
 	const secret = "AQIDBAUGBwgBAgMEBQYHCAECAwQFBgcIAQIDBAUGBwg="
 	s := &Server{
-		create: send(http.MethodPost, "", `{"name":"blog","tunnel_secret":"`+secret+`"}`),
+		create: send(http.MethodPost, tunnelsPath, `{"name":"blog","tunnel_secret":"`+secret+`"}`),
 	}
 	var created struct{ Result struct{ ID string } }
 	if err := json.Unmarshal(s.create, &created); err != nil {
 		return nil, err
 	}
-	got := send(http.MethodGet, "/"+created.Result.ID, "")
+	got := send(http.MethodGet, tunnelsPath+"/"+created.Result.ID, "")
 	s.get = bytes.ReplaceAll(got, []byte(created.Result.ID), []byte(TunnelID))
+	for n := range pageLength {
+		send(http.MethodPost, routesPath, fmt.Sprintf(`{"network":"10.%d.%d.0/24","tunnel_id":%q}`,
+			n/256, n%256, created.Result.ID))
+	}
+	query := fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength)
+	s.routes = send(http.MethodGet, routesPath+query, "")
+	s.record = send(http.MethodPost, "/zones/"+fake.SeedZone("example.com")+"/dns_records",
+		fmt.Sprintf(`{"type":"CNAME","name":%q,"content":%q,"ttl":1,"proxied":true}`,
+			RecordName, RecordTarget))
 	fake.SeedTunnels(pageLength)
 	var err error
-	page := send(http.MethodGet, fmt.Sprintf("?is_deleted=false&per_page=%d", pageLength), "")
-	s.tunnels, err = fill(tunnels, page)
+	s.tunnels, err = fill(tunnels, send(http.MethodGet, tunnelsPath+query, ""))
 	return s, err
 }
 
@@ -115,6 +129,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	account, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, BasePath+"/accounts/"), "/")
 	tunnel := strings.TrimPrefix(rest, "cfd_tunnel")
 	switch {
+	case r.URL.Path == BasePath+"/zones/"+ZoneID+"/dns_records":
+		write(w, http.StatusOK, s.record)
+	case rest == "teamnet/routes":
+		write(w, http.StatusOK, s.routes)
 	case r.Method == http.MethodPost:
 		write(w, http.StatusOK, s.create)
 	case tunnel == "":

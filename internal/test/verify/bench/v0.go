@@ -59,3 +59,26 @@ func (c *v0) list(ctx context.Context, page cloudflare.ResultInfo) (Result, erro
 func (c *v0) All(ctx context.Context) (Result, error) {
 	return c.list(ctx, cloudflare.ResultInfo{})
 }
+
+func (c *v0) Routes(ctx context.Context) (Result, error) {
+	routes, err := c.api.ListTunnelRoutes(ctx, c.account, cloudflare.TunnelRoutesListParams{
+		IsDeleted:         new(false),
+		PaginationOptions: cloudflare.PaginationOptions{Page: 1, PerPage: 1000},
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	r := routes[len(routes)-1]
+	return Result{len(routes), r.Network, *r.CreatedAt}, nil
+}
+
+func (c *v0) Record(ctx context.Context, zoneID, name, target string) (Result, error) {
+	zone := cloudflare.ZoneIdentifier(zoneID)
+	r, err := c.api.CreateDNSRecord(ctx, zone, cloudflare.CreateDNSRecordParams{
+		Type: "CNAME", Name: name, Content: target, TTL: 1, Proxied: new(true),
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{1, r.Name, r.CreatedOn}, nil
+}

@@ -3,14 +3,17 @@ package bench
 import (
 	"context"
 
+	"github.com/cloudflare/cloudflare-go/v7/dns"
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/zero_trust"
 )
 
-// v7 uses package zero_trust of cloudflare-go v7. The root package of v7 does not change the costs
-// of a call, but those of a build.
+// v7 uses the packages zero_trust and dns of cloudflare-go v7. The root package of v7 does not
+// change the costs of a call, but those of a build.
 type v7 struct {
 	tunnels   *zero_trust.TunnelCloudflaredService
+	routes    *zero_trust.NetworkRouteService
+	records   *dns.RecordService
 	accountID string
 }
 
@@ -21,8 +24,12 @@ func newV7(c Config) (Client, error) {
 	if c.HTTP != nil {
 		options = append(options, option.WithHTTPClient(c.HTTP))
 	}
-	tunnels := zero_trust.NewTunnelCloudflaredService(options...)
-	return &v7{tunnels: tunnels, accountID: c.AccountID}, nil
+	return &v7{
+		tunnels:   zero_trust.NewTunnelCloudflaredService(options...),
+		routes:    zero_trust.NewNetworkRouteService(options...),
+		records:   dns.NewRecordService(options...),
+		accountID: c.AccountID,
+	}, nil
 }
 
 func (c *v7) Get(ctx context.Context, tunnelID string) (Result, error) {
@@ -74,4 +81,34 @@ func (c *v7) All(ctx context.Context) (Result, error) {
 		all = Result{all.Count + 1, t.Name, t.CreatedAt}
 	}
 	return all, pager.Err()
+}
+
+func (c *v7) Routes(ctx context.Context) (Result, error) {
+	var params zero_trust.NetworkRouteListParams
+	params.AccountID.Value, params.AccountID.Present = c.accountID, true
+	params.IsDeleted.Value, params.IsDeleted.Present = false, true
+	params.Page.Value, params.Page.Present = 1, true
+	params.PerPage.Value, params.PerPage.Present = 1000, true
+	page, err := c.routes.List(ctx, params)
+	if err != nil {
+		return Result{}, err
+	}
+	r := page.Result[len(page.Result)-1]
+	return Result{len(page.Result), r.Network, r.CreatedAt}, nil
+}
+
+func (c *v7) Record(ctx context.Context, zoneID, name, target string) (Result, error) {
+	var record dns.CNAMERecordParam
+	record.Type.Value, record.Type.Present = dns.CNAMERecordTypeCNAME, true
+	record.Name.Value, record.Name.Present = name, true
+	record.Content.Value, record.Content.Present = target, true
+	record.TTL.Value, record.TTL.Present = dns.TTL1, true
+	record.Proxied.Value, record.Proxied.Present = true, true
+	params := dns.RecordNewParams{Body: record}
+	params.ZoneID.Value, params.ZoneID.Present = zoneID, true
+	r, err := c.records.New(ctx, params)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{1, r.Name, r.CreatedOn}, nil
 }

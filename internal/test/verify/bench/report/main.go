@@ -212,6 +212,8 @@ func (g *goRelease) calls(ctx context.Context, count int) error {
 		{"1,000 tunnels: time", "Page: ns/op"},
 		{"1,000 tunnels: allocations", "Page: allocs/op"},
 		{"100,000 tunnels: time", "All: ns/op"},
+		{"1,000 routes: time", "Routes: ns/op"},
+		{"DNS record: time", "Record: ns/op"},
 	} {
 		for client, list := range values[r.name] {
 			g.set(r.title, client, interval(list, values[r.name][bench.Baseline]))
