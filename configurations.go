@@ -149,8 +149,8 @@ type Access struct {
 
 // WARPRouting configures access to private networks through the tunnel.
 type WARPRouting struct {
-	// Enabled turns the access on. It is for the API, which usually removes a WARPRouting if Enabled
-	// is false. cloudflared 2026.8 does not read Enabled.
+	// Enabled must be true to turn the access on: the API usually removes a WARPRouting in which it
+	// is false. Only the API uses Enabled; cloudflared 2026.8 does not read it.
 	//
 	// False is usually left out of requests. It is sent in three cases: the configuration that was
 	// read has false, ModifyConfiguration changed true to false, or no other field of WARPRouting

@@ -26,9 +26,9 @@ var (
 	// ErrNotFound means that the requested object does not exist: the API responded with status 404
 	// and an error. The codes 7000 and 7003 are excluded, because they mean that the path is wrong.
 	// Methods that search, such as [TunnelsService.FindByName], return ErrNotFound if they find
-	// nothing, except [APITokensService.FindByName], which returns an empty result. If the API
-	// responds to a search for a tunnel, zone or virtual network with a 404, the error is not
-	// ErrNotFound.
+	// nothing, except [APITokensService.FindByName], which returns an empty result. If the request
+	// of a search itself gets a 404, for example because the account ID is wrong, the error is an
+	// [*Error] that is not ErrNotFound.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that a DNS record
 	// cannot be written because it conflicts with an existing record: code 81053, 81054, 81057 or

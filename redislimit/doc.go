@@ -33,10 +33,10 @@
 // # Without Redis
 //
 // If a command fails, or takes longer than [Options].Timeout, the process falls back to its share:
-// an equal part of the quota for each of [Options].Processes, evenly spread, beginning with a
-// pause. While calls arrive or wait, it asks once a second whether Redis is back, and then shares
-// the quota again. [Options].Notify reports both changes. No call of Wait outlasts its context,
-// even if the Redis client ignores contexts.
+// the quota divided by [Options].Processes. It spreads these requests evenly, and pauses before the
+// first one. While calls arrive or wait, it asks once a second whether Redis is back, and then
+// shares the quota again. [Options].Notify reports both changes. No call of Wait outlasts its
+// context, even if the Redis client ignores contexts.
 //
 // Holds of other processes are not known during that time. A hold of this process is stored in
 // Redis when Redis is back.

@@ -29,9 +29,9 @@ type Options struct {
 	// contain a secret.
 	Key string
 	// Processes is the largest number of processes that share the quota, on all machines. While
-	// Redis is unavailable, each of them uses an equal share. It must be positive. If it is more
-	// than 5% of Requests, the fleet sends fewer requests, also while Redis is available: at most
-	// 0.95 × Requests − Processes in a window.
+	// Redis is unavailable, each of them uses an equal share. Processes must be positive. If it is
+	// more than 5% of Requests, the fleet sends fewer requests, also while Redis is available: at
+	// most 0.95 × Requests − Processes in a window.
 	Processes int
 	// Timeout is the longest wait for a response from Redis. After that, Redis is unavailable. The
 	// default is 1s.

@@ -39,9 +39,9 @@ const featureLogs = "management_logs"
 // reconnects: it disappears from the list of connectors and returns, or all of its connections to
 // Cloudflare are replaced by new ones. Tail then streams from it again.
 //
-// If the network breaks, Tail retries after a pause of 1s, doubled each time, up to 1m. Five
-// minutes of streaming reset the pause. If Tail has never opened a stream of the connector, it yields
-// the error once. Otherwise it yields no error for this.
+// If the network breaks, Tail yields no error, or yields it once if it has never opened a stream of
+// the connector. It retries after a pause of 1s, doubled each time, up to 1m. Five minutes of
+// streaming reset the pause.
 //
 // If the loop is slow, connectors drop lines without counting them. Lines are also lost while Tail
 // reconnects.

@@ -28,9 +28,9 @@ type TunnelSeed struct {
 	// if that is earlier.
 	CreatedAt time.Time
 	// ConnsInactiveAt is when the tunnel lost its last connection. If Status is down, the default
-	// is the current time. If Status is healthy or degraded, ConnsInactiveAt is when earlier
-	// connections ended, and the present connections begin at the current time. The tunnel that
-	// Seed returns then has a zero ConnsInactiveAt, because it has connections.
+	// is the current time. If Status is healthy or degraded, it is when earlier connections ended,
+	// and the present connections begin at the current time. Because the tunnel then has
+	// connections, Tunnel.ConnsInactiveAt of the result is zero.
 	ConnsInactiveAt time.Time
 }
 
