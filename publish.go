@@ -101,7 +101,7 @@ const (
 //     tunnel, and params.Overwrite is not set.
 //   - [ErrLocallyManaged] if the tunnel reads its configuration from a file. Nothing is written
 //     then.
-//   - [ErrOutcomeUnknown] if the last write may have been carried out.
+//   - [ErrOutcomeUnknown] if the write that failed may have been carried out.
 //   - The errors of [TunnelsService.ModifyConfiguration].
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}

@@ -37,8 +37,8 @@ type Rotation struct {
 // empty [TunnelCredentials].Endpoint.
 //
 // It returns a Rotation together with an error in two cases:
-//   - The secret is replaced, but the clean-up failed. Tunnel and Token are set. The error can be
-//     [ErrOutcomeUnknown] here too: then it is about the clean-up.
+//   - The secret is replaced, but the clean-up failed. Tunnel and Token are set. If the error is
+//     [ErrOutcomeUnknown], the outcome of the clean-up is unknown.
 //   - It is unknown whether the secret was replaced, for example because the token in the response
 //     has another secret than the one that was sent. The error is [ErrOutcomeUnknown], Tunnel is
 //     nil, and Token is valid only if the secret was replaced.

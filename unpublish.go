@@ -22,8 +22,9 @@ import (
 // again to finish.
 //
 // It returns [ErrNotFound] if no zone that the credentials can read contains the hostname, and
-// [ErrOutcomeUnknown] if the last write may have been carried out. It also returns the errors of
-// [TunnelsService.ModifyConfiguration], but a deleted or locally managed tunnel is not an error.
+// [ErrOutcomeUnknown] if the write that failed may have been carried out. It also returns the
+// errors of [TunnelsService.ModifyConfiguration], but a deleted or locally managed tunnel is not an
+// error.
 //
 // Operation: GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations
 //
