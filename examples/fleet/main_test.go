@@ -243,8 +243,8 @@ func TestFleet_Simulator(t *testing.T) {
 		_ = simulator.Wait()
 	})
 	var environment []string
-	for range 4 { // it prints four variables when it is ready
-		var line string
+	// When the simulator is ready, it prints variables, of which the API token is the last.
+	for line := ""; !strings.HasPrefix(line, "CLOUDFLARE_API_TOKEN="); {
 		_, err := fmt.Fscanf(stdout, "export %s\n", &line)
 		require.NoError(t, err)
 		environment = append(environment, line)
