@@ -401,9 +401,12 @@ func TestHTTP2_DrainingFromStart(t *testing.T) {
 						// A write may get the first connection before or after its GOAWAY.
 					}
 					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+					// net/http chooses at random whether it first looks at the context of a refused
+					// retry or goes on, so a few more headers and connections can arrive. Without
+					// the refusal there would be more than 100.
 					requests, conns := server.seen()
-					assert.LessOrEqual(t, requests, 3)
-					assert.LessOrEqual(t, conns, 3)
+					assert.LessOrEqual(t, requests, 10)
+					assert.LessOrEqual(t, conns, 10)
 
 					err = call.call(t.Context(), client)
 					assert.Equal(t, healthy == 2, err == nil, "%v", err)
