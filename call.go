@@ -58,6 +58,7 @@ type callContext struct {
 	progress *progress
 }
 
+// Value returns the progress of the call for its key, and other values from the caller's context.
 func (c *callContext) Value(key any) any {
 	if key == (progressKey{}) {
 		return c.progress
