@@ -1,14 +1,15 @@
 package ingress
 
 import (
+	"fmt"
 	"regexp/syntax"
 	"slices"
 	"unicode"
 )
 
-// alphabetOf returns one character of each set of characters that the instructions do not
-// distinguish. It leaves out control characters.
-func alphabetOf(insts []syntax.Inst) []rune {
+// loadAlphabet collects one character of each set of characters that the instructions do not
+// distinguish. It leaves out control characters. It reports whether enough steps were left.
+func (s *search) loadAlphabet() bool {
 	// begins has the first character of each range, and the first one after it.
 	begins := []rune{' ', 0x7f, 0x80}
 	add := func(from, to rune) { begins = append(begins, from, to+1) }
@@ -16,14 +17,23 @@ func alphabetOf(insts []syntax.Inst) []rune {
 		add(ranges[0], ranges[1])
 	}
 	var consuming []*syntax.Inst
-	for i := range insts {
-		inst := &insts[i]
+	sets := map[string]bool{}
+	for i := range s.insts {
+		inst := &s.insts[i]
 		switch inst.Op {
 		case syntax.InstRune, syntax.InstRune1:
-			consuming = append(consuming, inst)
 		default:
 			continue
 		}
+		if s.steps -= len(inst.Rune); s.steps < 0 {
+			return false
+		}
+		set := fmt.Sprint(inst.Arg, inst.Rune)
+		if sets[set] {
+			continue
+		}
+		sets[set] = true
+		consuming = append(consuming, inst)
 		if len(inst.Rune) == 1 {
 			first := inst.Rune[0]
 			add(first, first)
@@ -38,8 +48,10 @@ func alphabetOf(insts []syntax.Inst) []rune {
 	}
 	slices.Sort(begins)
 	begins = slices.Compact(begins)
+	if s.steps -= len(begins) * (1 + len(consuming)); s.steps < 0 {
+		return false
+	}
 
-	var alphabet []rune
 	known := map[string]bool{}
 	for _, r := range begins {
 		if r < ' ' || r == 0x7f || r > unicode.MaxRune {
@@ -56,8 +68,8 @@ func alphabetOf(insts []syntax.Inst) []rune {
 		}
 		if key := string(matching); !known[key] {
 			known[key] = true
-			alphabet = append(alphabet, r)
+			s.alphabet = append(s.alphabet, r)
 		}
 	}
-	return alphabet
+	return true
 }

@@ -5,20 +5,34 @@ import (
 	"slices"
 )
 
-// budget is the maximum number of steps of one comparison. Usual paths need less than 1% of it.
-const budget = 4_000_000
+// maxPattern is the maximum number of bytes of an expression that is compared. The compiled form of
+// a longer one could need much memory, since "x{1000}" stands for 1,000 characters.
+const maxPattern = 4096
+
+// budget is the number of steps that comparisons may still take. One of all paths of a usual
+// configuration needs less than 1% of the steps of newBudget.
+type budget struct{ steps int }
+
+func newBudget() *budget { return &budget{steps: 8_000_000} }
 
 // coversPath reports whether every request path that the expression inner matches is also matched
 // by one of the expressions outer. An empty expression matches every path. A path begins with a
 // slash and has no control characters.
 //
 // It returns false if it cannot decide, because inner does not compile or because the comparison
-// would take too long.
-func coversPath(outer []string, inner string) bool {
+// would take more than half of the steps that are left.
+func (b *budget) coversPath(outer []string, inner string) bool {
 	if slices.Contains(outer, "") || slices.Contains(outer, inner) {
 		return true
 	}
-	s := search{budget: budget, seen: map[string]bool{}}
+	limit := b.steps / 2
+	s := search{steps: limit, seen: map[string]bool{}}
+	covers := s.covers(outer, inner)
+	b.steps -= limit - max(s.steps, 0)
+	return covers
+}
+
+func (s *search) covers(outer []string, inner string) bool {
 	if !s.load(inner) {
 		return false
 	}
@@ -27,8 +41,8 @@ func coversPath(outer []string, inner string) bool {
 		// An expression that does not compile matches nothing.
 		s.load(pattern)
 	}
-	s.alphabet = alphabetOf(s.insts)
-	return s.exhausted()
+	s.visited = make([]int, len(s.insts))
+	return s.loadAlphabet() && s.exhausted()
 }
 
 // search looks for a path that inner matches and outer does not. It visits the sets of instructions
@@ -41,7 +55,11 @@ type search struct {
 	alphabet []rune
 	seen     map[string]bool
 	queue    []state
-	budget   int
+	steps    int // that are left
+
+	// visited has, for each instruction, the number of the last call of follow that visited it.
+	visited []int
+	follows int
 }
 
 // state is the state of the expressions between two characters of a path.
@@ -51,8 +69,11 @@ type state struct {
 	at       []int // the instructions to continue with, sorted
 }
 
-// load adds an expression. It reports whether the expression compiles.
+// load adds an expression. It reports whether the expression compiles and is not too long.
 func (s *search) load(pattern string) bool {
+	if len(pattern) > maxPattern || s.steps < 0 {
+		return false
+	}
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return false
@@ -61,6 +82,7 @@ func (s *search) load(pattern string) bool {
 	if err != nil {
 		return false
 	}
+	s.steps -= 4 * len(program.Inst) // compiling one takes as long as four steps
 	offset := len(s.insts)
 	for _, inst := range program.Inst {
 		inst.Out += uint32(offset)
@@ -86,7 +108,7 @@ func (s *search) exhausted() bool {
 			return false
 		}
 		for _, r := range next {
-			if s.advance(current, r); s.budget < 0 {
+			if s.advance(current, r); s.steps < 0 {
 				return false
 			}
 		}
@@ -121,18 +143,18 @@ func (s *search) advance(current state, r rune) {
 // is -1, the path ends. follow reports whether inner has matched, and whether one of outer has.
 func (s *search) follow(current state, r rune) (at []int, matched, covered bool) {
 	holds := syntax.EmptyOpContext(current.previous, r)
-	visited := make([]bool, len(s.insts))
+	s.follows++
 	matched = current.matched
 	// A match can begin anywhere.
 	stack := slices.Concat(current.at, s.starts)
 	for len(stack) > 0 {
 		pc := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		s.budget--
-		if visited[pc] {
+		s.steps--
+		if s.visited[pc] == s.follows {
 			continue
 		}
-		visited[pc] = true
+		s.visited[pc] = s.follows
 		switch inst := &s.insts[pc]; inst.Op {
 		case syntax.InstAlt, syntax.InstAltMatch:
 			stack = append(stack, int(inst.Out), int(inst.Arg))

@@ -25,20 +25,21 @@ func (m Match) Same(other Match) bool {
 // requests as the new rule with a different path, such as .* instead of no path.
 func Place(rules []Match, rule Match) int {
 	place := len(rules)
+	left := newBudget()
 	var indexes []int // of the rules that match all hosts of the new one
 	var paths []string
 	for i, other := range rules {
 		if !coversHost(other.Hostname, rule.Hostname) {
 			continue
 		}
-		if coversPath([]string{other.Path}, rule.Path) {
+		if left.coversPath([]string{other.Path}, rule.Path) {
 			place = i
 			break
 		}
 		indexes, paths = append(indexes, i), append(paths, other.Path)
 	}
 	together := sort.Search(len(paths), func(n int) bool {
-		return coversPath(paths[:n+1], rule.Path)
+		return left.coversPath(paths[:n+1], rule.Path)
 	})
 	if together < len(paths) {
 		return indexes[together]

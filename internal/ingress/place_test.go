@@ -196,3 +196,17 @@ func TestPlace_ManyRules(t *testing.T) {
 	assert.Equal(t, 1000, ingress.Place(rules, rule))
 	assert.Less(t, time.Since(begin), 20*time.Second)
 }
+
+// All comparisons of a Place share one limit.
+func TestPlace_ManyComplexRules(t *testing.T) {
+	t.Parallel()
+	var rules []ingress.Match
+	for i := range 1000 {
+		path := fmt.Sprintf("q%d", i) + strings.Repeat("x{1000}", 500)
+		rules = append(rules, ingress.Match{Hostname: "a.example.com", Path: path})
+	}
+	begin := time.Now()
+	rule := ingress.Match{Hostname: "a.example.com", Path: `(a|b)*a(a|b){17}$`}
+	assert.Equal(t, 1000, ingress.Place(rules, rule))
+	assert.Less(t, time.Since(begin), 20*time.Second)
+}
