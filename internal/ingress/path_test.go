@@ -159,10 +159,10 @@ func TestCoversPath_GivesUp(t *testing.T) {
 	const outer, inner = `^/(.*a.{30}|.*b.{31})$`, `^/(.*a.{30}|.*b.{31}|x)$`
 	assert.False(t, ingress.CoversPath([]string{outer}, inner))
 	assert.False(t, ingress.CoversPath([]string{`((a{100}){10})+b`}, `((a{100}){9})+b`))
-	long := "/q" + strings.Repeat("x{1000}", 500)
+	long := "/q" + strings.Repeat("x{1000}", 200)
 	assert.False(t, ingress.CoversPath([]string{long}, `(a|b)*a(a|b){17}$`))
 	assert.True(t, ingress.CoversPath([]string{"^/q"}, "^"+long))
-	assert.False(t, ingress.CoversPath([]string{"^/q"}, "^"+long+long)) // not compiled
+	assert.False(t, ingress.CoversPath([]string{"^/q"}, "^"+strings.Repeat(long, 3))) // not compiled
 	assert.Less(t, time.Since(begin), 10*time.Second)
 }
 
