@@ -401,11 +401,11 @@ func TestHTTP2_DrainingFromStart(t *testing.T) {
 						// A write may get the first connection before or after its GOAWAY.
 					}
 					assert.NotErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
-					// net/http chooses at random whether it first looks at the context of a refused
-					// retry or goes on, so a few more headers and connections can arrive. Without
-					// the refusal there would be more than 100.
+					// Without the refusal there would be more than 100. net/http can open a few more
+					// connections after it, because it chooses at random whether it first looks at
+					// the context or at the GOAWAY, but it sends no request on them.
 					requests, conns := server.seen()
-					assert.LessOrEqual(t, requests, 10)
+					assert.LessOrEqual(t, requests, 3)
 					assert.LessOrEqual(t, conns, 10)
 
 					err = call.call(t.Context(), client)
