@@ -12,7 +12,9 @@ import (
 //
 // Only a record of exactly the rule's hostname counts: if only the record of a wildcard matches the
 // hostname, the state is [DNSStateMissing]. If the credentials cannot read the zone of a hostname,
-// or its records, the state is [DNSStateUnknown]. The rules of a locally managed tunnel are not
+// or its records, the state is [DNSStateUnknown]. If several zones of the account contain the
+// hostname, a zone with a record that points to the tunnel is preferred, then the most specific
+// zone. The rules of a locally managed tunnel are not
 // listed, because they are in a file.
 //
 // It returns [ErrNotFound] if the tunnel does not exist or is deleted.
@@ -68,25 +70,34 @@ func (l *lookup) find(ctx context.Context, hostname string) (PublishedHostname, 
 		return item, nil
 	}
 	item := PublishedHostname{DNS: DNSStateUnknown}
-	zone, err := l.zone(ctx, hostname)
-	if zone == nil || err != nil {
+	zones, err := l.zonesOf(ctx, hostname)
+	if err != nil {
 		return item, err
 	}
-	item.ZoneID = zone.ID
-	records, err := l.client.addressRecords(ctx, zone.ID, hostname, l.opts)
-	switch {
-	case err == nil:
-		item.DNS, item.RecordID = dnsState(records, l.tunnelID)
-	case !errors.Is(err, ErrForbidden):
-		return item, err
+	for i, zone := range zones {
+		found := PublishedHostname{ZoneID: zone.ID, DNS: DNSStateUnknown}
+		records, err := l.client.addressRecords(ctx, zone.ID, hostname, l.opts)
+		switch {
+		case err == nil:
+			found.DNS, found.RecordID = dnsState(records, l.tunnelID)
+		case !errors.Is(err, ErrForbidden):
+			return item, err
+		}
+		leads := found.DNS == DNSStateReady || found.DNS == DNSStateNotProxied
+		if i == 0 || leads {
+			item = found
+		}
+		if leads {
+			break
+		}
 	}
 	l.known[hostname] = item
 	return item, nil
 }
 
-// zone returns the zone that contains a hostname, or nil if the credentials can read none. The
-// zones of the account are read once.
-func (l *lookup) zone(ctx context.Context, hostname string) (*Zone, error) {
+// zonesOf returns the zones of the account that contain a hostname and that the credentials can
+// read, the most specific first. The zones of the account are read once.
+func (l *lookup) zonesOf(ctx context.Context, hostname string) (list []*Zone, err error) {
 	if l.zones == nil {
 		l.zones = map[string]*Zone{}
 		own := ZoneListParams{AccountID: l.client.accountID}
@@ -102,8 +113,8 @@ func (l *lookup) zone(ctx context.Context, hostname string) (*Zone, error) {
 	}
 	for domain := range ingress.Domains(hostname) {
 		if zone := l.zones[domain]; zone != nil {
-			return zone, nil
+			list = append(list, zone)
 		}
 	}
-	return nil, nil
+	return list, nil
 }

@@ -12,11 +12,12 @@ import (
 // Unpublish removes a hostname from a tunnel: its DNS record, then its ingress rules for every
 // path. To remove the rule for one path, use [TunnelsService.ModifyConfiguration].
 //
-// It removes the record only if it points to this tunnel. A record or rule that does not exist is
+// It removes the record only if it points to this tunnel. It looks in every zone of the client's
+// account that contains the hostname, since [PublishParams] can name any of them. A record or rule that does not exist is
 // not an error, so Unpublish can be called again at any time. If the tunnel is deleted, Unpublish
 // removes only the record. If the tunnel is locally managed, the rules in its file stay.
 //
-// Before it removes anything, it reads the zone, the records of the hostname and, unless the tunnel
+// Before it removes anything, it reads the zones, the records of the hostname and, unless the tunnel
 // is deleted, the configuration. If one of these reads fails, Unpublish fails and nothing is
 // removed. If removing the rules fails, the error says that the record is removed: call Unpublish
 // again to finish.
@@ -53,21 +54,14 @@ func (s *HostnamesService) Unpublish(
 	if err != nil && !isGone {
 		return err
 	}
-	zone, err := c.zoneOf(ctx, hostname, "", opts)
-	if err != nil {
-		return err
-	}
-	records, err := c.addressRecords(ctx, zone.ID, hostname, opts)
+	records, err := c.tunnelRecords(ctx, tunnelID, hostname, opts)
 	if err != nil {
 		return err
 	}
 
 	done := ""
 	for _, record := range records {
-		if !record.pointsTo(tunnelID) {
-			continue
-		}
-		err := c.DNSRecords.Delete(ctx, zone.ID, record.ID, opts...)
+		err := c.DNSRecords.Delete(ctx, record.zoneID, record.recordID, opts...)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("cftunnel: unpublishing %s: removing the DNS record failed: %w",
 				hostname, err)
@@ -92,4 +86,40 @@ func (s *HostnamesService) Unpublish(
 		return fmt.Errorf("cftunnel: unpublishing %s: %sremoving the ingress rules failed: %w",
 			hostname, done, err)
 	}
+}
+
+// recordID identifies a DNS record.
+type recordID struct{ zoneID, recordID string }
+
+// tunnelRecords returns the records of a hostname that point to a tunnel, in all zones of the
+// account that contain the hostname.
+func (c *Client) tunnelRecords(
+	ctx context.Context, tunnelID, hostname string, opts []CallOption,
+) ([]recordID, error) {
+	var list []recordID
+	unusable, read := noZone(hostname), false
+	for zone, err := range c.Zones.containing(ctx, hostname, opts) {
+		if err != nil {
+			return nil, err
+		}
+		if !c.owns(zone) {
+			unusable = c.foreignZone(zone)
+			continue
+		}
+		records, err := c.addressRecords(ctx, zone.ID, hostname, opts)
+		if err != nil && !(read && errors.Is(err, ErrForbidden)) {
+			return nil, err
+		}
+		// A token can be limited to the records of some zones, usually to the best one.
+		read = true
+		for _, record := range records {
+			if record.pointsTo(tunnelID) {
+				list = append(list, recordID{zone.ID, record.ID})
+			}
+		}
+	}
+	if !read {
+		return nil, unusable
+	}
+	return list, nil
 }

@@ -148,6 +148,50 @@ func TestHostnamesUnpublish_FailsHalfway(t *testing.T) {
 	assert.Len(t, p.rules(), 2, "the rules are removed last")
 }
 
+// Publish can choose any zone that contains the hostname, so Unpublish and List look in all.
+func TestHostnamesUnpublish_ChosenZone(t *testing.T) {
+	t.Parallel()
+	const hostname = "a.sub.example.com"
+	for name, seed := range map[string]func(*publisher){
+		"own zone":       func(p *publisher) { p.SeedZone("sub.example.com") },
+		"foreign zone":   func(p *publisher) { p.SeedZoneIn(accountID, "sub.example.com") },
+		"same name":      func(p *publisher) { p.SeedZoneIn(accountID, "example.com") },
+		"no other zone":  func(*publisher) {},
+		"unrelated zone": func(p *publisher) { p.SeedZone("example.org") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPublisher(t)
+			seed(p)
+			got := p.published(cftunnel.PublishParams{
+				Hostname: hostname, Service: service, ZoneID: p.zoneID,
+			})
+			assert.Equal(t, []cftunnel.PublishedHostname{*got}, p.list())
+			require.NoError(t, p.unpublish(hostname))
+			assert.Empty(t, p.records())
+			assert.Equal(t, []string{"http_status:404"}, p.rules())
+		})
+	}
+}
+
+// A token may be limited to the records of the most specific zone.
+func TestHostnamesUnpublish_ForbiddenParentZone(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	p.zoneID = p.SeedZone("sub.example.com")
+	p.published(cftunnel.PublishParams{Hostname: "a.sub.example.com", Service: service})
+	token := p.AddToken(tunneltest.Token{Policies: []cftunnel.TokenPolicy{
+		cftunnel.AccountPolicy(p.AccountID(), cftunnel.PermissionCloudflareTunnelWrite),
+		cftunnel.AllZonesPolicy(p.AccountID(), cftunnel.PermissionZoneRead),
+		cftunnel.ZonePolicy(p.zoneID, cftunnel.PermissionDNSWrite),
+	}})
+	var err error
+	p.client, err = p.NewClient(cftunnel.WithAPIToken(token.Reveal()))
+	require.NoError(t, err)
+	require.NoError(t, p.unpublish("a.sub.example.com"))
+	assert.Empty(t, p.records())
+}
+
 func TestHostnamesUnpublish_OtherAccountsZone(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
@@ -183,7 +182,7 @@ func (s *ZonesService) rank(zone *Zone) (rank int) {
 	if zone.Status == zoneStatusActive {
 		rank += 2
 	}
-	if strings.EqualFold(zone.AccountID, s.client.accountID) {
+	if s.client.owns(zone) {
 		rank++
 	}
 	return rank
