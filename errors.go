@@ -54,7 +54,8 @@ var (
 	// that does not point to the given tunnel.
 	ErrHostnameTaken = errors.New("hostname taken")
 	// ErrConcurrentUpdate means that another write changed a tunnel's configuration during
-	// ModifyConfiguration. There are three cases:
+	// ModifyConfiguration, or the DNS record each time that Publish changed it. For a configuration,
+	// there are three cases:
 	//   - The text of the error says that the configuration was not written: no change is lost.
 	//   - The error is ErrOutcomeUnknown too: one of the two changes may be lost.
 	//   - Otherwise ModifyConfiguration replaced the change of the other write, which is lost.

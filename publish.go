@@ -153,6 +153,9 @@ func (p *PublishParams) check() error {
 	if err := checkHostname("Hostname", p.Hostname); err != nil {
 		return err
 	}
+	if err := checkText("params", *p); err != nil {
+		return err
+	}
 	if _, err := syntax.Parse(p.Path, syntax.Perl); err != nil {
 		return invalid("Path", "is not a regular expression of package regexp")
 	}
@@ -244,9 +247,8 @@ func (c *Client) zoneOf(
 			return nil, err
 		case zoneID != "" && !strings.EqualFold(zone.ID, zoneID):
 			continue
-		case !strings.EqualFold(zone.AccountID, c.accountID):
-			return nil, fmt.Errorf("cftunnel: zone %s belongs to account %s, and the tunnel to %s",
-				zone.Name, cmp.Or(zone.AccountID, "unknown"), c.accountID)
+		case !c.owns(zone):
+			return nil, c.foreignZone(zone)
 		}
 		return zone, nil
 	}
@@ -255,6 +257,14 @@ func (c *Client) zoneOf(
 			"or it cannot be read: %w", zoneID, noZone(hostname))
 	}
 	return nil, noZone(hostname)
+}
+
+// owns reports whether a zone belongs to the client's account.
+func (c *Client) owns(zone *Zone) bool { return strings.EqualFold(zone.AccountID, c.accountID) }
+
+func (c *Client) foreignZone(zone *Zone) error {
+	return fmt.Errorf("cftunnel: zone %s belongs to account %s, and the tunnel to %s",
+		zone.Name, cmp.Or(zone.AccountID, "unknown"), c.accountID)
 }
 
 // write writes the ingress rule, then the DNS record, and returns the ID of the record.

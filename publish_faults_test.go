@@ -59,6 +59,28 @@ func TestHostnamesPublish_FailsHalfway(t *testing.T) {
 	}
 }
 
+// If the response to the deletion of a record is lost and a later step fails, the error says what
+// the record was.
+func TestHostnamesPublish_LostDeletion(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []tunneltest.Cut{tunneltest.CutAfter, tunneltest.CutBefore} {
+		p := newPublisher(t)
+		p.record("A", "app", "192.0.2.1", true)
+		p.record("A", "app", "192.0.2.2", true)
+		p.Inject(tunneltest.Fault{Operation: opRecordDelete, Cut: cut})
+		p.Inject(tunneltest.Fault{Operation: opRecordCreate, Status: 403})
+		_, err := p.publish(cftunnel.PublishParams{
+			Hostname: "app.example.com", Service: service, Overwrite: true,
+		})
+		require.ErrorIs(t, err, cftunnel.ErrForbidden)
+		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+			text := "the A record to " + address + " is deleted"
+			assert.Equal(t, 1, strings.Count(err.Error(), text), "%v", err)
+		}
+		assert.Empty(t, p.records())
+	}
+}
+
 // A 404 for the list of zones does not mean that there is no zone.
 func TestHostnamesPublish_ZoneListNotFound(t *testing.T) {
 	t.Parallel()

@@ -12,11 +12,11 @@ import (
 	cftunnel "github.com/cftunnel/cftunnel-go"
 )
 
-// beforePut runs do before each PUT.
-func beforePut(do func()) cftunnel.Option {
+// before runs do before each request of a method.
+func before(method string, do func()) cftunnel.Option {
 	return cftunnel.WithHTTPClient(&http.Client{Transport: roundTripper(
 		func(r *http.Request) (*http.Response, error) {
-			if r.Method == http.MethodPut {
+			if r.Method == method {
 				do()
 			}
 			return http.DefaultTransport.RoundTrip(r)
@@ -29,7 +29,7 @@ func beforePut(do func()) cftunnel.Option {
 func TestHostnamesPublish_ReplacesConcurrentChange(t *testing.T) {
 	t.Parallel()
 	var p *publisher
-	p = newPublisher(t, beforePut(func() { p.otherWrite(otherConfig) }))
+	p = newPublisher(t, before(http.MethodPut, func() { p.otherWrite(otherConfig) }))
 	params := cftunnel.PublishParams{Hostname: "app.example.com", Service: service}
 	_, err := p.publish(params)
 	require.ErrorIs(t, err, cftunnel.ErrConcurrentUpdate)
@@ -97,7 +97,7 @@ func TestHostnamesUnpublish_ReplacesConcurrentChange(t *testing.T) {
 	t.Parallel()
 	var p *publisher
 	races := false
-	p = newPublisher(t, beforePut(func() {
+	p = newPublisher(t, before(http.MethodPut, func() {
 		if races {
 			p.otherWrite(otherConfig)
 		}
@@ -111,6 +111,42 @@ func TestHostnamesUnpublish_ReplacesConcurrentChange(t *testing.T) {
 	assert.NotContains(t, err.Error(), "failed")
 	assert.Equal(t, []string{"http_status:404"}, p.rules())
 	assert.Empty(t, p.records())
+}
+
+// Another client changes the record between the last read and the write, which keeps the content.
+func TestHostnamesPublish_RecordChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, overwrite := range []bool{false, true} {
+		var p *publisher
+		var record *cftunnel.DNSRecord
+		p = newPublisher(t, before(http.MethodPatch, func() {
+			if len(p.records()) == 1 && strings.Contains(p.records()[0], p.tunnelID) {
+				p.otherRecordWrite(record.ID, "elsewhere.net")
+			}
+		}))
+		record = p.record("CNAME", "app", cftunnel.TunnelHostname(p.tunnelID), false)
+		got, err := p.publish(cftunnel.PublishParams{
+			Hostname: "app.example.com", Service: service, Overwrite: overwrite,
+		})
+		if overwrite {
+			require.NoError(t, err)
+			assert.Equal(t, record.ID, got.RecordID)
+			assert.Equal(t, []string{p.cname("app.example.com")}, p.records())
+			continue
+		}
+		require.ErrorIs(t, err, cftunnel.ErrHostnameTaken)
+		assert.Contains(t, p.records()[0], "elsewhere.net")
+	}
+}
+
+// otherRecordWrite changes a DNS record with another client.
+func (p *publisher) otherRecordWrite(recordID, content string) {
+	p.t.Helper()
+	other, err := p.NewClient()
+	require.NoError(p.t, err)
+	_, err = other.DNSRecords.Update(p.t.Context(), p.zoneID, recordID,
+		cftunnel.DNSRecordUpdateParams{Content: content})
+	require.NoError(p.t, err)
 }
 
 // otherWrite writes the configuration of the tunnel with another client.

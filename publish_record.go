@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cftunnel/cftunnel-go/internal/ingress"
 )
@@ -75,7 +76,9 @@ func (p *publication) writeRecord(ctx context.Context) (recordID string, err err
 	for range maxRecordAttempts {
 		recordID, err = p.changeRecord(ctx)
 		isUncertain := errors.Is(err, ErrOutcomeUnknown)
-		if !isUncertain && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		isRace := errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) ||
+			errors.Is(err, ErrConcurrentUpdate)
+		if !isUncertain && !isRace {
 			return recordID, err
 		}
 		step := p.step
@@ -83,6 +86,9 @@ func (p *publication) writeRecord(ctx context.Context) (recordID string, err err
 		records, readErr := p.client.addressRecords(ctx, p.zone.ID, p.hostname, p.opts)
 		if readErr != nil {
 			return "", errors.Join(readErr, err)
+		}
+		if len(p.records) > 0 && isUncertain {
+			p.noteDeleted(p.records[0], records)
 		}
 		p.records, p.step = records, step
 		if taken := p.checkTaken(); taken != nil {
@@ -104,7 +110,7 @@ func (p *publication) changeRecord(ctx context.Context) (recordID string, err er
 		if err := p.client.DNSRecords.Delete(ctx, p.zone.ID, record.ID, p.opts...); err != nil {
 			return "", err
 		}
-		p.done = append(p.done, "the "+record.Type+" record to "+record.Content+" is deleted")
+		p.noteDeleted(record, nil)
 		p.records = p.records[1:]
 	}
 	p.step = "creating the DNS record"
@@ -116,6 +122,14 @@ func (p *publication) changeRecord(ctx context.Context) (recordID string, err er
 		return "", err
 	}
 	return created.ID, nil
+}
+
+// noteDeleted notes that a record is deleted, unless it is still in the list.
+func (p *publication) noteDeleted(record DNSRecord, list []DNSRecord) {
+	isSame := func(other DNSRecord) bool { return other.ID == record.ID }
+	if record.Type != recordTypeCNAME && !slices.ContainsFunc(list, isSame) {
+		p.done = append(p.done, "the "+record.Type+" record to "+record.Content+" is deleted")
+	}
 }
 
 // correctRecord changes the content and proxying of a CNAME record if they are wrong.
@@ -131,6 +145,10 @@ func (p *publication) correctRecord(ctx context.Context, record DNSRecord) error
 		return nil
 	}
 	p.step = "changing the DNS record"
-	_, err := p.client.DNSRecords.Update(ctx, p.zone.ID, record.ID, change, p.opts...)
+	changed, err := p.client.DNSRecords.Update(ctx, p.zone.ID, record.ID, change, p.opts...)
+	if err == nil && !(changed.pointsTo(p.tunnelID) && changed.Proxied) {
+		return fmt.Errorf("cftunnel: the response has a record of type %s to %s: %w",
+			changed.Type, changed.Content, ErrConcurrentUpdate)
+	}
 	return err
 }

@@ -526,6 +526,8 @@ func TestHostnamesPublish_InvalidArguments(t *testing.T) {
 		{"Service", tunnelID, cftunnel.PublishParams{Hostname: "app.example.com"}},
 		{"Service", tunnelID, cftunnel.PublishParams{Hostname: "app.example.com", Service: "localhost:8080"}},
 		{"ZoneID", tunnelID, cftunnel.PublishParams{Hostname: "app.example.com", Service: service, ZoneID: "x"}},
+		{"Service", tunnelID, cftunnel.PublishParams{Hostname: "app.example.com", Service: "unix:/a\xff"}},
+		{"HTTPHostHeader", tunnelID, cftunnel.PublishParams{Hostname: "app.example.com", Service: service, OriginRequest: &cftunnel.OriginRequest{HTTPHostHeader: "\xff"}}},
 	} {
 		_, err := p.client.Hostnames.Publish(t.Context(), test.tunnelID, test.params)
 		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
