@@ -1,7 +1,6 @@
 package cftunnel
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,17 +180,17 @@ func (o *OriginRequest) objects(place, key string) []configObject {
 // keepsUndecoded returns an error if an object of before still exists in c, but has lost a member
 // that could not be decoded. Code that replaces the object cannot know of such a member.
 func (c TunnelConfig) keepsUndecoded(before TunnelConfig) error {
-	objects := c.objects()
+	type member struct{ key, name, value string }
+	exist, has := map[string]bool{}, map[member]bool{}
+	for _, o := range c.objects() {
+		exist[o.key] = true
+		for name, value := range o.members {
+			has[member{o.key, name, string(value)}] = true
+		}
+	}
 	for _, old := range before.objects() {
 		for _, name := range unknownjson.Undecoded(old.fields, old.members) {
-			exists, hasMember := false, false
-			for _, current := range objects {
-				if current.key == old.key {
-					exists = true
-					hasMember = hasMember || bytes.Equal(current.members[name], old.members[name])
-				}
-			}
-			if exists && !hasMember {
+			if exist[old.key] && !has[member{old.key, name, string(old.members[name])}] {
 				return replacesUndecoded(strings.TrimPrefix(old.place+"."+name, "."))
 			}
 		}

@@ -57,13 +57,13 @@ func dnsState(records []DNSRecord, tunnelID string) (state DNSState, recordID st
 
 // checkTaken returns an error if the hostname points elsewhere and Overwrite is not set.
 func (p *publication) checkTaken() error {
-	state, _ := dnsState(p.records, p.tunnelID)
-	if state != DNSStateElsewhere || p.params.Overwrite {
-		return nil
+	for _, record := range p.records {
+		if !record.pointsTo(p.tunnelID) && !p.params.Overwrite {
+			return fmt.Errorf("cftunnel: %s has a DNS record of type %s that points to %s: %w",
+				p.hostname, record.Type, record.Content, ErrHostnameTaken)
+		}
 	}
-	record := p.records[0]
-	return fmt.Errorf("cftunnel: %s has a DNS record of type %s that points to %s: %w",
-		p.hostname, record.Type, record.Content, ErrHostnameTaken)
+	return nil
 }
 
 // maxRecordAttempts limits the attempts to write the DNS record. An attempt is repeated if its

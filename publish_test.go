@@ -1,6 +1,7 @@
 package cftunnel_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -350,6 +351,24 @@ func TestHostnamesPublish_HostnameTaken(t *testing.T) {
 			p.published(params)
 			assert.Empty(t, p.writes(since))
 		})
+	}
+}
+
+// The API does not allow such records together, but what points elsewhere is kept all the same.
+func TestHostnamesPublish_TakenBesideOwnRecord(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	own := p.record("CNAME", "app", cftunnel.TunnelHostname(p.tunnelID), true)
+	const other = `{"id":"9b8d1e7f0c2a4d5e8f60718293a4b5c6","type":"A","name":"app.example.com",` +
+		`"content":"192.0.2.1"}`
+	ownJSON, err := json.Marshal(own)
+	require.NoError(t, err)
+	for _, list := range []string{other + "," + string(ownJSON), string(ownJSON) + "," + other} {
+		p.Inject(tunneltest.Fault{Operation: opRecords, Body: ok("[" + list + "]")})
+		since := len(p.Requests())
+		_, err := p.publish(cftunnel.PublishParams{Hostname: "app.example.com", Service: service})
+		require.ErrorIs(t, err, cftunnel.ErrHostnameTaken)
+		assert.Empty(t, p.writes(since))
 	}
 }
 

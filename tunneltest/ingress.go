@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +84,7 @@ func (r ingressRule) invalidReason(isBastion, isLast bool) string {
 	case !isLast && matchesAll:
 		return "the rule matches all requests, so the rules after it never apply"
 	}
-	if _, err := regexp.Compile(r.Path); err != nil {
+	if _, err := syntax.Parse(r.Path, syntax.Perl); err != nil {
 		return "the path is an invalid regex: " + err.Error()
 	}
 	return ""

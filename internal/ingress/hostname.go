@@ -62,7 +62,7 @@ func checkLabel(label string) error {
 }
 
 // ASCII returns a hostname in the form of DNS and of requests: in lower case, in Punycode, and
-// without a final dot.
+// without a final dot. A label that is too long for DNS stays as it is.
 func ASCII(name string) string {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if isASCII(name) {
@@ -70,7 +70,7 @@ func ASCII(name string) string {
 	}
 	labels := strings.Split(name, ".")
 	for i, label := range labels {
-		if !isASCII(label) {
+		if !isASCII(label) && utf8.RuneCountInString(label) <= maxLabel {
 			labels[i] = punycode(label)
 		}
 	}
@@ -101,11 +101,12 @@ func coversHost(outer, inner string) bool {
 }
 
 // Domains yields the names of the zones that a hostname can be in, the longest name first. For
-// *.a.example.com it yields a.example.com and example.com. It leaves out top-level domains.
+// *.a.example.com it yields a.example.com and example.com. It leaves out top-level domains. A name
+// that is too long for DNS is in no zone.
 func Domains(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		domain := strings.TrimPrefix(ASCII(name), wildcard)
-		for strings.Contains(domain, ".") {
+		for len(domain) <= maxName && strings.Contains(domain, ".") {
 			if !yield(domain) {
 				return
 			}

@@ -64,10 +64,11 @@ func TestASCII(t *testing.T) {
 		"*.bücher.example.com":      "*.xn--bcher-kva.example.com",
 		"xn--bcher-kva.example.com": "xn--bcher-kva.example.com",
 		"他们为什么不说中文":                 "xn--ihqwcrb4cv8a8dqg056pqjye",
-		"почемужеонинеговорятпорусски": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l",
-		"ليهمابتكلموشعربي؟":            "xn--egbpdaj6bu4bxfgehfvwxn",
-		"安室奈美恵-with-super-monkeys":     "xn---with-super-monkeys-pc58ag80a8qai00g7n9n",
-		"😀.example.com":                "xn--e28h.example.com", // outside the Basic Multilingual Plane
+		"почемужеонинеговорятпорусски":   "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l",
+		"ليهمابتكلموشعربي؟":              "xn--egbpdaj6bu4bxfgehfvwxn",
+		"安室奈美恵-with-super-monkeys":       "xn---with-super-monkeys-pc58ag80a8qai00g7n9n",
+		"😀.example.com":                  "xn--e28h.example.com",           // outside the Basic Multilingual Plane
+		strings.Repeat("ü", 64) + ".com": strings.Repeat("ü", 64) + ".com", // too long for DNS
 	} {
 		assert.Equal(t, want, ingress.ASCII(name), name)
 	}
@@ -111,13 +112,14 @@ func TestCoversHost(t *testing.T) {
 func TestDomains(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string][]string{
-		"example.com":        {"example.com"},
-		"a.b.Example.com.":   {"a.b.example.com", "b.example.com", "example.com"},
-		"*.b.example.com":    {"b.example.com", "example.com"},
-		"bücher.example.com": {"xn--bcher-kva.example.com", "example.com"},
-		"localhost":          nil,
-		"*":                  nil,
-		"":                   nil,
+		"example.com":             {"example.com"},
+		"a.b.Example.com.":        {"a.b.example.com", "b.example.com", "example.com"},
+		"*.b.example.com":         {"b.example.com", "example.com"},
+		"bücher.example.com":      {"xn--bcher-kva.example.com", "example.com"},
+		"localhost":               nil,
+		strings.Repeat("a.", 130): nil, // too long for DNS
+		"*":                       nil,
+		"":                        nil,
 	} {
 		assert.Equal(t, want, slices.Collect(ingress.Domains(name)), name)
 	}

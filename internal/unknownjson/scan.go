@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
+	"unicode/utf8"
 )
 
 // The scanner finds the members and items of a text that is known to be JSON. It copies nothing and
@@ -121,8 +123,8 @@ func eachMember(data []byte, f func(name, raw []byte) error) error {
 		if plain, ok := plainText(name); ok {
 			name = plain
 		} else {
-			var text string
-			if err := json.Unmarshal(name, &text); err != nil {
+			text, err := exactText(name)
+			if err != nil {
 				return err
 			}
 			name = []byte(text)
@@ -185,4 +187,33 @@ func plainText(raw []byte) ([]byte, bool) {
 		}
 	}
 	return text, true
+}
+
+// exactText decodes a JSON string. Unlike encoding/json, it returns an error for bytes that are not
+// UTF-8 and for half of a surrogate pair. encoding/json replaces them with U+FFFD, so they could
+// not be written again.
+func exactText(raw []byte) (string, error) {
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", err
+	}
+	if !utf8.Valid(raw) || strings.Count(text, string(utf8.RuneError)) > replacements(raw) {
+		return "", errors.New("invalid text")
+	}
+	return text, nil
+}
+
+// replacements counts the characters U+FFFD, also as escapes, of a valid JSON string.
+func replacements(raw []byte) int {
+	n := bytes.Count(raw, []byte(string(utf8.RuneError)))
+	for {
+		_, after, found := bytes.Cut(raw, []byte(`\`))
+		if !found {
+			return n
+		}
+		if bytes.EqualFold(after[:min(5, len(after))], []byte("ufffd")) {
+			n++
+		}
+		raw = after[1:]
+	}
 }

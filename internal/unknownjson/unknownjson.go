@@ -206,6 +206,9 @@ func decode(raw []byte, value reflect.Value) error {
 			value.SetString(string(text))
 			return nil
 		}
+		text, err := exactText(raw)
+		value.SetString(text)
+		return err
 	case reflect.Bool:
 		if text := string(raw); text == "true" || text == "false" {
 			value.SetBool(text == "true")

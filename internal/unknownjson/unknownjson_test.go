@@ -146,6 +146,30 @@ func TestMarshal_UndecodedMemberIsNotReplaced(t *testing.T) {
 	assert.Empty(t, unknownjson.Undecoded(v, members))
 }
 
+// encoding/json would replace half of a surrogate pair and bytes that are not UTF-8 with U+FFFD.
+func TestRoundTrip_InexactText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`"x\ud800y"`, `"\udc00"`, `"\uD800\uD800"`, `"\ud800\ufffd"`, "\"\xe9\"", "\"\ufffd\xff\"",
+	} {
+		v, members := decode(t, `{"name":`+text+`,"list":["a",`+text+`]}`)
+		assert.Empty(t, v.Name, text)
+		assert.Empty(t, v.List, text)
+		encoded, err := unknownjson.Marshal(v, members)
+		require.NoError(t, err)
+		assert.Equal(t, `{"list":["a",`+text+`],"name":`+text+`}`, string(encoded))
+		v.Name = "new"
+		_, err = unknownjson.Marshal(v, members)
+		require.Error(t, err, text)
+		_, err = unknownjson.Unmarshal([]byte(`{`+text+`:1}`), &v)
+		require.Error(t, err, "%s as a name", text)
+	}
+	for _, text := range []string{`"\ud83d\ude00"`, `"\ufffd"`, `"\uFFFD"`, "\"\ufffd\"", `"\\ud800"`} {
+		v, _ := decode(t, `{"name":`+text+`}`)
+		assert.NotEmpty(t, v.Name, text)
+	}
+}
+
 func TestUnmarshal_ResetsFields(t *testing.T) {
 	t.Parallel()
 	v := known{Name: "old", Flag: true}
