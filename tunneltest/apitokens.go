@@ -110,8 +110,7 @@ func (t *apiToken) json(now time.Time) tokenJSON {
 // invalid for a reason other than their policies. The code is lower than those that the API
 // documents.
 func badTokenRequest(message string) *response {
-	a := failure(http.StatusBadRequest, 400, message)
-	return &a
+	return failure(http.StatusBadRequest, 400, message)
 }
 
 // tokenBody is the body of a create or an update.
@@ -178,13 +177,13 @@ func parseSeconds(text string) (time.Time, bool) {
 	return t.UTC(), err == nil && !strings.Contains(text, ".")
 }
 
-func (s *Server) createToken(c *call) response {
+func (s *Server) createToken(c *call) *response {
 	t := &apiToken{state: cftunnel.TokenStatusActive}
 	if c.account != nil {
 		t.account = c.account.id
 	}
 	if problem := s.apply(t, c.token, c.body); problem != nil {
-		return *problem
+		return problem
 	}
 	t.secret = newTokenSecret(t.account)
 	s.addToken(t)
@@ -211,10 +210,10 @@ func (s *Server) ownerTokens(c *call) []*apiToken {
 	return list
 }
 
-func (s *Server) listTokens(c *call) response {
+func (s *Server) listTokens(c *call) *response {
 	number, perPage, ok := pageNumbers(c, 20)
 	if !ok {
-		return *badTokenRequest("page and per_page must be whole numbers from 1")
+		return badTokenRequest("page and per_page must be whole numbers from 1")
 	}
 	perPage = min(max(perPage, 5), 50)
 	list, now := s.ownerTokens(c), s.now()
@@ -260,49 +259,46 @@ func pageNumbers(c *call, byDefault int) (number, perPage int, ok bool) {
 // findToken returns the token of the path, or an error response.
 func (s *Server) findToken(c *call) (*apiToken, *response) {
 	id := strings.ToLower(c.values["token_id"])
-	var problem response
-	switch {
-	case isHexID(id):
-		problem = failure(http.StatusNotFound, 1003, "Token not found")
-	case c.account == nil:
-		return nil, badTokenRequest("Invalid token identifier")
-	default:
-		problem = failure(http.StatusNotFound, 7003,
-			"Could not route to the token, perhaps your object identifier is invalid?")
-	}
 	for _, t := range s.ownerTokens(c) {
 		if t.id == id {
 			return t, nil
 		}
 	}
-	return nil, &problem
+	switch {
+	case isHexID(id):
+		return nil, failure(http.StatusNotFound, 1003, "Token not found")
+	case c.account == nil:
+		return nil, badTokenRequest("Invalid token identifier")
+	}
+	return nil, failure(http.StatusNotFound, 7003,
+		"Could not route to the token, perhaps your object identifier is invalid?")
 }
 
-func (s *Server) getToken(c *call) response {
+func (s *Server) getToken(c *call) *response {
 	t, problem := s.findToken(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	return successResultFirst(t.json(s.now()))
 }
 
-func (s *Server) updateToken(c *call) response {
+func (s *Server) updateToken(c *call) *response {
 	t, problem := s.findToken(c)
 	if problem == nil {
 		problem = s.apply(t, c.token, c.body)
 	}
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	t.modified = s.currentTime()
 	return successResultFirst(t.json(s.now()))
 }
 
 // deleteToken deletes the token. It stops working at once.
-func (s *Server) deleteToken(c *call) response {
+func (s *Server) deleteToken(c *call) *response {
 	t, problem := s.findToken(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	delete(s.tokens, t.secret)
 	return successResultFirst(struct {
@@ -311,13 +307,13 @@ func (s *Server) deleteToken(c *call) response {
 }
 
 // rollToken replaces the secret of the token. The old secret stops working at once.
-func (s *Server) rollToken(c *call) response {
+func (s *Server) rollToken(c *call) *response {
 	t, problem := s.findToken(c)
 	switch {
 	case problem != nil:
-		return *problem
+		return problem
 	case len(bytes.TrimSpace(c.body)) > 0 && !isObject(c.body):
-		return *badTokenRequest("The request's body must be a JSON object")
+		return badTokenRequest("The request's body must be a JSON object")
 	}
 	delete(s.tokens, t.secret)
 	t.secret = newTokenSecret(t.account)
@@ -329,18 +325,14 @@ func (s *Server) rollToken(c *call) response {
 // emptyTokenID handles paths with an empty token ID as the API does: it returns the path of the
 // list, or an error response. It returns other paths unchanged.
 func emptyTokenID(method, path string) (string, *response) {
-	var problem response
 	switch collection, ok := strings.CutSuffix(path, "/tokens/"); {
 	case strings.HasSuffix(path, "/tokens//value"):
-		problem = failure(http.StatusNotFound, 7003,
+		return path, failure(http.StatusNotFound, 7003,
 			"Could not route to "+path+", perhaps your object identifier is invalid?")
 	case !ok:
 		return path, nil
 	case method == http.MethodGet:
 		return collection + "/tokens", nil
-	default:
-		problem = failure(http.StatusMethodNotAllowed, 7001,
-			"Method not allowed for this endpoint")
 	}
-	return path, &problem
+	return path, failure(http.StatusMethodNotAllowed, 7001, "Method not allowed for this endpoint")
 }

@@ -33,8 +33,7 @@ func (g groupReference) writes() bool {
 }
 
 func badPolicy(message string) *response {
-	a := failure(http.StatusBadRequest, 1001, message)
-	return &a
+	return failure(http.StatusBadRequest, 1001, message)
 }
 
 // checkPolicies returns an error response if the token creator may not give the token t these

@@ -19,36 +19,34 @@ type configuration struct {
 // if it does not exist or is deleted.
 func (c *call) configured() (*tunnel, *response) {
 	t := c.tunnel()
-	var problem response
 	switch {
 	case t == nil:
-		problem = notFound()
+		return nil, notFound()
 	case !t.deleted.IsZero():
-		problem = failure(http.StatusNotFound, 1055, "The tunnel and its configuration are deleted")
-	default:
-		return t, nil
+		return nil, failure(http.StatusNotFound, 1055,
+			"The tunnel and its configuration are deleted")
 	}
-	return nil, &problem
+	return t, nil
 }
 
-func (s *Server) getConfiguration(c *call) response {
+func (s *Server) getConfiguration(c *call) *response {
 	t, problem := c.configured()
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	return t.configurationResponse(c.account)
 }
 
-func (s *Server) putConfiguration(c *call) response {
+func (s *Server) putConfiguration(c *call) *response {
 	t, problem := c.configured()
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	var body struct{ Config json.RawMessage }
 	var config remoteConfig
 	if json.Unmarshal(c.body, &body) != nil ||
 		body.Config != nil && json.Unmarshal(body.Config, &config) != nil {
-		return *badRequest("The request's body has no valid config")
+		return badRequest("The request's body has no valid config")
 	}
 	if reason := config.invalidReason(); reason != "" {
 		return failure(http.StatusBadRequest, 1056, reason)
@@ -61,7 +59,7 @@ func (s *Server) putConfiguration(c *call) response {
 	return t.configurationResponse(c.account)
 }
 
-func (t *tunnel) configurationResponse(a *account) response {
+func (t *tunnel) configurationResponse(a *account) *response {
 	source := cftunnel.ConfigSourceLocal
 	if t.remote {
 		source = cftunnel.ConfigSourceCloudflare

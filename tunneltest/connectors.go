@@ -60,7 +60,7 @@ func (c *connector) json(t *tunnel) connectorJSON {
 	return j
 }
 
-func (s *Server) listConnectors(c *call) response {
+func (s *Server) listConnectors(c *call) *response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -72,7 +72,7 @@ func (s *Server) listConnectors(c *call) response {
 	return success(list)
 }
 
-func (s *Server) getConnector(c *call) response {
+func (s *Server) getConnector(c *call) *response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -88,7 +88,7 @@ func (s *Server) getConnector(c *call) response {
 // cleanUp removes one connector, or all connectors if there is no client_id. An unknown client_id
 // is not an error. As with the real API, a running connector reconnects after a second, unless its
 // token was rotated.
-func (s *Server) cleanUp(c *call) response {
+func (s *Server) cleanUp(c *call) *response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()

@@ -104,18 +104,17 @@ func (s *Server) record(c *call) (*zone, *dnsRecord, *response) {
 			return z, r, nil
 		}
 	}
-	missing := failure(http.StatusNotFound, 81044, "Record does not exist.")
-	return nil, nil, &missing
+	return nil, nil, failure(http.StatusNotFound, 81044, "Record does not exist.")
 }
 
-func (s *Server) createRecord(c *call) response {
+func (s *Server) createRecord(c *call) *response {
 	z, problem := s.zone(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	var fields recordFields
 	if problem := z.readRecord(c.body, &fields, nil); problem != nil {
-		return *problem
+		return problem
 	}
 	return success(z.addRecord(fields, s.currentTime()).json())
 }
@@ -145,44 +144,44 @@ func stringValue(s *string) string {
 	return *s
 }
 
-func (s *Server) getRecord(c *call) response {
+func (s *Server) getRecord(c *call) *response {
 	_, r, problem := s.record(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	return success(r.json())
 }
 
 // patchRecord changes the fields that the body has.
-func (s *Server) patchRecord(c *call) response {
+func (s *Server) patchRecord(c *call) *response {
 	z, r, problem := s.record(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	return s.changeRecord(c, z, r, r.clone())
 }
 
 // putRecord replaces all fields of a record.
-func (s *Server) putRecord(c *call) response {
+func (s *Server) putRecord(c *call) *response {
 	z, r, problem := s.record(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	return s.changeRecord(c, z, r, recordFields{})
 }
 
-func (s *Server) changeRecord(c *call, z *zone, r *dnsRecord, fields recordFields) response {
+func (s *Server) changeRecord(c *call, z *zone, r *dnsRecord, fields recordFields) *response {
 	if problem := z.readRecord(c.body, &fields, r); problem != nil {
-		return *problem
+		return problem
 	}
 	r.set(fields, s.currentTime())
 	return success(r.json())
 }
 
-func (s *Server) deleteRecord(c *call) response {
+func (s *Server) deleteRecord(c *call) *response {
 	z, r, problem := s.record(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	z.removeRecord(r)
 	return success(map[string]string{"id": r.id})
@@ -237,10 +236,10 @@ var recordTests = func() queryTests[*dnsRecord] {
 	return tests
 }()
 
-func (s *Server) listRecords(c *call) response {
+func (s *Server) listRecords(c *call) *response {
 	z, problem := s.zone(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	keep := recordTests.filter(c.query)
 	var found []*dnsRecord

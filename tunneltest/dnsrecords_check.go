@@ -28,8 +28,7 @@ const (
 )
 
 func badRecord(code int, message string) *response {
-	a := failure(http.StatusBadRequest, code, message)
-	return &a
+	return failure(http.StatusBadRequest, code, message)
 }
 
 // readRecord decodes a request's body into fields, which has the values of missing members, and

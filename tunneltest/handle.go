@@ -50,7 +50,7 @@ func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
 	if !hasMethod {
 		method = r.Method
 	}
-	return &route{method: method, template: template, handle: func(s *Server, c *call) response {
+	return &route{method: method, template: template, handle: func(s *Server, c *call) *response {
 		s.mu.Unlock() // the handler may call methods of the server
 		defer s.mu.Lock()
 		again := *r
@@ -58,7 +58,7 @@ func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
 		w := &responseRecorder{response{header: http.Header{}}}
 		s.customMux.ServeHTTP(w, &again)
 		w.WriteHeader(http.StatusOK) // if the handler wrote nothing
-		return w.response
+		return &response{w.status, w.header, w.body}
 	}}, values
 }
 

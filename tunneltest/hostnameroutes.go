@@ -87,17 +87,17 @@ func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
 	})
 }
 
-func (s *Server) createHostnameRoute(c *call) response {
+func (s *Server) createHostnameRoute(c *call) *response {
 	var body hostnameRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
-		return *problem
+		return problem
 	}
 	if body.Hostname == nil || body.TunnelID == nil {
-		return *badRequest("hostname and tunnel_id are required")
+		return badRequest("hostname and tunnel_id are required")
 	}
 	r := &hostnameRoute{id: randomUUID(), created: s.currentTime()}
 	if problem := body.apply(c.account, r); problem != nil {
-		return *problem
+		return problem
 	}
 	if c.account.hostnameRouted(r) {
 		return hostnameRouteExists()
@@ -108,10 +108,10 @@ func (s *Server) createHostnameRoute(c *call) response {
 
 // listHostnameRoutes lists routes. The parameter hostname matches parts of hostnames. If there is
 // no is_deleted, the list includes deleted routes.
-func (s *Server) listHostnameRoutes(c *call) response {
+func (s *Server) listHostnameRoutes(c *call) *response {
 	at, problem := timeOf(c.query, "existed_at")
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	part := strings.ToLower(c.query.Get("hostname"))
 	var found []*hostnameRoute
@@ -137,7 +137,7 @@ func (c *call) liveHostnameRoute() *hostnameRoute {
 	return nil
 }
 
-func (s *Server) getHostnameRoute(c *call) response {
+func (s *Server) getHostnameRoute(c *call) *response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
@@ -145,18 +145,18 @@ func (s *Server) getHostnameRoute(c *call) response {
 	return success(r.json())
 }
 
-func (s *Server) updateHostnameRoute(c *call) response {
+func (s *Server) updateHostnameRoute(c *call) *response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
 	}
 	var body hostnameRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
-		return *problem
+		return problem
 	}
 	wanted := *r
 	if problem := body.apply(c.account, &wanted); problem != nil {
-		return *problem
+		return problem
 	}
 	switch {
 	case body.isSet() || wanted == *r:
@@ -168,7 +168,7 @@ func (s *Server) updateHostnameRoute(c *call) response {
 	return success(r.json())
 }
 
-func (s *Server) deleteHostnameRoute(c *call) response {
+func (s *Server) deleteHostnameRoute(c *call) *response {
 	r := c.liveHostnameRoute()
 	if r == nil {
 		return hostnameRouteNotFound()
@@ -179,10 +179,10 @@ func (s *Server) deleteHostnameRoute(c *call) response {
 
 // The real error codes of the following responses are not known.
 
-func hostnameRouteExists() response {
+func hostnameRouteExists() *response {
 	return failure(http.StatusConflict, 1001, "A route for this hostname already exists")
 }
 
-func hostnameRouteNotFound() response {
+func hostnameRouteNotFound() *response {
 	return failure(http.StatusNotFound, 1001, "Hostname route not found")
 }

@@ -123,8 +123,7 @@ func (b *ipRouteBody) apply(a *account, r *ipRoute) *response {
 	if b.VirtualNetworkID != nil && *b.VirtualNetworkID != "" {
 		network := a.liveNetwork(*b.VirtualNetworkID)
 		if network == nil {
-			problem := networkNotFound()
-			return &problem
+			return networkNotFound()
 		}
 		r.networkID = network.id
 	}
@@ -153,18 +152,18 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	return prefix.Masked(), true
 }
 
-func (s *Server) createIPRoute(c *call) response {
+func (s *Server) createIPRoute(c *call) *response {
 	var body ipRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
-		return *problem
+		return problem
 	}
 	if body.Network == nil || body.TunnelID == nil {
-		return *badRequest("network and tunnel_id are required")
+		return badRequest("network and tunnel_id are required")
 	}
 	networkID := c.account.defaultNetwork().id
 	r := &ipRoute{id: randomUUID(), networkID: networkID, created: s.currentTime()}
 	if problem := body.apply(c.account, r); problem != nil {
-		return *problem
+		return problem
 	}
 	if c.account.routeExists(r) {
 		return routeExists()
@@ -173,10 +172,10 @@ func (s *Server) createIPRoute(c *call) response {
 	return success(r.json())
 }
 
-func (s *Server) listIPRoutes(c *call) response {
+func (s *Server) listIPRoutes(c *call) *response {
 	keep, problem := routeFilter(c.query)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	var found []*ipRoute
 	for _, r := range c.account.ipRoutes {
@@ -251,7 +250,7 @@ func (c *call) ipRoute() *ipRoute {
 }
 
 // getIPRoute also returns deleted routes, as for tunnels. Whether the API does so is not known.
-func (s *Server) getIPRoute(c *call) response {
+func (s *Server) getIPRoute(c *call) *response {
 	r := c.ipRoute()
 	if r == nil {
 		return routeNotFound()
@@ -259,18 +258,18 @@ func (s *Server) getIPRoute(c *call) response {
 	return success(r.json())
 }
 
-func (s *Server) updateIPRoute(c *call) response {
+func (s *Server) updateIPRoute(c *call) *response {
 	r := c.ipRoute()
 	if r == nil || !r.deleted.IsZero() {
 		return routeNotFound()
 	}
 	var body ipRouteBody
 	if problem := readObject(c.body, &body); problem != nil {
-		return *problem
+		return problem
 	}
 	wanted := *r
 	if problem := body.apply(c.account, &wanted); problem != nil {
-		return *problem
+		return problem
 	}
 	switch {
 	case body.isSet() || wanted == *r:
@@ -282,7 +281,7 @@ func (s *Server) updateIPRoute(c *call) response {
 	return success(r.json())
 }
 
-func (s *Server) deleteIPRoute(c *call) response {
+func (s *Server) deleteIPRoute(c *call) *response {
 	r := c.ipRoute()
 	if r == nil || !r.deleted.IsZero() {
 		return routeNotFound()
@@ -292,10 +291,10 @@ func (s *Server) deleteIPRoute(c *call) response {
 }
 
 // lookUpIPRoute returns the result null if no route contains the address.
-func (s *Server) lookUpIPRoute(c *call) response {
+func (s *Server) lookUpIPRoute(c *call) *response {
 	address, err := netip.ParseAddr(c.values["ip"])
 	if err != nil || address.Zone() != "" {
-		return *badRequest("Could not parse input: invalid address")
+		return badRequest("Could not parse input: invalid address")
 	}
 	networks := []*virtualNetwork{c.account.defaultNetwork()}
 	if id := c.query.Get("virtual_network_id"); id != "" {
@@ -328,16 +327,15 @@ func (a *account) longestMatch(network *virtualNetwork, address netip.Addr) *ipR
 	return best
 }
 
-func routeExists() response {
+func routeExists() *response {
 	return failure(http.StatusConflict, 1014,
 		"You already have a route defined for this exact IP subnet")
 }
 
-func routeNotFound() response { return failure(http.StatusNotFound, 1015, "Route not found") }
+func routeNotFound() *response { return failure(http.StatusNotFound, 1015, "Route not found") }
 
 // noTunnelForRoute returns the error response for an unknown tunnel in a request body. The real
 // code is not known.
 func noTunnelForRoute() *response {
-	a := failure(http.StatusNotFound, 1002, "Tunnel not found")
-	return &a
+	return failure(http.StatusNotFound, 1002, "Tunnel not found")
 }

@@ -106,8 +106,8 @@ func (s *Server) receiveLogs(r *http.Request) (*Request, Fault) {
 func (s *Server) acceptLogs(r *http.Request) (*logSession, *response) {
 	refuse := func(status, code int, text string) (*logSession, *response) {
 		// The real response has no success field.
-		refused := marshal(status, map[string][]apiError{"errors": {{Code: code, Message: text}}})
-		return nil, &refused
+		errors := []apiError{{Code: code, Message: text}}
+		return nil, marshal(status, map[string][]apiError{"errors": errors})
 	}
 	claims, validSignature, err := s.readManagementToken(r.URL.Query().Get("access_token"))
 	now := s.now().Unix()

@@ -36,7 +36,7 @@ type managementClaims struct {
 
 // managementToken serves the documented endpoint, which has the resources in the body, and the
 // newer one, which has the resource in the path.
-func (s *Server) managementToken(c *call) response {
+func (s *Server) managementToken(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -46,7 +46,7 @@ func (s *Server) managementToken(c *call) response {
 		var body struct{ Resources []string }
 		if json.Unmarshal(c.body, &body) != nil || len(body.Resources) != 1 ||
 			body.Resources[0] != "logs" {
-			return *badRequest(`resources must be ["logs"]`)
+			return badRequest(`resources must be ["logs"]`)
 		}
 		resource = "logs"
 	}

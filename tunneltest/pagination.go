@@ -11,7 +11,7 @@ import (
 const maxPerPage = 1000
 
 // pageResponse returns the page of items that the query selects.
-func pageResponse[T, J any](query url.Values, items []T, toJSON func(T) J) response {
+func pageResponse[T, J any](query url.Values, items []T, toJSON func(T) J) *response {
 	number, perPage := int64(1), int64(maxPerPage)
 	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
 		if query.Get(name) == "" {
@@ -19,7 +19,7 @@ func pageResponse[T, J any](query url.Values, items []T, toJSON func(T) J) respo
 		}
 		n, err := strconv.ParseInt(query.Get(name), 10, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return *badRequest(name + " must be a whole number from 1")
+			return badRequest(name + " must be a whole number from 1")
 		}
 		*value = n // the largest int64 if the number is out of range
 	}

@@ -97,7 +97,7 @@ func permissionGroupByID(id string) *permissionGroup {
 }
 
 // listPermissionGroups filters by exact name and by scope. The list is not paginated.
-func (s *Server) listPermissionGroups(c *call) response {
+func (s *Server) listPermissionGroups(c *call) *response {
 	name, scope := c.query.Get("name"), cftunnel.TokenScope(c.query.Get("scope"))
 	result := []*permissionGroup{}
 	for _, group := range permissionGroups {

@@ -210,31 +210,26 @@ func (s *Server) authorize(
 	}
 	now := s.now()
 	target := s.resourceOf(r, values)
-	var problem response
 	switch {
 	case token.status(now) == cftunnel.TokenStatusExpired:
-		problem = failure(http.StatusUnauthorized, 10000, "Authentication error")
+		return failure(http.StatusUnauthorized, 10000, "Authentication error")
 	case token.status(now) != cftunnel.TokenStatusActive || now.Before(token.notBefore):
-		problem = failure(http.StatusForbidden, 9109, "Invalid access token")
+		return failure(http.StatusForbidden, 9109, "Invalid access token")
 	case !token.condition.allows(from):
-		problem = failure(http.StatusForbidden, 9109,
+		return failure(http.StatusForbidden, 9109,
 			"Cannot use the access token from location: "+from.String())
 	case token.account != "" && target.scope == cftunnel.TokenScopeUser &&
 		strings.HasPrefix(r.template, "/user/"):
-		problem = failure(http.StatusForbidden, 9109, "Valid user-level authentication not found")
+		return failure(http.StatusForbidden, 9109, "Valid user-level authentication not found")
 	case r.needs == nil && !(token.readOnly && r.method != http.MethodGet): // endpoints of Handle
 		return nil
 	case token.isOutsideAccount(target) || !token.allows(r.needs, target):
 		if strings.Contains(r.template, "/tokens") {
-			problem = failure(http.StatusForbidden, 9109,
-				"Unauthorized to access requested resource")
-		} else {
-			problem = failure(http.StatusForbidden, 10000, "Authentication error")
+			return failure(http.StatusForbidden, 9109, "Unauthorized to access requested resource")
 		}
-	default:
-		return nil
+		return failure(http.StatusForbidden, 10000, "Authentication error")
 	}
-	return &problem
+	return nil
 }
 
 // isOutsideAccount reports whether the token belongs to an account and the target to another one.

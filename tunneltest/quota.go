@@ -72,7 +72,7 @@ func (q *quota) header(now time.Time) http.Header {
 	return header
 }
 
-func tooManyRequests(wait time.Duration, header http.Header) response {
+func tooManyRequests(wait time.Duration, header http.Header) *response {
 	r := failure(http.StatusTooManyRequests, 10429,
 		"More requests than the rate limit allows. Wait before the next one.")
 	r.header = header

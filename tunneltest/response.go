@@ -16,7 +16,7 @@ type response struct {
 
 // succeeded reports whether the status is 2xx. The API only sends 200, but a handler of Handle can
 // send another status.
-func (a response) succeeded() bool { return a.status >= 200 && a.status < 300 }
+func (a *response) succeeded() bool { return a.status >= 200 && a.status < 300 }
 
 // resultInfo describes a page of a list.
 type resultInfo struct {
@@ -51,12 +51,12 @@ type message struct {
 	Type    *string `json:"type"`
 }
 
-func success(result any, messages ...message) response {
+func success(result any, messages ...message) *response {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, Messages: messages})
 }
 
 // successResultFirst is success with the field order of the endpoints for API tokens.
-func successResultFirst(result any, messages ...message) response {
+func successResultFirst(result any, messages ...message) *response {
 	return marshal(http.StatusOK, struct {
 		Result   any        `json:"result"`
 		Success  bool       `json:"success"`
@@ -65,16 +65,16 @@ func successResultFirst(result any, messages ...message) response {
 	}{result, true, []apiError{}, append([]message{}, messages...)})
 }
 
-func successPage(result any, info resultInfo) response {
+func successPage(result any, info resultInfo) *response {
 	return encode(http.StatusOK, envelope{Success: true, Result: result, ResultInfo: &info})
 }
 
-func failure(status, code int, text string, chain ...apiError) response {
+func failure(status, code int, text string, chain ...apiError) *response {
 	return encode(status, envelope{Errors: []apiError{{Code: code, Message: text, Chain: chain}}})
 }
 
 // encode encodes an envelope. Lists without items are [], not null.
-func encode(status int, e envelope) response {
+func encode(status int, e envelope) *response {
 	if e.Errors == nil {
 		e.Errors = []apiError{}
 	}
@@ -84,12 +84,12 @@ func encode(status int, e envelope) response {
 	return marshal(status, e)
 }
 
-func marshal(status int, e any) response {
+func marshal(status int, e any) *response {
 	body, err := json.Marshal(e)
 	if err != nil {
 		panic("tunneltest: " + err.Error())
 	}
-	return response{status: status, body: body}
+	return &response{status: status, body: body}
 }
 
 // timestamp is a time in a response.
@@ -109,7 +109,7 @@ func nullTime(t time.Time) *timestamp {
 }
 
 // write sends the response with the header and the cut of a fault.
-func (a response) write(w http.ResponseWriter, f Fault) {
+func (a *response) write(w http.ResponseWriter, f Fault) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cf-Ray", randomHex(8)+"-FRA")

@@ -16,7 +16,7 @@ import (
 // route is an operation with its handler. The handler runs while the server's mutex is locked.
 type route struct {
 	method, template string
-	handle           func(*Server, *call) response
+	handle           func(*Server, *call) *response
 	needs            permission
 }
 
@@ -40,7 +40,7 @@ type call struct {
 func (r *route) operation() string { return r.method + " " + r.template }
 
 // findRoute returns the route of a request, or the error response if there is none.
-func findRoute(method, path string) (found *route, values map[string]string, problem response) {
+func findRoute(method, path string) (found *route, values map[string]string, problem *response) {
 	parts := strings.Split(path, "/")
 	problem = failure(http.StatusNotFound, 7000, "No route for that URI")
 	for i := range routes {
@@ -48,7 +48,7 @@ func findRoute(method, path string) (found *route, values map[string]string, pro
 		switch {
 		case !fits:
 		case routes[i].method == method:
-			return &routes[i], values, response{}
+			return &routes[i], values, nil
 		default:
 			problem = methodNotAllowed()
 		}
@@ -61,7 +61,7 @@ func findRoute(method, path string) (found *route, values map[string]string, pro
 	return nil, nil, problem
 }
 
-func methodNotAllowed() response {
+func methodNotAllowed() *response {
 	return failure(http.StatusMethodNotAllowed, 10000,
 		"Method not allowed for this authentication scheme")
 }
@@ -97,7 +97,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	routed, noToken := emptyTokenID(r.Method, path)
 	found, values, problem := findRoute(r.Method, routed)
 	if noToken != nil {
-		problem = *noToken
+		problem = noToken
 	}
 	if custom, customValues := s.findCustom(r); custom != nil {
 		found, values = custom, customValues
@@ -119,7 +119,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 
-	resp := s.carryOut(record, fault, credential(r.Header), body, func() response {
+	resp := s.carryOut(record, fault, credential(r.Header), body, func() *response {
 		if tooLarge {
 			return failure(http.StatusRequestEntityTooLarge, 1001,
 				"The request's body is too large")
@@ -130,7 +130,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		switch {
 		case refused != nil:
-			return *refused
+			return refused
 		case found == nil:
 			return problem
 		}
@@ -184,8 +184,8 @@ func (s *Server) receive(r *http.Request, path string, found *route) (*Request, 
 // carryOut counts the request against the quota of its credential, and calls do unless the quota or
 // the fault prevents it.
 func (s *Server) carryOut(
-	record *Request, fault Fault, credential cftunnel.Secret, body []byte, do func() response,
-) response {
+	record *Request, fault Fault, credential cftunnel.Secret, body []byte, do func() *response,
+) *response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	record.Body = cftunnel.NewSecret(string(body))
@@ -196,7 +196,7 @@ func (s *Server) carryOut(
 	if wait > 0 && !fault.replaces() {
 		return tooManyRequests(wait, header)
 	}
-	resp := response{status: http.StatusOK}
+	resp := &response{status: http.StatusOK}
 	s.reconnectDue()
 	if wait == 0 && (fault.Work || !fault.replaces()) {
 		resp = do()

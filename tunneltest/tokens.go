@@ -136,7 +136,6 @@ func credential(header http.Header) cftunnel.Secret {
 // authenticate returns the token of a request, or the error response if its credentials are
 // invalid. The caller holds s.mu.
 func (s *Server) authenticate(header http.Header) (*apiToken, *response) {
-	var problem response
 	bearer, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
 	isPair := header.Get("Authorization") == "" &&
 		header.Get("X-Auth-Key") != "" && header.Get("X-Auth-Email") != ""
@@ -145,17 +144,15 @@ func (s *Server) authenticate(header http.Header) (*apiToken, *response) {
 	case token != nil && (isBearer || isPair):
 		return token, nil
 	case isPair:
-		problem = failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+		return nil, failure(http.StatusForbidden, 9103, "Unknown X-Auth-Key or X-Auth-Email")
 	case header.Get("Authorization") == "":
-		problem = failure(http.StatusBadRequest, 9106,
+		return nil, failure(http.StatusBadRequest, 9106,
 			"Missing X-Auth-Key, X-Auth-Email or Authorization headers")
 	case !isBearer || !isPlainToken(bearer):
-		problem = failure(http.StatusBadRequest, 6003, "Invalid request headers",
+		return nil, failure(http.StatusBadRequest, 6003, "Invalid request headers",
 			apiError{Code: 6111, Message: "Invalid format for Authorization header"})
-	default:
-		problem = failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
-	return nil, &problem
+	return nil, failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 }
 
 // isPlainToken reports whether a bearer token has the form of an API token. Tunnel tokens do not.
@@ -167,7 +164,7 @@ func isPlainToken(token string) bool {
 const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // verifyToken serves the verify endpoints of users and accounts.
-func (s *Server) verifyToken(c *call) response {
+func (s *Server) verifyToken(c *call) *response {
 	owner := ""
 	if c.account != nil {
 		owner = c.account.id

@@ -22,10 +22,10 @@ const (
 	routeUnchanged = "unchanged"
 )
 
-func (s *Server) routeTunnel(c *call) response {
+func (s *Server) routeTunnel(c *call) *response {
 	z, problem := s.zone(c)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	account := s.account(z.account)
 	t := account.byID[strings.ToLower(c.values["tunnel_id"])]
@@ -40,7 +40,7 @@ func (s *Server) routeTunnel(c *call) response {
 		Pool      string `json:"lb_pool"`
 	}
 	if json.Unmarshal(c.body, &body) != nil {
-		return *badRequest("The request's body is not a valid JSON object")
+		return badRequest("The request's body is not a valid JSON object")
 	}
 	switch {
 	case body.Type == "dns" && body.Hostname != "":
@@ -48,21 +48,21 @@ func (s *Server) routeTunnel(c *call) response {
 	case body.Type == "lb" && body.Balancer != "" && body.Pool != "":
 		return s.routeBalancer(z, account, t, body.Balancer, body.Pool)
 	}
-	return *badRequest("type must be dns, with user_hostname, or lb, with lb_name and lb_pool")
+	return badRequest("type must be dns, with user_hostname, or lb, with lb_name and lb_pool")
 }
 
 // routeDNS points a hostname to a tunnel. It never overwrites the records of a hostname that was
 // given without a dot.
-func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) response {
+func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) *response {
 	name := z.fullName(hostname)
 	if ingress.CheckHostname(name) != nil {
-		return *badRequest("user_hostname is invalid")
+		return badRequest("user_hostname is invalid")
 	}
 	fields := recordFields{
 		Type: "CNAME", Name: name, Content: cftunnel.TunnelHostname(t.id), Proxied: true,
 	}
 	if problem := fields.normalize(z); problem != nil {
-		return *problem
+		return problem
 	}
 	result := routeNew
 	for _, r := range z.addressRecords(name) {
@@ -81,7 +81,7 @@ func (s *Server) routeDNS(z *zone, t *tunnel, hostname string, overwrite bool) r
 }
 
 // routeBalancer adds a tunnel to a pool of a load balancer.
-func (s *Server) routeBalancer(z *zone, a *account, t *tunnel, balancer, pool string) response {
+func (s *Server) routeBalancer(z *zone, a *account, t *tunnel, balancer, pool string) *response {
 	name := z.fullName(balancer)
 	result := map[string]string{"load_balancer": routeUnchanged, "pool": routeUnchanged}
 	switch origins, exists := a.pools[pool]; {

@@ -119,27 +119,26 @@ func (c *tunnelBody) read(body []byte) *response {
 const minSecretBytes = 16
 
 func badRequest(message string) *response {
-	a := failure(http.StatusBadRequest, 1001, message)
-	return &a
+	return failure(http.StatusBadRequest, 1001, message)
 }
 
-func nameTaken() response {
+func nameTaken() *response {
 	return failure(http.StatusConflict, 1013, "A tunnel with this name already exists")
 }
 
-func notFound() response { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
+func notFound() *response { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
 
-func (s *Server) createTunnel(c *call) response {
+func (s *Server) createTunnel(c *call) *response {
 	var body tunnelBody
 	if problem := body.read(c.body); problem != nil {
-		return *problem
+		return problem
 	}
 	switch {
 	case strings.TrimSpace(body.Name) == "":
-		return *badRequest("name is required")
+		return badRequest("name is required")
 	case body.ConfigSource != "" && body.ConfigSource != cftunnel.ConfigSourceLocal &&
 		body.ConfigSource != cftunnel.ConfigSourceCloudflare:
-		return *badRequest("config_src must be local or cloudflare")
+		return badRequest("config_src must be local or cloudflare")
 	case c.account.nameTaken(body.Name, nil):
 		return nameTaken()
 	}
@@ -172,7 +171,7 @@ func (c *call) liveTunnel() *tunnel {
 	return nil
 }
 
-func (s *Server) getTunnel(c *call) response {
+func (s *Server) getTunnel(c *call) *response {
 	t := c.tunnel()
 	if t == nil {
 		return notFound()
@@ -180,18 +179,18 @@ func (s *Server) getTunnel(c *call) response {
 	return success(t.json(c.account))
 }
 
-func (s *Server) updateTunnel(c *call) response {
+func (s *Server) updateTunnel(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
 	}
 	var body tunnelBody
 	if problem := body.read(c.body); problem != nil {
-		return *problem
+		return problem
 	}
 	switch {
 	case body.Name != "" && strings.TrimSpace(body.Name) == "":
-		return *badRequest("name must not be blank")
+		return badRequest("name must not be blank")
 	case c.account.nameTaken(body.Name, t):
 		return nameTaken()
 	}
@@ -202,7 +201,7 @@ func (s *Server) updateTunnel(c *call) response {
 }
 
 // deleteTunnel succeeds if the tunnel is already deleted, so that a request can be repeated.
-func (s *Server) deleteTunnel(c *call) response {
+func (s *Server) deleteTunnel(c *call) *response {
 	t := c.tunnel()
 	switch {
 	case t == nil:
@@ -218,7 +217,7 @@ func (s *Server) deleteTunnel(c *call) response {
 	return success(t.json(c.account))
 }
 
-func (s *Server) tunnelToken(c *call) response {
+func (s *Server) tunnelToken(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -227,10 +226,10 @@ func (s *Server) tunnelToken(c *call) response {
 }
 
 // listTunnels serves the lists of one type of tunnel and of all types.
-func (s *Server) listTunnels(c *call) response {
+func (s *Server) listTunnels(c *call) *response {
 	keep, problem := tunnelFilter(c.query, c.route.template)
 	if problem != nil {
-		return *problem
+		return problem
 	}
 	var found []*tunnel
 	for _, t := range c.account.tunnels {

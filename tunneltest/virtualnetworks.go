@@ -125,14 +125,14 @@ func (b *virtualNetworkBody) read(c *call) *response {
 	return nil
 }
 
-func (s *Server) createVirtualNetwork(c *call) response {
+func (s *Server) createVirtualNetwork(c *call) *response {
 	var body virtualNetworkBody
 	if problem := body.read(c); problem != nil {
-		return *problem
+		return problem
 	}
 	switch {
 	case body.Name == nil:
-		return *badRequest("name is required")
+		return badRequest("name is required")
 	case c.account.networkNameTaken(*body.Name, nil):
 		return networkNameTaken()
 	}
@@ -147,7 +147,7 @@ func (s *Server) createVirtualNetwork(c *call) response {
 
 // listVirtualNetworks returns all virtual networks, as the API documents. If the query has page or
 // per_page, it returns one page.
-func (s *Server) listVirtualNetworks(c *call) response {
+func (s *Server) listVirtualNetworks(c *call) *response {
 	isDefault := c.query.Get("is_default_network")
 	if isDefault == "" {
 		isDefault = c.query.Get("is_default")
@@ -166,7 +166,7 @@ func (s *Server) listVirtualNetworks(c *call) response {
 	return success(allJSON(found, (*virtualNetwork).json))
 }
 
-func (s *Server) getVirtualNetwork(c *call) response {
+func (s *Server) getVirtualNetwork(c *call) *response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
@@ -174,14 +174,14 @@ func (s *Server) getVirtualNetwork(c *call) response {
 	return success(n.json())
 }
 
-func (s *Server) updateVirtualNetwork(c *call) response {
+func (s *Server) updateVirtualNetwork(c *call) *response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
 	}
 	var body virtualNetworkBody
 	if problem := body.read(c); problem != nil {
-		return *problem
+		return problem
 	}
 	wanted := *n
 	setIfPresent(&wanted.name, body.Name)
@@ -191,7 +191,7 @@ func (s *Server) updateVirtualNetwork(c *call) response {
 	case body.isSet() || wanted == *n:
 		return invalidPatch()
 	case n.isDefault && !wanted.isDefault:
-		return *badRequest("An account needs a default virtual network: " +
+		return badRequest("An account needs a default virtual network: " +
 			"make another virtual network the default instead")
 	case c.account.networkNameTaken(wanted.name, n):
 		return networkNameTaken()
@@ -205,7 +205,7 @@ func (s *Server) updateVirtualNetwork(c *call) response {
 
 // deleteVirtualNetwork deletes the routes of the virtual network if the parameter force is true. If
 // it is not, a virtual network with routes is not deleted.
-func (s *Server) deleteVirtualNetwork(c *call) response {
+func (s *Server) deleteVirtualNetwork(c *call) *response {
 	n := c.account.liveNetwork(c.values["virtual_network_id"])
 	if n == nil {
 		return networkNotFound()
@@ -214,7 +214,7 @@ func (s *Server) deleteVirtualNetwork(c *call) response {
 	force := c.query.Get("force") == "true"
 	switch {
 	case n.isDefault:
-		return *badRequest("The default virtual network cannot be deleted")
+		return badRequest("The default virtual network cannot be deleted")
 	case !force && slices.ContainsFunc(c.account.ipRoutes, inNetwork):
 		return failure(http.StatusConflict, 1001, "The virtual network is in use by routes")
 	}
@@ -227,17 +227,17 @@ func (s *Server) deleteVirtualNetwork(c *call) response {
 	return success(n.json())
 }
 
-func networkNameTaken() response {
+func networkNameTaken() *response {
 	return failure(http.StatusConflict, 1014, "A virtual network with this name already exists")
 }
 
-func networkNotFound() response {
+func networkNotFound() *response {
 	return failure(http.StatusNotFound, 1046, "Virtual network not found")
 }
 
 // invalidPatch returns the API's error response to a PATCH that changes nothing or has read-only
 // members.
-func invalidPatch() response {
+func invalidPatch() *response {
 	return failure(http.StatusInternalServerError, 1000, "An internal error has occurred")
 }
 

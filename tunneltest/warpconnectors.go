@@ -41,17 +41,17 @@ func (t *tunnel) warpToken() string {
 	return "warp_" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func (s *Server) createWARP(c *call) response {
+func (s *Server) createWARP(c *call) *response {
 	var body struct {
 		Name string `json:"name"`
 		HA   bool   `json:"ha"`
 	}
 	if err := json.Unmarshal(c.body, &body); err != nil {
-		return *badRequest("The request's body is not a valid JSON object")
+		return badRequest("The request's body is not a valid JSON object")
 	}
 	switch {
 	case strings.TrimSpace(body.Name) == "":
-		return *badRequest("name is required")
+		return badRequest("name is required")
 	case c.account.nameTaken(body.Name, nil):
 		return nameTaken()
 	}
@@ -83,7 +83,7 @@ func (t *tunnel) electActive() {
 	t.ha.active = next
 }
 
-func (s *Server) failover(c *call) response {
+func (s *Server) failover(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -97,15 +97,15 @@ func (s *Server) failover(c *call) response {
 		})
 	switch {
 	case !t.ha.on:
-		return *badRequest("The WARP connector is not highly available")
+		return badRequest("The WARP connector is not highly available")
 	case !isOnline:
-		return *badRequest("client_id must be the ID of a connector of this tunnel that is online")
+		return badRequest("client_id must be the ID of a connector of this tunnel that is online")
 	}
 	t.ha.active = body.ClientID
 	return success(nil)
 }
 
-func (s *Server) getHA(c *call) response {
+func (s *Server) getHA(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -113,7 +113,7 @@ func (s *Server) getHA(c *call) response {
 	return t.haResponse()
 }
 
-func (s *Server) putHA(c *call) response {
+func (s *Server) putHA(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
 		return notFound()
@@ -123,7 +123,7 @@ func (s *Server) putHA(c *call) response {
 		Config *haConfig       `json:"config"`
 	}
 	if json.Unmarshal(c.body, &body) != nil {
-		return *badRequest("The request's body is not a valid JSON object")
+		return badRequest("The request's body is not a valid JSON object")
 	}
 	config := haConfig{}
 	if body.Config != nil {
@@ -132,27 +132,27 @@ func (s *Server) putHA(c *call) response {
 	hasFNR, hasVIPs := config.FNRID != "", len(config.VIPs)+len(config.VIPsPrevious) > 0
 	for _, v := range slices.Concat(config.VIPs, config.VIPsPrevious) {
 		if v.Address == "" {
-			return *badRequest("address is required")
+			return badRequest("address is required")
 		}
 	}
 	switch body.HAMode {
 	case cftunnel.HAModeNone, cftunnel.HAModeDisabled:
 		if hasFNR || hasVIPs {
-			return *badRequest("ha_mode " + string(body.HAMode) + " does not allow a config")
+			return badRequest("ha_mode " + string(body.HAMode) + " does not allow a config")
 		}
 	case cftunnel.HAModeAWS:
 		if !hasFNR || hasVIPs {
-			return *badRequest("ha_mode aws requires fnr_id, and only that, in config")
+			return badRequest("ha_mode aws requires fnr_id, and only that, in config")
 		}
 	case cftunnel.HAModeLocal:
 		if len(config.VIPs) == 0 || hasFNR {
-			return *badRequest("ha_mode local requires vips, and no fnr_id, in config")
+			return badRequest("ha_mode local requires vips, and no fnr_id, in config")
 		}
 	default:
-		return *badRequest("ha_mode must be none, disabled, aws or local")
+		return badRequest("ha_mode must be none, disabled, aws or local")
 	}
 	if !t.ha.on && (hasFNR || hasVIPs) {
-		return *badRequest("The WARP connector is not highly available")
+		return badRequest("The WARP connector is not highly available")
 	}
 	if hasVIPs && config.VIPsPrevious == nil && t.ha.config != nil {
 		config.VIPsPrevious = t.ha.config.VIPs
@@ -165,7 +165,7 @@ func (s *Server) putHA(c *call) response {
 	return t.haResponse()
 }
 
-func (t *tunnel) haResponse() response {
+func (t *tunnel) haResponse() *response {
 	return success(struct {
 		Version   int             `json:"configuration_version"`
 		CreatedAt timestamp       `json:"created_at"`

@@ -87,9 +87,8 @@ func (s *Server) zone(c *call) (*zone, *response) {
 	if z := s.zoneByID(c.values["zone_id"]); z != nil {
 		return z, nil
 	}
-	problem := failure(http.StatusNotFound, 7003,
+	return nil, failure(http.StatusNotFound, 7003,
 		"Could not route to "+c.route.template+", perhaps your object identifier is invalid?")
-	return nil, &problem
 }
 
 // zoneJSON is a zone in a response.
@@ -154,7 +153,7 @@ const (
 	maxZonesPerPage     = 50
 )
 
-func (s *Server) listZones(c *call) response {
+func (s *Server) listZones(c *call) *response {
 	tests := queryTests[*zone]{
 		"name":   func(z *zone, value string) bool { return matchesOperator(z.name, value) },
 		"status": func(_ *zone, value string) bool { return value == "active" },
@@ -244,7 +243,7 @@ type pageLimits struct{ least, byDefault, most int64 }
 // total_pages, as in lists of zones and records.
 func pageWithTotalPages[T, J any](
 	query url.Values, limits pageLimits, items []T, toJSON func(T) J,
-) response {
+) *response {
 	number, perPage := int64(1), limits.byDefault
 	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
 		if query.Get(name) == "" {
@@ -252,7 +251,7 @@ func pageWithTotalPages[T, J any](
 		}
 		n, err := strconv.ParseInt(query.Get(name), 10, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return *badRequest(name + " must be a whole number from 1")
+			return badRequest(name + " must be a whole number from 1")
 		}
 		*value = n // the largest int64 if the number is out of range
 	}
