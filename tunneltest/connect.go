@@ -71,7 +71,7 @@ func (s *Server) tunnelByToken(token string) (*tunnel, error) {
 // newConnection returns the connection number i of a connector.
 func newConnection(i int, now time.Time) connection {
 	colos := []string{"fra06", "ams01", "fra10", "ams13"}
-	return connection{id: newUUID(), colo: colos[i%len(colos)], opened: now}
+	return connection{id: randomUUID(), colo: colos[i%len(colos)], opened: now}
 }
 
 // Disconnect stops a connector, as stopping cloudflared does. If there is no such connector,

@@ -128,7 +128,7 @@ func (t *tunnel) setSeedStatus(status cftunnel.TunnelStatus, inactive, now time.
 
 // addConnector adds a connector with this number of connections.
 func (t *tunnel) addConnector(connections int, now time.Time) *connector {
-	c := &connector{id: newUUID(), startedAt: now, version: "2026.10.0", secret: t.secret}
+	c := &connector{id: randomUUID(), startedAt: now, version: "2026.10.0", secret: t.secret}
 	for i := range connections {
 		c.conns = append(c.conns, newConnection(i, now))
 	}

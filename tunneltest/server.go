@@ -31,11 +31,11 @@
 package tunneltest
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -377,12 +377,12 @@ func (s *Server) sleep(d time.Duration) {
 	}
 }
 
-// newUUID returns a random UUID of version 4.
-func newUUID() string {
-	id := []byte(randomHex(16))
-	id[12], id[16] = '4', "89ab"[id[16]%4]
-	parts := [][]byte{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}
-	return string(bytes.Join(parts, []byte("-")))
+// randomUUID returns a random UUID of version 4.
+func randomUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func randomHex(n int) string {

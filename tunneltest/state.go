@@ -83,7 +83,7 @@ func (a *account) addTunnel(name, kind string, remote bool, secret string, now t
 		secret = cftunnel.NewTunnelSecret().Reveal()
 	}
 	t := &tunnel{
-		id: newUUID(), name: name, kind: kind, created: now, remote: remote, secret: secret,
+		id: randomUUID(), name: name, kind: kind, created: now, remote: remote, secret: secret,
 		metadata: json.RawMessage("{}"),
 	}
 	a.tunnels = append(a.tunnels, t)

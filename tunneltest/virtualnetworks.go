@@ -2,7 +2,6 @@ package tunneltest
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -291,11 +290,4 @@ func matchesText(query url.Values, name, text string) bool {
 // false match both.
 func matchesBool(text string, value bool) bool {
 	return text == fmt.Sprint(value) || text != "true" && text != "false"
-}
-
-func randomUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
