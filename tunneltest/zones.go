@@ -2,11 +2,9 @@ package tunneltest
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -233,40 +231,5 @@ func sortByQuery[T any](
 			return order(b, a)
 		}
 		return order(a, b)
-	})
-}
-
-// pageLimits are the limits and the default of per_page.
-type pageLimits struct{ least, byDefault, most int64 }
-
-// pageWithTotalPages returns the page of items that the query selects. Its result_info has
-// total_pages, as in lists of zones and records.
-func pageWithTotalPages[T, J any](
-	query url.Values, limits pageLimits, items []T, toJSON func(T) J,
-) *response {
-	number, perPage := int64(1), limits.byDefault
-	for name, value := range map[string]*int64{"page": &number, "per_page": &perPage} {
-		if query.Get(name) == "" {
-			continue
-		}
-		n, err := strconv.ParseInt(query.Get(name), 10, 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) || n < 1 {
-			return badRequest(name + " must be a whole number from 1")
-		}
-		*value = n // the largest int64 if the number is out of range
-	}
-	perPage = min(max(perPage, limits.least), limits.most)
-	total := int64(len(items))
-	from := total
-	if number-1 <= total/perPage {
-		from = min((number-1)*perPage, total)
-	}
-	result := []J{}
-	for _, item := range items[from:min(from+perPage, total)] {
-		result = append(result, toJSON(item))
-	}
-	pages := (total + perPage - 1) / perPage
-	return successPage(result, resultInfo{
-		Count: len(result), Page: number, PerPage: perPage, TotalCount: total, TotalPages: &pages,
 	})
 }
