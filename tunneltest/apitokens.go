@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -211,11 +210,6 @@ func (s *Server) ownerTokens(c *call) []*apiToken {
 }
 
 func (s *Server) listTokens(c *call) *response {
-	number, perPage, ok := pageNumbers(c, 20)
-	if !ok {
-		return badTokenRequest("page and per_page must be whole numbers from 1")
-	}
-	perPage = min(max(perPage, 5), 50)
 	list, now := s.ownerTokens(c), s.now()
 	if c.query.Get("include_expired") != "true" {
 		list = slices.DeleteFunc(list, func(t *apiToken) bool {
@@ -225,35 +219,12 @@ func (s *Server) listTokens(c *call) *response {
 	if c.query.Get("direction") == "asc" {
 		slices.Reverse(list)
 	}
-	result := []tokenJSON{}
-	from := len(list)
-	if number-1 <= len(list)/perPage {
-		from = min((number-1)*perPage, len(list))
+	page, info, problem := selectPage(c.query, pageLimits{5, 20, 50}, list)
+	if problem != nil {
+		return badTokenRequest("page and per_page must be whole numbers from 1")
 	}
-	for _, t := range list[from:min(from+perPage, len(list))] {
-		result = append(result, t.json(now))
-	}
-	return successPage(result, resultInfo{
-		Count: len(result), Page: int64(number), PerPage: int64(perPage),
-		TotalCount: int64(len(list)),
-	})
-}
-
-// pageNumbers parses the parameters page and per_page.
-func pageNumbers(c *call, byDefault int) (number, perPage int, ok bool) {
-	number, perPage = 1, byDefault
-	for name, value := range map[string]*int{"page": &number, "per_page": &perPage} {
-		text := c.query.Get(name)
-		if text == "" {
-			continue
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return 0, 0, false
-		}
-		*value = n
-	}
-	return number, perPage, true
+	toJSON := func(t *apiToken) tokenJSON { return t.json(now) }
+	return successPage(allJSON(page, toJSON), info)
 }
 
 // findToken returns the token of the path, or an error response.
