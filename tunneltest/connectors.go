@@ -65,11 +65,8 @@ func (s *Server) listConnectors(c *call) *response {
 	if t == nil {
 		return notFound()
 	}
-	list := []connectorJSON{}
-	for _, connector := range t.connectors {
-		list = append(list, connector.json(t))
-	}
-	return success(list)
+	toJSON := func(c *connector) connectorJSON { return c.json(t) }
+	return success(allJSON(t.connectors, toJSON))
 }
 
 func (s *Server) getConnector(c *call) *response {

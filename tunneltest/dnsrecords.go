@@ -241,13 +241,7 @@ func (s *Server) listRecords(c *call) *response {
 	if problem != nil {
 		return problem
 	}
-	keep := recordTests.filter(c.query)
-	var found []*dnsRecord
-	for _, r := range z.records {
-		if keep(r) {
-			found = append(found, r)
-		}
-	}
+	found := filter(z.records, recordTests.filter(c.query))
 	sortByQuery(found, c.query, recordOrders, "type")
 	return pageWithTotalPages(c.query, pageLimits{1, 100, 5_000_000}, found, (*dnsRecord).json)
 }

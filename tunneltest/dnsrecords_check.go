@@ -141,11 +141,7 @@ func (f *recordFields) identical(other *recordFields) bool {
 
 // addressRecords returns the A, AAAA and CNAME records of a hostname.
 func (z *zone) addressRecords(name string) []*dnsRecord {
-	var list []*dnsRecord
-	for _, r := range z.records {
-		if r.Name == name && isAddressType(r.Type) {
-			list = append(list, r)
-		}
-	}
-	return list
+	return filter(z.records, func(r *dnsRecord) bool {
+		return r.Name == name && isAddressType(r.Type)
+	})
 }

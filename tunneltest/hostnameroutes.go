@@ -114,16 +114,13 @@ func (s *Server) listHostnameRoutes(c *call) *response {
 		return problem
 	}
 	part := strings.ToLower(c.query.Get("hostname"))
-	var found []*hostnameRoute
-	for _, r := range c.account.hostnameRoutes {
-		if matches(c.query, "id", r.id) && matches(c.query, "tunnel_id", r.tunnel.id) &&
+	found := filter(c.account.hostnameRoutes, func(r *hostnameRoute) bool {
+		return matches(c.query, "id", r.id) && matches(c.query, "tunnel_id", r.tunnel.id) &&
 			matchesText(c.query, "comment", r.comment) &&
 			strings.Contains(strings.ToLower(r.hostname), part) &&
 			matchesBool(c.query.Get("is_deleted"), !r.deleted.IsZero()) &&
-			(at.IsZero() || existed(r.created, r.deleted, at)) {
-			found = append(found, r)
-		}
-	}
+			(at.IsZero() || existed(r.created, r.deleted, at))
+	})
 	return pageResponse(c.query, found, (*hostnameRoute).json)
 }
 

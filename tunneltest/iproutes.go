@@ -177,13 +177,7 @@ func (s *Server) listIPRoutes(c *call) *response {
 	if problem != nil {
 		return problem
 	}
-	var found []*ipRoute
-	for _, r := range c.account.ipRoutes {
-		if keep(r) {
-			found = append(found, r)
-		}
-	}
-	return pageResponse(c.query, found, c.account.namedRoute)
+	return pageResponse(c.query, filter(c.account.ipRoutes, keep), c.account.namedRoute)
 }
 
 // routeFilter returns the filter in the query of a list. If there is no is_deleted, the list

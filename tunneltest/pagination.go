@@ -62,6 +62,17 @@ func selectPage[T any](
 	return page, info, nil
 }
 
+// filter returns the items to keep.
+func filter[T any](items []T, keep func(T) bool) []T {
+	kept := []T{}
+	for _, item := range items {
+		if keep(item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
 func allJSON[T, J any](items []T, toJSON func(T) J) []J {
 	list := make([]J, len(items))
 	for i, item := range items {

@@ -99,13 +99,10 @@ func permissionGroupByID(id string) *permissionGroup {
 // listPermissionGroups filters by exact name and by scope. The list is not paginated.
 func (s *Server) listPermissionGroups(c *call) *response {
 	name, scope := c.query.Get("name"), cftunnel.TokenScope(c.query.Get("scope"))
-	result := []*permissionGroup{}
-	for _, group := range permissionGroups {
-		if (name == "" || group.Name == name) &&
-			(scope == "" || slices.Contains(group.Scopes, scope)) {
-			result = append(result, group)
-		}
-	}
+	result := filter(permissionGroups, func(group *permissionGroup) bool {
+		return (name == "" || group.Name == name) &&
+			(scope == "" || slices.Contains(group.Scopes, scope))
+	})
 	n := int64(len(result))
 	return successPage(result, resultInfo{Count: len(result), Page: 1, PerPage: n, TotalCount: n})
 }

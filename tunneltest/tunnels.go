@@ -231,13 +231,8 @@ func (s *Server) listTunnels(c *call) *response {
 	if problem != nil {
 		return problem
 	}
-	var found []*tunnel
-	for _, t := range c.account.tunnels {
-		if keep(t) {
-			found = append(found, t)
-		}
-	}
-	return pageResponse(c.query, found, func(t *tunnel) tunnelJSON { return t.json(c.account) })
+	toJSON := func(t *tunnel) tunnelJSON { return t.json(c.account) }
+	return pageResponse(c.query, filter(c.account.tunnels, keep), toJSON)
 }
 
 // tunnelFilter returns the filter in the query of a list. Like the API, it ignores unknown
@@ -275,13 +270,12 @@ func tunnelFilter(query url.Values, template string) (func(*tunnel) bool, *respo
 			return t.existedAt(at) && !t.wasActiveAt(at)
 		},
 	} {
-		value := query.Get(name)
-		if value == "" {
+		if query.Get(name) == "" {
 			continue
 		}
-		at, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			return nil, badRequest(name + " must be an RFC 3339 time")
+		at, problem := timeOf(query, name)
+		if problem != nil {
+			return nil, problem
 		}
 		tests = append(tests, func(t *tunnel) bool { return test(t, at) })
 	}

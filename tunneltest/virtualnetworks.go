@@ -151,14 +151,11 @@ func (s *Server) listVirtualNetworks(c *call) *response {
 	if isDefault == "" {
 		isDefault = c.query.Get("is_default")
 	}
-	var found []*virtualNetwork
-	for _, n := range c.account.virtualNetworks {
-		if matches(c.query, "id", n.id) && matchesText(c.query, "name", n.name) &&
+	found := filter(c.account.virtualNetworks, func(n *virtualNetwork) bool {
+		return matches(c.query, "id", n.id) && matchesText(c.query, "name", n.name) &&
 			matchesBool(isDefault, n.isDefault) &&
-			matchesBool(c.query.Get("is_deleted"), !n.deleted.IsZero()) {
-			found = append(found, n)
-		}
-	}
+			matchesBool(c.query.Get("is_deleted"), !n.deleted.IsZero())
+	})
 	if c.query.Has("page") || c.query.Has("per_page") {
 		return pageResponse(c.query, found, (*virtualNetwork).json)
 	}

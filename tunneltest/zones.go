@@ -163,12 +163,7 @@ func (s *Server) listZones(c *call) *response {
 		},
 	}
 	keep := tests.filter(c.query)
-	var found []*zone
-	for _, z := range s.zones {
-		if s.canRead(c.token, z) && keep(z) {
-			found = append(found, z)
-		}
-	}
+	found := filter(s.zones, func(z *zone) bool { return s.canRead(c.token, z) && keep(z) })
 	sortByQuery(found, c.query, zoneOrders, "")
 	limits := pageLimits{minZonesPerPage, defaultZonesPerPage, maxZonesPerPage}
 	return pageWithTotalPages(c.query, limits, found, (*zone).json)
