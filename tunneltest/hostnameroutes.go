@@ -2,9 +2,7 @@ package tunneltest
 
 import (
 	"net/http"
-	"slices"
 	"strings"
-	"time"
 )
 
 const (
@@ -23,9 +21,8 @@ var hostnameRouteRoutes = []route{
 
 // hostnameRoute routes a private hostname to a tunnel.
 type hostnameRoute struct {
-	id, hostname, comment string
-	tunnel                *tunnel
-	created, deleted      time.Time
+	networkRoute
+	hostname string
 }
 
 // hostnameRouteJSON is a hostname route in a response.
@@ -79,12 +76,16 @@ func (b *hostnameRouteBody) apply(a *account, r *hostnameRoute) *response {
 	return nil
 }
 
-// hostnameRouted reports whether another route, which is not deleted, has the hostname.
-func (a *account) hostnameRouted(wanted *hostnameRoute) bool {
-	return slices.ContainsFunc(a.hostnameRoutes, func(r *hostnameRoute) bool {
-		return r.id != wanted.id && r.deleted.IsZero() &&
-			strings.EqualFold(r.hostname, wanted.hostname)
-	})
+// conflict returns an error response if another route, which is not deleted, has the hostname. The
+// real error code is not known.
+func (b *hostnameRouteBody) conflict(a *account, wanted *hostnameRoute) *response {
+	for _, r := range a.hostnameRoutes {
+		if r.id != wanted.id && r.deleted.IsZero() &&
+			strings.EqualFold(r.hostname, wanted.hostname) {
+			return failure(http.StatusConflict, 1001, "A route for this hostname already exists")
+		}
+	}
+	return nil
 }
 
 func (s *Server) createHostnameRoute(c *call) *response {
@@ -95,12 +96,13 @@ func (s *Server) createHostnameRoute(c *call) *response {
 	if body.Hostname == nil || body.TunnelID == nil {
 		return badRequest("hostname and tunnel_id are required")
 	}
-	r := &hostnameRoute{id: randomUUID(), created: s.currentTime()}
+	r := &hostnameRoute{}
+	r.id, r.created = randomUUID(), s.currentTime()
 	if problem := body.apply(c.account, r); problem != nil {
 		return problem
 	}
-	if c.account.hostnameRouted(r) {
-		return hostnameRouteExists()
+	if problem := body.conflict(c.account, r); problem != nil {
+		return problem
 	}
 	c.account.hostnameRoutes = append(c.account.hostnameRoutes, r)
 	return success(r.json())
@@ -115,11 +117,8 @@ func (s *Server) listHostnameRoutes(c *call) *response {
 	}
 	part := strings.ToLower(c.query.Get("hostname"))
 	found := filter(c.account.hostnameRoutes, func(r *hostnameRoute) bool {
-		return matches(c.query, "id", r.id) && matches(c.query, "tunnel_id", r.tunnel.id) &&
-			matchesText(c.query, "comment", r.comment) &&
-			strings.Contains(strings.ToLower(r.hostname), part) &&
-			matchesBool(c.query.Get("is_deleted"), !r.deleted.IsZero()) &&
-			(at.IsZero() || existed(r.created, r.deleted, at))
+		return matches(c.query, "id", r.id) && r.matches(c.query, at) &&
+			strings.Contains(strings.ToLower(r.hostname), part)
 	})
 	return pageResponse(c.query, found, (*hostnameRoute).json)
 }
@@ -147,21 +146,9 @@ func (s *Server) updateHostnameRoute(c *call) *response {
 	if r == nil {
 		return hostnameRouteNotFound()
 	}
-	var body hostnameRouteBody
-	if problem := readObject(c.body, &body); problem != nil {
+	if problem := patch(c, r, &hostnameRouteBody{}); problem != nil {
 		return problem
 	}
-	wanted := *r
-	if problem := body.apply(c.account, &wanted); problem != nil {
-		return problem
-	}
-	switch {
-	case body.isSet() || wanted == *r:
-		return invalidPatch()
-	case c.account.hostnameRouted(&wanted):
-		return hostnameRouteExists()
-	}
-	*r = wanted
 	return success(r.json())
 }
 
@@ -174,12 +161,7 @@ func (s *Server) deleteHostnameRoute(c *call) *response {
 	return success(r.json())
 }
 
-// The real error codes of the following responses are not known.
-
-func hostnameRouteExists() *response {
-	return failure(http.StatusConflict, 1001, "A route for this hostname already exists")
-}
-
+// hostnameRouteNotFound returns an error response whose real code is not known.
 func hostnameRouteNotFound() *response {
 	return failure(http.StatusNotFound, 1001, "Hostname route not found")
 }

@@ -27,10 +27,15 @@ var ipRouteRoutes = []route{
 
 // ipRoute routes a CIDR of a virtual network to a tunnel.
 type ipRoute struct {
+	networkRoute
+	network   netip.Prefix // masked
+	networkID string       // ID of the virtual network
+}
+
+// networkRoute is what IP routes and hostname routes have in common.
+type networkRoute struct {
 	id, comment      string
-	network          netip.Prefix // masked
 	tunnel           *tunnel
-	networkID        string // ID of the virtual network
 	created, deleted time.Time
 }
 
@@ -88,15 +93,6 @@ func (a *account) liveTunnelByID(id string) *tunnel {
 	return nil
 }
 
-// routeExists reports whether another route, which is not deleted, has the CIDR in the virtual
-// network.
-func (a *account) routeExists(wanted *ipRoute) bool {
-	return slices.ContainsFunc(a.ipRoutes, func(r *ipRoute) bool {
-		return r.id != wanted.id && r.deleted.IsZero() &&
-			r.network == wanted.network && r.networkID == wanted.networkID
-	})
-}
-
 // ipRouteBody is the body of a create or an update.
 type ipRouteBody struct {
 	readOnlyMembers
@@ -134,6 +130,19 @@ func (b *ipRouteBody) apply(a *account, r *ipRoute) *response {
 	return nil
 }
 
+// conflict returns an error response if another route, which is not deleted, has the CIDR in the
+// virtual network.
+func (b *ipRouteBody) conflict(a *account, wanted *ipRoute) *response {
+	for _, r := range a.ipRoutes {
+		if r.id != wanted.id && r.deleted.IsZero() &&
+			r.network == wanted.network && r.networkID == wanted.networkID {
+			return failure(http.StatusConflict, 1014,
+				"You already have a route defined for this exact IP subnet")
+		}
+	}
+	return nil
+}
+
 // parseNetwork parses a CIDR and clears its host bits. It accepts an address without a prefix
 // length as a network of one address. Whether the API does so is not known.
 func parseNetwork(text string) (netip.Prefix, bool) {
@@ -160,13 +169,13 @@ func (s *Server) createIPRoute(c *call) *response {
 	if body.Network == nil || body.TunnelID == nil {
 		return badRequest("network and tunnel_id are required")
 	}
-	networkID := c.account.defaultNetwork().id
-	r := &ipRoute{id: randomUUID(), networkID: networkID, created: s.currentTime()}
+	r := &ipRoute{networkID: c.account.defaultNetwork().id}
+	r.id, r.created = randomUUID(), s.currentTime()
 	if problem := body.apply(c.account, r); problem != nil {
 		return problem
 	}
-	if c.account.routeExists(r) {
-		return routeExists()
+	if problem := body.conflict(c.account, r); problem != nil {
+		return problem
 	}
 	c.account.ipRoutes = append(c.account.ipRoutes, r)
 	return success(r.json())
@@ -203,17 +212,22 @@ func routeFilter(query url.Values) (func(*ipRoute) bool, *response) {
 	return func(r *ipRoute) bool {
 		switch {
 		case !matches(query, "route_id", r.id),
-			!matches(query, "tunnel_id", r.tunnel.id),
 			!matches(query, "virtual_network_id", r.networkID),
-			!matchesBool(query.Get("is_deleted"), !r.deleted.IsZero()),
-			!matchesText(query, "comment", r.comment),
 			query.Get("tun_types") != "" && !slices.Contains(types, r.tunnel.kind),
 			within.IsValid() && !contains(within, r.network),
 			containing.IsValid() && !contains(r.network, containing):
 			return false
 		}
-		return at.IsZero() || existed(r.created, r.deleted, at)
+		return r.matches(query, at)
 	}, nil
+}
+
+// matches reports whether the route matches the parameters that both lists of routes have. at is
+// the parameter existed_at.
+func (r *networkRoute) matches(query url.Values, at time.Time) bool {
+	return matches(query, "tunnel_id", r.tunnel.id) && matchesText(query, "comment", r.comment) &&
+		matchesBool(query.Get("is_deleted"), !r.deleted.IsZero()) &&
+		(at.IsZero() || existed(r.created, r.deleted, at))
 }
 
 // contains reports whether inner is equal to outer or part of it.
@@ -257,21 +271,9 @@ func (s *Server) updateIPRoute(c *call) *response {
 	if r == nil || !r.deleted.IsZero() {
 		return routeNotFound()
 	}
-	var body ipRouteBody
-	if problem := readObject(c.body, &body); problem != nil {
+	if problem := patch(c, r, &ipRouteBody{}); problem != nil {
 		return problem
 	}
-	wanted := *r
-	if problem := body.apply(c.account, &wanted); problem != nil {
-		return problem
-	}
-	switch {
-	case body.isSet() || wanted == *r:
-		return invalidPatch()
-	case c.account.routeExists(&wanted):
-		return routeExists()
-	}
-	*r = wanted
 	return success(r.json())
 }
 
@@ -319,11 +321,6 @@ func (a *account) longestMatch(network *virtualNetwork, address netip.Addr) *ipR
 		}
 	}
 	return best
-}
-
-func routeExists() *response {
-	return failure(http.StatusConflict, 1014,
-		"You already have a route defined for this exact IP subnet")
 }
 
 func routeNotFound() *response { return failure(http.StatusNotFound, 1015, "Route not found") }

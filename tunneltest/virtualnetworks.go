@@ -86,16 +86,11 @@ func (a *account) networkName(id string) string {
 	return ""
 }
 
-func (a *account) networkNameTaken(name string, except *virtualNetwork) bool {
-	return slices.ContainsFunc(a.virtualNetworks, func(n *virtualNetwork) bool {
-		return n != except && n.name == name && n.deleted.IsZero()
-	})
-}
-
-// makeDefault makes a virtual network the default one.
+// makeDefault makes a virtual network the only default one.
 func (a *account) makeDefault(network *virtualNetwork) {
-	a.defaultNetwork().isDefault = false
-	network.isDefault = true
+	for _, n := range a.virtualNetworks {
+		n.isDefault = n == network
+	}
 }
 
 // virtualNetworkBody is the body of a create or an update.
@@ -107,40 +102,56 @@ type virtualNetworkBody struct {
 	IsDefault        *bool   `json:"is_default"` // deprecated name
 }
 
-// read decodes the body and checks the fields that a create and an update have in common.
-func (b *virtualNetworkBody) read(c *call) *response {
-	if problem := readObject(c.body, b); problem != nil {
-		return problem
-	}
-	if b.IsDefaultNetwork == nil {
-		b.IsDefaultNetwork = b.IsDefault
-	}
+// apply sets the fields of n that the body has.
+func (b *virtualNetworkBody) apply(_ *account, n *virtualNetwork) *response {
 	switch {
 	case b.Name != nil && strings.TrimSpace(*b.Name) == "":
 		return badRequest("name must not be blank")
 	case tooLong(b.Name, maxVirtualNetworkText), tooLong(b.Comment, maxVirtualNetworkText):
 		return badRequest("name and comment must have at most 256 characters")
 	}
+	setIfPresent(&n.name, b.Name)
+	setIfPresent(&n.comment, b.Comment)
+	setIfPresent(&n.isDefault, b.IsDefault)
+	setIfPresent(&n.isDefault, b.IsDefaultNetwork)
+	return nil
+}
+
+// conflict returns an error response if the account would have no default virtual network, or two
+// virtual networks with the same name.
+func (b *virtualNetworkBody) conflict(a *account, wanted *virtualNetwork) *response {
+	if a.defaultNetwork().id == wanted.id && !wanted.isDefault {
+		return badRequest("An account needs a default virtual network: " +
+			"make another virtual network the default instead")
+	}
+	for _, n := range a.virtualNetworks {
+		if n.id != wanted.id && n.deleted.IsZero() && n.name == wanted.name {
+			return failure(http.StatusConflict, 1014,
+				"A virtual network with this name already exists")
+		}
+	}
 	return nil
 }
 
 func (s *Server) createVirtualNetwork(c *call) *response {
 	var body virtualNetworkBody
-	if problem := body.read(c); problem != nil {
+	if problem := readObject(c.body, &body); problem != nil {
 		return problem
 	}
-	switch {
-	case body.Name == nil:
-		return badRequest("name is required")
-	case c.account.networkNameTaken(*body.Name, nil):
-		return networkNameTaken()
+	n := &virtualNetwork{id: randomUUID(), created: s.currentTime()}
+	if problem := body.apply(c.account, n); problem != nil {
+		return problem
 	}
-	n := &virtualNetwork{id: randomUUID(), name: *body.Name, created: s.currentTime()}
-	setIfPresent(&n.comment, body.Comment)
-	if body.IsDefaultNetwork != nil && *body.IsDefaultNetwork {
-		c.account.makeDefault(n)
+	if body.Name == nil {
+		return badRequest("name is required")
+	}
+	if problem := body.conflict(c.account, n); problem != nil {
+		return problem
 	}
 	c.account.virtualNetworks = append(c.account.virtualNetworks, n)
+	if n.isDefault {
+		c.account.makeDefault(n)
+	}
 	return success(n.json())
 }
 
@@ -175,27 +186,12 @@ func (s *Server) updateVirtualNetwork(c *call) *response {
 	if n == nil {
 		return networkNotFound()
 	}
-	var body virtualNetworkBody
-	if problem := body.read(c); problem != nil {
+	if problem := patch(c, n, &virtualNetworkBody{}); problem != nil {
 		return problem
 	}
-	wanted := *n
-	setIfPresent(&wanted.name, body.Name)
-	setIfPresent(&wanted.comment, body.Comment)
-	setIfPresent(&wanted.isDefault, body.IsDefaultNetwork)
-	switch {
-	case body.isSet() || wanted == *n:
-		return invalidPatch()
-	case n.isDefault && !wanted.isDefault:
-		return badRequest("An account needs a default virtual network: " +
-			"make another virtual network the default instead")
-	case c.account.networkNameTaken(wanted.name, n):
-		return networkNameTaken()
-	}
-	if wanted.isDefault {
+	if n.isDefault {
 		c.account.makeDefault(n)
 	}
-	*n = wanted
 	return success(n.json())
 }
 
@@ -223,18 +219,35 @@ func (s *Server) deleteVirtualNetwork(c *call) *response {
 	return success(n.json())
 }
 
-func networkNameTaken() *response {
-	return failure(http.StatusConflict, 1014, "A virtual network with this name already exists")
-}
-
 func networkNotFound() *response {
 	return failure(http.StatusNotFound, 1046, "Virtual network not found")
 }
 
-// invalidPatch returns the API's error response to a PATCH that changes nothing or has read-only
-// members.
-func invalidPatch() *response {
-	return failure(http.StatusInternalServerError, 1000, "An internal error has occurred")
+// patchBody is the body of a PATCH of a virtual network or a route.
+type patchBody[T any] interface {
+	apply(a *account, object *T) *response
+	conflict(a *account, wanted *T) *response
+	isSet() bool // of readOnlyMembers
+}
+
+// patch changes an object as the body of the request says, or changes nothing and returns an error
+// response. A PATCH that changes nothing or has read-only members is an internal error of the API.
+func patch[T comparable](c *call, object *T, body patchBody[T]) *response {
+	if problem := readObject(c.body, body); problem != nil {
+		return problem
+	}
+	wanted := *object
+	if problem := body.apply(c.account, &wanted); problem != nil {
+		return problem
+	}
+	if body.isSet() || wanted == *object {
+		return failure(http.StatusInternalServerError, 1000, "An internal error has occurred")
+	}
+	if problem := body.conflict(c.account, &wanted); problem != nil {
+		return problem
+	}
+	*object = wanted
+	return nil
 }
 
 // readOnlyMembers are members of routes and virtual networks that a request cannot set.
