@@ -177,10 +177,7 @@ func parseSeconds(text string) (time.Time, bool) {
 }
 
 func (s *Server) createToken(c *call) *response {
-	t := &apiToken{state: cftunnel.TokenStatusActive}
-	if c.account != nil {
-		t.account = c.account.id
-	}
+	t := &apiToken{state: cftunnel.TokenStatusActive, account: c.owner()}
 	if problem := s.apply(t, c.token, c.body); problem != nil {
 		return problem
 	}
@@ -191,15 +188,19 @@ func (s *Server) createToken(c *call) *response {
 	return successResultFirst(j)
 }
 
+// owner returns the ID of the account in the path, or "" for the user.
+func (c *call) owner() string {
+	if c.account == nil {
+		return ""
+	}
+	return c.account.id
+}
+
 // ownerTokens returns the tokens of the account in the path, or of the user, newest first.
 func (s *Server) ownerTokens(c *call) []*apiToken {
-	account := ""
-	if c.account != nil {
-		account = c.account.id
-	}
 	var list []*apiToken
 	for _, t := range s.tokens {
-		if t.account == account {
+		if t.account == c.owner() {
 			list = append(list, t)
 		}
 	}

@@ -165,11 +165,7 @@ const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 
 // verifyToken serves the verify endpoints of users and accounts.
 func (s *Server) verifyToken(c *call) *response {
-	owner := ""
-	if c.account != nil {
-		owner = c.account.id
-	}
-	if c.token.account != owner {
+	if c.token.account != c.owner() {
 		return failure(http.StatusUnauthorized, 1000, "Invalid API Token")
 	}
 	status := c.token.status(s.now())
