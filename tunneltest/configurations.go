@@ -60,10 +60,6 @@ func (s *Server) putConfiguration(c *call) *response {
 }
 
 func (t *tunnel) configurationResponse(a *account) *response {
-	source := cftunnel.ConfigSourceLocal
-	if t.remote {
-		source = cftunnel.ConfigSourceCloudflare
-	}
 	return success(struct {
 		AccountID string                `json:"account_id"`
 		TunnelID  string                `json:"tunnel_id"`
@@ -71,5 +67,5 @@ func (t *tunnel) configurationResponse(a *account) *response {
 		Config    json.RawMessage       `json:"config"`
 		Source    cftunnel.ConfigSource `json:"source"`
 		CreatedAt *timestamp            `json:"created_at"`
-	}{a.id, t.id, t.config.version, t.config.config, source, nullTime(t.config.created)})
+	}{a.id, t.id, t.config.version, t.config.config, t.configSource(), nullTime(t.config.created)})
 }

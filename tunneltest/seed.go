@@ -3,7 +3,6 @@ package tunneltest
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -86,7 +85,9 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 		seed.Status = cftunnel.TunnelStatusDown
 	}
 	t.setSeedStatus(seed.Status, inactive, now)
-	return t.toTunnel(a)
+	var read cftunnel.Tunnel
+	convert(t.json(a), &read)
+	return read
 }
 
 // newName returns an unused name.
@@ -135,20 +136,4 @@ func (t *tunnel) addConnector(connections int, now time.Time) *connector {
 	t.connectors = append(t.connectors, c)
 	t.updateActivity(now)
 	return c
-}
-
-// toTunnel returns the tunnel as Get does.
-func (t *tunnel) toTunnel(a *account) cftunnel.Tunnel {
-	read := cftunnel.Tunnel{
-		ID: t.id, AccountTag: a.id, Name: t.name, Type: cftunnel.TunnelType(t.kind),
-		Status: t.status(), CreatedAt: t.created.UTC(), ConnsActiveAt: t.activeAt().UTC(),
-		ConnsInactiveAt: t.inactiveAt().UTC(), Metadata: slices.Clone(t.metadata),
-	}
-	if read.Type == cftunnel.TunnelTypeCloudflared {
-		read.ConfigSource = cftunnel.ConfigSourceLocal
-		if t.remote {
-			read.ConfigSource = cftunnel.ConfigSourceCloudflare
-		}
-	}
-	return read
 }

@@ -82,13 +82,17 @@ func (t *tunnel) json(a *account) tunnelJSON {
 	if t.kind == string(cftunnel.TunnelTypeCloudflared) {
 		j.RemoteConfig = new(t.remote)
 		if t.deleted.IsZero() {
-			j.ConfigSource = cftunnel.ConfigSourceLocal
-			if t.remote {
-				j.ConfigSource = cftunnel.ConfigSourceCloudflare
-			}
+			j.ConfigSource = t.configSource()
 		}
 	}
 	return j
+}
+
+func (t *tunnel) configSource() cftunnel.ConfigSource {
+	if t.remote {
+		return cftunnel.ConfigSourceCloudflare
+	}
+	return cftunnel.ConfigSourceLocal
 }
 
 // tunnelBody is the body of a create or an update.
