@@ -129,7 +129,7 @@ const maxTokenName = 120
 // error response. creator is the token of the request.
 func (s *Server) apply(t, creator *apiToken, raw []byte) *response {
 	var body tokenBody
-	if json.Unmarshal(raw, &body) != nil || !isObject(raw) {
+	if !decodeObject(raw, &body) {
 		return badTokenRequest("The request's body is not a valid JSON object")
 	}
 	condition, problem := parseCondition(body.Condition)
@@ -164,8 +164,6 @@ func (s *Server) apply(t, creator *apiToken, raw []byte) *response {
 	t.policies = s.storedPolicies(*body.Policies)
 	return nil
 }
-
-func isObject(raw []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) }
 
 // parseSeconds parses a time in a request. An empty text returns the zero time.
 func parseSeconds(text string) (time.Time, bool) {

@@ -34,8 +34,7 @@ func badRecord(code int, message string) *response {
 // readRecord decodes a request's body into fields, which has the values of missing members, and
 // checks the resulting record. before is the record that is changed, or nil for a new record.
 func (z *zone) readRecord(body []byte, fields *recordFields, before *dnsRecord) *response {
-	isObject := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
-	if err := json.Unmarshal(body, fields); err != nil || !isObject {
+	if !decodeObject(body, fields) {
 		return badRecord(9207, "Request body is invalid.")
 	}
 	if before != nil && fields.Type != before.Type {

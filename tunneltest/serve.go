@@ -1,7 +1,9 @@
 package tunneltest
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -230,6 +232,14 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, tooLarge boo
 		panic(http.ErrAbortHandler)
 	}
 	return body, false
+}
+
+// isObject reports whether a body begins like a JSON object.
+func isObject(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) }
+
+// decodeObject decodes a body, and reports whether it is a JSON object that fits.
+func decodeObject(body []byte, into any) bool {
+	return isObject(body) && json.Unmarshal(body, into) == nil
 }
 
 // isHexID reports whether id has the form of the IDs of accounts, zones and API tokens: 32

@@ -1,7 +1,6 @@
 package tunneltest
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
@@ -104,7 +103,7 @@ type tunnelBody struct {
 
 // read decodes the body and checks the fields that a create and an update have in common.
 func (c *tunnelBody) read(body []byte) *response {
-	if err := json.Unmarshal(body, c); err != nil || string(bytes.TrimSpace(body)) == "null" {
+	if !decodeObject(body, c) {
 		return badRequest("The request's body is not a valid JSON object")
 	}
 	if c.Secret == "" {

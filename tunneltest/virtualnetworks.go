@@ -1,7 +1,6 @@
 package tunneltest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -267,8 +266,7 @@ func (c *readOnlyMembers) isSet() bool {
 
 // readObject decodes a body that must be a JSON object.
 func readObject(body []byte, into any) *response {
-	isObject := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
-	if !isObject || json.Unmarshal(body, into) != nil {
+	if !decodeObject(body, into) {
 		return badRequest("Could not parse input")
 	}
 	return nil
