@@ -240,8 +240,7 @@ func (s *Server) findToken(c *call) (*apiToken, *response) {
 	case c.account == nil:
 		return nil, badTokenRequest("Invalid token identifier")
 	}
-	return nil, failure(http.StatusNotFound, 7003,
-		"Could not route to the token, perhaps your object identifier is invalid?")
+	return nil, cannotRoute("the token")
 }
 
 func (s *Server) getToken(c *call) *response {
@@ -297,8 +296,7 @@ func (s *Server) rollToken(c *call) *response {
 func emptyTokenID(method, path string) (string, *response) {
 	switch collection, ok := strings.CutSuffix(path, "/tokens/"); {
 	case strings.HasSuffix(path, "/tokens//value"):
-		return path, failure(http.StatusNotFound, 7003,
-			"Could not route to "+path+", perhaps your object identifier is invalid?")
+		return path, cannotRoute(path)
 	case !ok:
 		return path, nil
 	case method == http.MethodGet:

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,7 @@ func (s *Server) managementToken(c *call) *response {
 		resource = "logs"
 	}
 	if !slices.Contains([]string{"logs", "admin", "host_details"}, resource) {
-		return failure(http.StatusNotFound, 7000, "No route for that URI")
+		return noRoute()
 	}
 	var claims managementClaims
 	claims.Tunnel.ID, claims.Tunnel.AccountTag = t.id, c.account.id

@@ -44,7 +44,7 @@ func (r *route) operation() string { return r.method + " " + r.template }
 // findRoute returns the route of a request, or the error response if there is none.
 func findRoute(method, path string) (found *route, values map[string]string, problem *response) {
 	parts := strings.Split(path, "/")
-	problem = failure(http.StatusNotFound, 7000, "No route for that URI")
+	problem = noRoute()
 	for i := range routes {
 		values, fits := matchTemplate(routes[i].template, parts)
 		switch {
@@ -61,6 +61,14 @@ func findRoute(method, path string) (found *route, values map[string]string, pro
 		}
 	}
 	return nil, nil, problem
+}
+
+func noRoute() *response { return failure(http.StatusNotFound, 7000, "No route for that URI") }
+
+// cannotRoute returns the error response to a path with an invalid ID.
+func cannotRoute(path string) *response {
+	return failure(http.StatusNotFound, 7003,
+		"Could not route to "+path+", perhaps your object identifier is invalid?")
 }
 
 func methodNotAllowed() *response {
@@ -105,7 +113,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		found, values = custom, customValues
 	}
 	if !underBase {
-		found, problem = nil, failure(http.StatusNotFound, 7000, "No route for that URI")
+		found, problem = nil, noRoute()
 	}
 	record, fault := s.receive(r, path, found)
 	if fault.Cut == CutBefore {
@@ -140,8 +148,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		c := &call{route: found, values: values, query: r.URL.Query(), body: body, token: token}
 		if id, ok := values["account_id"]; ok {
 			if !isHexID(id) {
-				return failure(http.StatusNotFound, 7003,
-					"Could not route to "+path+", perhaps your object identifier is invalid?")
+				return cannotRoute(path)
 			}
 			c.account = s.account(id)
 		}

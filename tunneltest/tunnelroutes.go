@@ -28,8 +28,8 @@ func (s *Server) routeTunnel(c *call) *response {
 		return problem
 	}
 	account := s.account(z.account)
-	t := account.byID[strings.ToLower(c.values["tunnel_id"])]
-	if t == nil || !t.deleted.IsZero() {
+	t := account.liveTunnelByID(c.values["tunnel_id"])
+	if t == nil {
 		return notFound()
 	}
 	var body struct {

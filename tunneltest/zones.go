@@ -85,8 +85,7 @@ func (s *Server) zone(c *call) (*zone, *response) {
 	if z := s.zoneByID(c.values["zone_id"]); z != nil {
 		return z, nil
 	}
-	return nil, failure(http.StatusNotFound, 7003,
-		"Could not route to "+c.route.template+", perhaps your object identifier is invalid?")
+	return nil, cannotRoute(c.route.template)
 }
 
 // zoneJSON is a zone in a response.
