@@ -1,6 +1,7 @@
 package tunneltest_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -17,93 +18,47 @@ func TestSeed(t *testing.T) {
 	const other = "ffffffffffffffffffffffffffffffff"
 	year := noon.AddDate(-1, 0, 0)
 	month := noon.AddDate(0, -1, 0)
+	type seed = tunneltest.TunnelSeed
+	type tunnel = cftunnel.Tunnel
 	for name, test := range map[string]struct {
-		seed tunneltest.TunnelSeed
-		want cftunnel.Tunnel // without the ID, account and metadata
+		seed seed
+		want tunnel // without the ID, account and metadata, and with the defaults below
 	}{
-		"nothing": {
-			tunneltest.TunnelSeed{},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
-				CreatedAt: noon, ConnsInactiveAt: noon,
-			},
-		},
+		"nothing":         {seed{}, tunnel{ConnsInactiveAt: noon}},
+		"another account": {seed{AccountID: other}, tunnel{ConnsInactiveAt: noon}},
 		"names": {
-			tunneltest.TunnelSeed{Name: "web", ConfigSource: cftunnel.ConfigSourceLocal},
-			cftunnel.Tunnel{
-				Name: "web", Status: "inactive", ConfigSource: "local",
-				CreatedAt: noon, ConnsInactiveAt: noon,
-			},
+			seed{Name: "web", ConfigSource: "local"},
+			tunnel{Name: "web", ConfigSource: "local", ConnsInactiveAt: noon},
 		},
-		"another account": {
-			tunneltest.TunnelSeed{AccountID: other},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
-				CreatedAt: noon, ConnsInactiveAt: noon,
-			},
-		},
-		"old": {
-			tunneltest.TunnelSeed{CreatedAt: year},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
-				CreatedAt: year, ConnsInactiveAt: year,
-			},
-		},
+		"old": {seed{CreatedAt: year}, tunnel{CreatedAt: year, ConnsInactiveAt: year}},
 		"inactive since": {
-			tunneltest.TunnelSeed{Status: "inactive", CreatedAt: year, ConnsInactiveAt: month},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "inactive", ConfigSource: "cloudflare",
-				CreatedAt: year, ConnsInactiveAt: month,
-			},
+			seed{Status: "inactive", CreatedAt: year, ConnsInactiveAt: month},
+			tunnel{CreatedAt: year, ConnsInactiveAt: month},
 		},
 		"down since": {
-			tunneltest.TunnelSeed{ConnsInactiveAt: month},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "down", ConfigSource: "cloudflare",
-				CreatedAt: month, ConnsInactiveAt: month,
-			},
+			seed{ConnsInactiveAt: month},
+			tunnel{Status: "down", CreatedAt: month, ConnsInactiveAt: month},
 		},
 		"down": {
-			tunneltest.TunnelSeed{Status: "down", CreatedAt: year},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "down", ConfigSource: "cloudflare",
-				CreatedAt: year, ConnsInactiveAt: noon,
-			},
+			seed{Status: "down", CreatedAt: year},
+			tunnel{Status: "down", CreatedAt: year, ConnsInactiveAt: noon},
 		},
 		"healthy": {
-			tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare",
-				CreatedAt: year, ConnsActiveAt: year,
-			},
+			seed{Status: "healthy", CreatedAt: year},
+			tunnel{Status: "healthy", CreatedAt: year, ConnsActiveAt: year},
 		},
 		"healthy again": {
-			tunneltest.TunnelSeed{Status: "healthy", CreatedAt: year, ConnsInactiveAt: month},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "healthy", ConfigSource: "cloudflare",
-				CreatedAt: year, ConnsActiveAt: noon,
-			},
+			seed{Status: "healthy", CreatedAt: year, ConnsInactiveAt: month},
+			tunnel{Status: "healthy", CreatedAt: year, ConnsActiveAt: noon},
 		},
-		"degraded": {
-			tunneltest.TunnelSeed{Status: "degraded"},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Status: "degraded", ConfigSource: "cloudflare",
-				CreatedAt: noon, ConnsActiveAt: noon,
-			},
-		},
+		"degraded": {seed{Status: "degraded"}, tunnel{Status: "degraded", ConnsActiveAt: noon}},
 		"WARP connector": {
-			tunneltest.TunnelSeed{Type: "warp_connector", Status: "healthy"},
-			cftunnel.Tunnel{
-				Name: "seed-00001", Type: "warp_connector", Status: "healthy",
-				CreatedAt: noon, ConnsActiveAt: noon,
-			},
+			seed{Type: "warp_connector", Status: "healthy"},
+			tunnel{Type: "warp_connector", Status: "healthy", ConnsActiveAt: noon},
 		},
 		"another type": {
-			tunneltest.TunnelSeed{Type: "gre", Name: "gre"},
-			cftunnel.Tunnel{
-				Name: "gre", Type: "gre", Status: "inactive",
-				CreatedAt: noon, ConnsInactiveAt: noon,
-			},
+			seed{Type: "gre", Name: "gre"},
+			tunnel{Type: "gre", Name: "gre", ConnsInactiveAt: noon},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,16 +66,17 @@ func TestSeed(t *testing.T) {
 			f := start(t, tunneltest.WithClock(newClock(noon).Now))
 			seeded := f.Seed(test.seed)
 			assert.Empty(t, f.Requests())
-			account := f.AccountID()
-			if test.seed.AccountID != "" {
-				account = test.seed.AccountID
+			account := cmp.Or(test.seed.AccountID, f.AccountID())
+			want := test.want
+			want.ID, want.AccountTag, want.Metadata = seeded.ID, account, seeded.Metadata
+			want.Name = cmp.Or(want.Name, "seed-00001")
+			want.Status = cmp.Or(want.Status, cftunnel.TunnelStatusInactive)
+			want.CreatedAt = cmp.Or(want.CreatedAt, noon)
+			if want.Type == "" {
+				want.Type = cftunnel.TunnelTypeCloudflared
+				want.ConfigSource = cmp.Or(want.ConfigSource, cftunnel.ConfigSourceCloudflare)
 			}
-			test.want.ID, test.want.AccountTag = seeded.ID, account
-			test.want.Metadata = seeded.Metadata
-			if test.want.Type == "" {
-				test.want.Type = cftunnel.TunnelTypeCloudflared
-			}
-			assert.Equal(t, test.want, seeded)
+			assert.Equal(t, want, seeded)
 
 			client, err := f.client().ForAccount(account)
 			require.NoError(t, err)
