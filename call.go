@@ -231,7 +231,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	c.current = attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		OnRetry: c.onRetry,
+		Secret: c.request.operation.secret, OnRetry: c.onRetry,
 	})}
 	a := &c.current
 	defer a.Release()

@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -287,8 +290,8 @@ func TestBrokenResponses_ShowNoToken(t *testing.T) {
 	}
 }
 
-// If the response to a call for a token is too long, the rest is read as the beginning of the next
-// response on the connection. That may be the response to a call without a secret.
+// If the response to a call for a token is too long and the connection cannot be closed, the rest is
+// read as the beginning of the next response. That may be the response to a call without a secret.
 func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 	t.Parallel()
 	for kind, token := range unknownTokens {
@@ -297,7 +300,8 @@ func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 			t.Run(kind+", "+rest, func(t *testing.T) {
 				t.Parallel()
 				for _, next := range []string{raw, raw[len(raw)/2:], "\r\n" + raw, "x" + raw} {
-					client, recorder := wireClient(t, wireTransport(t, first, next), once)
+					transport := withoutClose(wireTransport(t, first, next))
+					client, recorder := wireClient(t, transport, once)
 					_, err := client.Tunnels.Token(t.Context(), tunnelID)
 					require.NoError(t, err)
 					_, err = client.Tunnels.Get(t.Context(), tunnelID)
@@ -307,5 +311,24 @@ func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// net/http prints what arrives on an idle connection to the standard log.
+//
+//nolint:paralleltest // the standard log belongs to all tests
+func TestBrokenResponses_ShowNoTokenInStandardLog(t *testing.T) {
+	var printed bytes.Buffer
+	log.SetOutput(&printed)
+	defer log.SetOutput(os.Stderr)
+	const token = "cfat_0123456789abcdef0123456789abcdef01234567"
+	first := response("200 OK", `{"success":true,"errors":[],"result":"first"}`)
+	for name, call := range secretCalls {
+		synctest.Test(t, func(t *testing.T) {
+			client, _ := wireClient(t, wireTransport(t, first+token), once)
+			_ = call(t.Context(), client)
+			synctest.Wait()
+			assert.Empty(t, printed.String(), name)
+		})
 	}
 }

@@ -43,6 +43,10 @@ type Request struct {
 	Body        []byte
 	Timeout     time.Duration
 	MaxBytes    int64
+	// Secret means that the response may contain a secret. An HTTP/1 connection is then used only
+	// for this request: net/http prints the first bytes that arrive on an idle connection, which
+	// may be the rest of a response that is longer than it says.
+	Secret bool
 	// OnRetry is called before net/http itself sends a request again: a GET whose reused connection
 	// is dead, or an HTTP/2 request that the server did not process. If it returns an error, the
 	// request is not sent again and the attempt ends with that error.
@@ -115,6 +119,9 @@ func (c *Client) Do(ctx context.Context, r Request) Response {
 	attempt, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	conn := &connection{isRead: r.Method == http.MethodGet, onRetry: r.OnRetry}
+	if r.Secret {
+		conn.closeIdle = c.CloseIdleConnections
+	}
 	req, err := newRequest(conn.trace(attempt, cancel), r)
 	if err != nil {
 		return Response{Err: err}
@@ -192,6 +199,7 @@ func (c *Client) send(req *http.Request, r Request, conn *connection) Response {
 			err = wrapper.Err
 		}
 	}
+	conn.responded.Store(true)
 	defer httpResponse.Body.Close()
 	resp := Response{StatusCode: httpResponse.StatusCode, Header: httpResponse.Header}
 	resp.Secrets = c.proxySecrets(req, resp.StatusCode == http.StatusProxyAuthRequired)
@@ -350,8 +358,10 @@ type connection struct {
 	http2     atomic.Bool // whether the latest connection uses HTTP/2
 	reused    atomic.Bool // whether the latest connection was used before
 	abandoned atomic.Bool // whether the attempt has ended before the transport returned
+	responded atomic.Bool // whether the transport returned a response
 	body      atomic.Pointer[io.ReadCloser]
 	onRetry   func(context.Context) error
+	closeIdle func() // closes the connection once it is idle; nil to keep it
 
 	mu      sync.Mutex
 	ended   bool  // whether the attempt has ended

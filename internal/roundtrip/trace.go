@@ -13,6 +13,13 @@ import (
 // net/http sends the request again.
 func (c *connection) trace(ctx context.Context, cancel context.CancelFunc) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// net/http calls this before it reads from the idle connection. If it has not returned the
+		// response yet, closing the connection could lose it.
+		PutIdleConn: func(err error) {
+			if err == nil && c.closeIdle != nil && c.responded.Load() {
+				c.closeIdle()
+			}
+		},
 		GetConn: func(string) { c.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			c.http2.Store(isHTTP2(info.Conn))
