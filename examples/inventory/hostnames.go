@@ -33,10 +33,10 @@ func (e *entry) readHostnames(ctx context.Context, client *cftunnel.Client) erro
 	return nil
 }
 
-// hostnamesCell returns the hostnames without duplicates. The state of a DNS record follows its
-// hostname, unless the record is ready.
+// hostnamesCell returns the hostnames without duplicates, or ? if they are unknown. The state of a
+// DNS record follows its hostname, unless the record is ready.
 func (e entry) hostnamesCell() string {
-	if e.HostnamesError != "" {
+	if e.HostnamesError != "" || e.ConfigSource == cftunnel.ConfigSourceLocal {
 		return "?"
 	}
 	var texts []string

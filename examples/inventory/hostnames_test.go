@@ -58,4 +58,6 @@ func TestEntry_HostnamesCell(t *testing.T) {
 		{Hostname: "b.example.com", DNS: cftunnel.DNSStateNotProxied},
 	}}
 	assert.Equal(t, "a.example.com, b.example.com (not proxied)", e.hostnamesCell())
+	assert.Empty(t, entry{ConfigSource: cftunnel.ConfigSourceCloudflare}.hostnamesCell())
+	assert.Equal(t, "?", entry{ConfigSource: cftunnel.ConfigSourceLocal}.hostnamesCell())
 }

@@ -3,7 +3,8 @@
 // error and continues with the others.
 //
 // The DNS records of a deleted tunnel's hostnames stay and lead visitors to an error page. With
-// -unpublish, prune removes them; without it, prune prints the hostnames.
+// -unpublish, prune removes them; without it, prune prints the hostnames. The hostnames of a
+// locally managed tunnel are in a file, so prune prints that DNS records may be left.
 //
 // If no credentials are set, it uses a fake of the API in this process.
 package main
@@ -200,6 +201,9 @@ func (p *pruner) delete(ctx context.Context, tunnel *cftunnel.Tunnel) {
 		_, err = p.client.Tunnels.Delete(ctx, tunnel.ID, cftunnel.TunnelDeleteParams{})
 	}
 	switch {
+	case err == nil && tunnel.ConfigSource == cftunnel.ConfigSourceLocal:
+		p.report(&p.deleted, "deleted %s; its hostnames are in a file, DNS records may be left",
+			tunnel.Name)
 	case err == nil:
 		p.report(&p.deleted, "deleted %s", tunnel.Name)
 	case errors.Is(err, cftunnel.ErrActiveConnections):

@@ -161,6 +161,21 @@ func TestPrune_Hostnames(t *testing.T) {
 	}
 }
 
+// The hostnames of the tunnel are in a file, so prune cannot remove or name its DNS records.
+func TestPrune_LocallyManaged(t *testing.T) {
+	t.Parallel()
+	fake, client, now := newAccount(t)
+	fake.Seed(tunneltest.TunnelSeed{
+		Name: "loc", ConfigSource: cftunnel.ConfigSourceLocal, CreatedAt: now,
+	})
+	var out bytes.Buffer
+	p := pruner{client: client, unpublish: true, out: &out}
+	require.NoError(t, p.prune(t.Context(), now.Add(month), month, true, io.Discard))
+	assert.Contains(t, out.String(), "deleted loc; its hostnames are in a file, DNS records may be")
+	assert.Equal(t, 1, strings.Count(out.String(), "in a file"))
+	assert.Contains(t, out.String(), "Deleted 5 of 5 tunnels.")
+}
+
 func TestIsIdle(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -1,7 +1,7 @@
 // Publish serves a local service under a public hostname. It creates the tunnel if it does not
 // exist, writes the ingress rule and the DNS record, and prints the command that runs the tunnel.
-// With -unpublish it removes the rule and the record, and deletes the tunnel if nothing else uses
-// it.
+// With -unpublish it removes the rule and the record, and deletes the tunnel if it is remotely
+// managed and nothing else uses it.
 //
 // If no credentials are set, it does both with a fake of the API in this process.
 package main
@@ -59,7 +59,8 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.BoolVar(&s.overwrite, "overwrite", false,
 		"replace DNS records of the hostname that point elsewhere")
 	flags.BoolVar(&s.unpublish, "unpublish", false,
-		"remove the hostname, and the tunnel if nothing else uses it")
+		"remove the hostname, and the tunnel if it is remotely managed\n"+
+			"and nothing else uses it")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usage+"\n")
 		flags.PrintDefaults()
@@ -199,8 +200,8 @@ func unpublish(ctx context.Context, client *cftunnel.Client, s settings, out io.
 	if err := client.Hostnames.Unpublish(ctx, tunnel.ID, s.hostname); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s is removed from tunnel %s.\n", s.hostname, tunnel.Name)
-	reason, err := inUse(ctx, client, tunnel.ID)
+	fmt.Fprintf(out, "%s is unpublished from tunnel %s.\n", s.hostname, tunnel.Name)
+	reason, err := inUse(ctx, client, tunnel)
 	if err != nil {
 		return err
 	}
@@ -220,24 +221,32 @@ func unpublish(ctx context.Context, client *cftunnel.Client, s settings, out io.
 }
 
 // inUse returns why a tunnel must not be deleted, or an empty string. Deleting a tunnel would also
-// delete its private routes.
-func inUse(ctx context.Context, client *cftunnel.Client, tunnelID string) (string, error) {
-	configuration, err := client.Tunnels.Configuration(ctx, tunnelID)
+// delete its private routes. DNS records of hostnames without a rule are not a use: the tunnel
+// responds to them with 404.
+func inUse(
+	ctx context.Context, client *cftunnel.Client, tunnel *cftunnel.Tunnel,
+) (string, error) {
+	configuration, err := client.Tunnels.Configuration(ctx, tunnel.ID)
 	if err != nil {
 		return "", err
 	}
-	rules := configuration.Config.Ingress
-	switch {
+	rules, warp := configuration.Config.Ingress, configuration.Config.WARPRouting
+	switch remote := cftunnel.ConfigSourceCloudflare; {
+	case tunnel.ConfigSource != remote || configuration.Source != remote:
+		// The tunnel ignores this configuration, so it says nothing about the use of the tunnel.
+		return "is not remotely managed, and rules in its file stay", nil
 	case len(rules) > 1:
 		return "has other ingress rules", nil
 	case len(rules) == 1 && rules[0].Service != "http_status:404":
 		return "serves every hostname", nil
+	case warp != nil && warp.Enabled:
+		return "serves private networks", nil
 	}
-	networks := cftunnel.RouteListParams{TunnelID: tunnelID}
+	networks := cftunnel.RouteListParams{TunnelID: tunnel.ID}
 	for _, err := range client.Routes.All(ctx, networks) {
 		return "has private routes", err
 	}
-	hostnames := cftunnel.HostnameRouteListParams{TunnelID: tunnelID}
+	hostnames := cftunnel.HostnameRouteListParams{TunnelID: tunnel.ID}
 	for _, err := range client.HostnameRoutes.All(ctx, hostnames) {
 		return "has private hostnames", err
 	}

@@ -119,7 +119,7 @@ func TestInUse(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.NoError(t, err)
 	check := func(reason string) {
 		t.Helper()
-		got, err := inUse(t.Context(), p.client, tunnel.ID)
+		got, err := inUse(t.Context(), p.client, tunnel)
 		require.NoError(t, err)
 		assert.Equal(t, reason, got)
 	}
@@ -143,6 +143,40 @@ func TestInUse(t *testing.T) { //nolint:paralleltest // it sets the environment
 		_, err := p.client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, config)
 		require.NoError(t, err)
 		check(reason)
+	}
+	_, err = p.client.Tunnels.UpdateConfiguration(t.Context(), tunnel.ID, cftunnel.TunnelConfig{
+		Ingress:     []cftunnel.IngressRule{{Service: "http_status:404"}},
+		WARPRouting: &cftunnel.WARPRouting{Enabled: true},
+	})
+	require.NoError(t, err)
+	check("serves private networks")
+}
+
+// The rules of a locally managed tunnel are in a file, so an empty remote configuration does not
+// mean that nothing uses the tunnel.
+func TestUnpublish_LocallyManaged(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newRunner(t)
+	seed := tunneltest.TunnelSeed{Name: "loc", ConfigSource: cftunnel.ConfigSourceLocal}
+	tunnel := new(p.fake.Seed(seed))
+	_, err := p.client.DNSRecords.Create(t.Context(), p.zoneID, cftunnel.DNSRecordCreateParams{
+		Type: "CNAME", Name: "app", Content: cftunnel.TunnelHostname(tunnel.ID), Proxied: true,
+	})
+	require.NoError(t, err)
+	require.Zero(t, p.run("-unpublish", "loc", "app.example.com"), p.stderr.String())
+	assert.Contains(t, p.stdout.String(), "Tunnel loc is not deleted: it is not remotely managed")
+	assert.Zero(t, p.countRecords())
+	tunnel, err = p.client.Tunnels.Get(t.Context(), tunnel.ID)
+	require.NoError(t, err)
+	assert.False(t, tunnel.IsDeleted())
+
+	// One of the two responses that have the source is enough to keep a tunnel.
+	remote := p.fake.Seed(tunneltest.TunnelSeed{})
+	for id, source := range map[string]cftunnel.ConfigSource{
+		tunnel.ID: cftunnel.ConfigSourceCloudflare, remote.ID: "",
+	} {
+		reason, err := inUse(t.Context(), p.client, &cftunnel.Tunnel{ID: id, ConfigSource: source})
+		require.NoError(t, err)
+		assert.Contains(t, reason, "is not remotely managed")
 	}
 }
 
