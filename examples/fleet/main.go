@@ -155,11 +155,29 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitUsage
 	}
-	if err := s.run(ctx, stdout, stderr); err != nil {
+	out := &resultWriter{w: stdout}
+	err = s.run(ctx, out, stderr)
+	if err == nil {
+		err = out.err // the output is incomplete
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "fleet:", err)
 		return exitFailed
 	}
 	return 0
+}
+
+// resultWriter writes to w until a write fails, and keeps the error.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, r.err = r.w.Write(p)
+	}
+	return n, r.err
 }
 
 // startWorker runs a worker and returns the exit code.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -323,6 +324,17 @@ func TestProgram_InterruptPrintsResults(t *testing.T) {
 	assert.Contains(t, stdout.String(), "The API received")
 	assert.Zero(t, start(ctx, []string{"-shared=false"}, &stdout, &stderr), "without workers")
 	assert.Contains(t, stdout.String(), "The API received 0 requests")
+}
+
+func TestProgram_UnwritableOutput(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // without workers
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var stderr buffer
+	assert.Equal(t, exitFailed, start(ctx, []string{"-shared=false"}, stdout, &stderr))
+	assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
 }
 
 func TestProgram_CommandLine(t *testing.T) {

@@ -65,17 +65,34 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "prune: -older-than is %s; it cannot be negative\n", *olderThan)
 		return 2
 	}
+	out := &resultWriter{w: stdout}
 	client, closeFake, err := connect(stderr)
 	if err == nil {
 		defer closeFake()
-		p := pruner{client: client, unpublish: *unpublish, out: stdout}
+		p := pruner{client: client, unpublish: *unpublish, out: out}
 		err = p.prune(ctx, time.Now(), *olderThan, *yes, stderr)
+	}
+	if err == nil {
+		err = out.err // the output is incomplete
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "prune:", err)
 		return 1
 	}
 	return 0
+}
+
+// resultWriter writes to w until a write fails, and keeps the error.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, r.err = r.w.Write(p)
+	}
+	return n, r.err
 }
 
 // connect returns a client for the real account or, if no credentials are set, for a fake with

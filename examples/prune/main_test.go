@@ -232,3 +232,26 @@ func TestPrune_CommandLine(t *testing.T) {
 		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
 }
+
+// writerFunc is a function that is called with everything that is written.
+type writerFunc func(string) error
+
+func (f writerFunc) Write(p []byte) (int, error) { return len(p), f(string(p)) }
+
+func TestPrune_UnwritableOutput(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	for _, test := range []struct{ flag, failing string }{
+		{"-yes=false", "3 tunnels"}, {"-yes", "deleted seed-00002"}, {"-yes", "Deleted 3"},
+	} {
+		full := writerFunc(func(text string) error {
+			if strings.HasPrefix(text, test.failing) {
+				return io.ErrShortWrite
+			}
+			return nil
+		})
+		var stderr bytes.Buffer
+		assert.Equal(t, 1, start(t.Context(), []string{test.flag}, full, &stderr), test)
+		assert.Contains(t, stderr.String(), io.ErrShortWrite.Error())
+	}
+}

@@ -110,20 +110,37 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
+	out := &resultWriter{w: stdout}
 	if hasCredentials() {
 		var client *cftunnel.Client
 		if client, err = cftunnel.NewClient(cftunnel.WithEnvironment()); err == nil {
-			err = run(ctx, client, s, stdout)
+			err = run(ctx, client, s, out)
 		}
 	} else {
 		fmt.Fprint(stderr, "No credentials are set: using a fake of the API in this process.\n\n")
-		err = demonstrate(ctx, s, stdout)
+		err = demonstrate(ctx, s, out)
+	}
+	if err == nil {
+		err = out.err // the output is incomplete
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "publish:", err)
 		return 1
 	}
 	return 0
+}
+
+// resultWriter writes to w until a write fails, and keeps the error.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, r.err = r.w.Write(p)
+	}
+	return n, r.err
 }
 
 func run(ctx context.Context, client *cftunnel.Client, s settings, out io.Writer) error {

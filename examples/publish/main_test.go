@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -227,4 +228,15 @@ func TestPublish_Demonstration(t *testing.T) { //nolint:paralleltest // it sets 
 	assert.Contains(t, p.stdout.String(), "Tunnel blog is deleted.")
 	assert.Contains(t, p.stderr.String(), "fake")
 	assert.Empty(t, p.fake.Requests())
+}
+
+func TestPublish_UnwritableOutput(t *testing.T) { //nolint:paralleltest // it sets the environment
+	p := newRunner(t)
+	require.Zero(t, p.run("web", "app.example.com", "http://localhost:8080"))
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	args := []string{"-unpublish", "web", "app.example.com"}
+	assert.Equal(t, 1, start(t.Context(), args, stdout, &p.stderr))
+	assert.Contains(t, p.stderr.String(), io.ErrClosedPipe.Error())
+	assert.Zero(t, p.countRecords())
 }

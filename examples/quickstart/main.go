@@ -48,18 +48,35 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
+	out := &resultWriter{w: stdout}
 	client, fake, err := connect(stderr)
 	if err == nil {
 		if fake != nil {
 			defer fake.Close()
 		}
-		err = run(ctx, stdout, stderr, client, fake)
+		err = run(ctx, out, stderr, client, fake)
+	}
+	if err == nil {
+		err = out.err // the output is incomplete
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "quickstart:", err)
 		return 1
 	}
 	return 0
+}
+
+// resultWriter writes to w until a write fails, and keeps the error.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, r.err = r.w.Write(p)
+	}
+	return n, r.err
 }
 
 // connect returns a client for the real account or, if no credentials are set, a fake and a client

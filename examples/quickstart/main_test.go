@@ -150,3 +150,13 @@ func TestQuickstart_RealAccount(t *testing.T) {
 	assert.Equal(t, 1, start(t.Context(), nil, &stdout, &stderr))
 	assert.Contains(t, stderr.String(), "CLOUDFLARE_ACCOUNT_ID is not")
 }
+
+func TestQuickstart_UnwritableOutput(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	t.Setenv("CLOUDFLARE_API_KEY", "")
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var stderr bytes.Buffer
+	assert.Equal(t, 1, start(t.Context(), nil, stdout, &stderr))
+	assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
+}

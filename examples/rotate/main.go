@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -23,6 +24,9 @@ import (
 )
 
 func main() {
+	// Return an error from a write to a closed pipe, instead of ending the program: the error says
+	// how to get the token.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -96,7 +100,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
-	r := rotator{settings: s, token: stdout, progress: stdout}
+	out := &resultWriter{w: stdout}
+	r := rotator{settings: s, token: out, progress: out}
 	if s.print {
 		r.progress = stderr
 	}
@@ -108,11 +113,27 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, "No credentials are set: using a fake of the API in this process.\n\n")
 		err = demonstrate(ctx, r)
 	}
+	if err == nil {
+		err = out.err // the output is incomplete
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "rotate:", err)
 		return 1
 	}
 	return 0
+}
+
+// resultWriter writes to w until a write fails, and keeps the error.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (n int, err error) {
+	if r.err == nil {
+		n, r.err = r.w.Write(p)
+	}
+	return n, r.err
 }
 
 // rotator rotates the token of one tunnel.
@@ -164,12 +185,15 @@ func (r rotator) explain(
 ) error {
 	now, err := r.client.Tunnels.Token(ctx, tunnel.ID)
 	if err != nil {
-		if r.print {
-			fmt.Fprintln(r.token, newToken.Reveal())
-			fmt.Fprintf(r.progress, "The token is valid only if tunnel %s is rotated.\n",
-				tunnel.Name)
+		err = fmt.Errorf("it is unknown whether tunnel %s is rotated: %w", tunnel.Name, err)
+		if !r.print {
+			return err
 		}
-		return fmt.Errorf("it is unknown whether tunnel %s is rotated: %w", tunnel.Name, err)
+		if _, writeErr := fmt.Fprintln(r.token, newToken.Reveal()); writeErr != nil {
+			return errors.Join(err, fmt.Errorf("printing its new token failed: %w", writeErr))
+		}
+		fmt.Fprintf(r.progress, "The token is valid only if tunnel %s is rotated.\n", tunnel.Name)
+		return err
 	}
 	current, currentErr := cftunnel.ParseTunnelToken(now)
 	wanted, wantedErr := cftunnel.ParseTunnelToken(newToken)
@@ -180,18 +204,22 @@ func (r rotator) explain(
 	return fmt.Errorf("tunnel %s is not rotated", tunnel.Name)
 }
 
-// writeToken writes the token as -print and -out say.
+// writeToken writes the token as -print and -out say. If one of them fails, it still does the
+// other.
 func (r rotator) writeToken(token cftunnel.Secret) error {
+	var printErr, fileErr error
 	if r.print {
-		fmt.Fprintln(r.token, token.Reveal())
+		_, printErr = fmt.Fprintln(r.token, token.Reveal())
 	}
-	if r.out == "" {
-		return nil
+	if r.out != "" {
+		if fileErr = token.WriteFile(r.out); fileErr == nil {
+			fmt.Fprintf(r.progress, "The new token is in %s.\n", r.out)
+		}
 	}
-	if err := token.WriteFile(r.out); err != nil {
-		return fmt.Errorf("the tunnel is rotated, but writing its new token failed: %w", err)
+	if err := errors.Join(printErr, fileErr); err != nil {
+		return fmt.Errorf("tunnel %s is rotated, but writing its new token failed; "+
+			"get the token with Tunnels.Token, or run rotate again: %w", r.tunnel, err)
 	}
-	fmt.Fprintf(r.progress, "The new token is in %s.\n", r.out)
 	return nil
 }
 

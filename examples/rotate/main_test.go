@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,6 +164,38 @@ func TestRotate_Print(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A new token that cannot be printed must not be lost without an error.
+func TestRotate_UnwritableOutput(t *testing.T) {
+	t.Parallel()
+	fake, client, _, _ := newTunnel(t)
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var progress bytes.Buffer
+	s := settings{tunnel: "blog", print: true}
+	r := rotator{client: client, settings: s, token: stdout, progress: &progress}
+	err := r.rotate(t.Context())
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	require.ErrorContains(t, err, "tunnel blog is rotated, but writing its new token failed")
+	require.ErrorContains(t, err, "get the token with Tunnels.Token, or run rotate again")
+
+	// The file is written all the same.
+	r.out = filepath.Join(t.TempDir(), "token")
+	require.ErrorIs(t, r.rotate(t.Context()), io.ErrClosedPipe)
+	content, err := os.ReadFile(r.out)
+	require.NoError(t, err)
+	_, err = fake.Connect(cftunnel.NewSecret(string(content)))
+	require.NoError(t, err)
+	assert.Contains(t, progress.String(), "The new token is in "+r.out)
+
+	progress.Reset()
+	fake.Inject(tunneltest.Fault{Operation: opUpdate, Cut: tunneltest.CutAfter})
+	fake.Inject(tunneltest.Fault{Operation: opToken, Status: 500})
+	err = r.rotate(t.Context())
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	assert.Empty(t, progress.String())
+}
+
 func TestRotate_UnknownTunnel(t *testing.T) {
 	t.Parallel()
 	_, client, _, _ := newTunnel(t)
@@ -297,4 +330,12 @@ func TestRotate_Demonstration(t *testing.T) {
 	_, err := cftunnel.ParseTunnelToken(cftunnel.NewSecret(stdout.String()))
 	require.NoError(t, err)
 	assert.Equal(t, 1, strings.Count(stdout.String(), "\n"))
+
+	reader, closed := io.Pipe()
+	require.NoError(t, reader.Close())
+	for _, args := range [][]string{args, args[:2]} { // with and without -print
+		stderr.Reset()
+		assert.Equal(t, 1, start(t.Context(), args, closed, &stderr), args)
+		assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
+	}
 }

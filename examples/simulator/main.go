@@ -14,6 +14,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -169,6 +170,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 	}
 	defer listener.Close()
 	address, scheme := localAddr(listener.Addr().(*net.TCPAddr)), "http"
+	out := bufio.NewWriter(stdout)
 	checked := checkHost(handler(fake), append(s.allowHosts, hostOf(address)))
 	server := &http.Server{Handler: checked, ReadHeaderTimeout: time.Minute}
 	if s.tls {
@@ -179,17 +181,20 @@ func serve(ctx context.Context, s settings, stdout io.Writer) error {
 		defer os.RemoveAll(filepath.Dir(path))
 		scheme = "https"
 		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
-		fmt.Fprintf(stdout, "export SSL_CERT_FILE=%s\n", path)
+		fmt.Fprintf(out, "export SSL_CERT_FILE=%s\n", path)
 		// For cloudflared tail.
-		fmt.Fprintf(stdout, "export TUNNEL_MANAGEMENT_HOSTNAME=%s\n", address)
+		fmt.Fprintf(out, "export TUNNEL_MANAGEMENT_HOSTNAME=%s\n", address)
 	}
 	// For examples/tail. The library does not read this variable.
-	fmt.Fprintf(stdout, "export CFTUNNEL_LOGS_ENDPOINT=%s://%s\n", scheme, address)
-	fmt.Fprintf(stdout, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
-	fmt.Fprintf(stdout, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
-	fmt.Fprintf(stdout, "export CLOUDFLARE_ZONE_ID=%s\n", fake.SeedZone(s.zone))
+	fmt.Fprintf(out, "export CFTUNNEL_LOGS_ENDPOINT=%s://%s\n", scheme, address)
+	fmt.Fprintf(out, "export CLOUDFLARE_BASE_URL=%s://%s/client/v4\n", scheme, address)
+	fmt.Fprintf(out, "export CLOUDFLARE_ACCOUNT_ID=%s\n", fake.AccountID())
+	fmt.Fprintf(out, "export CLOUDFLARE_ZONE_ID=%s\n", fake.SeedZone(s.zone))
 	// Only the fake accepts this token.
-	fmt.Fprintf(stdout, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
+	fmt.Fprintf(out, "export CLOUDFLARE_API_TOKEN=%s\n", fake.APIToken().Reveal())
+	if err := out.Flush(); err != nil {
+		return err // nobody can use the simulator without these variables
+	}
 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -302,3 +302,15 @@ func TestSimulator_RemovesItsCertificate(t *testing.T) {
 	})
 	assert.NoDirExists(t, filepath.Dir(path))
 }
+
+// Nobody could use a simulator without the variables that it prints.
+func TestSimulator_UnwritableOutput(t *testing.T) {
+	t.Parallel()
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	assert.Equal(t, exitFailed, run(ctx, []string{"-addr", "127.0.0.1:0"}, stdout, &stderr))
+	assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
+}

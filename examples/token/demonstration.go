@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -15,7 +16,9 @@ import (
 )
 
 // demonstrate runs the life cycle of a token with a fake. It prints no secrets.
-func demonstrate(ctx context.Context, out io.Writer) error {
+func demonstrate(ctx context.Context, stdout io.Writer) (err error) {
+	out := bufio.NewWriter(stdout)
+	defer func() { err = errors.Join(err, out.Flush()) }()
 	fmt.Fprint(out, "No credentials are set: using a fake of the API in this process.\n\n")
 	fake := tunneltest.NewServer()
 	defer fake.Close()

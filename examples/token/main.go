@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -46,6 +47,9 @@ and no command is given, token uses a fake of the API.
 `
 
 func main() {
+	// Return an error from a write to a closed pipe, instead of ending the program: a token whose
+	// secret is lost must be deleted or reported.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))

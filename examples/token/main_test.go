@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -243,4 +244,22 @@ func TestParseTTL(t *testing.T) {
 		_, err := parseTTL(text)
 		require.Error(t, err, text)
 	}
+}
+
+//nolint:paralleltest // it sets the environment
+func TestToken_UnwritableOutput(t *testing.T) {
+	fake := newFake(t)
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var stderr bytes.Buffer
+	for _, command := range []string{"list", "verify", "create -name operator"} {
+		stderr.Reset()
+		assert.Equal(t, 1, start(t.Context(), strings.Fields(command), stdout, &stderr), command)
+		assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
+	}
+	assert.Contains(t, stderr.String(), "is deleted again")
+	assert.Empty(t, operatorTokens(t, fake))
+
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	assert.Equal(t, 1, start(t.Context(), nil, stdout, &stderr))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -137,25 +138,26 @@ func discard(
 }
 
 func (p *program) list(ctx context.Context, tokens *cftunnel.APITokensService) error {
+	out := bufio.NewWriter(p.stdout)
 	n := 0
 	for token, err := range tokens.All(ctx, cftunnel.APITokenListParams{IncludeExpired: true}) {
 		if err != nil {
-			return err
+			return errors.Join(err, out.Flush())
 		}
 		n++
 		used := "never used"
 		if !token.LastUsedOn.IsZero() {
 			used = "used " + token.LastUsedOn.Format(time.DateTime)
 		}
-		fmt.Fprintf(p.stdout, "%s  %-9s  %s  %q%s\n",
+		fmt.Fprintf(out, "%s  %-9s  %s  %q%s\n",
 			token.ID, token.Status, used, token.Name, limits(token))
 	}
 	noun := "tokens"
 	if n == 1 {
 		noun = "token"
 	}
-	fmt.Fprintf(p.stdout, "%d %s\n", n, noun)
-	return nil
+	fmt.Fprintf(out, "%d %s\n", n, noun)
+	return out.Flush()
 }
 
 // limits describes the expiry and the addresses of a token.
@@ -194,7 +196,11 @@ func (p *program) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Token %s of the %s is %s.\n", token.ID, token.Owner, token.Status)
+	_, err = fmt.Fprintf(p.stdout, "Token %s of the %s is %s.\n",
+		token.ID, token.Owner, token.Status)
+	if err != nil {
+		return err
+	}
 	if !token.Usable(p.now()) {
 		return errors.New("the token cannot be used")
 	}

@@ -74,7 +74,11 @@ func verify(ctx context.Context, out io.Writer, client *cftunnel.Client, now tim
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "token %s of the %s: %s\n", token.ID, token.Owner, describe(token, now))
+	_, err = fmt.Fprintf(out, "token %s of the %s: %s\n",
+		token.ID, token.Owner, describe(token, now))
+	if err != nil {
+		return err
+	}
 	if !token.Usable(now) {
 		return errUnusable
 	}

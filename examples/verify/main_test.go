@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -101,4 +102,13 @@ func TestVerify_TokenFromEnvironment(t *testing.T) {
 		assert.Equal(t, code == 0, strings.HasPrefix(stdout.String(), "token "))
 		assert.Equal(t, code == 0, stderr.Len() == 0, stderr.String())
 	}
+}
+
+func TestVerify_UnwritableOutput(t *testing.T) {
+	t.Setenv("CLOUDFLARE_API_TOKEN", "")
+	reader, stdout := io.Pipe()
+	require.NoError(t, reader.Close())
+	var stderr bytes.Buffer
+	assert.Equal(t, 1, start(t.Context(), nil, stdout, &stderr))
+	assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
 }
