@@ -129,8 +129,9 @@ func oneOf(value string, list []string) error {
 	return nil
 }
 
-// follow prints the logs of the tunnel until ctx ends. It returns an error if no connector can be
-// streamed from, and nil if ctx ends.
+// follow prints the logs of the tunnel until ctx ends, and then returns nil. If a connector cannot
+// be streamed from, follow prints the error and goes on: Tail streams from the connector later, for
+// example after it has reconnected, and from connectors that start later.
 func follow(
 	ctx context.Context, client *cftunnel.Client, s settings, out *printer, stderr io.Writer,
 ) error {
@@ -142,49 +143,24 @@ func follow(
 		}
 		tunnelID = tunnel.ID
 	}
-	failed := map[string]bool{} // connectors that do not stream
 	for entry, err := range tunnellogs.Tail(ctx, client, tunnelID, s.params) {
-		if ctx.Err() != nil {
-			return nil
-		}
-		streamErr, ok := errors.AsType[*tunnellogs.StreamError](err)
+		_, ofConnector := errors.AsType[*tunnellogs.StreamError](err)
 		switch {
+		case ctx.Err() != nil:
+			return nil
 		case err == nil:
-			delete(failed, entry.ConnectorID)
 			if err := out.print(entry); err != nil {
 				return err
 			}
-			continue
-		case !ok || errors.Is(err, tunnellogs.ErrInvalidFilter):
+		case errors.Is(err, tunnellogs.ErrSessionLimit):
+			fmt.Fprintf(stderr, "tail: %v; trying again each minute\n", err)
+		case ofConnector && !errors.Is(err, tunnellogs.ErrInvalidFilter):
+			fmt.Fprintln(stderr, "tail:", err)
+		default:
 			return err // Tail ends after these errors
 		}
-		failed[streamErr.ConnectorID] = true
-		if allFailed(ctx, client, tunnelID, s.params.ConnectorIDs, failed) {
-			return fmt.Errorf("no connector can be streamed from: %w", err)
-		}
-		fmt.Fprintln(stderr, "tail:", err)
 	}
 	return nil
-}
-
-// allFailed reports whether there are connectors and all of them have failed. If there is none, one
-// may start later. If wanted is not empty, other connectors are ignored.
-func allFailed(
-	ctx context.Context, client *cftunnel.Client, tunnelID string, wanted []string,
-	failed map[string]bool,
-) bool {
-	connectors, err := client.Connectors.List(ctx, tunnelID)
-	if err != nil {
-		return false // unknown
-	}
-	candidates := slices.DeleteFunc(connectors, func(c cftunnel.Connector) bool {
-		hasID := func(id string) bool { return strings.EqualFold(id, c.ID) }
-		return len(wanted) > 0 && !slices.ContainsFunc(wanted, hasID) ||
-			// Tail ignores connectors that do not have this feature.
-			len(c.Features) > 0 && !slices.Contains(c.Features, "management_logs")
-	})
-	working := func(c cftunnel.Connector) bool { return !failed[c.ID] }
-	return len(candidates) > 0 && !slices.ContainsFunc(candidates, working)
 }
 
 // isID reports whether the text has the form of a UUID.

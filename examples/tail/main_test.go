@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -119,9 +120,11 @@ func TestTail_CommandLine(t *testing.T) {
 }
 
 // newTunnel returns a fake with a tunnel and the ID of its replica.
-func newTunnel(t *testing.T) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
+func newTunnel(
+	t *testing.T, opts ...tunneltest.Option,
+) (*tunneltest.Server, *cftunnel.Client, *cftunnel.Tunnel, string) {
 	t.Helper()
-	fake := tunneltest.NewServer()
+	fake := tunneltest.NewServer(opts...)
 	t.Cleanup(fake.Close)
 	once := cftunnel.WithRetry(cftunnel.RetryPolicy{MaxAttempts: 1})
 	client, err := fake.NewClient(once, logwatch.Watch(t, fake))
@@ -152,64 +155,128 @@ func TestFollow_Interrupt(t *testing.T) {
 	}
 }
 
-func TestFollow_NoConnectorStreams(t *testing.T) {
+func TestFollow_ErrorsAtStart(t *testing.T) {
 	t.Parallel()
-	try := func(client *cftunnel.Client, s settings) error {
+	fake, client, tunnel, connector := newTunnel(t)
+	s := settings{tunnel: "another", params: tunnellogs.Params{Endpoint: fake.LogsURL()}}
+	try := func() error {
 		var out bytes.Buffer
 		return follow(t.Context(), client, s, newPrinter(&out, false, false), &out)
 	}
-	fake, client, tunnel, connector := newTunnel(t)
-	params := tunnellogs.Params{Endpoint: fake.LogsURL()}
-	err := try(client, settings{tunnel: "another", params: params})
-	require.ErrorIs(t, err, cftunnel.ErrNotFound)
+	require.ErrorIs(t, try(), cftunnel.ErrNotFound)
 
-	fake.Inject(tunneltest.Fault{Operation: "GET /logs", Status: http.StatusForbidden})
-	require.ErrorContains(t, try(client, settings{tunnel: tunnel.ID, params: params}), "403")
+	s.tunnel, s.params.Level = tunnel.ID, "trace"
+	require.ErrorIs(t, try(), tunnellogs.ErrInvalidFilter)
 
-	invalid := params
-	invalid.Level = "trace"
-	err = try(client, settings{tunnel: tunnel.ID, params: invalid})
-	require.ErrorIs(t, err, tunnellogs.ErrInvalidFilter)
-
-	stream, err := tunnellogs.Open(t.Context(), client, tunnel.ID, connector, params)
-	require.NoError(t, err)
-	defer stream.Close()
-	require.Eventually(t, func() bool {
-		fake.Log(connector, tunnellogs.Entry{Message: "a line"})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		_, err := stream.Next(ctx)
-		return err == nil
-	}, time.Minute, time.Millisecond)
-	other, err := fake.NewClient(cftunnel.WithAPIToken(fake.AddToken(tunneltest.Token{}).Reveal()))
-	require.NoError(t, err)
-	err = try(other, settings{tunnel: tunnel.ID, params: params})
-	require.ErrorIs(t, err, tunnellogs.ErrSessionLimit)
-
+	s.params.Level = ""
 	fake.Disconnect(connector)
-	err = try(client, settings{tunnel: tunnel.ID, params: params})
-	require.ErrorIs(t, err, tunnellogs.ErrNoConnector)
+	require.ErrorIs(t, try(), tunnellogs.ErrNoConnector)
 }
 
-// Tail ignores the case of IDs, and follows connectors that list no features.
-func TestFollow_NamedConnectorFails(t *testing.T) {
-	t.Parallel()
-	fake, client, tunnel, connector := newTunnel(t)
-	var out bytes.Buffer
-	s := settings{tunnel: tunnel.ID, params: tunnellogs.Params{Endpoint: fake.LogsURL()}}
-	try := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		fake.Inject(tunneltest.Fault{Operation: "GET /logs", Status: http.StatusForbidden})
-		return follow(ctx, client, s, newPrinter(&out, false, false), &out)
-	}
-	fake.Inject(tunneltest.Fault{
-		Operation: "GET /accounts/{account_id}/cfd_tunnel/{tunnel_id}/connections", Times: 2,
-		Body: `{"success":true,"errors":[],"messages":[],"result":[{"id":"` + connector + `"}]}`,
+// following is a run of follow in a bubble, for another user than that of the fake's own token.
+type following struct {
+	t              *testing.T
+	fake           *tunneltest.Server
+	client         *cftunnel.Client
+	tunnel         *cftunnel.Tunnel
+	params         tunnellogs.Params
+	stdout, stderr buffer
+	ended          bool
+}
+
+// inBubble runs a test with a tunnel that has a replica.
+func inBubble(t *testing.T, test func(f *following, connector string)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		fake, client, tunnel, connector := newTunnel(t, tunneltest.InMemory())
+		f := &following{t: t, fake: fake, client: client, tunnel: tunnel}
+		f.params = tunnellogs.Params{Endpoint: fake.LogsURL(), HTTPClient: fake.HTTPClient()}
+		test(f, connector)
 	})
-	require.ErrorContains(t, try(), "403")
-	s.params.ConnectorIDs = []string{strings.ToUpper(connector)}
-	require.ErrorContains(t, try(), "403")
+}
+
+func (f *following) start() {
+	f.t.Helper()
+	token := cftunnel.WithAPIToken(f.fake.AddToken(tunneltest.Token{}).Reveal())
+	client, err := f.fake.NewClient(token)
+	require.NoError(f.t, err)
+	s := settings{tunnel: f.tunnel.ID, params: f.params}
+	ctx, cancel := context.WithCancel(f.t.Context())
+	go func() {
+		assert.NoError(f.t, follow(ctx, client, s, newPrinter(&f.stdout, false, false), &f.stderr))
+		f.ended = true
+	}()
+	f.t.Cleanup(func() {
+		cancel()
+		synctest.Wait()
+		assert.True(f.t, f.ended)
+	})
+	synctest.Wait()
+}
+
+// occupy streams the connector for the user of the fake's own token.
+func (f *following) occupy(connector string) *tunnellogs.Stream {
+	f.t.Helper()
+	stream, err := tunnellogs.Open(f.t.Context(), f.client, f.tunnel.ID, connector, f.params)
+	require.NoError(f.t, err)
+	synctest.Wait() // until the fake has read the start
+	return stream
+}
+
+// requirePrinted logs a line with the connector, and checks that follow prints it.
+func (f *following) requirePrinted(connector string) {
+	f.t.Helper()
+	f.fake.Log(connector, tunnellogs.Entry{Message: "a line of " + connector})
+	synctest.Wait()
+	require.Contains(f.t, f.stdout.String(), "a line of "+connector, "%s", &f.stderr)
+}
+
+// A connector that had an error and has logged nothing since may be streamed from.
+func TestFollow_QuietConnector(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *following, quiet string) {
+		restarting, err := f.fake.Connect(f.tunnel.Token)
+		require.NoError(f.t, err)
+		other := f.occupy(quiet)
+		f.start()
+		assert.Contains(f.t, f.stderr.String(), "another user streams")
+		require.NoError(f.t, other.Close())
+		time.Sleep(2 * time.Minute)
+
+		f.fake.Disconnect(restarting)
+		time.Sleep(time.Minute)
+		assert.Contains(f.t, f.stderr.String(), restarting)
+		f.requirePrinted(quiet)
+	})
+}
+
+func TestFollow_WaitsForOtherUser(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *following, connector string) {
+		other := f.occupy(connector)
+		f.start()
+		time.Sleep(time.Hour)
+		assert.Equal(f.t, 1, strings.Count(f.stderr.String(), "; trying again each minute\n"))
+		require.NoError(f.t, other.Close())
+		time.Sleep(time.Minute)
+		f.requirePrinted(connector)
+	})
+}
+
+func TestFollow_WaitsForNewConnector(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *following, _ string) {
+		f.fake.Inject(tunneltest.Fault{
+			Operation: "GET /logs", Status: http.StatusForbidden, Times: 2,
+		})
+		f.start()
+		time.Sleep(time.Hour)
+		assert.Contains(f.t, f.stderr.String(), "403")
+		connector, err := f.fake.Connect(f.tunnel.Token)
+		require.NoError(f.t, err)
+		time.Sleep(time.Minute)
+		f.requirePrinted(connector)
+	})
 }
 
 func TestTail_ExitCodes(t *testing.T) {
