@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -163,3 +164,6 @@ func TestInventory_CommandLine(t *testing.T) {
 		assert.Contains(t, stderr.String(), test.stderr, test.args)
 	}
 }
+
+//nolint:paralleltest // it sets the environment
+func TestInventory_Sample(t *testing.T) { sample.Check(t, "inventory", start) }

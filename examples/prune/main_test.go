@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -255,3 +256,6 @@ func TestPrune_UnwritableOutput(t *testing.T) {
 		assert.Contains(t, stderr.String(), io.ErrShortWrite.Error())
 	}
 }
+
+//nolint:paralleltest // it sets the environment
+func TestPrune_Sample(t *testing.T) { sample.Check(t, "prune", start) }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -240,3 +241,6 @@ func TestPublish_UnwritableOutput(t *testing.T) { //nolint:paralleltest // it se
 	assert.Contains(t, p.stderr.String(), io.ErrClosedPipe.Error())
 	assert.Zero(t, p.countRecords())
 }
+
+//nolint:paralleltest // it sets the environment
+func TestPublish_Sample(t *testing.T) { sample.Check(t, "publish", start) }

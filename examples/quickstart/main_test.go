@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -160,3 +161,6 @@ func TestQuickstart_UnwritableOutput(t *testing.T) {
 	assert.Equal(t, 1, start(t.Context(), nil, stdout, &stderr))
 	assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
 }
+
+//nolint:paralleltest // it sets the environment
+func TestQuickstart_Sample(t *testing.T) { sample.Check(t, "quickstart", start) }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/internal/test/logwatch"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
@@ -339,3 +340,6 @@ func TestRotate_Demonstration(t *testing.T) {
 		assert.Contains(t, stderr.String(), io.ErrClosedPipe.Error())
 	}
 }
+
+//nolint:paralleltest // it sets the environment
+func TestRotate_Sample(t *testing.T) { sample.Check(t, "rotate", start, "-interval", "1ms") }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/examples/internal/sample"
 	"github.com/cftunnel/cftunnel-go/internal/test/filemode"
 	"github.com/cftunnel/cftunnel-go/tunneltest"
 )
@@ -263,3 +264,6 @@ func TestToken_UnwritableOutput(t *testing.T) {
 	t.Setenv("CLOUDFLARE_API_TOKEN", "")
 	assert.Equal(t, 1, start(t.Context(), nil, stdout, &stderr))
 }
+
+//nolint:paralleltest // it sets the environment
+func TestToken_Sample(t *testing.T) { sample.Check(t, "token", start) }
