@@ -313,7 +313,8 @@ type apiTokenResponse struct {
 // token returns the token without its secret. An empty condition becomes nil.
 func (r *apiTokenResponse) token() APIToken {
 	token := r.APIToken
-	if token.Condition.isEmpty() {
+	if c := token.Condition; c.isEmpty() {
+		token.shutsOut = c != nil
 		token.Condition = nil
 	}
 	return token

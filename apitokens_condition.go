@@ -20,6 +20,7 @@ type TokenCondition struct {
 
 	members   unknownjson.Members // of the condition
 	ipMembers unknownjson.Members // of its member request_ip
+	shutsOut  bool                // read without addresses that may use the token
 }
 
 // isEmpty reports whether there is nothing to send. A condition without addresses must not be sent:
@@ -86,12 +87,16 @@ func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 		delete(members, name)
 		// The current spelling has priority.
 		if len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.ipMembers) == 0 {
+			_, listed := lists[memberIn]
 			c.AllowedIPs = takePrefixes(lists, memberIn)
 			c.DeniedIPs = takePrefixes(lists, memberNotIn)
 			c.ipMembers = nonEmpty(lists)
+			_, unread := lists[memberIn]
+			c.shutsOut = listed && !unread && len(c.AllowedIPs) == 0
 		}
 	}
 	c.members = nonEmpty(members)
+	c.shutsOut = c.shutsOut || c.isEmpty()
 	return nil
 }
 

@@ -22,7 +22,7 @@ type APIToken struct {
 	// in them, has no meaning.
 	Policies []TokenPolicy `json:"policies"`
 	// Condition restricts the addresses that the token works from. It is nil if there is no
-	// restriction.
+	// restriction, and also if the condition is empty, with which the token works from no address.
 	Condition *TokenCondition `json:"condition,omitempty"`
 	// IssuedOn is when the token was created, ModifiedOn when it was last updated or rolled.
 	IssuedOn   time.Time `json:"issued_on,omitzero"`
@@ -34,6 +34,8 @@ type APIToken struct {
 	ExpiresOn time.Time `json:"expires_on,omitzero"`
 	// Value is the secret of the token. Only Create sets it. It is never encoded as JSON.
 	Value Secret `json:"-"`
+
+	shutsOut bool // the condition was empty
 }
 
 // TokenPolicy allows or denies permission groups on resources. A request is allowed if one policy

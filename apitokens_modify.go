@@ -17,6 +17,10 @@ import (
 // TokenStatusExpired in an update. If the token was revoked because its secret was found in public,
 // Modify returns an [*InvalidArgumentError]: delete the token.
 //
+// If the stored condition has no allowed addresses, so that the token works from no address, modify
+// must set the addresses in Condition. Otherwise Modify returns an InvalidArgumentError, because an
+// update cannot express such a condition. To remove it, use Update.
+//
 // The API cannot detect concurrent changes: the later of two writes wins. Modify returns
 // [ErrNotFound] if the token is unknown or deleted, and [ErrOutcomeUnknown] if the token may have
 // been changed: call Modify again.
@@ -63,8 +67,16 @@ func (s *APITokensService) Modify(
 		return nil, err
 	case after == before:
 		return token, nil
+	case token.isShutOut() && (params.Condition == nil || len(params.Condition.AllowedIPs) == 0):
+		return nil, invalid("tokenID", "is the ID of a token that works from no address: set "+
+			"Condition.AllowedIPs in modify, or call Update to remove the condition")
 	}
 	return s.Update(ctx, tokenID, params, opts...)
+}
+
+// isShutOut reports whether the condition of the token lets no address use it.
+func (t *APIToken) isShutOut() bool {
+	return t.shutsOut || t.Condition != nil && t.Condition.shutsOut
 }
 
 // statusRevoked begins the status of every revoked token.

@@ -112,6 +112,44 @@ func TestAPITokensGet_EmptyCondition(t *testing.T) {
 	}
 }
 
+// The API lets no address use a token with such a condition. A change of another setting must not
+// unlock the token.
+func TestAPITokensModify_EmptyCondition(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{
+		`{}`, `{"request_ip":{}}`, `{"request_ip":{"in":[]}}`, `{"request.ip":{"in":[],"not_in":[]}}`,
+		`{"request_ip":{"in":[],"not_in":["192.0.2.0/24"]}}`, `{"request_ip":{"in":null}}`,
+	} {
+		client, bodies := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		rename := func(p *tokenUpdate) error {
+			p.Name = "renamed"
+			return nil
+		}
+		_, err := client.UserTokens.Modify(t.Context(), tokenID, rename)
+		refused, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+		require.True(t, ok, "%s: %v", condition, err)
+		assert.Equal(t, "tokenID", refused.Name)
+		assert.Empty(t, *bodies)
+		_, err = client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
+			p.Condition = &cftunnel.TokenCondition{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+			return rename(p)
+		})
+		require.NoError(t, err)
+		require.Len(t, *bodies, 1)
+		assert.Contains(t, (*bodies)[0], `"in":["192.0.2.0/24"]`)
+	}
+	// A condition that only excludes addresses, or that is null, does not lock the token.
+	for _, condition := range []string{`null`, `{"request_ip":{"not_in":["192.0.2.0/24"]}}`, `{"country":{"in":["DE"]}}`} {
+		client, bodies := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
+			p.Name = "renamed"
+			return nil
+		})
+		require.NoError(t, err, condition)
+		assert.Len(t, *bodies, 1)
+	}
+}
+
 func TestAPITokensModify_KeepsUnknownMembers(t *testing.T) {
 	t.Parallel()
 	client, bodies := serveToken(t, richToken)
