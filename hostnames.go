@@ -14,8 +14,7 @@ import (
 // hostname, the state is [DNSStateMissing]. If the credentials cannot read the zone of a hostname,
 // or its records, the state is [DNSStateUnknown]. If several zones of the account contain the
 // hostname, a zone with a record that points to the tunnel is preferred, then the most specific
-// zone. The rules of a locally managed tunnel are not
-// listed, because they are in a file.
+// zone. The rules of a locally managed tunnel are not listed, because they are in a file.
 //
 // It returns [ErrNotFound] if the tunnel does not exist or is deleted.
 //

@@ -290,8 +290,9 @@ func TestBrokenResponses_ShowNoToken(t *testing.T) {
 	}
 }
 
-// If the response to a call for a token is too long and the connection cannot be closed, the rest is
-// read as the beginning of the next response. That may be the response to a call without a secret.
+// If the response to a call for a token is too long and the connection cannot be closed, the rest
+// is read as the beginning of the next response. That may be the response to a call without a
+// secret.
 func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 	t.Parallel()
 	for kind, token := range unknownTokens {

@@ -13,12 +13,13 @@ import (
 // path. To remove the rule for one path, use [TunnelsService.ModifyConfiguration].
 //
 // It removes the record only if it points to this tunnel. It looks in every zone of the client's
-// account that contains the hostname, since [PublishParams] can name any of them. A record or rule that does not exist is
-// not an error, so Unpublish can be called again at any time. If the tunnel is deleted, Unpublish
-// removes only the record. If the tunnel is locally managed, the rules in its file stay.
+// account that contains the hostname, since [PublishParams] can name any of them. A record or rule
+// that does not exist is not an error, so Unpublish can be called again at any time. If the tunnel
+// is deleted, Unpublish removes only the record. If the tunnel is locally managed, the rules in its
+// file stay.
 //
-// Before it removes anything, it reads the zones, the records of the hostname and, unless the tunnel
-// is deleted, the configuration. If one of these reads fails, Unpublish fails and nothing is
+// Before it removes anything, it reads the zones, the records of the hostname and, unless the
+// tunnel is deleted, the configuration. If one of these reads fails, Unpublish fails and nothing is
 // removed. If removing the rules fails, the error says that the record is removed: call Unpublish
 // again to finish.
 //
@@ -59,14 +60,14 @@ func (s *HostnamesService) Unpublish(
 		return err
 	}
 
-	done := ""
+	done, removing := "", "removing the DNS record"
 	for _, record := range records {
 		err := c.DNSRecords.Delete(ctx, record.zoneID, record.recordID, opts...)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("cftunnel: unpublishing %s: removing the DNS record failed: %w",
-				hostname, err)
+			return fmt.Errorf("cftunnel: unpublishing %s: %s%s failed: %w",
+				hostname, done, removing, err)
 		}
-		done = "the DNS record is removed, but "
+		done, removing = "the DNS record is removed, but ", "removing another one"
 	}
 	if isGone || !slices.ContainsFunc(configuration.Config.Ingress, isRuleOf(hostname)) {
 		return nil
