@@ -32,11 +32,14 @@ type follower struct {
 	opened   bool           // whether a stream was ever opened
 	reported reportedErrors // what was yielded since the last entry
 
-	done chan struct{} // closed when it has ended
+	done     chan struct{} // closed when it has ended
+	streamed bool          // whether it ended with an open stream; set before done is closed
 
 	// For the watcher.
-	connector cftunnel.Connector // as last listed before the end
-	left      bool               // whether it was missing in a list
+	ended     bool               // whether it had ended when the latest list was requested
+	connector cftunnel.Connector // as it was at the end
+	relisted  bool               // whether connector is of a list since the end
+	left      bool               // whether it was missing in a list since the end
 }
 
 // reportedErrors says which errors were yielded, so that each is yielded once.
@@ -58,9 +61,13 @@ func (f *follower) hasEnded() bool {
 	}
 }
 
-// isBack reports whether the connector has reconnected since its stream ended: it has connections,
-// and all of them are new.
+// isBack reports whether the connector has reconnected since the end: it has connections, and all
+// of them are new. If a stream was open at the end, the list before the end does not count: the
+// connector may have reconnected between that list and the end.
 func (f *follower) isBack(now cftunnel.Connector) bool {
+	if f.streamed && !f.relisted {
+		return false
+	}
 	before := f.connector.Connections
 	kept := slices.ContainsFunc(now.Connections, func(c cftunnel.Connection) bool {
 		return slices.ContainsFunc(before, func(b cftunnel.Connection) bool { return b.ID == c.ID })
@@ -71,7 +78,6 @@ func (f *follower) isBack(now cftunnel.Connector) bool {
 // run opens one stream after another, until the context ends or the rules of Tail forbid another
 // stream.
 func (f *follower) run(ctx context.Context) {
-	defer close(f.done)
 	for ctx.Err() == nil {
 		opened, failure := f.stream(ctx)
 		if failure == nil || ctx.Err() != nil {
@@ -91,7 +97,7 @@ func (f *follower) run(ctx context.Context) {
 		case failure.broken && !opened.IsZero() && f.isReplaced():
 			failure.Reason = "the connection ended twice within a minute without a close frame"
 			failure.cause = ErrReplaced
-			f.send(ctx, item{err: failure})
+			f.end(ctx, failure, true)
 			return
 		case failure.broken:
 			if !f.opened {
@@ -100,7 +106,7 @@ func (f *follower) run(ctx context.Context) {
 			f.pause = min(max(2*f.pause, firstPause), longestPause)
 			pause = f.pause
 		default:
-			f.send(ctx, item{err: failure})
+			f.end(ctx, failure, !opened.IsZero())
 			return
 		}
 		f.log.DebugContext(ctx, "opening a stream again after a pause", "pause", pause)
@@ -108,6 +114,20 @@ func (f *follower) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// end records the end before it sends the error: a slow loop may receive the error after the
+// connector has come back.
+func (f *follower) end(ctx context.Context, failure *StreamError, streamed bool) {
+	f.streamed = streamed
+	close(f.done)
+	if streamed {
+		select {
+		case f.relist <- struct{}{}:
+		default: // a list is already asked for
+		}
+	}
+	f.send(ctx, item{err: failure})
 }
 
 // stream opens a stream and sends its entries until it ends. opened is zero if no stream was

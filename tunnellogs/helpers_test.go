@@ -151,6 +151,17 @@ func (r *rig) log(id string, messages ...string) {
 	}
 }
 
+// reconnect drops the connections of one connector, or of all for "", and lets it connect again.
+func (r *rig) reconnect(id string) {
+	r.t.Helper()
+	params := cftunnel.CleanupParams{ConnectorID: id}
+	require.NoError(r.t, r.client.Connectors.Cleanup(r.t.Context(), r.tunnel.ID, params))
+	time.Sleep(2 * time.Second)
+	// Connectors of the fake reconnect at the next request.
+	_, err := r.client.Connectors.List(r.t.Context(), r.tunnel.ID)
+	require.NoError(r.t, err)
+}
+
 // count returns the number of requests of an operation.
 func (r *rig) count(operation string) int {
 	n := 0

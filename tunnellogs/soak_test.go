@@ -102,16 +102,6 @@ func (s *soak) hold(client *cftunnel.Client, id string, longest time.Duration) {
 	require.NoError(s.t, stream.Close())
 }
 
-// reconnect drops the connections of one connector, or of all for "", and lets it connect again.
-func (s *soak) reconnect(id string) {
-	params := cftunnel.CleanupParams{ConnectorID: id}
-	require.NoError(s.t, s.client.Connectors.Cleanup(s.t.Context(), s.tunnel.ID, params))
-	time.Sleep(2 * time.Second)
-	// Connectors of the fake reconnect at the next request.
-	_, err := s.client.Connectors.List(s.t.Context(), s.tunnel.ID)
-	require.NoError(s.t, err)
-}
-
 // waitUntilHealthy waits until Tail yields no more errors. It reconnects connectors from which Tail
 // does not stream any more.
 func (s *soak) waitUntilHealthy(failure string) {

@@ -37,7 +37,8 @@ const featureLogs = "management_logs"
 //
 // After [ErrReplaced] and these other errors, Tail waits until the connector restarts or
 // reconnects: it disappears from the list of connectors and returns, or all of its connections to
-// Cloudflare are replaced by new ones. Tail then streams from it again.
+// Cloudflare are replaced by new ones. Tail then streams from it again. A restart before
+// the error does not count.
 //
 // If the network breaks, Tail yields no error, or yields it once if it has never opened a stream of
 // the connector. It retries after a pause of 1s, doubled each time, up to 1m. Five minutes of
@@ -78,7 +79,8 @@ type tail struct {
 	tunnelID string
 	params   Params
 	tokens   *tokenSource
-	items    chan item // from the followers to the loop; unbuffered
+	items    chan item     // from the followers to the loop; unbuffered
+	relist   chan struct{} // a follower asks the watcher to list the connectors
 	group    sync.WaitGroup
 
 	followers map[string]*follower // by the connector's ID in lower case
@@ -111,6 +113,7 @@ func newTail(
 		params:    params,
 		tokens:    newTokenSource(client, tunnelID),
 		items:     make(chan item),
+		relist:    make(chan struct{}, 1),
 		followers: map[string]*follower{},
 	}
 	connectors, err := client.Connectors.List(ctx, tunnelID)
@@ -165,7 +168,7 @@ func (t *tail) selects(c cftunnel.Connector) bool {
 	return named && (len(c.Features) == 0 || slices.Contains(c.Features, featureLogs))
 }
 
-// watch lists the connectors at each poll and starts followers.
+// watch lists the connectors at each poll, and when a follower asks for it, and starts followers.
 func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 	t.update(ctx, connectors)
 	ticker := time.NewTicker(t.params.PollInterval)
@@ -175,6 +178,10 @@ func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-t.relist:
+		}
+		for _, f := range t.followers {
+			f.ended = f.hasEnded()
 		}
 		connectors, err := t.client.Connectors.List(ctx, t.tunnelID)
 		if err != nil {
@@ -188,8 +195,8 @@ func (t *tail) watch(ctx context.Context, connectors []cftunnel.Connector) {
 	}
 }
 
-// update starts a follower for each connector that has none, or whose follower has ended before the
-// connector left or reconnected.
+// update starts a follower for each connector that has none, or that has left or reconnected since
+// its follower ended.
 func (t *tail) update(ctx context.Context, connectors []cftunnel.Connector) {
 	listed := map[string]bool{}
 	for _, c := range connectors {
@@ -199,17 +206,17 @@ func (t *tail) update(ctx context.Context, connectors []cftunnel.Connector) {
 		}
 		listed[id] = true
 		f := t.followers[id]
-		if f == nil || f.hasEnded() && (f.left || f.isBack(c)) {
+		switch {
+		case f == nil || f.ended && (f.left || f.isBack(c)):
 			f = newFollower(t, c)
 			t.followers[id] = f
 			t.group.Go(func() { f.run(ctx) })
-		}
-		if !f.hasEnded() {
-			f.connector = c
+		case !f.ended || f.streamed && !f.relisted:
+			f.connector, f.relisted = c, f.ended
 		}
 	}
 	for id, f := range t.followers {
-		if !listed[id] {
+		if f.ended && !listed[id] {
 			f.left = true
 		}
 	}

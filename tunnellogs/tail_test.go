@@ -334,8 +334,7 @@ func TestTail_ReconnectsToReturnedConnector(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]func(r *rig, id string){
 		"missing in a list": func(r *rig, id string) {
-			const empty = `{"success":true,"errors":[],"messages":[],"result":[]}`
-			r.Inject(tunneltest.Fault{Operation: opList, Body: empty})
+			r.Inject(missing())
 			time.Sleep(2 * time.Minute)
 		},
 		"disconnected between two lists": func(r *rig, id string) {
