@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
 // dialTimeout limits the time to open a stream.
@@ -48,12 +49,13 @@ func dial(
 			HTTPHeader: http.Header{"User-Agent": {"cftunnel-go/" + cftunnel.Version}},
 		},
 	)
-	if err != nil {
-		return nil, dialError(err, response, token, connectorID)
-	}
-	if !handshake.stop() { // the context has just ended and closed the connection
+	if err == nil && !handshake.stop() { // the context has just ended and closed the connection
 		_ = conn.CloseNow()
-		return nil, dialError(context.Cause(ctx), nil, token, connectorID)
+		err, response = context.Cause(ctx), nil
+	}
+	if err != nil {
+		safe := sanitizer{token: token.secret, proxy: handshake.proxySecrets()}
+		return nil, dialError(err, response, safe, connectorID)
 	}
 	// The stream has its own limit, after which it can still send stop_streaming.
 	conn.SetReadLimit(-1)
@@ -65,12 +67,14 @@ func dial(
 // ended.
 type handshake struct {
 	http.RoundTripper
-	ctx  context.Context
-	stop func() bool
+	ctx     context.Context
+	request *http.Request // nil if none was sent
+	stop    func() bool
 }
 
 // RoundTrip sends the request.
 func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
+	h.request = request
 	response, err := h.RoundTripper.RoundTrip(request)
 	if err == nil {
 		body := response.Body // Dial replaces it in the response
@@ -79,13 +83,20 @@ func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
+// proxySecrets returns a redactor of the credentials that the request may have sent to a proxy.
+func (h *handshake) proxySecrets() *redact.Redactor {
+	if h.request == nil {
+		return nil
+	}
+	return proxySecrets(h.RoundTripper, h.request)
+}
+
 func dialError(
 	err error,
 	response *http.Response,
-	token managementToken,
+	safe sanitizer,
 	connectorID string,
 ) *StreamError {
-	safe := sanitizer{token.secret}
 	if response == nil {
 		return &StreamError{
 			ConnectorID: connectorID,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/redact"
 )
 
 // The sentinel errors of this package. Use errors.Is to check for them.
@@ -49,7 +50,8 @@ var sentinels = map[int]error{
 }
 
 // StreamError says why the stream of one connector ended or was not opened. It never contains the
-// management token.
+// management token, nor the credentials for the proxy if they are those of an [http.Transport] or
+// of the environment.
 type StreamError struct {
 	// ConnectorID is the connector of the stream.
 	ConnectorID string
@@ -91,17 +93,23 @@ func (e *StreamError) Unwrap() error { return e.cause }
 // maxText is the most bytes that an error keeps of a text from the server.
 const maxText = 1024
 
-// sanitizer removes a management token from texts and errors.
-type sanitizer struct{ token cftunnel.Secret }
+// sanitizer removes a management token and the credentials for a proxy from texts and errors.
+type sanitizer struct {
+	token cftunnel.Secret
+	proxy *redact.Redactor // nil if there are no credentials
+}
 
-// text returns at most about maxText bytes of text on one line, without the token.
+// text returns at most about maxText bytes of text on one line, without secrets.
 func (s sanitizer) text(text string) string {
+	if s.proxy != nil {
+		text = s.proxy.Redact(text, maxText)
+	}
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	return escapeControls(redactAccessTokens(redactToken(text, s.token.Reveal())))
 }
 
 // cause returns err without any *url.Error, whose URL has the token. If the text of the error, or
-// of an error that it wraps, has the token or control characters, cause returns an error with the
+// of an error that it wraps, has a secret or control characters, cause returns an error with the
 // sanitized text instead.
 func (s sanitizer) cause(err error) error {
 	for {
@@ -147,7 +155,7 @@ type sanitizedError struct {
 	cause error
 }
 
-// Error returns the text, without the token.
+// Error returns the text, without secrets.
 func (e *sanitizedError) Error() string { return e.text }
 
 // Unwrap returns the context's error, if that is the cause.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
+	"github.com/cftunnel/cftunnel-go/internal/roundtrip"
 )
 
 // Defaults of Params.
@@ -74,12 +75,9 @@ func (p Params) withDefaults() (Params, error) {
 	}
 	p.MaxEntryBytes = min(p.MaxEntryBytes, math.MaxInt64-1) // the stream reads one byte more
 	if p.HTTPClient == nil {
-		// Idle connections would outlive the streams.
-		p.HTTPClient = &http.Client{Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			TLSHandshakeTimeout: 10 * time.Second,
-			DisableKeepAlives:   true,
-		}}
+		transport := roundtrip.NewTransport()
+		transport.DisableKeepAlives = true // idle connections would outlive the streams
+		p.HTTPClient = &http.Client{Transport: transport}
 	}
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)

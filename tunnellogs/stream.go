@@ -311,7 +311,7 @@ func (s *Stream) end(err *StreamError) {
 
 // failure returns the StreamError for an error of the connection.
 func (s *Stream) failure(err error) *StreamError {
-	safe := sanitizer{s.token}
+	safe := sanitizer{token: s.token}
 	e := &StreamError{ConnectorID: s.connectorID}
 	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
 		e.CloseCode, e.Reason = int(closed.Code), safe.text(closed.Reason)
