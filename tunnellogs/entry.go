@@ -51,35 +51,47 @@ type Entry struct {
 	// URL.
 	Message string `json:"message"`
 	// Fields has the other members of the line. Numbers are float64. At LevelDebug, the fields of
-	// an HTTP request have all of its headers.
+	// an HTTP request have all of its headers. See Params.MaxEntryBytes for their maximum size.
 	Fields map[string]any `json:"fields,omitempty"`
 }
 
-// decodeEntry decodes an entry in the format of a connector. A member with an unexpected type is
-// ignored. ok is false if data is not an object.
-func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
-	if len(data) == 0 || data[0] != '{' {
+// decodeEntry decodes an object in the format of a connector. A member with an unexpected type is
+// ignored. ok is false if decoding Fields may need more memory than maxFields.
+func decodeEntry(data []byte, connectorID string, maxFields int64) (e Entry, ok bool) {
+	var timestamp, level, event, message jsonString
+	ok = true
+	eachMember(data, func(name, raw []byte) {
+		switch {
+		case isName(name, "time"):
+			timestamp.set(raw)
+		case isName(name, "level"):
+			level.set(raw)
+		case isName(name, "event"):
+			event.set(raw)
+		case isName(name, "message"):
+			message.set(raw)
+		case isName(name, "fields") && raw[0] == 'n':
+			e.Fields = nil
+		case isName(name, "fields") && raw[0] == '{':
+			if maxFields -= memoryOf(raw); maxFields < 0 {
+				ok = false
+				return
+			}
+			_ = json.Unmarshal(raw, &e.Fields) // adds to the fields of an earlier member
+		}
+	})
+	if !ok {
 		return Entry{}, false
 	}
-	var read struct {
-		Time    jsonString     `json:"time"`
-		Level   jsonString     `json:"level"`
-		Event   jsonString     `json:"event"`
-		Message jsonString     `json:"message"`
-		Fields  map[string]any `json:"fields"`
+	e.ConnectorID, e.Level, e.Event = connectorID, LevelDebug, EventCloudflared
+	e.Message = message.value()
+	if level.isLast {
+		e.Level = Level(level.value())
 	}
-	_ = json.Unmarshal(data, &read) // decode has checked the syntax
-	e = Entry{
-		ConnectorID: connectorID, Level: LevelDebug, Event: EventCloudflared,
-		Message: read.Message.value, Fields: read.Fields,
+	if event.isLast {
+		e.Event = EventType(event.value())
 	}
-	if read.Level.present {
-		e.Level = Level(read.Level.value)
-	}
-	if read.Event.present {
-		e.Event = EventType(read.Event.value)
-	}
-	if at, err := time.Parse(time.RFC3339, read.Time.value); err == nil {
+	if at, err := time.Parse(time.RFC3339, timestamp.value()); err == nil {
 		e.Time = at.UTC()
 	}
 	return e, true
@@ -87,14 +99,21 @@ func decodeEntry(data []byte, connectorID string) (e Entry, ok bool) {
 
 // jsonString is a member that is ignored unless it is a string.
 type jsonString struct {
-	value   string
-	present bool
+	raw    []byte // the latest string
+	isLast bool   // whether no other value follows it
 }
 
-// UnmarshalJSON decodes a string, and ignores any other value.
-func (s *jsonString) UnmarshalJSON(data []byte) error {
-	s.present = data[0] == '"' && json.Unmarshal(data, &s.value) == nil
-	return nil
+func (s *jsonString) set(raw []byte) {
+	if s.isLast = raw[0] == '"'; s.isLast {
+		s.raw = raw
+	}
+}
+
+func (s *jsonString) value() string {
+	if s.raw == nil {
+		return ""
+	}
+	return decodeString(s.raw)
 }
 
 // String returns the entry on one line, without Fields. Control characters are escaped.

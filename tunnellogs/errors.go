@@ -26,7 +26,7 @@ var (
 	// ErrInvalidFilter means that the connector does not accept the filter.
 	ErrInvalidFilter = errors.New("the connector does not accept the filter")
 	// ErrEntryTooLarge means that a WebSocket message, which usually has one entry, is larger than
-	// Params.MaxEntryBytes.
+	// Params.MaxEntryBytes, or that the Fields of an entry need too much memory.
 	ErrEntryTooLarge = errors.New("an entry is larger than MaxEntryBytes")
 )
 

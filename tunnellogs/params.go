@@ -37,7 +37,8 @@ type Params struct {
 	// use a custom CA, for example. Redirects are never followed.
 	HTTPClient *http.Client
 	// MaxEntryBytes is the maximum size of a WebSocket message, in bytes. A message usually has one
-	// entry. A larger message ends the stream with ErrEntryTooLarge. The default is 4 MiB.
+	// entry. A larger message ends the stream with ErrEntryTooLarge. So does an entry whose Fields
+	// need more memory than 8 times MaxEntryBytes, plus 8 MiB. The default is 4 MiB.
 	MaxEntryBytes int64
 	// Logger receives the log records of Tail: streams that open and end, pauses, failed polls. The
 	// default discards them.

@@ -269,14 +269,13 @@ func (s *Stream) read() {
 			s.cancel()
 			return
 		}
-		entries, failure := s.decode(kind, data)
-		if failure != nil {
-			s.end(failure)
-			s.running.Go(func() { _ = s.shutdown() })
-			s.discard(reader)
-			return
-		}
-		for _, entry := range entries {
+		for entry, failure := range s.decode(kind, data) {
+			if failure != nil {
+				s.end(failure)
+				s.running.Go(func() { _ = s.shutdown() })
+				s.discard(reader)
+				return
+			}
 			select {
 			case s.entries <- entry:
 			case <-s.closing:

@@ -197,6 +197,15 @@ func TestStreamNext_UnexpectedMessages(t *testing.T) {
 				`{"type":"logs","more":1,"logs":[{"time":"2026-10-05T14:00:00.5+02:00","level":"trace","event":"quic","message":"unknown","id":1}]}`,
 				`{"type":"logs","logs":[{"level":null,"event":"","message":"empty"},{"level":"info","message":"second"}]}`,
 				`{"type":"logs","logs":[{"time":7,"level":7,"event":{},"message":"odd","fields":[1]}]}`,
+				`{"type":"logs","logs":[{"message":"no"}],"logs":7}`,
+				`{"type":"logs","logs":[{"message":"no"}],"logs":null}`,
+				`{"type":"logs","logs":[{"message":"no"}],"type":"pong"}`,
+				`{"logs":[{"message":"no"}],"TYPE":null,"Logs":[{"message":"repeated"}],"\u0074ype":"lo\u0067s"}`,
+				"\n{ \"type\" : \"logs\" , \"logs\" : [ 7 , { \"MESSAGE\" : \"spaced\" , \"\xff\" : { } } ] }\n",
+				`{"type":"logs","logs":[{"message":"no","message":"last","message":7,"level":"info","level":7}]}`,
+				`{"type":"logs","logs":[{"message":"merged","fields":{"a":1},"fields":{"b":[{}]},"fields":"c"}]}`,
+				`{"type":"logs","logs":[{"message":"none","fields":{"a":1},"fields":null}]}`,
+				`{"type":"logs","logs":[{"message":"\ud800","fields":{"a":1e999,"b":"`+"\xff"+`"}}]}`,
 				`{"type":"logs","logs":[{"message":"`+big+`"}]}`,
 			)(ctx, conn)
 		})
@@ -211,14 +220,21 @@ func TestStreamNext_UnexpectedMessages(t *testing.T) {
 		}
 		unknown := entry("trace", "quic", "unknown")
 		unknown.Time = time.Date(2026, 10, 5, 12, 0, 0, 500000000, time.UTC)
+		merged := entry("debug", "cloudflared", "merged")
+		merged.Fields = map[string]any{"a": 1.0, "b": []any{map[string]any{}}}
+		invalid := entry("debug", "cloudflared", "\ufffd")
+		invalid.Fields = map[string]any{"a": nil, "b": "\ufffd"}
 		for _, want := range []tunnellogs.Entry{
 			entry("debug", "cloudflared", "absent"), unknown,
 			entry("debug", "", "empty"), entry("info", "cloudflared", "second"),
-			entry("debug", "cloudflared", "odd"), entry("debug", "cloudflared", big),
+			entry("debug", "cloudflared", "odd"), entry("debug", "cloudflared", "repeated"),
+			entry("debug", "cloudflared", "spaced"), entry("debug", "cloudflared", "last"), merged,
+			entry("debug", "cloudflared", "none"), invalid, entry("debug", "cloudflared", big),
 		} {
 			got, err := stream.Next(t.Context())
 			require.NoError(t, err)
-			assert.True(t, assert.ObjectsAreEqual(want, got), "%s", want.Message[:3])
+			assert.True(t, assert.ObjectsAreEqual(want, got), "%.10s: %.10s %v", want.Message,
+				got.Message, got.Fields)
 		}
 	})
 }
