@@ -154,6 +154,7 @@ func TestTail_DayOfFailures(t *testing.T) {
 		}
 		s.tail.end()
 		assert.Greater(t, s.count(opToken), 20)
+		synctest.Wait()                   // until the fake has read the stops
 		for _, id := range s.connectors { // no session is left open
 			stream, err := tunnellogs.Open(t.Context(), s.other, s.tunnel.ID, id, s.params)
 			require.NoError(t, err)

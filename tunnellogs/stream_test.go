@@ -237,6 +237,7 @@ func TestStreamClose_FreesSession(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, r *rig, ids []string) {
 		require.NoError(t, r.open(ids[0], tunnellogs.Filter{}).Close())
+		synctest.Wait() // until the fake has read the stop
 		other := r.clientOf(r.AddToken(tunneltest.Token{}))
 		stream, err := tunnellogs.Open(t.Context(), other, r.tunnel.ID, ids[0], r.params)
 		require.NoError(t, err)

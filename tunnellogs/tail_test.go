@@ -499,6 +499,7 @@ func TestTail_LoopEnds(t *testing.T) {
 				assert.Equal(t, ids[0], entry.ConnectorID)
 				break
 			}
+			synctest.Wait()          // until the fake has read the stops
 			for _, id := range ids { // no session is left open
 				stream, err := tunnellogs.Open(ctx, other, r.tunnel.ID, id, r.params)
 				require.NoError(t, err)
@@ -506,6 +507,7 @@ func TestTail_LoopEnds(t *testing.T) {
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.NoError(t, stream.Close())
 			}
+			synctest.Wait()
 		}
 		assert.Panics(t, func() {
 			go func() {
