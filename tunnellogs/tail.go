@@ -37,8 +37,8 @@ const featureLogs = "management_logs"
 //
 // After [ErrReplaced] and these other errors, Tail waits until the connector restarts or
 // reconnects: it disappears from the list of connectors and returns, or all of its connections to
-// Cloudflare are replaced by new ones. Tail then streams from it again. A restart before
-// the error does not count.
+// Cloudflare are replaced by new ones. Tail then streams from it again. A restart before the error
+// does not count.
 //
 // If the network breaks, Tail yields no error, or yields it once if it has never opened a stream of
 // the connector. It retries after a pause of 1s, doubled each time, up to 1m. Five minutes of
