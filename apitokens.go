@@ -57,8 +57,10 @@ func (s *APITokensService) unpack() (*Client, apiTokenOperations) {
 	return s.client, newAPITokenOperations(s.ofAccount)
 }
 
-// maxTokensPerPage is the most tokens that the API puts on one page.
-const maxTokensPerPage = 50
+const (
+	minTokensPerPage = 5
+	maxTokensPerPage = 50
+)
 
 // Create creates an API token. The field Value of the result is the secret of the token. No later
 // call returns it.
@@ -144,7 +146,8 @@ func (s *APITokensService) Get(
 func (s *APITokensService) List(
 	ctx context.Context, params APITokenListParams, opts ...CallOption,
 ) (*Page[APIToken], error) {
-	if err := checkPages(params.Page, params.PerPage, maxTokensPerPage); err != nil {
+	err := checkPages(params.Page, params.PerPage, minTokensPerPage, maxTokensPerPage)
+	if err != nil {
 		return nil, err
 	}
 	client, operations := s.unpack()

@@ -230,6 +230,7 @@ func TestAPITokens_InvalidArguments(t *testing.T) {
 		_, errs["modify with nil"] = tokens.Modify(ctx, tokenID, nil)
 		_, errs["find an empty name"] = tokens.FindByName(ctx, "")
 		_, errs["a negative page"] = tokens.List(ctx, cftunnel.APITokenListParams{Page: -1})
+		_, errs["a short page"] = tokens.List(ctx, cftunnel.APITokenListParams{PerPage: 4})
 		_, errs["a negative page size"] = tokens.List(ctx, cftunnel.APITokenListParams{PerPage: -1})
 		_, errs["resolve no scope"] = tokens.ResolvePermissionGroups(ctx, "", "DNS Write")
 		_, errs["resolve nothing"] = tokens.ResolvePermissionGroups(ctx, cftunnel.TokenScopeZone)
@@ -676,6 +677,14 @@ func TestAPITokensResolvePermissionGroups(t *testing.T) {
 	one, err := client.UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
 	require.NoError(t, err)
 	assert.Equal(t, "b", one[0].ID, "not the deprecated one")
+	dead, dead2, live := fmt.Sprintf(same, "a", true), fmt.Sprintf(same, "b", true), fmt.Sprintf(same, "c", false)
+	for _, list := range [][]string{{dead, dead2, live}, {dead, live, dead2}, {live, dead, dead2}} {
+		one, err = serve(list...).UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
+		require.NoError(t, err)
+		assert.Equal(t, "c", one[0].ID, "in any order")
+	}
+	_, err = serve(dead, dead2).UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
+	require.ErrorContains(t, err, "several")
 	another := `{"id":"c","name":"Same","scopes":["com.cloudflare.api.account"]}`
 	client = serve(another, fmt.Sprintf(same, "b", false))
 	one, err = client.UserTokens.ResolvePermissionGroups(ctx, zone, "Same")

@@ -90,9 +90,6 @@ func (c *Client) newCall(ctx context.Context, r request, opts []CallOption) (*ca
 	if err != nil {
 		return nil, err
 	}
-	for _, info := range options.infos {
-		*info = ResponseInfo{}
-	}
 	result := &call{
 		client: c, request: r, options: options,
 		path: path, url: c.baseURL + path + query, body: body,
@@ -231,7 +228,7 @@ func (c *call) attempt(ctx context.Context, header http.Header) *attempt {
 	c.current = attempt{Response: c.client.http.Do(ctx, roundtrip.Request{
 		Method: c.request.operation.method, URL: c.url, Header: header, Body: c.body,
 		Timeout: c.client.timeout, MaxBytes: c.client.maxResponseBytes,
-		Secret: c.request.operation.secret, OnRetry: c.onRetry,
+		Secret: c.request.operation.secret && c.client.ownTransport, OnRetry: c.onRetry,
 	})}
 	a := &c.current
 	defer a.Release()
@@ -261,9 +258,15 @@ func (c *call) decode(resp roundtrip.Response) (*envelope.Envelope, error) {
 	if resp.Err != nil {
 		return nil, nil
 	}
+	if resp.StatusCode == http.StatusNoContent && c.request.operation.anyEnvelope {
+		return &envelope.Envelope{Success: new(true)}, nil
+	}
 	e, err := envelope.Decode(resp.Body, c.request.result)
 	if err != nil {
 		return nil, fmt.Errorf("the response cannot be read: %w", err)
+	}
+	if e.NextCursor && c.request.allPages {
+		return e, errCursor
 	}
 	if c.request.check != nil && c.request.isSuccess(e) {
 		err = c.request.check()

@@ -70,8 +70,11 @@ func (c *call) newError(cause error) *Error {
 func (c *call) unsent(err error) error {
 	clean := c.cleanError(err)
 	//nolint:errorlint // a token source may wrap one, which must not match
-	if _, ok := clean.(*InvalidArgumentError); ok && c.last == nil {
-		return clean
+	if _, ok := clean.(*InvalidArgumentError); ok {
+		if c.last == nil {
+			return clean
+		}
+		clean = errors.New(clean.Error()) // an earlier attempt was sent
 	}
 	e := c.last
 	_, isHeld := errors.AsType[*limiter.HeldError](err)

@@ -52,6 +52,7 @@ type Client struct {
 type backend struct {
 	baseURL          string
 	http             *roundtrip.Client
+	ownTransport     bool // no other program uses the connections
 	userAgent        string
 	credentials      credentials
 	limiter          *limiter.Limiter
@@ -139,7 +140,8 @@ func newBackend(s settings) (*backend, error) {
 	}
 
 	var httpClient http.Client
-	var transport http.RoundTripper = roundtrip.NewTransport()
+	own := roundtrip.NewTransport()
+	var transport http.RoundTripper = own
 	if s.httpClient != nil {
 		httpClient, transport = *s.httpClient, s.httpClient.Transport
 		if transport == nil {
@@ -155,7 +157,7 @@ func newBackend(s settings) (*backend, error) {
 			base = t
 		}
 	}
-	b.http = roundtrip.NewClient(httpClient, transport, base)
+	b.http, b.ownTransport = roundtrip.NewClient(httpClient, transport, base), base == own
 	return b, nil
 }
 

@@ -326,6 +326,22 @@ func TestClientDo_NullResult(t *testing.T) {
 	assert.Nil(t, raw)
 }
 
+// Some endpoints respond to a write with 204. Those of tunnels do not.
+func TestClientDo_NoContent(t *testing.T) {
+	t.Parallel()
+	client := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	})
+	result := "before"
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut} {
+		require.NoError(t, client.Do(t.Context(), method, "zones/x/rulesets/y", nil, nil))
+		require.NoError(t, client.Do(t.Context(), method, "zones/x/rulesets/y", nil, &result))
+		assert.Empty(t, result)
+	}
+	_, err := client.Tunnels.Update(t.Context(), tunnelID, cftunnel.TunnelUpdateParams{Name: "n"})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+}
+
 func TestClientDo_RequestBodyIsNeverNil(t *testing.T) {
 	t.Parallel()
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {

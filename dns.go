@@ -12,8 +12,8 @@ import (
 
 // DNSRecordsService manages the DNS records of zones.
 //
-// If a record conflicts with an existing record, the API responds with code 81053, 81054, 81057 or
-// 81058. The error is then both [ErrConflict] and [ErrBadRequest].
+// If a record conflicts with an existing record, the API responds with a code from 81053 to 81058.
+// The error is then both [ErrConflict] and [ErrBadRequest].
 type DNSRecordsService service
 
 // DNSRecord is a DNS record of a zone.

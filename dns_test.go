@@ -120,7 +120,7 @@ func TestDNSRecords_Conflicts(t *testing.T) {
 // Codes in the chain of an error match the sentinels too.
 func TestDNSRecords_CodesInChains(t *testing.T) {
 	t.Parallel()
-	for _, code := range []int{81053, 81054, 81057, 81058} {
+	for _, code := range []int{81053, 81054, 81055, 81056, 81057, 81058} {
 		body := fmt.Sprintf(`{"success":false,"errors":[{"code":1004,"message":"x",`+
 			`"error_chain":[{"code":%d,"message":"y"}]}],"result":null}`, code)
 		client := clientOf(t, respond(400, body))

@@ -3,6 +3,7 @@ package cftunnel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/maphash"
 	"iter"
 	"maps"
@@ -26,8 +27,9 @@ import (
 // The body is encoded as JSON. A []byte must be JSON already, and nil sends no body. To send a
 // [Secret], use the result of its Reveal method.
 //
-// If result is not nil, it must be a pointer. The member "result" of the response is decoded into
-// it, but only if the call succeeds.
+// If result is not nil, it must be a pointer. If the call succeeds, the member "result" of the
+// response replaces the value that result points to. If the response has no content, with status
+// 204, the value is the zero value.
 //
 // It returns an [*InvalidArgumentError] before anything is sent, or an [*Error]. If the method is
 // not GET, it can return [ErrOutcomeUnknown].
@@ -104,6 +106,9 @@ func newDoRequest(method, path string) (request, error) {
 // response has no member result_info, which describes the page, it counts as the last page. There
 // is one exception: if per_page is set and the response has per_page items, DoAll requests the next
 // page.
+//
+// DoAll does not know lists whose pages are found by a cursor: if a response has a cursor for the
+// next page, it yields an error. For such lists, use [Client.Do].
 //
 // If a request fails, DoAll yields the error once, with a zero T, and stops.
 func DoAll[T any](
@@ -206,7 +211,7 @@ func doAllPage[T any](
 		query.Set("page", strconv.Itoa(page))
 		return query, checkText("query", query)
 	}
-	r.result = &items
+	r.result, r.allPages = &items, true
 	r.check = func() error {
 		got.Items = make([]doAllItem[T], len(items))
 		for i, raw := range items {
@@ -222,6 +227,8 @@ func doAllPage[T any](
 	got.whole = info == (PageInfo{}) && (list.perPage == 0 || len(items) < list.perPage)
 	return got, nil
 }
+
+var errCursor = errors.New("the next page is found by a cursor, which DoAll does not support")
 
 // pageNumber returns a parameter that must be a positive number, or 0 if the query does not have
 // it.

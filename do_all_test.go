@@ -142,6 +142,40 @@ func TestDoAll_Pages(t *testing.T) {
 	}
 }
 
+// DoAll cannot request the next page of such a list. To stop would look like the end of the list.
+func TestDoAll_Cursor(t *testing.T) {
+	t.Parallel()
+	for info, isLast := range map[string]bool{
+		`{"cursor":"abc","count":1}`:                       false,
+		`{"cursors":{"before":"x","after":"y"}}`:           false,
+		`{"page":1,"per_page":1,"count":1,"cursor":"abc"}`: false,
+		`{"cursor":""}`:              true,
+		`{"cursors":{"before":"x"}}`: true,
+		`{}`:                         true,
+	} {
+		client := clientOf(t, respond(200, `{"success":true,"result":[1],"result_info":`+info+`}`))
+		var got []int
+		var failure error
+		for item, err := range cftunnel.DoAll[int](t.Context(), client, "x", nil) {
+			if failure = err; err == nil {
+				got = append(got, item)
+			}
+		}
+		if isLast {
+			require.NoError(t, failure, info)
+			assert.Equal(t, []int{1}, got)
+		} else {
+			require.ErrorContains(t, failure, "cursor", info)
+			assert.Empty(t, got)
+		}
+	}
+	// Do returns such a page.
+	client := clientOf(t, respond(200, `{"success":true,"result":[1],"result_info":{"cursor":"a"}}`))
+	var list []int
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "x", nil, &list))
+	assert.Equal(t, []int{1}, list)
+}
+
 func TestDoAll_MergesQueries(t *testing.T) {
 	t.Parallel()
 	server := &listServer{total: 1, perPage: 20, info: fullInfo}

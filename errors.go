@@ -31,8 +31,8 @@ var (
 	// [*Error] that is not ErrNotFound.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict means status 409, such as ErrTunnelNameTaken. It also means that a DNS record
-	// cannot be written because it conflicts with an existing record: code 81053, 81054, 81057 or
-	// 81058. Such an error is ErrBadRequest too.
+	// cannot be written because it conflicts with an existing record: codes 81053 to 81058. Such an
+	// error is ErrBadRequest too.
 	ErrConflict = errors.New("conflict")
 	// ErrRateLimited means status 429, or that the call was not sent because of an earlier 429
 	// response. If the client's own rate limit does not allow a call before its deadline, the error
@@ -86,7 +86,7 @@ const (
 )
 
 // codesRecordExists mean that a DNS record conflicts with an existing one.
-var codesRecordExists = []int{81053, 81054, 81057, 81058}
+var codesRecordExists = []int{81053, 81054, 81055, 81056, 81057, 81058}
 
 // The API's codes that can need an explanation, depending on the message.
 const (

@@ -141,7 +141,7 @@ func (s *HostnameRoutesService) List(
 	if err := checkOptionalUUID("TunnelID", params.TunnelID); err != nil {
 		return nil, err
 	}
-	if err := checkPages(params.Page, params.PerPage, maxNetworkItemsPerPage); err != nil {
+	if err := checkPages(params.Page, params.PerPage, 1, maxNetworkItemsPerPage); err != nil {
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)

@@ -152,8 +152,7 @@ func WithBaseURL(baseURL string) Option {
 // the transport: with the default of 2, most connections are used only once. To change the default
 // transport of this package instead, use [WithTransport].
 //
-// The client closes all idle connections of the transport if one of them is dead, and after a
-// response over HTTP/1.1 that may have a secret.
+// The client closes all idle connections of the transport if one of them is dead.
 func WithHTTPClient(client *http.Client) Option {
 	return func(s *settings) error {
 		if client == nil {

@@ -74,15 +74,18 @@ func CaptureResponse(info *ResponseInfo) CallOption {
 		if info == nil {
 			return invalid("info", "is nil")
 		}
+		*info = ResponseInfo{} // also if the call fails before it sends a request
 		o.infos = append(o.infos, info)
 		return nil
 	}
 }
 
-// AddHeader adds a header to the request. The headers of credentials cannot be added: for
-// Authorization, X-Auth-Email and X-Auth-Key, the call returns an [*InvalidArgumentError]. An
-// Idempotency-Key header does not make a POST request retryable, because this API does not support
-// it.
+// AddHeader adds a header to the request. An Idempotency-Key header does not make a POST request
+// retryable, because this API does not support it.
+//
+// The call returns an [*InvalidArgumentError] for the headers of credentials (Authorization,
+// X-Auth-Email and X-Auth-Key) and for those that net/http sets itself (Host, Content-Length,
+// Transfer-Encoding and Trailer).
 func AddHeader(key, value string) CallOption {
 	return func(o *callOptions) error {
 		if !isHeaderName(key) {
@@ -95,6 +98,8 @@ func AddHeader(key, value string) CallOption {
 		case "Authorization", "X-Auth-Email", "X-Auth-Key":
 			return invalid("key",
 				"is a header of the client's credentials; to use others, create another client")
+		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+			return invalid("key", "is a header that net/http sets itself")
 		}
 		o.header.Add(key, value)
 		return nil

@@ -251,6 +251,8 @@ func TestCallOption_Invalid(t *testing.T) {
 		"header name with space":  {cftunnel.AddHeader("a b", "v"), "key"},
 		"header value with break": {cftunnel.AddHeader("X-A", planted+"\r\nX-B: c"), "value"},
 		"Authorization header":    {cftunnel.AddHeader("authorization", "Bearer "+planted), "key"},
+		"Host header":             {cftunnel.AddHeader("host", "example.com"), "key"},
+		"Content-Length header":   {cftunnel.AddHeader("Content-Length", "1"), "key"},
 		"X-Auth-Key header":       {cftunnel.AddHeader("x-auth-key", planted), "key"},
 		"query without a name":    {cftunnel.AddQuery("", "v"), "key"},
 		"zero attempts":           {cftunnel.MaxAttempts(0), "maxAttempts"},
@@ -294,6 +296,14 @@ func TestCaptureResponse(t *testing.T) {
 		assert.Equal(t, "8f2ab-FRA", info.RayID)
 		assert.Equal(t, "8f2ab-FRA", info.Header.Get("Cf-Ray"))
 		assert.Equal(t, []cftunnel.Message{{Code: 10000, Message: "all is well"}, {Message: "plain"}}, info.Messages)
+	})
+	t.Run("not sent", func(t *testing.T) {
+		t.Parallel()
+		_, client := newFake(t)
+		info := cftunnel.ResponseInfo{StatusCode: 200}
+		_, err := client.Tunnels.Get(t.Context(), "bad", cftunnel.CaptureResponse(&info))
+		require.Error(t, err)
+		assert.Zero(t, info)
 	})
 	t.Run("API error", func(t *testing.T) {
 		t.Parallel()
@@ -417,6 +427,25 @@ func TestWithTokenSource(t *testing.T) {
 		assert.NotContains(t, err.Error(), planted)
 		assert.Empty(t, srv.Requests())
 	})
+}
+
+// The write was sent, so its error must not look like one of an argument.
+func TestWithTokenSource_InvalidAfterLostResponse(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	srv, client := newFake(t, quick, cftunnel.WithTokenSource(func(context.Context) (cftunnel.Secret, error) {
+		if calls++; calls > 1 {
+			return cftunnel.Secret{}, nil
+		}
+		return cftunnel.NewSecret(planted), nil
+	}))
+	id := srv.SeedTunnels(1)[0].ID
+	srv.Inject(tunneltest.Fault{Cut: tunneltest.CutAfter})
+	_, err := client.Tunnels.Update(t.Context(), id, cftunnel.TunnelUpdateParams{Name: "n"})
+	require.ErrorIs(t, err, cftunnel.ErrOutcomeUnknown)
+	_, ok := errors.AsType[*cftunnel.InvalidArgumentError](err)
+	assert.False(t, ok, "%v", err)
+	assert.ErrorContains(t, err, "is empty")
 }
 
 func TestWithTokenSource_CancelledContext(t *testing.T) {

@@ -94,15 +94,19 @@ func (s *APITokensService) ResolvePermissionGroups(
 // if there is no other.
 func groupNamed(groups []PermissionGroup, scope TokenScope, name string) (*PermissionGroup, error) {
 	var found *PermissionGroup
+	several := false
 	for i, g := range groups {
 		switch {
 		case g.Name != name || !slices.Contains(g.Scopes, scope):
 		case found == nil || found.Deprecated && !g.Deprecated:
-			found = &groups[i]
+			found, several = &groups[i], false
 		case found.Deprecated == g.Deprecated && found.ID != g.ID:
-			return nil, fmt.Errorf("cftunnel: several permission groups of the scope %s "+
-				"are named %q; use one by its ID", scope, name)
+			several = true
 		}
+	}
+	if several {
+		return nil, fmt.Errorf("cftunnel: several permission groups of the scope %s "+
+			"are named %q; use one by its ID", scope, name)
 	}
 	return found, nil
 }

@@ -66,6 +66,8 @@ type request struct {
 	result any
 	// check, if not nil, is called after decoding a success, to check the result.
 	check func() error
+	// allPages means that the page numbers of the response must lead to every page.
+	allPages bool
 	// credentials replace those of the client for the first attempt, if they are not nil.
 	credentials credentials
 }

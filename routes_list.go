@@ -72,7 +72,7 @@ func (p RouteListParams) query() (routeQuery, error) {
 	if err := checkTunnelTypes("TunnelTypes", p.TunnelTypes); err != nil {
 		return q, err
 	}
-	return q, checkPages(p.Page, p.PerPage, maxNetworkItemsPerPage)
+	return q, checkPages(p.Page, p.PerPage, 1, maxNetworkItemsPerPage)
 }
 
 // List returns one page of the account's routes. [RoutesService.All] returns every page.

@@ -290,9 +290,8 @@ func TestBrokenResponses_ShowNoToken(t *testing.T) {
 	}
 }
 
-// If the response to a call for a token is too long and the connection cannot be closed, the rest
-// is read as the beginning of the next response. That may be the response to a call without a
-// secret.
+// If the response to a call for a token is too long and the connection is not closed, the rest is
+// read as the beginning of the next response. That may be the response to a call without a secret.
 func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 	t.Parallel()
 	for kind, token := range unknownTokens {
@@ -301,8 +300,7 @@ func TestBrokenResponses_ShowNoTokenInNextCall(t *testing.T) {
 			t.Run(kind+", "+rest, func(t *testing.T) {
 				t.Parallel()
 				for _, next := range []string{raw, raw[len(raw)/2:], "\r\n" + raw, "x" + raw} {
-					transport := withoutClose(wireTransport(t, first, next))
-					client, recorder := wireClient(t, transport, once)
+					client, recorder := wireClient(t, wireTransport(t, first, next), once)
 					_, err := client.Tunnels.Token(t.Context(), tunnelID)
 					require.NoError(t, err)
 					_, err = client.Tunnels.Get(t.Context(), tunnelID)
@@ -326,7 +324,15 @@ func TestBrokenResponses_ShowNoTokenInStandardLog(t *testing.T) {
 	first := response("200 OK", `{"success":true,"errors":[],"result":"first"}`)
 	for name, call := range secretCalls {
 		synctest.Test(t, func(t *testing.T) {
-			client, _ := wireClient(t, wireTransport(t, first+token), once)
+			dial := wireTransport(t, first+token).DialContext
+			client, err := cftunnel.NewClient(
+				cftunnel.WithBaseURL("http://localhost"), cftunnel.WithAPIToken(sentToken),
+				cftunnel.WithAccountID(accountID), once,
+				cftunnel.WithTransport(func(t http.RoundTripper) http.RoundTripper {
+					t.(*http.Transport).DialContext = dial
+					return t
+				}))
+			require.NoError(t, err)
 			_ = call(t.Context(), client)
 			synctest.Wait()
 			assert.Empty(t, printed.String(), name)

@@ -228,15 +228,16 @@ func checkList(uuid string, page, perPage int) error {
 			return invalid("UUID", "%v", err)
 		}
 	}
-	return checkPages(page, perPage, maxTunnelsPerPage)
+	return checkPages(page, perPage, 1, maxTunnelsPerPage)
 }
 
-func checkPages(page, perPage, maxPerPage int) error {
+// checkPages checks the number and the length of a page. Zero stands for a default.
+func checkPages(page, perPage, minPerPage, maxPerPage int) error {
 	if page < 0 {
 		return invalid("Page", "is %d; pages count from 1", page)
 	}
-	if perPage < 0 || perPage > maxPerPage {
-		return invalid("PerPage", "is %d; a page has 1 to %d", perPage, maxPerPage)
+	if perPage != 0 && perPage < minPerPage || perPage > maxPerPage {
+		return invalid("PerPage", "is %d; a page has %d to %d", perPage, minPerPage, maxPerPage)
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ func (s *VirtualNetworksService) List(
 	if err := checkOptionalUUID("ID", params.ID); err != nil {
 		return nil, err
 	}
-	if err := checkPages(params.Page, params.PerPage, maxNetworkItemsPerPage); err != nil {
+	if err := checkPages(params.Page, params.PerPage, 1, maxNetworkItemsPerPage); err != nil {
 		return nil, err
 	}
 	params.IsDeleted = orFalse(params.IsDeleted)

@@ -66,14 +66,11 @@ var opZoneList = op("Zones.List", http.MethodGet, "/zones", zoneRead)
 func (s *ZonesService) List(
 	ctx context.Context, params ZoneListParams, opts ...CallOption,
 ) (*Page[Zone], error) {
-	perPage := cmp.Or(params.PerPage, maxZonesPerPage)
-	switch {
-	case params.Page < 0:
-		return nil, invalid("Page", "is %d; pages count from 1", params.Page)
-	case perPage < minZonesPerPage || perPage > maxZonesPerPage:
-		return nil, invalid("PerPage", "is %d; a page of zones has %d to %d",
-			perPage, minZonesPerPage, maxZonesPerPage)
+	err := checkPages(params.Page, params.PerPage, minZonesPerPage, maxZonesPerPage)
+	if err != nil {
+		return nil, err
 	}
+	perPage := cmp.Or(params.PerPage, maxZonesPerPage)
 	r := request{operation: opZoneList, query: queryOf(params)}
 	page, err := doPage(ctx, clientOf(s), r, perPage, checkZone, opts)
 	if err != nil {

@@ -127,7 +127,7 @@ func (r *reader) spendForValue(d *jx.Decoder, c *costs) error {
 		}
 		return d.Arr(func(d *jx.Decoder) error {
 			if n++; n > maxItems {
-				return errTooLarge
+				return errTooMany
 			}
 			if err := r.spend(c.item); err != nil {
 				return err

@@ -45,7 +45,10 @@ const (
 	baseMemory      = 4 << 20
 )
 
-var errTooLarge = errors.New("a list in it has too many items")
+var (
+	errTooMany  = errors.New("a list in it has too many items")
+	errTooLarge = errors.New("decoding it needs too much memory")
+)
 
 // plan describes how a type is decoded.
 type plan struct {
@@ -377,7 +380,7 @@ func (r *reader) list(v reflect.Value, p *plan) error {
 	n, afterFirst := 0, 0
 	err := r.json.Arr(func(*jx.Decoder) error {
 		if n == maxItems {
-			return errTooLarge
+			return errTooMany
 		}
 		if n == v.Cap() {
 			longer := r.longerList(n, afterFirst-r.left, p)
@@ -475,8 +478,10 @@ func explain(err error) error {
 	if e, ok := errors.AsType[*errValue](err); ok {
 		return e
 	}
-	if errors.Is(err, errTooLarge) {
-		return errTooLarge
+	for _, limit := range []error{errTooMany, errTooLarge} {
+		if errors.Is(err, limit) {
+			return limit
+		}
 	}
 	return errors.New("it is not valid JSON")
 }

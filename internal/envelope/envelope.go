@@ -31,6 +31,8 @@ type Envelope struct {
 	Errors, Messages []Detail
 	// Info is nil if the response is not a page.
 	Info *Info
+	// NextCursor reports whether result_info has a cursor for the next page.
+	NextCursor bool
 	// HasErrors and HasResult report whether the response has the members "errors" and "result".
 	HasErrors, HasResult bool
 	// Text is the error text of JSON that is not the API's envelope: the members error, message,
@@ -136,7 +138,7 @@ func decode(body []byte, result any) (*Envelope, error) {
 		case "messages":
 			e.Messages = detailsOf(value)
 		case "result_info":
-			e.Info = infoOf(value)
+			e.Info, e.NextCursor = infoOf(value)
 		default:
 			texts = appendTexts(texts, value, 0)
 		}
@@ -249,11 +251,11 @@ func appendDetail(list []Detail, data []byte, depth int, left *int) []Detail {
 	return append(list, Detail{Code: number(data)})
 }
 
-func infoOf(data []byte) *Info {
+func infoOf(data []byte) (info *Info, nextCursor bool) {
 	if data[0] != '{' {
-		return nil
+		return nil, false
 	}
-	info := &Info{}
+	info = &Info{}
 	eachMember(data, func(name, value []byte) {
 		switch string(name) {
 		case "page":
@@ -264,9 +266,15 @@ func infoOf(data []byte) *Info {
 			info.Count = number(value)
 		case "total_count":
 			info.TotalCount = number(value)
+		case "cursor":
+			nextCursor = text(value) != ""
+		case "cursors":
+			eachMember(value, func(name, value []byte) {
+				nextCursor = nextCursor || string(name) == "after" && text(value) != ""
+			})
 		}
 	})
-	return info
+	return info, nextCursor
 }
 
 // number decodes a JSON number or a string of digits. It returns 0 for anything else, and for
