@@ -76,6 +76,9 @@ func (s *TunnelsService) WaitForStatus(
 			}
 		} else {
 			failed++
+			if ctx != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+				err = joinCauses(ctx.Err(), err) // ctx ended after the response
+			}
 			if ctx == nil || ctx.Err() != nil || failed >= maxFailed || !isTemporary(err) {
 				return last, statusError(tunnelID, last, status, joinCauses(err, failure))
 			}
