@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -64,7 +65,7 @@ func dial(
 
 // handshake is a transport for one request. It closes the response body when the context ends.
 // Without it, Dial reads the body of a refusal for up to three seconds, even if its context has
-// ended.
+// ended. The body of a response with status 101 is a connection.
 type handshake struct {
 	http.RoundTripper
 	ctx     context.Context
@@ -79,8 +80,24 @@ func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err == nil {
 		body := response.Body // Dial replaces it in the response
 		h.stop = context.AfterFunc(h.ctx, func() { _ = body.Close() })
+		if conn, ok := body.(io.ReadWriteCloser); ok {
+			response.Body = connection{conn}
+		}
 	}
 	return response, err
+}
+
+// connection returns io.ErrUnexpectedEOF at its end. If it returned io.EOF inside a message,
+// coder/websocket would return io.EOF too, as at the end of a complete message.
+type connection struct{ io.ReadWriteCloser }
+
+// Read reads from the connection.
+func (c connection) Read(p []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // proxySecrets returns a redactor of the credentials that the request may have sent to a proxy.

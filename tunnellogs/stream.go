@@ -318,7 +318,7 @@ func (s *Stream) failure(err error) *StreamError {
 		return e
 	}
 	e.Reason, e.broken = "the connection ended without a close frame", true
-	if e.cause = safe.cause(err); errors.Is(err, io.EOF) {
+	if e.cause = safe.cause(err); errors.Is(err, io.ErrUnexpectedEOF) {
 		e.cause = io.EOF // without the text of coder/websocket
 	}
 	return e
