@@ -58,7 +58,7 @@
 // A segment can be an ID if at least one of these is true: it is longer than 31 characters; it has
 // a character that is not a lower-case letter, a digit, "-" or "_"; it does not begin with a
 // letter. A name of an object is usually not replaced: if a path has such names, set its template
-// with AsOperation.
+// with AsOperation. A template without a {variable} is treated like a path.
 //
 // The requests have no trace headers, so Cloudflare does not get the IDs of traces.
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -316,7 +317,9 @@ func TestOptions_NoSecretsAndIDs(t *testing.T) {
 	query := cftunnel.AddQuery("access_token", "query-secret")
 	require.NoError(t, client.Do(t.Context(), "GET", path+"?key=path-secret", nil, nil, query))
 	letters := strings.Repeat("a", 32) // an ID can be without digits
-	for _, path := range []string{"zones/www.example.com", "kv/Path-Name", "kv/" + letters} {
+	for _, path := range []string{
+		"zones/www.example.com", "kv/Path-Name", "kv/" + letters, "kv/{Path-Name}",
+	} {
 		require.Error(t, client.Do(t.Context(), "GET", path, nil, nil))
 	}
 	header := cftunnel.AddHeader("X-Key", "header-secret")
@@ -345,7 +348,8 @@ func TestOptions_NoSecretsAndIDs(t *testing.T) {
 		"GET /zones/{id}",
 		"GET /kv/{id}",
 		"GET /kv/{id}",
-	}, names[:6])
+		"GET /kv/{id}",
+	}, names[:7])
 	for _, hidden := range []string{
 		fake.APIToken().Reveal(), token.Reveal(), credentials.Secret.Reveal(), "-secret",
 		fake.AccountID(), tunnel.ID, "A-Name", "www.example.com", "Path-Name", letters,
@@ -356,11 +360,34 @@ func TestOptions_NoSecretsAndIDs(t *testing.T) {
 
 func TestOptions_AsOperationNamesDo(t *testing.T) {
 	t.Parallel()
-	fake, tel := newFake(t), newTelemetry(t)
-	path := "accounts/" + fake.AccountID() + "/cfd_tunnel"
-	require.NoError(t, tel.newClient(fake).Do(t.Context(), "GET", path, nil, nil,
-		cftunnel.AsOperation("/accounts/{account_id}/cfd_tunnel")))
-	assert.Equal(t, listTunnels, tel.spans.GetSpans()[0].Name)
+	for _, template := range []string{
+		"/accounts/{account_id}/cfd_tunnel",
+		"/accounts/{account_id}/access/CA",
+		"/ai/run/@cf/{model}",
+		"/zones/{zone_id}/" + strings.Repeat("long_name_", 4),
+		"/x/prefix-{id}/V1.0",
+	} {
+		t.Run(template, func(t *testing.T) {
+			t.Parallel()
+			fake, tel := newFake(t), newTelemetry(t)
+			fake.Inject(tunneltest.Fault{Status: http.StatusServiceUnavailable})
+			path := "accounts/" + fake.AccountID() + "/cfd_tunnel"
+			require.NoError(t, tel.newClient(fake).Do(t.Context(), "GET", path, nil, nil,
+				cftunnel.AsOperation(template)))
+			for _, span := range tel.spans.GetSpans() {
+				assert.Equal(t, "GET "+template, span.Name)
+				found := attributes(span.Attributes)
+				assert.Equal(t, template, found["url.template"])
+				assert.Equal(t, fake.URL()+"/accounts/{id}/cfd_tunnel", found["url.full"])
+			}
+			for _, name := range []string{
+				"cftunnel.calls", "cftunnel.retries", "http.client.request.duration",
+			} {
+				found := tel.points(name, "url.template")
+				assert.Equal(t, []string{template}, slices.Collect(maps.Keys(found)), name)
+			}
+		})
+	}
 }
 
 // closer is a transport that can close its idle connections.

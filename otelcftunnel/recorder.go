@@ -54,18 +54,21 @@ func (r *recorder) wait(ctx context.Context, info cftunnel.WaitInfo) {
 }
 
 func operationAttributes(operation string) []attribute.KeyValue {
-	method, path, _ := strings.Cut(operation, " ")
+	method, template, _ := strings.Cut(operation, " ")
+	// The path of a call without a template is escaped: it has no brace.
+	if !strings.Contains(template, "{") {
+		template = withoutIDs(template)
+	}
 	return []attribute.KeyValue{
-		semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(withoutIDs(path)),
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template),
 	}
 }
 
-// withoutIDs replaces each segment of a path by {id}, unless it is a word or a variable of a
-// template.
+// withoutIDs replaces each segment of a path by {id}, unless it is a word.
 func withoutIDs(path string) string {
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
-		if segment != "" && segment[0] != '{' && !isWord(segment) {
+		if segment != "" && !isWord(segment) {
 			segments[i] = "{id}"
 		}
 	}
