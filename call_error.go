@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -98,6 +99,15 @@ func (e *Error) addWait(err error) {
 	if pace, ok := errors.AsType[*limiter.PaceError](err); ok {
 		e.RetryAfter = max(e.RetryAfter, pace.Wait)
 	}
+	// A Limiter of another package.
+	if other, ok := errors.AsType[retryAfterError](err); ok {
+		e.RetryAfter = max(e.RetryAfter, other.RetryAfter())
+	}
+}
+
+type retryAfterError interface {
+	error
+	RetryAfter() time.Duration
 }
 
 // details redacts and truncates the errors of a response.

@@ -56,8 +56,9 @@ type settings struct {
 type Limiter interface {
 	// Wait blocks until a request may be sent. It returns an error if the request must not be sent
 	// or the context ends. The request is then not sent, and the call returns an [*Error] that
-	// wraps this error. Wait is called before every attempt, and again if another call got a 429
-	// response during the wait. It must be safe for concurrent use.
+	// wraps this error. If the error has a method RetryAfter() time.Duration, its result is also
+	// the RetryAfter of the *Error. Wait is called before every attempt, and again if another call
+	// got a 429 response during the wait. It must be safe for concurrent use.
 	Wait(ctx context.Context) error
 }
 

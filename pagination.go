@@ -85,8 +85,12 @@ func (p pager[T]) all() iter.Seq2[*T, error] {
 			if n == 0 {
 				first = d
 				// The items before the first page. The server's page length may differ from
-				// perPage.
-				seen = (page - 1) * cmp.Or(max(got.Info.PerPage, 0), perPage)
+				// perPage. If it is not known, too few are counted rather than too many.
+				perPage := got.Info.PerPage
+				if perPage <= 0 {
+					perPage = len(got.Items)
+				}
+				seen = (page - 1) * perPage
 			}
 			if previous = d; n&(n-1) == 0 {
 				checkpoint = d

@@ -317,14 +317,18 @@ func TestTunnelsAll_ItemsAreNotReused(t *testing.T) {
 
 func TestTunnelsAll_LaterPageWithClampedPerPage(t *testing.T) {
 	t.Parallel()
-	var server pagedServer
-	client := clientOf(t, server.serve(func(page, _ int) ([]int, any) {
-		return slice(500, page, 100), m{"per_page": 100, "total_count": 500}
-	}))
-	names, err := collect(t, client, cftunnel.TunnelListParams{Page: 2})
-	require.NoError(t, err)
-	assert.Len(t, names, 400)
-	assert.Equal(t, 4, server.requests)
+	for _, info := range []m{
+		{"per_page": 100, "total_count": 500}, {"total_count": 500}, {"per_page": -1, "total_count": 500},
+	} {
+		var server pagedServer
+		client := clientOf(t, server.serve(func(page, _ int) ([]int, any) {
+			return slice(500, page, 100), info
+		}))
+		names, err := collect(t, client, cftunnel.TunnelListParams{Page: 2})
+		require.NoError(t, err)
+		assert.Len(t, names, 400)
+		assert.Equal(t, 4, server.requests)
+	}
 }
 
 func TestTunnelsAll_RangedConcurrently(t *testing.T) {

@@ -149,7 +149,12 @@ func split(requests, processes int, window time.Duration) (burst int, interval t
 //
 // It returns the error of ctx if ctx ends. If the deadline of ctx is too early, it returns
 // [context.DeadlineExceeded] at once, together with cftunnel.ErrRateLimited if the reason is a
-// hold. An unavailable Redis is not an error.
+// hold. The error of the client's call then has how long it would have had to wait in RetryAfter.
+// An unavailable Redis is not an error.
+//
+// Without a deadline, Wait lasts until the end of a hold that another process caused, even if that
+// is longer than the client's RetryPolicy.MaxDelay. The client reports such a wait as one for the
+// pace.
 func (l *Limiter) Wait(ctx context.Context) error {
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -285,9 +290,9 @@ func (l *Limiter) checkDeadline(w *waiter, ahead int) error {
 	}
 	now := time.Now()
 	if l.holdUntil.After(now) && l.holdUntil.After(deadline) {
-		return fmt.Errorf("%w: the server allows no requests for another %s: %w",
-			cftunnel.ErrRateLimited, l.holdUntil.Sub(now).Round(time.Millisecond),
-			context.DeadlineExceeded)
+		rest := l.holdUntil.Sub(now)
+		return &lateError{rest, fmt.Errorf("%w: the server allows no requests for another %s: %w",
+			cftunnel.ErrRateLimited, rest.Round(time.Millisecond), context.DeadlineExceeded)}
 	}
 	interval, burst := l.interval, l.burst
 	if l.local != nil {
@@ -304,11 +309,22 @@ func (l *Limiter) checkDeadline(w *waiter, ahead int) error {
 	}
 	if earliest.After(deadline) {
 		const format = "the rate limit of the fleet allows the request in %s at the earliest: %w"
-		return fmt.Errorf(format,
-			earliest.Sub(now).Round(time.Millisecond), context.DeadlineExceeded)
+		wait := earliest.Sub(now)
+		return &lateError{wait,
+			fmt.Errorf(format, wait.Round(time.Millisecond), context.DeadlineExceeded)}
 	}
 	return nil
 }
+
+// lateError reports that a deadline is too early. The client copies RetryAfter to its own error.
+type lateError struct {
+	retryAfter time.Duration
+	error
+}
+
+func (e *lateError) RetryAfter() time.Duration { return e.retryAfter }
+
+func (e *lateError) Unwrap() error { return e.error }
 
 // takeToken takes a token. If there is none, it returns how long the caller must wait, or a channel
 // that is closed when Redis has responded. The caller is the first in the queue.

@@ -3,6 +3,7 @@ package redislimit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -334,8 +335,28 @@ func TestLimiter_HoldInClient(t *testing.T) {
 	for _, client := range clients {
 		_, err := client.Tunnels.List(within(t, time.Minute), cftunnel.TunnelListParams{})
 		require.ErrorIs(t, err, cftunnel.ErrRateLimited)
+		failure, ok := errors.AsType[*cftunnel.Error](err)
+		require.True(t, ok)
+		assert.Greater(t, failure.RetryAfter, 59*time.Minute)
 	}
 	assert.Len(t, fake.Requests(), 1, "the 429 of one process holds back the other")
+}
+
+func TestLimiter_PaceInClient(t *testing.T) {
+	t.Parallel()
+	fake := tunneltest.NewServer()
+	t.Cleanup(fake.Close)
+	l, _ := newProcess(t, startRedis(t).addr, slow)
+	client, err := fake.NewClient(cftunnel.WithLimiter(l))
+	require.NoError(t, err)
+	takeBurst(t, l)
+	var failure *cftunnel.Error
+	for range 3 { // the first call may learn from Redis how long it has to wait
+		_, err = client.Tunnels.List(within(t, 10*time.Millisecond), cftunnel.TunnelListParams{})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorAs(t, err, &failure)
+	}
+	assert.Greater(t, failure.RetryAfter, time.Second)
 }
 
 func TestLimiter_RedisUnavailable(t *testing.T) {
