@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"strings"
 )
 
@@ -16,8 +15,9 @@ import (
 // [Request].
 //
 // Before the server calls the handler, it checks the credentials and the account ID, and counts the
-// request against the quota. The handler may call methods of the server. The response is sent when
-// the handler returns. The default Content-Type is application/json.
+// request against the quota. The account ID is the value of the pattern's wildcard {account_id}.
+// The handler may call methods of the server. The response is sent when the handler returns. The
+// default Content-Type is application/json.
 //
 // Handle panics if the pattern is invalid or conflicts with an earlier pattern.
 func (s *Server) Handle(pattern string, handler http.Handler) {
@@ -26,26 +26,43 @@ func (s *Server) Handle(pattern string, handler http.Handler) {
 		panic(fmt.Sprintf("tunneltest: Handle: the pattern %q has no path", pattern))
 	}
 	template := strings.TrimPrefix("/"+below, basePath)
-	s.customMux.Handle(before+basePath+template, handler)
+	s.customMux.HandleFunc(before+basePath+template,
+		func(w http.ResponseWriter, r *http.Request) {
+			if match, ok := w.(*customMatch); ok {
+				match.handler, match.request = handler, r
+			}
+		})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	custom := route{method: strings.TrimSpace(before), template: template}
 	s.customRoutes = append(s.customRoutes, custom)
 }
 
-// findCustom returns the endpoint of Handle that matches a request, and the values of its
-// wildcards.
+// customMatch receives the handler of Handle that matches a request, and the request with the
+// values of the pattern's wildcards. The server checks these values before it calls the handler.
+type customMatch struct {
+	responseRecorder // for the responses of the ServeMux itself, which are not sent
+	handler          http.Handler
+	request          *http.Request
+}
+
+// findCustom returns the endpoint of Handle that matches a request, and the IDs of the account and
+// the zone in its path.
 func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
-	if path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") {
-		return nil, nil // a ServeMux would redirect the request
-	}
-	_, pattern := s.customMux.Handler(r)
-	_, template, found := strings.Cut(pattern, basePath)
-	if !found {
+	match := &customMatch{responseRecorder: newRecorder()}
+	again := *r // because a ServeMux sets fields of the request
+	s.customMux.ServeHTTP(match, &again)
+	if match.handler == nil {
 		return nil, nil
 	}
-	below := strings.TrimPrefix(r.URL.EscapedPath(), basePath)
-	values, _ := matchTemplate(template, strings.Split(below, "/"))
+	values := map[string]string{}
+	for _, name := range []string{"account_id", "zone_id"} {
+		if value := match.request.PathValue(name); value != "" {
+			values[name] = value
+		}
+	}
+	pattern := match.request.Pattern
+	_, template, _ := strings.Cut(pattern, basePath)
 	method, _, hasMethod := strings.Cut(pattern, " ")
 	if !hasMethod {
 		method = r.Method
@@ -53,10 +70,9 @@ func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
 	return &route{method: method, template: template, handle: func(s *Server, c *call) *response {
 		s.mu.Unlock() // the handler may call methods of the server
 		defer s.mu.Lock()
-		again := *r
-		again.Body = io.NopCloser(bytes.NewReader(c.body))
-		w := &responseRecorder{response{header: http.Header{}}}
-		s.customMux.ServeHTTP(w, &again)
+		match.request.Body = io.NopCloser(bytes.NewReader(c.body))
+		w := newRecorder()
+		match.handler.ServeHTTP(&w, match.request)
 		w.WriteHeader(http.StatusOK) // if the handler wrote nothing
 		return &response{w.status, w.header, w.body}
 	}}, values
@@ -64,6 +80,8 @@ func (s *Server) findCustom(r *http.Request) (*route, map[string]string) {
 
 // responseRecorder records the response that a handler writes.
 type responseRecorder struct{ response }
+
+func newRecorder() responseRecorder { return responseRecorder{response{header: http.Header{}}} }
 
 // Header returns the header of the response.
 func (w *responseRecorder) Header() http.Header { return w.header }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,40 @@ func TestHandle_BehindCredentialsAndQuota(t *testing.T) {
 	assert.Equal(t, "3600", r.header.Get("Retry-After"))
 }
 
+func TestHandle_ChecksAccount(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	const other = "ffffffffffffffffffffffffffffffff"
+	zone, otherZone := f.SeedZone("example.com"), f.SeedZoneIn(other, "example.com")
+	token := f.AddToken(tunneltest.Token{Owner: cftunnel.TokenOwnerAccount})
+	for _, pattern := range []string{
+		"GET /accounts/{account_id}/plain", "GET /accounts/{account_id}/tree/",
+		"GET /accounts/{account_id}/rest/{path...}", "GET /accounts/{account_id}/end/{$}",
+		"/accounts/{account_id}/any/", "GET /zones/{zone_id}/tree/",
+	} {
+		f.Handle(pattern, http.HandlerFunc(echoApp))
+	}
+	for _, path := range []string{
+		"/accounts/ID/plain", "/accounts/ID/%70lain", "/accounts/ID/tree/", "/accounts/ID/tree/a/b",
+		"/accounts/ID/rest/", "/accounts/ID/rest/a/b", "/accounts/ID/end/", "/accounts/ID/any/a",
+		"/zones/ID/tree/a/b",
+	} {
+		send := func(token cftunnel.Secret, id string) response {
+			return f.sendAs(token, http.MethodGet, strings.Replace(path, "ID", id, 1), "")
+		}
+		own, another := f.AccountID(), other
+		if strings.HasPrefix(path, "/zones") {
+			own, another = zone, otherZone
+		} else {
+			send(f.APIToken(), "not-an-id").assertError(http.StatusNotFound, 7003)
+		}
+		assert.Equal(t, http.StatusCreated, send(f.APIToken(), own).status, path)
+		assert.Equal(t, http.StatusCreated, send(f.APIToken(), another).status, path)
+		assert.Equal(t, http.StatusCreated, send(token, own).status, path)
+		send(token, another).assertError(http.StatusForbidden, 10000)
+	}
+}
+
 func TestHandle_Faults(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -158,7 +193,7 @@ func TestHandle_Patterns(t *testing.T) {
 		f.Inject(tunneltest.Fault{Operation: test.operation, Status: http.StatusTeapot})
 		assert.Equal(t, http.StatusTeapot, f.send(test.method, test.path, "").status, test.path)
 	}
-	for _, path := range []string{"/anything", "/based/", "/below//a", "/below/../any"} {
+	for _, path := range []string{"/anything", "/based/", "/below", "/below//a", "/below/../any"} {
 		assert.NotEqual(t, http.StatusOK, f.fetch(path).status, path)
 		assert.Empty(t, f.lastRequest().Operation)
 	}

@@ -221,7 +221,8 @@ func (s *Server) authorize(
 	case token.account != "" && target.scope == cftunnel.TokenScopeUser &&
 		strings.HasPrefix(r.template, "/user/"):
 		return failure(http.StatusForbidden, 9109, "Valid user-level authentication not found")
-	case r.needs == nil && !(token.readOnly && r.method != http.MethodGet): // endpoints of Handle
+	case r.needs == nil && !token.isOutsideAccount(target) &&
+		!(token.readOnly && r.method != http.MethodGet): // endpoints of Handle
 		return nil
 	case token.isOutsideAccount(target) || !token.allows(r.needs, target):
 		if strings.Contains(r.template, "/tokens") {
