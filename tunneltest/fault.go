@@ -56,11 +56,23 @@ const (
 
 // Inject makes later requests fail as f describes.
 //
-// If several faults match a request, only the one that was injected first applies. Inject panics if
-// f.Status is neither 0 nor from 200 to 599, or if the server has no operation f.Operation.
+// If several faults match a request, only the one that was injected first applies. Inject panics in
+// these cases:
+//   - f.Status is neither 0 nor from 200 to 599
+//   - f.Times is negative and not [Always]
+//   - f.Delay is negative
+//   - f.Cut is not one of the constants of type [Cut]
+//   - the server has no operation f.Operation
 func (s *Server) Inject(f Fault) {
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+	switch {
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		panic(fmt.Sprintf("tunneltest: Inject: invalid status %d", f.Status))
+	case f.Times < Always:
+		panic("tunneltest: Inject: the number of times must not be negative, except for Always")
+	case f.Delay < 0:
+		panic("tunneltest: Inject: the delay must not be negative")
+	case f.Cut < CutNever || f.Cut > CutInside:
+		panic(fmt.Sprintf("tunneltest: Inject: unknown cut %d", f.Cut))
 	}
 	f.Header = f.Header.Clone()
 	if f.Times == 0 {

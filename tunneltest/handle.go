@@ -19,23 +19,36 @@ import (
 // The handler may call methods of the server. The response is sent when the handler returns. The
 // default Content-Type is application/json.
 //
-// Handle panics if the pattern is invalid or conflicts with an earlier pattern.
+// Handle panics if the pattern is invalid or conflicts with an earlier pattern, or if the handler
+// is nil.
 func (s *Server) Handle(pattern string, handler http.Handler) {
 	before, below, found := strings.Cut(pattern, "/")
 	if !found {
 		panic(fmt.Sprintf("tunneltest: Handle: the pattern %q has no path", pattern))
 	}
+	if f, ok := handler.(http.HandlerFunc); handler == nil || ok && f == nil {
+		panic("tunneltest: Handle: the handler is nil")
+	}
 	template := strings.TrimPrefix("/"+below, basePath)
-	s.customMux.HandleFunc(before+basePath+template,
-		func(w http.ResponseWriter, r *http.Request) {
-			if match, ok := w.(*customMatch); ok {
-				match.handler, match.request = handler, r
-			}
-		})
+	s.addPattern(before+basePath+template, handler)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	custom := route{method: strings.TrimSpace(before), template: template}
 	s.customRoutes = append(s.customRoutes, custom)
+}
+
+// addPattern adds a pattern and its handler to the ServeMux.
+func (s *Server) addPattern(pattern string, handler http.Handler) {
+	defer func() {
+		if reason := recover(); reason != nil { // of net/http
+			panic(fmt.Sprintf("tunneltest: Handle: the pattern cannot be added: %v", reason))
+		}
+	}()
+	s.customMux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if match, ok := w.(*customMatch); ok {
+			match.handler, match.request = handler, r
+		}
+	})
 }
 
 // customMatch receives the handler of Handle that matches a request, and the request with the

@@ -3,6 +3,7 @@ package tunneltest
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	cftunnel "github.com/cftunnel/cftunnel-go"
@@ -45,8 +46,11 @@ func (s *Server) Seed(seed TunnelSeed) cftunnel.Tunnel {
 
 // SeedTunnels creates n remotely managed tunnels without a request and returns them as Get does.
 //
-// The tunnels belong to the account of [Server.AccountID].
+// The tunnels belong to the account of [Server.AccountID]. SeedTunnels panics if n is negative.
 func (s *Server) SeedTunnels(n int) []cftunnel.Tunnel {
+	if n < 0 {
+		panic("tunneltest: SeedTunnels: n must not be negative")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seeded := make([]cftunnel.Tunnel, n)
@@ -64,8 +68,14 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 	}
 	a := s.account(accountID)
 	name := cmp.Or(seed.Name, a.newName())
-	if a.nameTaken(name, nil) {
+	source := cmp.Or(seed.ConfigSource, cftunnel.ConfigSourceCloudflare)
+	switch {
+	case strings.TrimSpace(name) == "":
+		panic("tunneltest: Seed: the name is blank")
+	case a.nameTaken(name, nil):
 		panic(fmt.Sprintf("tunneltest: Seed: another tunnel has the name %q", name))
+	case source != cftunnel.ConfigSourceCloudflare && source != cftunnel.ConfigSourceLocal:
+		panic(fmt.Sprintf("tunneltest: Seed: unknown configuration source %q", source))
 	}
 	now := s.currentTime()
 	inactive := seed.ConnsInactiveAt.Truncate(time.Microsecond)
@@ -77,7 +87,6 @@ func (s *Server) seed(seed TunnelSeed) cftunnel.Tunnel {
 		}
 	}
 	kind := cmp.Or(seed.Type, cftunnel.TunnelTypeCloudflared)
-	source := cmp.Or(seed.ConfigSource, cftunnel.ConfigSourceCloudflare)
 	remote := kind == cftunnel.TunnelTypeCloudflared && source == cftunnel.ConfigSourceCloudflare
 	t := a.addTunnel(name, string(kind), remote, "", created)
 	t.ha.mode = cftunnel.HAModeNone

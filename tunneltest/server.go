@@ -140,8 +140,15 @@ func WithMiddleware(middleware func(next http.Handler) http.Handler) Option {
 
 // WithRecordLimit sets how many requests [Server.Requests] returns: the last n. The default is all.
 //
-// Use it to limit the memory of a server that runs for a long time.
-func WithRecordLimit(n int) Option { return func(s *Server) { s.recordLimit = n } }
+// Use it to limit the memory of a server that runs for a long time. 0 keeps none.
+func WithRecordLimit(n int) Option {
+	return func(s *Server) {
+		if n < 0 {
+			panic("tunneltest: WithRecordLimit: the limit must not be negative")
+		}
+		s.recordLimit = n
+	}
+}
 
 // NewServer returns a fake without tunnels. Call [Server.Close] to stop it.
 //
@@ -161,7 +168,10 @@ func NewServer(opts ...Option) *Server {
 		tokens:      map[cftunnel.Secret]*apiToken{},
 		quotas:      map[cftunnel.Secret]*quota{},
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			panic(fmt.Sprintf("tunneltest: NewServer: opts[%d] is nil", i))
+		}
 		opt(s)
 	}
 	switch {
@@ -169,14 +179,16 @@ func NewServer(opts ...Option) *Server {
 		panic("tunneltest: WithAccountID: the account ID is not 32 hexadecimal digits")
 	case s.apiToken.IsZero():
 		panic("tunneltest: WithAPIToken: the token is empty")
+	case !fitsHeader(s.apiToken):
+		panic("tunneltest: WithAPIToken: the token " + unfitForHeader)
 	case s.quota.limit < 0:
 		panic("tunneltest: WithQuota: the number of requests must not be negative")
 	case s.quota.limit > 0 && s.quota.window <= 0:
 		panic("tunneltest: WithQuota: the window must be positive")
+	case s.latency < 0:
+		panic("tunneltest: WithLatency: the delay must not be negative")
 	case s.now == nil:
 		panic("tunneltest: WithClock: the function is nil")
-	case s.recordLimit < -1:
-		panic("tunneltest: WithRecordLimit: the limit must not be negative")
 	}
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == logsPath {

@@ -3,6 +3,7 @@ package tunneltest
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -50,8 +51,18 @@ const (
 // AddToken adds an API token and returns its text.
 //
 // If a token with the same text exists, AddToken replaces it. Unlike a token that a request
-// creates, the token can have any policy. AddToken panics if token.Condition is invalid.
+// creates, the token can have any policy. AddToken panics if the Text, the Owner, the AccountID or
+// the Condition of the token is invalid.
 func (s *Server) AddToken(token Token) cftunnel.Secret {
+	switch {
+	case !fitsHeader(token.Text):
+		panic("tunneltest: AddToken: the text " + unfitForHeader)
+	case token.Owner != "" && token.Owner != cftunnel.TokenOwnerUser &&
+		token.Owner != cftunnel.TokenOwnerAccount:
+		panic(fmt.Sprintf("tunneltest: AddToken: unknown owner %q", token.Owner))
+	case token.AccountID != "" && !isHexID(token.AccountID):
+		panic("tunneltest: AddToken: the account ID is not 32 hexadecimal digits")
+	}
 	if token.Owner == "" && strings.HasPrefix(token.Text.Reveal(), accountPrefix) {
 		token.Owner = cftunnel.TokenOwnerAccount
 	}
@@ -92,6 +103,13 @@ func (s *Server) AddToken(token Token) cftunnel.Secret {
 	t.policies = s.storedPolicies(policies)
 	s.addToken(t)
 	return t.secret
+}
+
+const unfitForHeader = "has white space or other characters that a header cannot contain"
+
+// fitsHeader reports whether a token can be sent in a header: it has only visible ASCII characters.
+func fitsHeader(token cftunnel.Secret) bool {
+	return !strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // convert copies a value by way of JSON.
