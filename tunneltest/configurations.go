@@ -18,15 +18,10 @@ type configuration struct {
 // configured returns the tunnel of the path, or the error response of the configuration endpoints
 // if it does not exist or is deleted.
 func (c *call) configured() (*tunnel, *response) {
-	t := c.tunnel()
-	switch {
-	case t == nil:
-		return nil, notFound()
-	case !t.deleted.IsZero():
-		return nil, failure(http.StatusNotFound, 1055,
-			"The tunnel and its configuration are deleted")
+	if t := c.liveTunnel(); t != nil {
+		return t, nil
 	}
-	return t, nil
+	return nil, failure(http.StatusNotFound, 1055, "Tunnel configuration not found")
 }
 
 func (s *Server) getConfiguration(c *call) *response {

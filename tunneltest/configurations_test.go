@@ -140,8 +140,8 @@ func TestConfigurations_UnknownTunnel(t *testing.T) {
 	f.configuration(id).assertError(http.StatusNotFound, 1055)
 	f.configure(id, catchAll).assertError(http.StatusNotFound, 1055)
 	for _, unknown := range []string{unknownID, warp} {
-		f.configuration(unknown).assertNotFound("unknown tunnel")
-		f.configure(unknown, catchAll).assertNotFound("unknown tunnel")
+		f.configuration(unknown).assertError(http.StatusNotFound, 1055)
+		f.configure(unknown, catchAll).assertError(http.StatusNotFound, 1055)
 	}
 
 	_, err := f.client().Tunnels.Configuration(t.Context(), id)

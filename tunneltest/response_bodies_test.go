@@ -260,7 +260,7 @@ func TestResponses_Errors(t *testing.T) {
 		status             int
 		want               string // the errors; … stands for the texts of the fake
 	}{
-		{http.MethodGet, f.accountPath("/cfd_tunnel/" + unknownID), "", nil, 404, `{"code":1003,"message":"…"}`},
+		{http.MethodGet, f.accountPath("/cfd_tunnel/" + unknownID), "", nil, 404, `{"code":1002,"message":"…"}`},
 		{http.MethodPost, f.accountPath("/cfd_tunnel"), `{"name":"blog"}`, nil, 409, `{"code":1013,"message":"…"}`},
 		{http.MethodGet, "/ips", "", nil, 404, `{"code":7000,"message":"…"}`},
 		{http.MethodPut, f.accountPath("/tunnels"), "", nil, 405, `{"code":10000,"message":"…"}`},

@@ -95,20 +95,28 @@ func TestServer_UnknownRoutes(t *testing.T) {
 	}
 }
 
-// The real code is not known, so only the status is checked.
+// The real code for an ID that is not a UUID is not known, so only the status is checked.
 func TestTunnels_UnknownID(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	for _, c := range []struct{ method, path string }{
-		{http.MethodGet, "/cfd_tunnel/" + unknownID},
-		{http.MethodPatch, "/cfd_tunnel/" + unknownID},
-		{http.MethodDelete, "/cfd_tunnel/" + unknownID},
-		{http.MethodGet, "/cfd_tunnel/" + unknownID + "/token"},
-		{http.MethodGet, "/cfd_tunnel/not-an-id"},
-		{http.MethodGet, "/cfd_tunnel/.."},
+	for _, c := range []struct {
+		method, path string
+		code         int
+	}{
+		{http.MethodGet, "/cfd_tunnel/" + unknownID, 1002},
+		{http.MethodPatch, "/cfd_tunnel/" + unknownID, 1002},
+		{http.MethodDelete, "/cfd_tunnel/" + unknownID, 1002},
+		{http.MethodGet, "/cfd_tunnel/" + unknownID + "/connections", 1002},
+		{http.MethodGet, "/cfd_tunnel/" + unknownID + "/token", 1054},
+		{http.MethodGet, "/cfd_tunnel/" + unknownID + "/configurations", 1055},
+		{http.MethodGet, "/cfd_tunnel/not-an-id", 0},
+		{http.MethodGet, "/cfd_tunnel/..", 0},
 	} {
 		r := f.send(c.method, f.accountPath(c.path), `{"name":"new"}`)
 		assert.Equal(t, http.StatusNotFound, r.status, "%s %s", c.method, c.path)
+		if c.code != 0 {
+			r.assertError(http.StatusNotFound, c.code)
+		}
 		assert.False(t, f.lastRequest().Done)
 	}
 	page := f.fetch(f.accountPath("/cfd_tunnel"))

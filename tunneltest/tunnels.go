@@ -129,7 +129,9 @@ func nameTaken() *response {
 	return failure(http.StatusConflict, 1013, "A tunnel with this name already exists")
 }
 
-func notFound() *response { return failure(http.StatusNotFound, 1003, "Tunnel not found") }
+// notFound returns the error response for an unknown tunnel. Requests for the token or the
+// configuration of an unknown tunnel have other codes.
+func notFound() *response { return failure(http.StatusNotFound, 1002, "Tunnel not found") }
 
 func (s *Server) createTunnel(c *call) *response {
 	var body tunnelBody
@@ -223,7 +225,7 @@ func (s *Server) deleteTunnel(c *call) *response {
 func (s *Server) tunnelToken(c *call) *response {
 	t := c.liveTunnel()
 	if t == nil {
-		return notFound()
+		return failure(http.StatusNotFound, 1054, "Tunnel token not found")
 	}
 	return success(c.account.token(t))
 }
