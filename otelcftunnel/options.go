@@ -1,6 +1,7 @@
 package otelcftunnel
 
 import (
+	"fmt"
 	"net/http"
 
 	"go.opentelemetry.io/otel"
@@ -46,10 +47,15 @@ func WithHooks(hooks cftunnel.Hooks) Option {
 // Options returns options for [cftunnel.NewClient] that add spans and metrics to a client. They use
 // [cftunnel.WithTransport] and [cftunnel.WithHooks]. Several clients can use the same options.
 //
-// It returns an error if the meter cannot create an instrument.
+// It returns a [*cftunnel.InvalidArgumentError] if an option is nil, and an error if the meter cannot
+// create an instrument.
 func Options(opts ...Option) ([]cftunnel.Option, error) {
 	var c config
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			name := fmt.Sprintf("opts[%d]", i)
+			return nil, &cftunnel.InvalidArgumentError{Name: name, Reason: "is nil"}
+		}
 		opt(&c)
 	}
 	if c.tracers == nil {

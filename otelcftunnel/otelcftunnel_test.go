@@ -419,3 +419,11 @@ func TestOptions_WrappedTransport(t *testing.T) {
 	client.CloseIdleConnections()
 	assert.True(t, next.closed)
 }
+
+func TestOptions_NilOption(t *testing.T) {
+	t.Parallel()
+	_, err := otelcftunnel.Options(otelcftunnel.WithMeterProvider(nil), nil)
+	var refused *cftunnel.InvalidArgumentError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, "opts[1]", refused.Name)
+}
