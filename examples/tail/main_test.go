@@ -258,7 +258,7 @@ func TestFollow_WaitsForOtherUser(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Equal(f.t, 1, strings.Count(f.stderr.String(), "; trying again each minute\n"))
 		require.NoError(f.t, other.Close())
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute) // a retry at this moment may be too early
 		f.requirePrinted(connector)
 	})
 }
