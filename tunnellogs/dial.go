@@ -3,14 +3,18 @@ package tunnellogs
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -22,13 +26,13 @@ import (
 // dialTimeout limits the time to open a stream.
 const dialTimeout = 30 * time.Second
 
-// dial opens the connection of a stream.
+// dial opens the connection of a stream. It also returns a function that cuts the connection.
 func dial(
 	ctx context.Context,
 	token managementToken,
 	connectorID string,
 	params Params,
-) (*websocket.Conn, *StreamError) {
+) (*websocket.Conn, func(), *StreamError) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	query := url.Values{tokenParameter: {token.secret.Reveal()}, "connector_id": {connectorID}}
@@ -43,7 +47,7 @@ func dial(
 	client.Transport = handshake
 	//nolint:bodyclose // Dial closes it
 	conn, response, err := websocket.Dial(
-		ctx,
+		httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: handshake.gotConn}),
 		cmp.Or(params.Endpoint, token.endpoint)+"?"+query.Encode(),
 		&websocket.DialOptions{
 			HTTPClient: &client,
@@ -56,35 +60,62 @@ func dial(
 	}
 	if err != nil {
 		safe := sanitizer{token: token.secret, proxy: handshake.proxySecrets()}
-		return nil, dialError(err, response, safe, connectorID)
+		return nil, nil, dialError(err, response, safe, connectorID)
 	}
 	// The stream has its own limit, after which it can still send stop_streaming.
 	conn.SetReadLimit(-1)
-	return conn, nil
+	return conn, handshake.cut, nil
 }
 
-// handshake is a transport for one request. It closes the response body when the context ends.
-// Without it, Dial reads the body of a refusal for up to three seconds, even if its context has
-// ended. The body of a response with status 101 is a connection.
+// handshake is a transport for one request. It cuts the connection when the context ends. Without
+// it, Dial reads the body of a refusal for up to three seconds, even if its context has ended. The
+// body of a response with status 101 is a connection.
 type handshake struct {
 	http.RoundTripper
 	ctx     context.Context
-	request *http.Request // nil if none was sent
+	request *http.Request            // nil if none was sent
+	conn    atomic.Pointer[net.Conn] // that the request was sent on; nil if it is not known
 	stop    func() bool
+	cut     func() // closes the connection at once
 }
+
+// gotConn records the connection. It is a hook of net/http.
+func (h *handshake) gotConn(info httptrace.GotConnInfo) { h.conn.Store(&info.Conn) }
 
 // RoundTrip sends the request.
 func (h *handshake) RoundTrip(request *http.Request) (*http.Response, error) {
 	h.request = request
 	response, err := h.RoundTripper.RoundTrip(request)
-	if err == nil {
-		body := response.Body // Dial replaces it in the response
-		h.stop = context.AfterFunc(h.ctx, func() { _ = body.Close() })
-		if conn, ok := body.(io.ReadWriteCloser); ok {
-			response.Body = connection{conn}
+	if err != nil {
+		return response, err
+	}
+	body := response.Body // Dial replaces it in the response
+	h.cut = func() { _ = body.Close() }
+	// After any other status, the connection may already be used for another request.
+	if used := h.conn.Load(); used != nil && response.StatusCode == http.StatusSwitchingProtocols {
+		h.cut = func() {
+			closeWithoutAlert(*used)
+			_ = body.Close()
 		}
 	}
-	return response, err
+	h.stop = context.AfterFunc(h.ctx, h.cut)
+	if conn, ok := body.(io.ReadWriteCloser); ok {
+		response.Body = connection{conn}
+	}
+	return response, nil
+}
+
+// closeWithoutAlert closes the connection below TLS. The Close of TLS first sends an alert, for
+// which it waits up to five seconds if the peer does not read.
+func closeWithoutAlert(conn net.Conn) {
+	for {
+		encrypted, ok := conn.(*tls.Conn)
+		if !ok {
+			break
+		}
+		conn = encrypted.NetConn() // the connection to an HTTPS proxy has TLS too
+	}
+	_ = conn.Close()
 }
 
 // connection returns io.ErrUnexpectedEOF at its end. If it returned io.EOF inside a message,

@@ -22,6 +22,7 @@ const closeTimeout = 2 * time.Second
 type Stream struct {
 	connectorID string
 	conn        *websocket.Conn
+	cut         func() // closes the connection at once
 	maxBytes    int64
 	token       cftunnel.Secret // for the sanitizer
 
@@ -31,6 +32,8 @@ type Stream struct {
 	ended   chan struct{} // closed when err is set
 	err     *StreamError
 	running sync.WaitGroup // the stream's goroutines
+
+	readEnded chan struct{} // closed when the goroutine that reads has ended
 
 	// live is the context of the connection. The contexts of calls are not used to read: if one
 	// ended during a read, coder/websocket would close the connection.
@@ -97,17 +100,21 @@ func open(
 	connectorID string,
 	params Params,
 ) (*Stream, *StreamError) {
-	conn, failure := dial(ctx, token, connectorID, params)
+	conn, cut, failure := dial(ctx, token, connectorID, params)
 	if failure != nil {
 		return nil, failure
 	}
 	s := &Stream{
-		connectorID: connectorID, conn: conn, maxBytes: params.MaxEntryBytes, token: token.secret,
-		entries: make(chan Entry), closing: make(chan struct{}), ended: make(chan struct{}),
+		connectorID: connectorID, conn: conn, cut: cut, maxBytes: params.MaxEntryBytes,
+		token: token.secret, entries: make(chan Entry), closing: make(chan struct{}),
+		ended: make(chan struct{}), readEnded: make(chan struct{}),
 		sending: make(chan struct{}, 1), sampled: params.samples(),
 	}
 	s.live, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.running.Go(s.read)
+	s.running.Go(func() {
+		defer close(s.readEnded)
+		s.read()
+	})
 	if err := conn.Write(ctx, websocket.MessageText, params.startMessage(false)); err != nil {
 		failure := s.failure(err)
 		_ = s.Close()
@@ -239,12 +246,17 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// shutdown sends stop_streaming and closes the connection. It returns the error of sending.
-// Canceling the context that the connection is read with limits the close to closeTimeout;
-// coder/websocket would wait for up to ten seconds.
+// shutdown sends stop_streaming, closes the connection and waits until the goroutine that reads has
+// ended. It returns the error of sending.
+//
+// It cuts the connection after closeTimeout. Canceling s.live is not enough: coder/websocket does
+// not use that context in Close, which waits for up to ten seconds, or without a limit if a large
+// frame keeps arriving. CloseNow does nothing once Close was called.
 func (s *Stream) shutdown() error {
-	defer s.cancel()
-	timer := time.AfterFunc(closeTimeout, s.cancel)
+	timer := time.AfterFunc(closeTimeout, func() {
+		s.cancel()
+		s.cut()
+	})
 	defer timer.Stop()
 	select {
 	case s.sending <- struct{}{}: // never released
@@ -252,6 +264,8 @@ func (s *Stream) shutdown() error {
 	}
 	err := s.conn.Write(s.live, websocket.MessageText, []byte(stopMessage))
 	_ = s.conn.Close(websocket.StatusNormalClosure, "")
+	s.cancel()
+	<-s.readEnded
 	return err
 }
 
