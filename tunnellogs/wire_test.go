@@ -205,7 +205,7 @@ func TestStreamNext_UnexpectedMessages(t *testing.T) {
 				`{"type":"logs","logs":[{"message":"no","message":"last","message":7,"level":"info","level":7}]}`,
 				`{"type":"logs","logs":[{"message":"merged","fields":{"a":1},"fields":{"b":[{}]},"fields":"c"}]}`,
 				`{"type":"logs","logs":[{"message":"none","fields":{"a":1},"fields":null}]}`,
-				`{"type":"logs","logs":[{"message":"\ud800","fields":{"a":1e999,"b":"`+"\xff"+`"}}]}`,
+				`{"type":"logs","logs":[{"message":"\ud800","fields":{"b":"`+"\xff"+`"}}]}`,
 				`{"type":"logs","logs":[{"message":"`+big+`"}]}`,
 			)(ctx, conn)
 		})
@@ -223,7 +223,7 @@ func TestStreamNext_UnexpectedMessages(t *testing.T) {
 		merged := entry("debug", "cloudflared", "merged")
 		merged.Fields = map[string]any{"a": 1.0, "b": []any{map[string]any{}}}
 		invalid := entry("debug", "cloudflared", "\ufffd")
-		invalid.Fields = map[string]any{"a": nil, "b": "\ufffd"}
+		invalid.Fields = map[string]any{"b": "\ufffd"}
 		for _, want := range []tunnellogs.Entry{
 			entry("debug", "cloudflared", "absent"), unknown,
 			entry("debug", "", "empty"), entry("info", "cloudflared", "second"),
