@@ -81,13 +81,15 @@ func (c *TokenCondition) UnmarshalJSON(data []byte) error {
 	}
 	for _, name := range []string{memberRequestIP, memberRequestIPOld} {
 		var lists unknownjson.Members
-		if json.Unmarshal(members[name], &lists) != nil && !isEmptyJSON(members[name]) {
-			continue // not an object: it stays as it is
+		raw, exists := members[name]
+		if !exists || json.Unmarshal(raw, &lists) != nil && !isEmptyJSON(raw) {
+			continue // if it is not an object, it stays as it is
 		}
 		delete(members, name)
 		// The current spelling has priority.
 		if len(c.AllowedIPs)+len(c.DeniedIPs)+len(c.ipMembers) == 0 {
 			_, listed := lists[memberIn]
+			listed = listed || len(lists) == 0 // an empty object means the same as an empty list
 			c.AllowedIPs = takePrefixes(lists, memberIn)
 			c.DeniedIPs = takePrefixes(lists, memberNotIn)
 			c.ipMembers = nonEmpty(lists)

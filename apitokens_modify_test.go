@@ -102,10 +102,16 @@ func TestAPITokensGet_AllFields(t *testing.T) {
 	assert.Contains(t, string(encoded), `"limit":7`)
 }
 
+// tokenWith returns the JSON of a token with a condition.
+func tokenWith(condition string) string {
+	return `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active",` +
+		`"policies":[],"condition":` + condition + `}`
+}
+
 func TestAPITokensGet_EmptyCondition(t *testing.T) {
 	t.Parallel()
 	for _, condition := range []string{`null`, `{}`, `{"request_ip":{}}`, `{"request_ip":{"in":[],"not_in":[]}}`} {
-		client, _ := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		client, _ := serveToken(t, tokenWith(condition))
 		token, err := client.UserTokens.Get(t.Context(), tokenID)
 		require.NoError(t, err)
 		assert.Nil(t, token.Condition, condition)
@@ -119,8 +125,9 @@ func TestAPITokensModify_EmptyCondition(t *testing.T) {
 	for _, condition := range []string{
 		`{}`, `{"request_ip":{}}`, `{"request_ip":{"in":[]}}`, `{"request.ip":{"in":[],"not_in":[]}}`,
 		`{"request_ip":{"in":[],"not_in":["192.0.2.0/24"]}}`, `{"request_ip":{"in":null}}`,
+		`{"request_ip":{"in":[]},"country":{"in":["DE"]}}`, `{"request_ip":{},"country":{"in":["DE"]}}`,
 	} {
-		client, bodies := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+		client, bodies := serveToken(t, tokenWith(condition))
 		rename := func(p *tokenUpdate) error {
 			p.Name = "renamed"
 			return nil
@@ -131,7 +138,8 @@ func TestAPITokensModify_EmptyCondition(t *testing.T) {
 		assert.Equal(t, "tokenID", refused.Name)
 		assert.Empty(t, *bodies)
 		_, err = client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
-			p.Condition = &cftunnel.TokenCondition{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+			allowed := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+			p.Condition = &cftunnel.TokenCondition{AllowedIPs: allowed}
 			return rename(p)
 		})
 		require.NoError(t, err)
@@ -139,8 +147,10 @@ func TestAPITokensModify_EmptyCondition(t *testing.T) {
 		assert.Contains(t, (*bodies)[0], `"in":["192.0.2.0/24"]`)
 	}
 	// A condition that only excludes addresses, or that is null, does not lock the token.
-	for _, condition := range []string{`null`, `{"request_ip":{"not_in":["192.0.2.0/24"]}}`, `{"country":{"in":["DE"]}}`} {
-		client, bodies := serveToken(t, `{"id":"ed17574386854bf78a67040be0a770b0","name":"n","status":"active","policies":[],"condition":`+condition+`}`)
+	for _, condition := range []string{
+		`null`, `{"request_ip":{"not_in":["192.0.2.0/24"]}}`, `{"country":{"in":["DE"]}}`,
+	} {
+		client, bodies := serveToken(t, tokenWith(condition))
 		_, err := client.UserTokens.Modify(t.Context(), tokenID, func(p *tokenUpdate) error {
 			p.Name = "renamed"
 			return nil
