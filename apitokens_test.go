@@ -677,7 +677,8 @@ func TestAPITokensResolvePermissionGroups(t *testing.T) {
 	one, err := client.UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
 	require.NoError(t, err)
 	assert.Equal(t, "b", one[0].ID, "not the deprecated one")
-	dead, dead2, live := fmt.Sprintf(same, "a", true), fmt.Sprintf(same, "b", true), fmt.Sprintf(same, "c", false)
+	dead, dead2 := fmt.Sprintf(same, "a", true), fmt.Sprintf(same, "b", true)
+	live := fmt.Sprintf(same, "c", false)
 	for _, list := range [][]string{{dead, dead2, live}, {dead, live, dead2}, {live, dead, dead2}} {
 		one, err = serve(list...).UserTokens.ResolvePermissionGroups(ctx, zone, "Same")
 		require.NoError(t, err)

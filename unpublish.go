@@ -89,15 +89,15 @@ func (s *HostnamesService) Unpublish(
 	}
 }
 
-// recordID identifies a DNS record.
-type recordID struct{ zoneID, recordID string }
+// zoneRecord identifies a DNS record.
+type zoneRecord struct{ zoneID, recordID string }
 
 // tunnelRecords returns the records of a hostname that point to a tunnel, in all zones of the
 // account that contain the hostname.
 func (c *Client) tunnelRecords(
 	ctx context.Context, tunnelID, hostname string, opts []CallOption,
-) ([]recordID, error) {
-	var list []recordID
+) ([]zoneRecord, error) {
+	var list []zoneRecord
 	unusable, read := noZone(hostname), false
 	for zone, err := range c.Zones.containing(ctx, hostname, opts) {
 		if err != nil {
@@ -115,7 +115,7 @@ func (c *Client) tunnelRecords(
 		read = true
 		for _, record := range records {
 			if record.pointsTo(tunnelID) {
-				list = append(list, recordID{zone.ID, record.ID})
+				list = append(list, zoneRecord{zone.ID, record.ID})
 			}
 		}
 	}

@@ -186,6 +186,7 @@ func (l *Limiter) Hold(until time.Time) {
 		return
 	}
 	stored := make(chan struct{})
+	// Hold has no context, and the fleet must know of a hold even if the call that got the 429 ends.
 	l.send(context.Background(), hold, time.Until(until), func(r reply, err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -322,8 +323,10 @@ type lateError struct {
 	error
 }
 
+// RetryAfter returns how long the caller would have to wait.
 func (e *lateError) RetryAfter() time.Duration { return e.retryAfter }
 
+// Unwrap returns the error with the reason.
 func (e *lateError) Unwrap() error { return e.error }
 
 // takeToken takes a token. If there is none, it returns how long the caller must wait, or a channel
